@@ -1,0 +1,99 @@
+// The direction of imports, as docs/adr/0002 and ARCHITECTURE.md draw it:
+// cli → main → gateway → http → router → core; every other part imports core only.
+const part = (name) => `^src/${name}(/|\\.ts$)`;
+const LEAF_PARTS = ['adapters', 'config', 'secrets', 'admission', 'cache', 'usage', 'stores', 'telemetry'];
+
+/** Each outside library has one owner folder. */
+const OWNERS = {
+  hono: '^src/http/admin/',
+  '@hono/zod-openapi': '^src/http/admin/',
+  zod: '^src/http/admin/',
+  yaml: '^src/config/',
+  'prom-client': '^src/telemetry/',
+  pino: '^src/telemetry/',
+  'ipaddr.js': '^src/adapters/',
+  commander: '^src/cli/',
+  picocolors: '^src/cli/',
+};
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'core-imports-nothing',
+      comment: 'The vocabulary has no dependencies: no other part, no library, no runtime module.',
+      severity: 'error',
+      from: { path: '^src/core/', pathNot: '\\.test\\.ts$' },
+      to: { pathNot: '^src/core/' },
+    },
+    ...LEAF_PARTS.map((name) => ({
+      name: `${name}-imports-core-only`,
+      severity: 'error',
+      from: { path: part(name), pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/', pathNot: `^src/(core|${name})(/|\\.ts$)` },
+    })),
+    {
+      name: 'router-imports-core-only',
+      severity: 'error',
+      from: { path: part('router'), pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/(core|router)/' },
+    },
+    {
+      name: 'router-does-no-io',
+      comment: 'The engine talks to the world through ports; it opens no file and no socket.',
+      severity: 'error',
+      from: { path: part('router'), pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['core', 'npm'] },
+    },
+    {
+      name: 'http-imports-router-and-core',
+      severity: 'error',
+      from: { path: part('http'), pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/(core|router|http)/' },
+    },
+    {
+      name: 'only-the-composition-root-sees-everything',
+      comment: 'gateway.ts is imported by main.ts (and tests, demo, bench) alone.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '(^src/(main|gateway)\\.ts$|\\.test\\.ts$)' },
+      to: { path: '^src/gateway\\.ts$' },
+    },
+    {
+      name: 'only-the-cli-starts-main',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '(^src/cli/|\\.test\\.ts$)' },
+      to: { path: '^src/main\\.ts$' },
+    },
+    {
+      name: 'no-vendor-imports-another-vendor',
+      severity: 'error',
+      from: { path: '^src/adapters/([^/]+)/', pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/adapters/([^/]+)/', pathNot: '^src/adapters/($1|openai-wire)/' },
+    },
+    {
+      name: 'product-never-imports-tests-or-tools',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      to: { path: '^(simulators|test|bench|scripts)/' },
+    },
+    {
+      name: 'child-process-in-the-launcher-alone',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '(^src/cli/launch\\.ts$|\\.test\\.ts$)' },
+      to: { path: '^(node:)?child_process$' },
+    },
+    ...Object.entries(OWNERS).map(([library, owner]) => ({
+      name: `${library.replaceAll(/[^a-z]+/g, '-').replace(/^-/, '')}-has-one-owner`,
+      severity: 'error',
+      from: { path: '^src/', pathNot: `(${owner}|\\.test\\.ts$)` },
+      to: { path: `^node_modules/${library.replaceAll('.', '\\.')}/` },
+    })),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    exclude: { path: '\\.json$' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['bun', 'import', 'types', 'default'] },
+  },
+};

@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { checkDepth, JsonShapeError, patchTopLevel } from './json-patch.ts';
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+describe('patching top-level members of raw JSON', () => {
+  test('leaves every other byte as the client sent it', () => {
+    const raw = encode('{ "model": "a", "seed": 1.0e2, "x": {"model":"inner"}, "stream":false }');
+    expect(decode(patchTopLevel(raw, { model: 'b', stream: true }))).toBe(
+      '{"seed": 1.0e2, "x": {"model":"inner"},"model":"b","stream":true}',
+    );
+  });
+
+  test('replaces a member that occurs twice, also when its name is escaped', () => {
+    const raw = encode('{"model":"a","\\u006dodel":"b","n":1}');
+    expect(JSON.parse(decode(patchTopLevel(raw, { model: 'c' })))).toEqual({ model: 'c', n: 1 });
+    expect(decode(patchTopLevel(raw, { model: 'c' })).match(/model/g)?.length).toBe(1);
+  });
+
+  test('equals parse, change and serialise for any object', () => {
+    const value = fc.jsonValue();
+    const key = fc.oneof(fc.constantFrom('model', 'stream', 'stream_options', '__proto__'), fc.string());
+    fc.assert(
+      fc.property(
+        fc.dictionary(key, value),
+        fc.dictionary(key, fc.option(value, { nil: undefined })),
+        (body, changes) => {
+          const expected = new Map(Object.entries(JSON.parse(JSON.stringify(body)) as object));
+          for (const [name, changed] of Object.entries(changes)) {
+            if (changed === undefined) expected.delete(name);
+            else expected.set(name, JSON.parse(JSON.stringify(changed)));
+          }
+          const patched = JSON.parse(decode(patchTopLevel(encode(JSON.stringify(body, null, 1)), changes))) as object;
+          expect(new Map(Object.entries(patched))).toEqual(expected);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('the depth check', () => {
+  test('refuses nesting beyond the limit and ignores brackets inside strings', () => {
+    checkDepth(encode('{"a":"[[[[[[[\\"[[[["}'), 2);
+    expect(() => checkDepth(encode('[[[1]]]'), 2)).toThrow(JsonShapeError);
+  });
+
+  test('stops early on a long run of brackets', () => {
+    expect(() => checkDepth(new Uint8Array(10_000_000).fill(0x5b), 64)).toThrow('nested deeper than 64 levels');
+  });
+});

@@ -1,0 +1,37 @@
+import type { Place, Target, TargetId } from './target.ts';
+
+/** One place to try, in order. */
+export interface PlanStep {
+  readonly target: Target;
+  /** The model name to ask this target for. */
+  readonly model: string;
+  readonly modelLoaded: boolean;
+  /** All its slots are taken: the request waits in the queue for one. */
+  readonly waits: boolean;
+  /** Why this target, in a few plain ASCII words: ends up in `x-swarmrouter-reason`. */
+  readonly reason: string;
+}
+
+/** A target that was left out, and why. */
+export interface LeftOut {
+  readonly targetId: TargetId;
+  readonly place: Place;
+  readonly reason: string;
+}
+
+export interface RoutePlan {
+  readonly steps: readonly [PlanStep, ...PlanStep[]];
+  readonly leftOut: readonly LeftOut[];
+  /** Upstream calls in all, the first included. */
+  readonly maxAttempts: number;
+}
+
+/** Nobody can serve it: what the client is told, and the reason for each target. */
+export interface NoRoute {
+  readonly status: 400 | 404 | 503;
+  readonly code: string;
+  readonly message: string;
+  readonly leftOut: readonly LeftOut[];
+  /** When asking again may help; null: it will not. */
+  readonly retryAfterMs: number | null;
+}

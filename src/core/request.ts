@@ -1,0 +1,34 @@
+import type { Place } from './target.ts';
+
+export type Operation = 'chat' | 'completion' | 'responses' | 'messages' | 'embedding';
+
+/** What the client allowed or demanded beside the body (`x-swarmrouter-*`). */
+export interface RequestFence {
+  /** A hard fence: only targets of this place may see the request. Null: any. */
+  readonly place: Place | null;
+  /** True: no stand-in model for this request. */
+  readonly strictModel: boolean;
+  /** Name of the strategy asked for; null: the configured one. */
+  readonly strategy: string | null;
+}
+
+/** One validated client request. The raw bytes are kept so that unknown fields survive untouched. */
+export interface InferenceRequest {
+  readonly id: string;
+  readonly operation: Operation;
+  /** The `model` field as sent; empty when missing. */
+  readonly requestedModel: string;
+  readonly stream: boolean;
+  /** The client asked for `stream_options.include_usage`. */
+  readonly includeUsage: boolean;
+  readonly rawBody: Uint8Array;
+  /** The parsed body; read it, never write to it: other attempts read it too. */
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly fence: RequestFence;
+  /** W3C trace context as received, passed on to local targets only; null: none. */
+  readonly traceparent: string | null;
+  /** Fires when the client goes away. */
+  readonly clientSignal: AbortSignal;
+  /** On the monotonic clock: when it was accepted. */
+  readonly acceptedAtMs: number;
+}

@@ -1,0 +1,36 @@
+import type { FailureKind } from './failure.ts';
+import type { Target, TargetSnapshot } from './target.ts';
+
+/**
+ * `unknown`: not probed yet · `up` · `warming`: up, loading its model · `down`: failed, or refused its probe ·
+ * `absent`: an optional target that was never there.
+ */
+export type TargetHealth = 'unknown' | 'up' | 'warming' | 'down' | 'absent';
+
+export interface TargetStats {
+  /** Upstream calls since start, the cancelled ones included. */
+  readonly requests: number;
+  readonly errors: number;
+  /** errors ÷ requests; 0 when there were none. */
+  readonly errorRate: number;
+  /** Over the last 256 served calls; null: none yet. */
+  readonly latencyP50Ms: number | null;
+  readonly latencyP95Ms: number | null;
+  readonly lastError: { readonly kind: FailureKind; readonly message: string; readonly atWallMs: number } | null;
+}
+
+/** A target as people and metrics see it at one moment. */
+export interface TargetView {
+  readonly target: Target;
+  readonly health: TargetHealth;
+  /** Why it is not up, in words; null when it is. */
+  readonly healthReason: string | null;
+  readonly snapshot: TargetSnapshot | null;
+  readonly inFlight: number;
+  /** Requests waiting for a slot that this target may give. */
+  readonly queued: number;
+  /** Requests at once; null: no limit. */
+  readonly slots: number | null;
+  readonly stats: TargetStats;
+  readonly probedAtWallMs: number | null;
+}

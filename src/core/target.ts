@@ -1,0 +1,93 @@
+import type { Secret } from './secret.ts';
+
+export type TargetId = string;
+export type Place = 'local' | 'cloud';
+
+export const ADAPTER_KINDS = [
+  'lm-studio',
+  'ollama',
+  'llama-cpp',
+  'vllm',
+  'sglang',
+  'openrouter',
+  'azure-openai',
+  'openai-compatible',
+] as const;
+export type AdapterKind = (typeof ADAPTER_KINDS)[number];
+
+/** Where a target came from: what a person wrote, what was found on this machine, or the admin API. */
+export type TargetSource = 'environment' | 'yaml' | 'found' | 'admin';
+
+/** One clock for each way a server can keep a client waiting (faults F-05 to F-09). All milliseconds, all > 0. */
+export interface TargetClocks {
+  /** Until a TCP connection stands. */
+  readonly connectMs: number;
+  /** Until the reply's status line, when the model is loaded. */
+  readonly firstByteMs: number;
+  /** Until the first real content of a stream; comments and role-only chunks do not count. */
+  readonly firstTokenMs: number;
+  /** Between two chunks of a stream. */
+  readonly idleMs: number;
+  /** Until the first real content when the model still has to be loaded; replaces the two above. */
+  readonly warmupMs: number;
+  /** How long a stream that keeps producing may run in all. */
+  readonly streamMs: number;
+}
+
+/** One model server or provider account. Immutable: a change makes a new one. */
+export interface Target {
+  /** Unique, `[a-z0-9][a-z0-9._-]*`; what `x-swarmrouter-target` says. */
+  readonly id: TargetId;
+  /** The name a client may put before a `/` to pin it: `lmstudio/qwen2.5`. Several nodes of a kind share it. */
+  readonly provider: string;
+  readonly adapterKind: AdapterKind;
+  readonly place: Place;
+  /** Without a trailing slash. For LM Studio, Ollama, llama.cpp, vLLM the server's root; for the others the API's base. */
+  readonly baseUrl: string;
+  readonly apiKey: Secret | null;
+  readonly source: TargetSource;
+  /** Looked for without being asked for: its absence is no fault and nobody is told of it. */
+  readonly optional: boolean;
+  /** `public`: its address is checked to be public before each call (given at run time without `network: lan`). */
+  readonly network: 'any' | 'public';
+  /** Requests at once; null: the slots that the server reports, else the kind's default. Cloud targets have no limit. */
+  readonly maxConcurrent: number | null;
+  readonly clocks: TargetClocks;
+  /** Model (Azure: deployment) that takes names this target does not know; null: none. */
+  readonly defaultModel: string | null;
+  /** Azure: asked model → deployment. Empty elsewhere. */
+  readonly deployments: ReadonlyMap<string, string>;
+  /** Azure: the api-version of the classic URL form; null: the /openai/v1 form. */
+  readonly apiVersion: string | null;
+  /** Whole replies are asked for as a stream and assembled, so that the first-token and idle clocks mean something. */
+  readonly assembleWholeReplies: boolean;
+}
+
+export type ModelState = 'loaded' | 'loading' | 'on-disk';
+export type ModelKind = 'chat' | 'embedding' | 'other';
+
+export interface ModelInfo {
+  /** The name to ask this server for. */
+  readonly id: string;
+  /** Other names the server answers to for the same model (LM Studio instance ids, variants). */
+  readonly alsoKnownAs: readonly string[];
+  readonly kind: ModelKind;
+  /** Cloud models count as loaded. */
+  readonly state: ModelState;
+  /** Tokens the loaded instance can hold, else the model's maximum; null: not said. */
+  readonly contextLength: number | null;
+  /** Requests that run at once on the loaded instances; null: not said. */
+  readonly slots: number | null;
+}
+
+/** What a probe learned. Never contains a credential. */
+export interface TargetSnapshot {
+  readonly models: readonly ModelInfo[];
+  /** Requests at once over the whole server; null: not said. */
+  readonly slots: number | null;
+  readonly version: string | null;
+  /** True: up, but still loading its only model (llama.cpp's 503). */
+  readonly warming: boolean;
+  /** False: the server has more models than it lists (Azure, a failed listing): an unlisted name may exist. */
+  readonly listsEverything: boolean;
+}
