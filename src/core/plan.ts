@@ -12,8 +12,12 @@ export interface PlanStep {
   readonly reason: string;
 }
 
+/** `fenced`: the request itself excludes it · `down` · `absent`: never there · `no-model`: lacks what was asked for. */
+export type LeftOutKind = 'fenced' | 'down' | 'absent' | 'no-model';
+
 /** A target that was left out, and why. */
 export interface LeftOut {
+  readonly kind: LeftOutKind;
   readonly targetId: TargetId;
   readonly place: Place;
   readonly reason: string;

@@ -1,0 +1,151 @@
+import { checkDepth, JsonShapeError } from '../../core/json-patch.ts';
+import type { InferenceRequest, RequestFence } from '../../core/request.ts';
+import { HttpError } from '../http-error.ts';
+
+const MAX_DEPTH = 64;
+const MAX_MESSAGES = 10_000;
+const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+export interface RequestContext {
+  readonly id: string;
+  readonly headers: Headers;
+  readonly clientSignal: AbortSignal;
+  readonly acceptedAtMs: number;
+  readonly strategies: ReadonlySet<string>;
+}
+
+/** Validates what the router itself relies on; everything else in the body is between the client and the model server. */
+export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): InferenceRequest {
+  const body = parseObject(rawBody);
+  checkMessages(body['messages']);
+  return {
+    id: context.id,
+    operation: 'chat',
+    requestedModel: modelOf(body['model']),
+    stream: booleanOf(body['stream'], 'stream'),
+    includeUsage: includeUsageOf(body['stream_options']),
+    rawBody,
+    body,
+    fence: readFence(context.headers, context.strategies),
+    traceparent: context.headers.get('traceparent'),
+    clientSignal: context.clientSignal,
+    acceptedAtMs: context.acceptedAtMs,
+  };
+}
+
+function parseObject(rawBody: Uint8Array): Readonly<Record<string, unknown>> {
+  if (rawBody.length === 0)
+    throw bad('The request body is empty. Send a JSON object with "messages".', null, 'empty_body');
+  let value: unknown;
+  try {
+    checkDepth(rawBody, MAX_DEPTH);
+    value = JSON.parse(decoder.decode(rawBody));
+  } catch (error) {
+    if (error instanceof JsonShapeError) throw bad(`The request body is ${error.message}.`, null, 'json_too_deep');
+    const detail = error instanceof SyntaxError ? error.message : 'it is not UTF-8 text';
+    throw bad(`The request body is not valid JSON: ${detail}.`, null, 'invalid_json');
+  }
+  if (!isObject(value))
+    throw bad(`The request body must be a JSON object, not ${describe(value)}.`, null, 'invalid_json');
+  return value;
+}
+
+function checkMessages(messages: unknown): void {
+  if (messages === undefined) {
+    throw bad(
+      '"messages" is missing. Send at least one, e.g. [{"role":"user","content":"Hello"}].',
+      'messages',
+      'missing_required_parameter',
+    );
+  }
+  if (!Array.isArray(messages))
+    throw bad(`"messages" must be a list, not ${describe(messages)}.`, 'messages', 'invalid_type');
+  if (messages.length === 0) throw bad('"messages" is empty. Send at least one message.', 'messages', 'empty_array');
+  if (messages.length > MAX_MESSAGES) {
+    throw bad(
+      `"messages" has ${messages.length} entries; at most ${MAX_MESSAGES} are allowed.`,
+      'messages',
+      'array_above_max_length',
+    );
+  }
+  for (let index = 0; index < messages.length; index++) checkMessage(messages[index], index);
+}
+
+function checkMessage(message: unknown, index: number): void {
+  const at = `messages[${index}]`;
+  if (!isObject(message)) throw bad(`"${at}" must be an object, not ${describe(message)}.`, at, 'invalid_type');
+  const role = message['role'];
+  if (typeof role !== 'string' || !ROLES.has(role)) {
+    throw bad(`"${at}.role" is ${describe(role)}; allowed: ${[...ROLES].join(', ')}.`, `${at}.role`, 'invalid_value');
+  }
+  const content = message['content'];
+  if (content !== undefined && content !== null && typeof content !== 'string' && !Array.isArray(content)) {
+    throw bad(
+      `"${at}.content" must be text, a list of parts or null, not ${describe(content)}.`,
+      `${at}.content`,
+      'invalid_type',
+    );
+  }
+  if ((role === 'user' || role === 'system' || role === 'developer') && (content === undefined || content === null)) {
+    throw bad(`"${at}.content" is missing; a ${role} message needs it.`, `${at}.content`, 'missing_required_parameter');
+  }
+}
+
+function modelOf(model: unknown): string {
+  if (model === undefined || model === null) return '';
+  if (typeof model !== 'string') throw bad(`"model" must be text, not ${describe(model)}.`, 'model', 'invalid_type');
+  if (model.length > 512)
+    throw bad(`"model" has ${model.length} characters; at most 512 are allowed.`, 'model', 'string_above_max_length');
+  return model;
+}
+
+function includeUsageOf(options: unknown): boolean {
+  if (options === undefined || options === null) return false;
+  if (!isObject(options))
+    throw bad(`"stream_options" must be an object, not ${describe(options)}.`, 'stream_options', 'invalid_type');
+  return booleanOf(options['include_usage'], 'stream_options.include_usage');
+}
+
+function booleanOf(value: unknown, param: string): boolean {
+  if (value === undefined || value === null) return false;
+  if (typeof value !== 'boolean')
+    throw bad(`"${param}" must be true or false, not ${describe(value)}.`, param, 'invalid_type');
+  return value;
+}
+
+/** What the `x-swarmrouter-*` headers allow and demand. */
+export function readFence(headers: Headers, strategies: ReadonlySet<string>): RequestFence {
+  const place = headers.get('x-swarmrouter-place');
+  if (place !== null && place !== 'local' && place !== 'cloud')
+    throw badHeader('x-swarmrouter-place', place, 'local, cloud');
+  const strict = headers.get('x-swarmrouter-strict-model');
+  if (strict !== null && strict !== 'true' && strict !== 'false') {
+    throw badHeader('x-swarmrouter-strict-model', strict, 'true, false');
+  }
+  const strategy = headers.get('x-swarmrouter-route');
+  if (strategy !== null && !strategies.has(strategy)) {
+    throw badHeader('x-swarmrouter-route', strategy, [...strategies].join(', '));
+  }
+  return { place, strictModel: strict === 'true', strategy };
+}
+
+function badHeader(name: string, value: string, allowed: string): HttpError {
+  return bad(`The header ${name} is "${value.slice(0, 100)}"; allowed: ${allowed}.`, name, 'invalid_header');
+}
+
+function bad(message: string, param: string | null, code: string): HttpError {
+  return new HttpError(400, code, message, { param });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function describe(value: unknown): string {
+  if (value === undefined) return 'missing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'an object';
+  return `${typeof value} ${JSON.stringify(value).slice(0, 60)}`;
+}

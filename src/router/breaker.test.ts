@@ -1,0 +1,88 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { BREAKER_DEFAULTS, type BreakerEvent, type BreakerState, CLOSED, nextBreakerState } from './breaker.ts';
+
+const run = (events: readonly (readonly [BreakerEvent, number])[], from: BreakerState = CLOSED): BreakerState =>
+  events.reduce((state, [event, atMs]) => nextBreakerState(state, event, atMs), from);
+
+describe('the breaker', () => {
+  test('opens at once when the target is surely down', () => {
+    expect(run([['down', 0]]).name).toBe('open');
+  });
+
+  test('opens after five failures in a row, and a success in between starts the count anew', () => {
+    const four = Array.from({ length: 4 }, () => ['failure', 0] as const);
+    expect(run([...four]).name).toBe('closed');
+    expect(run([...four, ['success', 0], ...four]).name).toBe('closed');
+    expect(run([...four, ['failure', 0]]).name).toBe('open');
+  });
+
+  test('a rate limit or a client that left neither opens nor heals it', () => {
+    const four = Array.from({ length: 4 }, () => ['failure', 0] as const);
+    expect(run([...four, ['neutral', 0], ['failure', 0]]).name).toBe('open');
+  });
+
+  test('a good probe earns one trial; its success closes, its failure keeps the target out for longer each time', () => {
+    const trial = run([
+      ['down', 0],
+      ['probe-ok', 1],
+    ]);
+    expect(trial).toEqual({ name: 'half-open', trialRunning: false, failedTrials: 0 });
+    expect(
+      run(
+        [
+          ['trial-started', 2],
+          ['success', 3],
+        ],
+        trial,
+      ),
+    ).toEqual(CLOSED);
+    const failedOnce = run(
+      [
+        ['trial-started', 2],
+        ['failure', 10],
+      ],
+      trial,
+    );
+    expect(failedOnce).toEqual({ name: 'open', trialAtMs: 10 + BREAKER_DEFAULTS.ejectionMs, failedTrials: 1 });
+    expect(run([['probe-ok', 11]], failedOnce).name).toBe('open');
+    const again = run(
+      [
+        ['probe-ok', 5_010],
+        ['trial-started', 5_011],
+        ['down', 5_012],
+      ],
+      failedOnce,
+    );
+    expect(again).toEqual({ name: 'open', trialAtMs: 5_012 + 2 * BREAKER_DEFAULTS.ejectionMs, failedTrials: 2 });
+  });
+
+  test('a trial whose client left frees the trial place', () => {
+    const running = run([
+      ['down', 0],
+      ['probe-ok', 1],
+      ['trial-started', 2],
+    ]);
+    expect(run([['neutral', 3]], running)).toEqual({ name: 'half-open', trialRunning: false, failedTrials: 0 });
+  });
+
+  test('never waits longer than the longest ejection, and heals from any state by a probe and a success', () => {
+    const event = fc.constantFrom<BreakerEvent>('success', 'down', 'failure', 'neutral', 'trial-started', 'probe-ok');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(event, fc.nat(1_000)), { maxLength: 200 }), (steps) => {
+        let nowMs = 0;
+        let state: BreakerState = CLOSED;
+        for (const [name, pauseMs] of steps) {
+          nowMs += pauseMs;
+          state = nextBreakerState(state, name, nowMs);
+          if (state.name === 'open')
+            expect(state.trialAtMs - nowMs).toBeLessThanOrEqual(BREAKER_DEFAULTS.maxEjectionMs);
+        }
+        nowMs += BREAKER_DEFAULTS.maxEjectionMs;
+        state = nextBreakerState(state, 'probe-ok', nowMs);
+        expect(state.name).not.toBe('open');
+        expect(nextBreakerState(state, 'success', nowMs)).toEqual(CLOSED);
+      }),
+    );
+  });
+});

@@ -1,0 +1,150 @@
+import type { Clock } from '../core/clock.ts';
+import { UpstreamError } from '../core/failure.ts';
+import type { Logger } from '../core/logger.ts';
+import type { TargetDirectory, TargetEntry } from './targets.ts';
+
+export interface HealthOptions {
+  /** Pause between two probes of a target that is up, ms. Cloud targets: ten times as long, their lists are big and slow to change. */
+  readonly intervalMs: number;
+  /** Pause between two probes of a target that is down, ms. Default 1,000 or `intervalMs` if that is shorter. */
+  readonly downIntervalMs?: number;
+  /** A probe that takes longer has failed, ms. Default: the target's connect clock plus 2,000. */
+  readonly timeoutMs?: number;
+}
+
+const CLOUD_FACTOR = 10;
+/** A target that gave bytes this recently is alive, whatever a slow probe says. */
+const RECENT_SUCCESS_MS = 5_000;
+
+/**
+ * Asks each target again and again, one probe at a time each, jittered, whether it is up and what it has.
+ * Probes never load a model and never spend a token (the adapters' promise).
+ */
+export class HealthProber {
+  readonly #directory: TargetDirectory;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #options: HealthOptions;
+  readonly #timers = new Map<TargetEntry, () => void>();
+  readonly #running = new Map<TargetEntry, Promise<void>>();
+  readonly #stop = new AbortController();
+  #firstRound: Promise<void> = Promise.resolve();
+  #firstRoundDone = false;
+
+  constructor(directory: TargetDirectory, clock: Clock, logger: Logger, options: HealthOptions) {
+    this.#directory = directory;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#directory.onChange((entry) => this.#reconsider(entry));
+    this.#firstRound = Promise.all([...this.#directory.entries()].map((entry) => this.probe(entry))).then(() => {
+      this.#firstRoundDone = true;
+    });
+  }
+
+  stop(): void {
+    this.#stop.abort(new UpstreamError('cancelled', 'the gateway stops'));
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+  }
+
+  /** True once every target of the start has been asked. */
+  get firstRoundDone(): boolean {
+    return this.#firstRoundDone;
+  }
+
+  /** Resolves when the first round has ended, at the latest after `atMostMs`. */
+  async firstRound(atMostMs: number): Promise<void> {
+    if (this.#firstRoundDone) return;
+    let cancel = (): void => undefined;
+    const limit = new Promise<void>((resolve) => {
+      cancel = this.#clock.after(atMostMs, resolve);
+    });
+    await Promise.race([this.#firstRound, limit]);
+    cancel();
+  }
+
+  /** Probes now; callers who come while one runs share it. Never rejects. */
+  probe(entry: TargetEntry): Promise<void> {
+    const running = this.#running.get(entry);
+    if (running !== undefined) return running;
+    this.#timers.get(entry)?.();
+    this.#timers.delete(entry);
+    const probe = this.#probeOnce(entry).finally(() => {
+      this.#running.delete(entry);
+      this.#schedule(entry);
+    });
+    this.#running.set(entry, probe);
+    return probe;
+  }
+
+  async #probeOnce(entry: TargetEntry): Promise<void> {
+    const timeout = new AbortController();
+    const timeoutMs = this.#options.timeoutMs ?? entry.target.clocks.connectMs + 2_000;
+    const cancelTimer = this.#clock.after(timeoutMs, () =>
+      timeout.abort(new UpstreamError('timeout', `the probe got no answer within ${timeoutMs / 1000} s`)),
+    );
+    const before = entry.health;
+    try {
+      const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
+      const snapshot = await entry.adapter.probe(entry.target, signal);
+      this.#directory.probed(entry, snapshot);
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      this.#failed(entry, error);
+    } finally {
+      cancelTimer();
+    }
+    this.#tell(entry, before);
+  }
+
+  #failed(entry: TargetEntry, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    // A server that is busy with a long prompt may be slow to answer a probe while it serves requests well.
+    if (this.#clock.nowMs() - entry.lastSuccessAtMs < RECENT_SUCCESS_MS && !isUnreachable(error)) return;
+    this.#directory.probeFailed(entry, message, isUnreachable(error));
+  }
+
+  #tell(entry: TargetEntry, before: string): void {
+    const after = entry.health;
+    if (before === after || after === 'absent') return;
+    const fields = { target: entry.target.id, url: entry.target.baseUrl, before, after };
+    if (after === 'down') this.#logger.warn({ ...fields, reason: entry.probeFailure?.message }, 'target is down');
+    else this.#logger.info({ ...fields, models: entry.snapshot?.models.length ?? 0 }, `target is ${after}`);
+  }
+
+  /** A target that is new, or has just gone down, is asked without waiting for its turn. */
+  #reconsider(entry: TargetEntry): void {
+    if (this.#stop.signal.aborted || this.#running.has(entry)) return;
+    if (entry.probedAtWallMs === null) void this.probe(entry);
+    else if (entry.breaker.name === 'open') this.#schedule(entry);
+  }
+
+  #schedule(entry: TargetEntry): void {
+    this.#timers.get(entry)?.();
+    this.#timers.delete(entry);
+    if (this.#stop.signal.aborted || this.#directory.get(entry.target.id) !== entry) return;
+    const jitter = 0.9 + Math.random() * 0.2;
+    this.#timers.set(
+      entry,
+      this.#clock.after(this.#pauseMs(entry) * jitter, () => void this.probe(entry)),
+    );
+  }
+
+  #pauseMs(entry: TargetEntry): number {
+    const { intervalMs } = this.#options;
+    const health = entry.health;
+    if (health === 'absent') return intervalMs;
+    if (health === 'down' || health === 'warming' || entry.probeFailure !== null) {
+      return this.#options.downIntervalMs ?? Math.min(1_000, intervalMs);
+    }
+    return entry.target.place === 'cloud' ? intervalMs * CLOUD_FACTOR : intervalMs;
+  }
+}
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof UpstreamError && error.kind === 'unreachable';
+}

@@ -1,0 +1,108 @@
+import { describe, expect, test } from 'bun:test';
+import { entryOf } from '../../test/support/fleet.ts';
+import { ManualClock } from '../../test/support/manual-clock.ts';
+import { UpstreamError } from '../core/failure.ts';
+import { SlotTable } from './load.ts';
+import { TargetDirectory, type TargetEntry } from './targets.ts';
+
+function table(queueLimit = 2) {
+  const clock = new ManualClock();
+  const directory = new TargetDirectory(new Map(), clock);
+  return { clock, slots: new SlotTable(clock, directory, queueLimit) };
+}
+
+const choice = (entry: TargetEntry) => ({ entry, model: 'm', info: null });
+const never = new AbortController().signal;
+
+describe('slots', () => {
+  test('are given while there are some, and come back exactly once', () => {
+    const { slots } = table();
+    const entry = entryOf({ maxConcurrent: 1 });
+    const lease = slots.take(choice(entry));
+    expect(lease).not.toBeNull();
+    expect(slots.take(choice(entry))).toBeNull();
+    lease?.release();
+    lease?.release();
+    expect(entry.inFlight).toBe(0);
+    expect(slots.take(choice(entry))).not.toBeNull();
+  });
+
+  test('a cloud target has no limit', () => {
+    const { slots } = table();
+    const entry = entryOf({ kind: 'openrouter' });
+    for (let n = 0; n < 1_000; n++) expect(slots.take(choice(entry))).not.toBeNull();
+  });
+});
+
+describe('the queue', () => {
+  test('serves waiters first come first served, at whichever acceptable target frees first', async () => {
+    const { clock, slots } = table();
+    const a = entryOf({ id: 'a', maxConcurrent: 1 });
+    const b = entryOf({ id: 'b', maxConcurrent: 1 });
+    const heldA = slots.take(choice(a));
+    const heldB = slots.take(choice(b));
+    const order: string[] = [];
+    const first = slots.wait([choice(a), choice(b)], 10_000, never).then((lease) => {
+      order.push(`first:${lease.choice.entry.target.id}`);
+      return lease;
+    });
+    const second = slots
+      .wait([choice(a)], 10_000, never)
+      .then((lease) => order.push(`second:${lease.choice.entry.target.id}`));
+    await clock.advance(500);
+    heldB?.release();
+    expect((await first).queuedMs).toBe(500);
+    heldA?.release();
+    await second;
+    expect(order).toEqual(['first:b', 'second:a']);
+    expect([a.queued, b.queued, slots.waiting]).toEqual([0, 0, 0]);
+  });
+
+  test('gives up after its time, leaving nothing behind', async () => {
+    const { clock, slots } = table();
+    const entry = entryOf({ maxConcurrent: 1 });
+    const held = slots.take(choice(entry));
+    const waiting = slots.wait([choice(entry)], 1_000, never).catch((error: UpstreamError) => error);
+    await clock.advance(1_000);
+    const error = await waiting;
+    expect(error).toBeInstanceOf(UpstreamError);
+    expect([(error as UpstreamError).kind, entry.queued, clock.pendingTimers]).toEqual(['overloaded', 0, 0]);
+    held?.release();
+    expect(entry.inFlight).toBe(0);
+  });
+
+  test('refuses at once beyond its limit', async () => {
+    const { slots } = table(1);
+    const entry = entryOf({ maxConcurrent: 1 });
+    slots.take(choice(entry));
+    void slots.wait([choice(entry)], 1_000, never).catch(() => null);
+    expect(slots.wait([choice(entry)], 1_000, never)).rejects.toMatchObject({
+      kind: 'overloaded',
+      retryAfterMs: 1_000,
+    });
+  });
+
+  test('a client that leaves the queue never takes a slot', async () => {
+    const { clock, slots } = table();
+    const entry = entryOf({ maxConcurrent: 1 });
+    const held = slots.take(choice(entry));
+    const client = new AbortController();
+    const waiting = slots.wait([choice(entry)], 1_000, client.signal).catch((error: UpstreamError) => error.kind);
+    client.abort(new UpstreamError('cancelled', 'gone'));
+    expect((await waiting) as string).toBe('cancelled');
+    held?.release();
+    expect([entry.inFlight, entry.queued, clock.pendingTimers]).toEqual([0, 0, 0]);
+  });
+
+  test('a slot at a target that went down is not given', async () => {
+    const { clock, slots } = table();
+    const entry = entryOf({ maxConcurrent: 1 });
+    const held = slots.take(choice(entry));
+    const waiting = slots.wait([choice(entry)], 1_000, never).catch((error: UpstreamError) => error.kind);
+    entry.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
+    held?.release();
+    await clock.advance(1_000);
+    expect((await waiting) as string).toBe('overloaded');
+    expect(entry.inFlight).toBe(0);
+  });
+});

@@ -1,0 +1,74 @@
+import type { LeftOut, NoRoute } from '../core/plan.ts';
+import type { AskedModel } from './models.ts';
+import type { PlanRequest } from './plan.ts';
+import type { TargetEntry } from './targets.ts';
+
+const LISTED_NAMES = 8;
+
+/** Nobody can serve it: the most useful thing to tell the client. Pure. */
+export function noRoute(
+  request: PlanRequest,
+  asked: AskedModel,
+  entries: readonly TargetEntry[],
+  leftOut: readonly LeftOut[],
+): NoRoute {
+  const present = entries.filter((entry) => entry.health !== 'absent');
+  const answer = (status: NoRoute['status'], code: string, message: string, retryAfterMs: number | null): NoRoute => ({
+    status,
+    code,
+    message,
+    retryAfterMs,
+    leftOut,
+  });
+  if (present.length === 0) {
+    return answer(
+      503,
+      'no_target_available',
+      'No model server was found. Start LM Studio (its server listens on port 1234), set LMSTUDIO_URL, or set OPENROUTER_API_KEY for the cloud.',
+      5_000,
+    );
+  }
+  const fencedIds = new Set(leftOut.filter((left) => left.kind === 'fenced').map((left) => left.targetId));
+  const allowed = present.filter((entry) => !fencedIds.has(entry.target.id));
+  if (allowed.length === 0) return fenced(request, asked, answer);
+  const down = allowed.filter((entry) => entry.breaker.name !== 'closed' || entry.snapshot === null);
+  if (down.length > 0) {
+    const names = down.map((entry) => entry.target.id).join(', ');
+    return answer(503, 'no_target_available', `No target can serve this request now; not answering: ${names}.`, 1_000);
+  }
+  const name = asked.name === '' ? 'No model is loaded' : `The model "${asked.name}" does not exist on any target`;
+  return answer(404, 'model_not_found', `${name}. ${availableModels(allowed)}`, null);
+}
+
+function fenced(
+  request: PlanRequest,
+  asked: AskedModel,
+  answer: (status: NoRoute['status'], code: string, message: string, retryAfterMs: number | null) => NoRoute,
+): NoRoute {
+  if (asked.pin !== null) {
+    return answer(
+      404,
+      'model_not_found',
+      `The model "${request.requestedModel}" names the provider "${asked.pin}", which is not configured here${request.fence.place === null ? '' : ` as a ${request.fence.place} target`}.`,
+      null,
+    );
+  }
+  return answer(
+    503,
+    'no_target_available',
+    `x-swarmrouter-place: ${request.fence.place} leaves no target: none of that place is configured.`,
+    null,
+  );
+}
+
+function availableModels(entries: readonly TargetEntry[]): string {
+  const names = new Set<string>();
+  for (const entry of entries) {
+    for (const model of entry.snapshot?.models ?? []) if (model.kind === 'chat') names.add(model.id);
+    for (const name of entry.target.deployments.keys()) names.add(name);
+  }
+  if (names.size === 0) return 'No target lists a chat model.';
+  const shown = [...names].slice(0, LISTED_NAMES).join(', ');
+  const more = names.size > LISTED_NAMES ? `, and ${names.size - LISTED_NAMES} more (GET /v1/models)` : '';
+  return `Available: ${shown}${more}.`;
+}

@@ -1,0 +1,85 @@
+import type { ProviderAdapter } from '../../src/core/adapter.ts';
+import type { AdapterKind, ModelInfo, Place, Target, TargetSnapshot } from '../../src/core/target.ts';
+import { TargetEntry } from '../../src/router/targets.ts';
+
+/** Plain data for tests that only plan: entries as the directory would hold them, without a server behind. */
+export interface EntrySketch {
+  readonly id?: string;
+  readonly kind?: AdapterKind;
+  readonly provider?: string;
+  readonly place?: Place;
+  readonly models?: readonly (string | Partial<ModelInfo>)[];
+  readonly slots?: number | null;
+  readonly maxConcurrent?: number | null;
+  readonly defaultModel?: string | null;
+  readonly deployments?: Readonly<Record<string, string>>;
+  readonly listsEverything?: boolean;
+  readonly optional?: boolean;
+}
+
+export const testClocks = {
+  connectMs: 500,
+  firstByteMs: 2_000,
+  firstTokenMs: 2_000,
+  idleMs: 2_000,
+  warmupMs: 5_000,
+  streamMs: 60_000,
+};
+
+export function targetOf(sketch: EntrySketch): Target {
+  const kind = sketch.kind ?? 'lm-studio';
+  const place = sketch.place ?? (kind === 'openrouter' || kind === 'azure-openai' ? 'cloud' : 'local');
+  const provider =
+    sketch.provider ??
+    { 'lm-studio': 'lmstudio', 'azure-openai': 'azure', 'llama-cpp': 'llamacpp' }[kind as string] ??
+    kind;
+  return {
+    id: sketch.id ?? provider,
+    provider,
+    adapterKind: kind,
+    place,
+    baseUrl: 'http://127.0.0.1:1',
+    apiKey: null,
+    source: 'yaml',
+    optional: sketch.optional ?? false,
+    network: 'any',
+    maxConcurrent: sketch.maxConcurrent ?? null,
+    clocks: testClocks,
+    defaultModel: sketch.defaultModel ?? null,
+    deployments: new Map(Object.entries(sketch.deployments ?? {})),
+    apiVersion: null,
+    assembleWholeReplies: place === 'local',
+  };
+}
+
+export function modelOf(model: string | Partial<ModelInfo>): ModelInfo {
+  const partial = typeof model === 'string' ? { id: model } : model;
+  return { id: 'model', alsoKnownAs: [], kind: 'chat', state: 'loaded', contextLength: null, slots: null, ...partial };
+}
+
+export function snapshotOf(sketch: EntrySketch): TargetSnapshot {
+  return {
+    models: (sketch.models ?? []).map(modelOf),
+    slots: sketch.slots ?? null,
+    version: null,
+    warming: false,
+    listsEverything: sketch.listsEverything ?? true,
+  };
+}
+
+/** A probed, healthy entry. */
+export function entryOf(sketch: EntrySketch): TargetEntry {
+  const defaultSlots = sketch.kind === 'ollama' ? 1 : 4;
+  const adapter: ProviderAdapter = {
+    kind: sketch.kind ?? 'lm-studio',
+    operations: new Set(['chat']),
+    defaultSlots,
+    call: () => Promise.reject(new Error('this entry has no server')),
+    probe: () => Promise.reject(new Error('this entry has no server')),
+  };
+  const entry = new TargetEntry(targetOf(sketch), adapter);
+  entry.snapshot = snapshotOf(sketch);
+  entry.everUp = true;
+  entry.probedAtWallMs = 0;
+  return entry;
+}
