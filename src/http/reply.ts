@@ -6,10 +6,18 @@ import { type ErrorReply, errorBodyOf, exhaustedReply, noRouteReply } from './er
 const encoder = new TextEncoder();
 const DONE = encoder.encode('data: [DONE]\n\n');
 
+/** Sees what the client is sent. */
+export interface ResponseTap {
+  write(bytes: Uint8Array): void;
+  end(): void;
+}
+
 /** What the engine decided → the HTTP reply. */
-export function toResponse(result: ServeResult, requestId: string): Response {
+export function toResponse(result: ServeResult, requestId: string, tap: ResponseTap | null): Response {
   switch (result.kind) {
     case 'whole':
+      tap?.write(result.bytes);
+      tap?.end();
       // The bytes of a reply are never in shared memory; the DOM types cannot know.
       return new Response(result.bytes as Uint8Array<ArrayBuffer>, {
         headers: answerHeaders(result.by, requestId, 'application/json'),
@@ -19,7 +27,7 @@ export function toResponse(result: ServeResult, requestId: string): Response {
       headers['cache-control'] = 'no-cache';
       // Tells nginx not to collect the events.
       headers['x-accel-buffering'] = 'no';
-      return new Response(toBody(result.stream), { headers });
+      return new Response(toBody(result.stream, tap), { headers });
     }
     case 'refused':
       return errorResponse(noRouteReply(result.noRoute), requestId);
@@ -42,7 +50,7 @@ export function errorResponse(reply: ErrorReply, requestId: string): Response {
  * Pulled by the client's socket: the upstream is read only as fast as the client reads. A stream that breaks ends
  * with a typed error event and without the end marker, so that no SDK takes it for a finished answer.
  */
-function toBody(stream: ServedStream): ReadableStream<Uint8Array> {
+function toBody(stream: ServedStream, tap: ResponseTap | null): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
@@ -50,6 +58,7 @@ function toBody(stream: ServedStream): ReadableStream<Uint8Array> {
           let bytes = await stream.next();
           while (bytes !== null && bytes.length === 0) bytes = await stream.next();
           if (bytes !== null) {
+            tap?.write(bytes);
             controller.enqueue(bytes);
             return;
           }
@@ -57,9 +66,11 @@ function toBody(stream: ServedStream): ReadableStream<Uint8Array> {
         } catch (thrown) {
           if (thrown instanceof UpstreamError) controller.enqueue(errorEvent(thrown));
         }
+        tap?.end();
         controller.close();
       },
       cancel() {
+        tap?.end();
         stream.cancel();
       },
     },

@@ -10,7 +10,7 @@ import { HttpError } from './http-error.ts';
 import { parseChatRequest } from './openai/chat-request.ts';
 import { findModel, listModels } from './openai/models.ts';
 import { readBody } from './read-body.ts';
-import { errorResponse, toResponse } from './reply.ts';
+import { errorResponse, type ResponseTap, toResponse } from './reply.ts';
 import { requestId } from './request-id.ts';
 
 export interface HttpServerOptions {
@@ -35,6 +35,8 @@ export interface HttpServerParts {
   /** True once every target of the start has been probed. */
   readonly probed: () => boolean;
   readonly metricsText: () => Promise<string>;
+  /** Sees the bytes of each reply when replies are logged; null: they are not. */
+  readonly tapResponse: ((requestId: string) => ResponseTap | null) | null;
   /** The control plane, loaded at its first request: it must not slow the start. */
   readonly admin: () => Promise<(request: Request) => Response | Promise<Response>>;
 }
@@ -75,7 +77,7 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
       acceptedAtMs: parts.clock.nowMs(),
       strategies: options.strategies,
     });
-    return toResponse(await parts.engine.serve(inference), id);
+    return toResponse(await parts.engine.serve(inference), id, parts.tapResponse?.(id) ?? null);
   };
 
   const models = () => listModels(parts.targets(), options.modelAliases, createdAtSeconds);

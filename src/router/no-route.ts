@@ -1,6 +1,9 @@
 import type { LeftOut, NoRoute } from '../core/plan.ts';
+import type { InferenceRequest } from '../core/request.ts';
+
+type PlanRequest = Pick<InferenceRequest, 'requestedModel' | 'fence'>;
+
 import type { AskedModel } from './models.ts';
-import type { PlanRequest } from './plan.ts';
 import type { TargetEntry } from './targets.ts';
 
 const LISTED_NAMES = 8;

@@ -1,5 +1,5 @@
 import type { LeftOut, LeftOutKind, NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
-import type { RequestFence } from '../core/request.ts';
+import type { InferenceRequest, RequestFence } from '../core/request.ts';
 import { slotUse } from './load.ts';
 import {
   type AskedModel,
@@ -23,10 +23,8 @@ export interface PlanOptions extends ModelRules {
   readonly maxAttempts: number;
 }
 
-export interface PlanRequest {
-  readonly requestedModel: string;
-  readonly fence: RequestFence;
-}
+/** What of a request planning looks at. */
+export type PlanRequest = Pick<InferenceRequest, 'requestedModel' | 'fence'>;
 
 export type PlanResult = { readonly plan: RoutePlan } | { readonly noRoute: NoRoute };
 

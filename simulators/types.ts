@@ -1,0 +1,129 @@
+import type { AdapterKind } from '../src/core/target.ts';
+import type { Fault } from './fault.ts';
+
+/** One simulated wire for each kind of target that the gateway knows. */
+export type SimulatorKind = AdapterKind;
+
+export interface SimulatedModel {
+  /** The name to ask for; on Azure the deployment. */
+  readonly id: string;
+  /** Default `chat`. */
+  readonly kind?: 'chat' | 'embedding';
+  /** Default `loaded`. A model on disk is loaded by the first request that names it (LM Studio, Ollama). */
+  readonly state?: 'loaded' | 'on-disk';
+  /** Tokens that the loaded instance holds; a longer prompt is refused in the wire's own words. Default 8192. */
+  readonly contextLength?: number;
+  /** Tokens that the model could hold at most. Default 131072. */
+  readonly maxContextLength?: number;
+  /** Requests that run at once on this model; default: the simulator's `slots`. */
+  readonly slots?: number;
+  /** LM Studio: the ids of the loaded instances. Default: one, named like the model. */
+  readonly instanceIds?: readonly string[];
+  /** What replies call the model; on Azure the model under the deployment. Default: `id`. */
+  readonly underlyingModel?: string;
+  /** Length of an embedding. Default 8. */
+  readonly dimensions?: number;
+}
+
+/** What may change while a simulator runs. Durations are milliseconds, speeds are tokens a second (Infinity: no pause). */
+export interface Behaviour {
+  /** Default: one loaded chat model called `sim-model`. */
+  readonly models: readonly SimulatedModel[];
+  /** Requests that run at once on a model; further ones wait silently. Default: the kind's own (LM Studio 4, Ollama 1, llama.cpp 4, others 1024). */
+  readonly slots: number;
+  /** From a free slot to the first token. Default 5. */
+  readonly firstTokenMs: number;
+  /** Streams: send status and headers before the first token, not with it. Default: true for OpenRouter and Azure, else false. */
+  readonly earlyHeaders: boolean;
+  /** Default Infinity. */
+  readonly tokensPerSecond: number;
+  /** Adds prompt tokens / this to the first token's time. Default Infinity. */
+  readonly promptTokensPerSecond: number;
+  /** Words in the default reply, 1 to 1,000,000. Default 12. */
+  readonly replyTokens: number;
+  /** A fixed reply text in place of the default one; null: the default. */
+  readonly reply: string | null;
+  /** How long loading a model from disk takes. Default 20. */
+  readonly loadMs: number;
+  /** LM Studio: whether naming a model on disk loads it. Default true. */
+  readonly jitLoading: boolean;
+  /** LM Studio: knows `/api/v1/models` (0.4 and later). Default true. */
+  readonly nativeApi: boolean;
+  /** llama.cpp: answers 503 `Loading model` everywhere while true. Default false. */
+  readonly loading: boolean;
+  /** Asked of every request in the wire's own header when set. */
+  readonly apiKey: string | null;
+  /** Closes a kept-alive connection after this many idle milliseconds, without a hint (fault F-33); null: never. */
+  readonly keepAliveIdleMs: number | null;
+  /** Azure: a chunk whose choice has filter offsets and no delta, after the finish. Default true. */
+  readonly asyncFilter: boolean;
+}
+
+export interface SimulatorOptions extends Partial<Behaviour> {
+  readonly kind: SimulatorKind;
+  /** Shown in replies and by the command line. Default: the kind. */
+  readonly name?: string;
+  /** 0 to 65535; 0: any free port. Default 0. */
+  readonly port?: number;
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Requests kept in the log; the oldest are dropped first, 0 keeps none. Default 10,000. */
+  readonly logLimit?: number;
+}
+
+/** One request as the simulator saw it; grows until `endedAtMs` is set. */
+export interface SimulatedRequest {
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  readonly query: string;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The parsed JSON body; null without one. */
+  readonly body: unknown;
+  readonly rawBody: string;
+  /** `performance.now()` when the last byte of the request had come. */
+  readonly startedAtMs: number;
+  readonly endedAtMs: number | null;
+  /** Null until a status line was sent. */
+  readonly status: number | null;
+  /** The client closed the connection before the answer's end. */
+  readonly aborted: boolean;
+  /** Tokens of the answer handed to the socket so far. */
+  readonly tokensSent: number;
+  /** The answer's text (not its wire form) handed to the socket so far. */
+  readonly answered: string;
+  /** Generations open when this one arrived, itself included; 0 for other requests. */
+  readonly concurrentAtStart: number;
+  /** The kind of fault it met; null: none. */
+  readonly fault: Fault['kind'] | null;
+}
+
+export interface Simulator {
+  readonly kind: SimulatorKind;
+  readonly name: string;
+  /** The server's root, such as `http://127.0.0.1:4321`. */
+  readonly url: string;
+  readonly port: number;
+  /** What a target's `baseUrl` should be. */
+  readonly baseUrl: string;
+  readonly log: readonly SimulatedRequest[];
+  clearLog(): void;
+  /** Every matching request meets the fault until it is taken away with null. `refuse` closes the port; await it. */
+  setFault(fault: Fault | null): Promise<void>;
+  /** The next `count` matching requests meet the fault, before the standing one. Not for `refuse`. */
+  faultNext(count: number, fault: Fault): void;
+  /** A change of `models` starts them in the states given. */
+  setBehaviour(changes: Partial<Behaviour>): void;
+  behaviour(): Behaviour;
+  /** Generations open now: running, waiting for a slot, or hanging on a fault. */
+  active(): number;
+  peakActive(): number;
+  /** Open client connections, idle ones included. */
+  connections(): number;
+  /** Like a crash: closes the port and resets every connection. */
+  kill(): Promise<void>;
+  /** Listens again on the same port; models are in the state that they had. */
+  revive(): Promise<void>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,29 @@
+import type { AdapterTools, ProviderAdapter } from '../core/adapter.ts';
+import type { AdapterKind } from '../core/target.ts';
+import { azureOpenAi } from './azure-openai/index.ts';
+import { llamaCpp } from './llama-cpp/index.ts';
+import { lmStudio } from './lm-studio/index.ts';
+import { ollama } from './ollama/index.ts';
+import { openAiCompatible } from './openai-compatible/index.ts';
+import { createWireAdapter, type WireVendor } from './openai-wire/wire-adapter.ts';
+import { openRouter } from './openrouter/index.ts';
+import { sglang } from './sglang/index.ts';
+import { Transport } from './transport.ts';
+import { vllm } from './vllm/index.ts';
+
+const VENDORS: readonly WireVendor[] = [
+  lmStudio,
+  ollama,
+  llamaCpp,
+  vllm,
+  sglang,
+  openRouter,
+  azureOpenAi,
+  openAiCompatible,
+];
+
+/** One adapter a kind, all over one transport. */
+export function createAdapters(tools: AdapterTools): ReadonlyMap<AdapterKind, ProviderAdapter> {
+  const transport = new Transport(tools.clock);
+  return new Map(VENDORS.map((vendor) => [vendor.kind, createWireAdapter(vendor, { ...tools, transport })]));
+}

@@ -1,0 +1,45 @@
+import { UpstreamError } from '../core/failure.ts';
+import type { ModelInfo, ModelState, Target, TargetSnapshot } from '../core/target.ts';
+import { countOf, isObject, type JsonObject, textOf } from './json-shape.ts';
+import { kindByName } from './model-kind.ts';
+
+/** A server that lists more than this is lying or broken; the rest is not looked at. */
+export const MAX_MODELS = 10_000;
+
+/** The items of an OpenAI model list; rejects with `malformed` when it is none. */
+export function modelItems(json: unknown, target: Target): readonly JsonObject[] {
+  return itemsOf(isObject(json) ? json['data'] : undefined, target, 'a list of models');
+}
+
+export function itemsOf(list: unknown, target: Target, what: string): readonly JsonObject[] {
+  if (!Array.isArray(list)) {
+    throw new UpstreamError(
+      'malformed',
+      `${target.id} did not answer its probe with ${what}: is something else on that address?`,
+    );
+  }
+  return list.slice(0, MAX_MODELS).filter(isObject);
+}
+
+/** A model from an item of an OpenAI list; null when it has no id. */
+export function listedModel(item: JsonObject, state: ModelState): ModelInfo | null {
+  const id = textOf(item['id']);
+  if (id === null) return null;
+  return {
+    id,
+    alsoKnownAs: [],
+    kind: kindByName(id),
+    state,
+    contextLength: countOf(item['max_model_len'], 1) ?? countOf(item['context_length'], 1),
+    slots: null,
+  };
+}
+
+export function listedModels(items: readonly JsonObject[], state: ModelState): readonly ModelInfo[] {
+  return items.map((item) => listedModel(item, state)).filter((model) => model !== null);
+}
+
+/** A snapshot with the usual answers; give what is known better. */
+export function snapshotOf(known: Partial<TargetSnapshot>): TargetSnapshot {
+  return { models: [], slots: null, version: null, warming: false, listsEverything: true, ...known };
+}

@@ -1,0 +1,13 @@
+import type { WireVendor } from '../openai-wire/wire-adapter.ts';
+import { bearer, rootOf } from '../urls.ts';
+import { probeLlamaCpp } from './probe.ts';
+
+/** llama.cpp's own server, with one model or as a router of several. */
+export const llamaCpp: WireVendor = {
+  kind: 'llama-cpp',
+  defaultSlots: 4,
+  rules: { maxTokensOnly: true, refuses: [] },
+  chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,
+  headers: bearer,
+  probe: probeLlamaCpp,
+};

@@ -1,0 +1,13 @@
+import type { WireVendor } from '../openai-wire/wire-adapter.ts';
+import { bearer, rootOf } from '../urls.ts';
+import { probeLmStudio } from './probe.ts';
+
+/** LM Studio 0.3.6 and later. Its own default of simultaneous predictions is four. */
+export const lmStudio: WireVendor = {
+  kind: 'lm-studio',
+  defaultSlots: 4,
+  rules: { maxTokensOnly: true, refuses: [] },
+  chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,
+  headers: bearer,
+  probe: probeLmStudio,
+};

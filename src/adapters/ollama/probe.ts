@@ -1,0 +1,55 @@
+import type { ModelInfo, ModelKind, Target, TargetSnapshot } from '../../core/target.ts';
+import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../json-shape.ts';
+import { itemsOf, snapshotOf } from '../listing.ts';
+import { kindByName } from '../model-kind.ts';
+import type { WireTools } from '../openai-wire/wire-adapter.ts';
+import { isUnknownPath, probeGet } from '../probe-http.ts';
+import { bearer, rootOf } from '../urls.ts';
+
+/** Pulled models from `/api/tags`, those in memory from `/api/ps`; both are Ollama's own paths, so they also identify it. */
+export async function probeOllama(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
+  const ask = async (path: string): Promise<unknown> =>
+    (await probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), signal)).json;
+  const tags = itemsOf(objectOf(await ask('/api/tags'))['models'], target, "Ollama's list of models");
+  const [running, version] = await Promise.all([ask('/api/ps'), ask('/api/version').catch(absent)]);
+  const contexts = new Map<string, number | null>();
+  for (const item of itemsOf(objectOf(running)['models'], target, "Ollama's list of running models")) {
+    const name = nameOf(item);
+    if (name !== null) contexts.set(name, countOf(item['context_length'], 1));
+  }
+  const models = tags.map((item) => modelOf(item, contexts)).filter((model) => model !== null);
+  return snapshotOf({ models, version: textOf(objectOf(version)['version']) });
+}
+
+function absent(error: unknown): null {
+  if (isUnknownPath(error)) return null;
+  throw error;
+}
+
+function nameOf(item: JsonObject): string | null {
+  return textOf(item['model']) ?? textOf(item['name']);
+}
+
+/** Null for models that Ollama only passes on to its cloud: what is sent there leaves this machine. */
+function modelOf(item: JsonObject, running: ReadonlyMap<string, number | null>): ModelInfo | null {
+  const id = nameOf(item);
+  if (id === null || textOf(item['remote_host']) !== null || textOf(item['remote_model']) !== null) return null;
+  return {
+    id,
+    // `llama3.2` and `llama3.2:latest` are one model.
+    alsoKnownAs: id.endsWith(':latest') ? [id.slice(0, -':latest'.length)] : [],
+    kind: kindOf(item, id),
+    state: running.has(id) ? 'loaded' : 'on-disk',
+    contextLength: running.get(id) ?? null,
+    slots: null,
+  };
+}
+
+function kindOf(item: JsonObject, id: string): ModelKind {
+  const capabilities = listOf(item['capabilities']);
+  if (capabilities.includes('completion')) return 'chat';
+  if (capabilities.includes('embedding')) return 'embedding';
+  const { family } = isObject(item['details']) ? item['details'] : { family: null };
+  if (typeof family === 'string' && /bert/.test(family)) return 'embedding';
+  return kindByName(id);
+}

@@ -1,0 +1,13 @@
+import type { WireVendor } from '../openai-wire/wire-adapter.ts';
+import { baseOf, bearer } from '../urls.ts';
+import { probeOpenAiCompatible } from './probe.ts';
+
+/** Any server that speaks OpenAI's wire; nothing beyond it is assumed. */
+export const openAiCompatible: WireVendor = {
+  kind: 'openai-compatible',
+  defaultSlots: 4,
+  rules: { maxTokensOnly: false, refuses: [] },
+  chatUrl: (target) => `${baseOf(target)}/chat/completions`,
+  headers: bearer,
+  probe: probeOpenAiCompatible,
+};

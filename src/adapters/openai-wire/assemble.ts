@@ -1,0 +1,170 @@
+import type { WholeReply } from '../../core/adapter.ts';
+import { countOf, isObject, type JsonObject, listOf } from '../json-shape.ts';
+import { EventSource, type StreamContext } from './event-source.ts';
+import type { SseSink } from './sse-parser.ts';
+
+type Bag = Record<string, unknown>;
+
+interface ChoiceParts {
+  readonly index: number;
+  /** Fields of the choice other than delta, as last sent. */
+  readonly fields: Bag;
+  /** Fields of the message other than the ones below, as last sent. */
+  readonly message: Bag;
+  /** Texts that arrive in pieces: content, reasoning_content, reasoning, refusal. */
+  readonly texts: Map<string, string[]>;
+  readonly toolCalls: Map<number, ToolCallParts>;
+}
+
+interface ToolCallParts {
+  readonly fields: Bag;
+  readonly function: Bag;
+  readonly arguments: string[];
+}
+
+/** Fields of a delta that are pieces of a text; all others replace what came before. */
+const TEXT_FIELDS = new Set(['content', 'reasoning_content', 'reasoning', 'refusal']);
+
+/** Puts the chunks of one stream together to the `chat.completion` that the server would have sent whole. */
+export class Assembler {
+  readonly #top: Bag = {};
+  readonly #choices = new Map<number, ChoiceParts>();
+
+  add(chunk: JsonObject): void {
+    for (const [field, value] of Object.entries(chunk)) {
+      if (field === 'choices') for (const choice of listOf(value)) this.#addChoice(choice);
+      // `usage: null` stands in every chunk but the last; an empty id or model in Azure's first.
+      else if (value !== null && (value !== '' || !(field in this.#top))) this.#top[field] = value;
+      else if (!(field in this.#top)) this.#top[field] = value;
+    }
+  }
+
+  result(): Bag {
+    const { usage, ...top } = this.#top;
+    const choices = [...this.#choices.values()].sort((one, other) => one.index - other.index).map(choiceOf);
+    const reply: Bag = { ...top, object: 'chat.completion', choices };
+    if (usage !== undefined && usage !== null) reply['usage'] = usage;
+    return reply;
+  }
+
+  #addChoice(choice: unknown): void {
+    if (!isObject(choice)) return;
+    const index = countOf(choice['index']) ?? 0;
+    let parts = this.#choices.get(index);
+    if (parts === undefined) {
+      parts = { index, fields: {}, message: {}, texts: new Map(), toolCalls: new Map() };
+      this.#choices.set(index, parts);
+    }
+    for (const [field, value] of Object.entries(choice)) {
+      if (field === 'delta' || field === 'message') addDelta(parts, value);
+      else if (field !== 'index' && (value !== null || !(field in parts.fields))) parts.fields[field] = value;
+    }
+  }
+}
+
+function addDelta(parts: ChoiceParts, delta: unknown): void {
+  if (!isObject(delta)) return;
+  for (const [field, value] of Object.entries(delta)) {
+    if (field === 'tool_calls') for (const call of listOf(value)) addToolCall(parts, call);
+    else if (TEXT_FIELDS.has(field) && typeof value === 'string') {
+      const pieces = parts.texts.get(field);
+      if (pieces === undefined) parts.texts.set(field, [value]);
+      else pieces.push(value);
+    } else if (field === 'function_call' && isObject(value)) addFunctionCall(parts, value);
+    else if (field === 'reasoning_details') parts.message[field] = joinDetails(parts.message[field], value);
+    else if (value !== null || !(field in parts.message)) parts.message[field] = value;
+  }
+}
+
+function addToolCall(parts: ChoiceParts, call: unknown): void {
+  if (!isObject(call)) return;
+  const index = countOf(call['index']) ?? parts.toolCalls.size;
+  let known = parts.toolCalls.get(index);
+  if (known === undefined) {
+    known = { fields: {}, function: {}, arguments: [] };
+    parts.toolCalls.set(index, known);
+  }
+  for (const [field, value] of Object.entries(call)) {
+    if (field === 'index') continue;
+    if (field === 'function' && isObject(value)) addFunction(known, value);
+    else if (value !== null && value !== '') known.fields[field] = value;
+  }
+}
+
+function addFunction(known: ToolCallParts, value: JsonObject): void {
+  for (const [field, part] of Object.entries(value)) {
+    if (field === 'arguments' && typeof part === 'string') known.arguments.push(part);
+    // The name comes once; servers that repeat it in each fragment send it whole or empty.
+    else if (part !== null && part !== '') known.function[field] = part;
+  }
+}
+
+function addFunctionCall(parts: ChoiceParts, value: JsonObject): void {
+  const known = isObject(parts.message['function_call']) ? parts.message['function_call'] : {};
+  const argumentsSoFar = typeof known['arguments'] === 'string' ? known['arguments'] : '';
+  const more = typeof value['arguments'] === 'string' ? value['arguments'] : '';
+  parts.message['function_call'] = { ...known, ...value, arguments: argumentsSoFar + more };
+}
+
+/** OpenRouter's reasoning details come as a list per chunk: entries with one index are pieces of one text. */
+function joinDetails(known: unknown, value: unknown): unknown {
+  const joined: Bag[] = listOf(known).map((detail) => ({ ...(detail as Bag) }));
+  for (const detail of listOf(value)) {
+    if (!isObject(detail)) continue;
+    const same = joined.find((other) => other['index'] === detail['index'] && other['type'] === detail['type']);
+    if (same === undefined) joined.push({ ...detail });
+    else for (const [field, part] of Object.entries(detail)) same[field] = joinField(field, same[field], part);
+  }
+  return joined;
+}
+
+function joinField(field: string, known: unknown, part: unknown): unknown {
+  const isText = field === 'text' || field === 'summary' || field === 'data';
+  if (isText && typeof known === 'string' && typeof part === 'string') return known + part;
+  return part === null && known !== undefined ? known : part;
+}
+
+function choiceOf(parts: ChoiceParts): Bag {
+  const message: Bag = { role: 'assistant', ...parts.message };
+  for (const [field, pieces] of parts.texts) message[field] = pieces.join('');
+  const toolCalls = [...parts.toolCalls.entries()]
+    .sort(([one], [other]) => one - other)
+    .map(([, call]) => toolCallOf(call));
+  if (toolCalls.length > 0) {
+    message['tool_calls'] = toolCalls;
+    // Role chunks of some servers open with `content: ""` before the call: their whole replies say null.
+    if (message['content'] === '' || message['content'] === undefined) message['content'] = null;
+  } else message['content'] ??= '';
+  return { index: parts.index, message, ...parts.fields };
+}
+
+function toolCallOf(call: ToolCallParts): Bag {
+  const { fields } = call;
+  if (call.arguments.length === 0 && Object.keys(call.function).length === 0) return fields;
+  return { ...fields, function: { ...call.function, arguments: call.arguments.join('') } };
+}
+
+/** Feeds an Assembler from the wire. */
+class AssemblingSink implements SseSink {
+  readonly assembler = new Assembler();
+  readonly source: EventSource;
+
+  constructor(context: StreamContext) {
+    this.source = new EventSource(context, this);
+  }
+
+  event(type: string, data: string): void {
+    const facts = this.source.state.take(type, data);
+    if (facts !== null) this.assembler.add(facts.chunk);
+  }
+}
+
+const encoder = new TextEncoder();
+
+/** Reads a stream to its end under its clocks and gives the whole reply. Rejects only with UpstreamError. */
+export async function assembleReply(context: StreamContext): Promise<WholeReply> {
+  const { assembler, source } = new AssemblingSink(context);
+  while (await source.pull());
+  const bytes = encoder.encode(JSON.stringify(assembler.result()));
+  return { kind: 'whole', bytes, model: source.state.model, usage: source.state.usage };
+}

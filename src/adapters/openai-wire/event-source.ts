@@ -1,0 +1,101 @@
+import { UpstreamError } from '../../core/failure.ts';
+import type { TargetClocks } from '../../core/target.ts';
+import type { AttemptWatch } from '../attempt-watch.ts';
+import type { UpstreamBody } from '../upstream-body.ts';
+import { ChunkState } from './chunk-state.ts';
+import { SseParser, type SseSink } from './sse-parser.ts';
+
+/** Comments keep a silent stream alive for this many idle limits; then somebody pings for a dead model. */
+const COMMENT_LIVES = 10;
+
+export interface StreamContext {
+  readonly body: UpstreamBody;
+  readonly watch: AttemptWatch;
+  readonly clocks: TargetClocks;
+  /** The target's id, for messages. */
+  readonly where: string;
+}
+
+/** Pulls one upstream stream chunk by chunk through the parser, keeps its clocks, and knows when it ended. */
+export class EventSource {
+  readonly state: ChunkState;
+  readonly parser: SseParser;
+  readonly #context: StreamContext;
+  readonly #idleMs: number;
+  #contentAtMs = 0;
+  #contentsSeen = 0;
+
+  constructor(context: StreamContext, sink: SseSink) {
+    this.#context = context;
+    this.#idleMs = context.clocks.idleMs;
+    this.state = new ChunkState(context.where);
+    this.parser = new SseParser(sink);
+  }
+
+  /**
+   * Reads one network chunk and feeds its events to the sink. False: the stream has ended properly.
+   * Rejects with UpstreamError, also with those that the sink throws; the socket is closed then.
+   */
+  async pull(): Promise<boolean> {
+    if (this.state.done) return false;
+    const { body, watch } = this.#context;
+    try {
+      this.#startIdle(watch);
+      const bytes = await body.read();
+      // While the client is slow nobody waits for the upstream: its silence is not its fault.
+      watch.stop('idle');
+      if (bytes === null) {
+        this.#endOfBody();
+        return false;
+      }
+      this.parser.push(bytes);
+      if (this.state.done) this.#endMarker();
+      return true;
+    } catch (error) {
+      throw this.fail(error);
+    }
+  }
+
+  /** Closes the socket; harmless after the end. */
+  cancel(): void {
+    if (!this.state.done) this.#context.body.close();
+  }
+
+  /** Closes the socket because of `error` and returns it classified. */
+  fail(error: unknown): UpstreamError {
+    const cause =
+      error instanceof UpstreamError
+        ? error
+        : new UpstreamError('failed', 'reading the stream failed', { cause: error });
+    this.#context.watch.abort(cause);
+    return cause;
+  }
+
+  #startIdle(watch: AttemptWatch): void {
+    // Until the first content the first-token clock rules: a long prompt is read in silence.
+    const { contents } = this.state;
+    if (contents === 0) return;
+    const nowMs = watch.nowMs();
+    if (contents !== this.#contentsSeen) {
+      if (this.#contentsSeen === 0) watch.stop('firstToken');
+      this.#contentsSeen = contents;
+      this.#contentAtMs = nowMs;
+    }
+    const lastMs = this.#contentAtMs + COMMENT_LIVES * this.#idleMs;
+    watch.start('idle', this.#idleMs, Math.min(nowMs, lastMs - this.#idleMs));
+  }
+
+  #endMarker(): void {
+    this.state.checkEnd();
+    this.#context.body.linger();
+  }
+
+  #endOfBody(): void {
+    const rest = this.parser.end();
+    // The last blank line is sometimes missing behind the marker; any other unfinished event was cut.
+    if (rest?.startsWith('[DONE]')) this.state.done = true;
+    this.state.checkEnd();
+    this.state.done = true;
+    this.#context.watch.dispose();
+  }
+}

@@ -1,0 +1,48 @@
+import { patchTopLevel } from '../../core/json-patch.ts';
+import type { InferenceRequest } from '../../core/request.ts';
+import { isObject } from '../json-shape.ts';
+
+/** How the reply is asked for: as the client wants it, or as a stream that is assembled into a whole reply. */
+export type AskFor = 'stream' | 'assembled' | 'whole';
+
+/** What a backend's wire lacks against OpenAI's. */
+export interface RequestRules {
+  /** The backend knows only `max_tokens`: a lone `max_completion_tokens` is sent under that name. */
+  readonly maxTokensOnly: boolean;
+  /** Top-level fields that the backend refuses, or would misread. */
+  readonly refuses: readonly string[];
+}
+
+/** Fields whose effect on the reply no stream carries over faithfully in every server: such replies are asked for whole. */
+export function streamsFaithfully(body: Readonly<Record<string, unknown>>): boolean {
+  const { n, logprobs, top_logprobs, modalities, audio, prompt_logprobs } = body;
+  if (n !== undefined && n !== null && n !== 1) return false;
+  if (logprobs === true || typeof logprobs === 'number') return false;
+  if (typeof top_logprobs === 'number' || typeof prompt_logprobs === 'number') return false;
+  if (isObject(audio)) return false;
+  return !(Array.isArray(modalities) && modalities.some((modality) => modality !== 'text'));
+}
+
+/** The body for one target: the client's bytes with only the top-level fields changed that must be. */
+export function bodyFor(request: InferenceRequest, model: string, ask: AskFor, rules: RequestRules): Uint8Array {
+  const { body } = request;
+  const changes: Record<string, unknown> = { model };
+  if (ask === 'whole') {
+    changes['stream'] = false;
+    if (body['stream_options'] !== undefined) changes['stream_options'] = undefined;
+  } else {
+    changes['stream'] = true;
+    const asked = isObject(body['stream_options']) ? body['stream_options'] : {};
+    changes['stream_options'] = { ...asked, include_usage: true };
+  }
+  if (rules.maxTokensOnly) renameTokenLimit(body, changes);
+  for (const field of rules.refuses) if (Object.hasOwn(body, field)) changes[field] = undefined;
+  return patchTopLevel(request.rawBody, changes);
+}
+
+function renameTokenLimit(body: Readonly<Record<string, unknown>>, changes: Record<string, unknown>): void {
+  const limit = body['max_completion_tokens'];
+  if (limit === undefined) return;
+  changes['max_completion_tokens'] = undefined;
+  if (body['max_tokens'] === undefined || body['max_tokens'] === null) changes['max_tokens'] = limit;
+}

@@ -1,0 +1,27 @@
+import type { Usage } from '../../core/usage.ts';
+import { countOf, isObject, objectOf } from '../json-shape.ts';
+
+const NANO_PER_USD = 1e9;
+
+/**
+ * Reads the `usage` of a reply or chunk; null when there is none. Numbers that are no whole, non-negative
+ * numbers count as 0: a lying server must not put NaN into a ledger. `cost` is OpenRouter's charge in USD.
+ */
+export function readUsage(value: unknown): Usage | null {
+  if (!isObject(value)) return null;
+  const promptDetails = objectOf(value['prompt_tokens_details']);
+  const completionDetails = objectOf(value['completion_tokens_details']);
+  return {
+    promptTokens: countOf(value['prompt_tokens']) ?? 0,
+    completionTokens: countOf(value['completion_tokens']) ?? 0,
+    cachedTokens: countOf(promptDetails['cached_tokens']) ?? 0,
+    reasoningTokens: countOf(completionDetails['reasoning_tokens']) ?? 0,
+    costNanoUsd: nanoUsdOf(value['cost']),
+  };
+}
+
+function nanoUsdOf(cost: unknown): number | null {
+  if (typeof cost !== 'number' || !Number.isFinite(cost) || cost < 0) return null;
+  const nano = Math.round(cost * NANO_PER_USD);
+  return Number.isSafeInteger(nano) ? nano : null;
+}

@@ -1,0 +1,169 @@
+import type { AdapterTools, ProviderAdapter, UpstreamCall, UpstreamReply } from '../../core/adapter.ts';
+import { UpstreamError } from '../../core/failure.ts';
+import type { Operation } from '../../core/request.ts';
+import type { AdapterKind, Target, TargetSnapshot } from '../../core/target.ts';
+import { AttemptWatch } from '../attempt-watch.ts';
+import type { Transport, TransportReply } from '../transport.ts';
+import { assembleReply } from './assemble.ts';
+import { normaliseError } from './errors.ts';
+import { checkReply, MAX_REPLY_BYTES, ReplyAsStream } from './reply.ts';
+import { type AskFor, bodyFor, type RequestRules, streamsFaithfully } from './request.ts';
+import { retryAfterMs } from './retry-after.ts';
+import { WireStream } from './stream.ts';
+
+/** What every adapter works with. */
+export interface WireTools extends AdapterTools {
+  readonly transport: Transport;
+}
+
+/** One vendor's differences from the shared OpenAI wire. */
+export interface WireVendor {
+  readonly kind: AdapterKind;
+  readonly defaultSlots: number;
+  readonly rules: RequestRules;
+  /** Where chat completions are posted. */
+  chatUrl(target: Target, model: string): string;
+  /** The credential and whatever else the vendor wants to be told. */
+  headers(target: Target): Record<string, string>;
+  probe(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot>;
+}
+
+const CHAT_ONLY: ReadonlySet<Operation> = new Set<Operation>(['chat']);
+/** An error body is read up to here; its message is cut much shorter. */
+const MAX_ERROR_BYTES = 1024 * 1024;
+
+export function createWireAdapter(vendor: WireVendor, tools: WireTools): ProviderAdapter {
+  return {
+    kind: vendor.kind,
+    operations: CHAT_ONLY,
+    defaultSlots: vendor.defaultSlots,
+    call: (call, signal) => callUpstream(vendor, tools, call, signal),
+    probe: (target, signal) => vendor.probe(target, signal, tools),
+  };
+}
+
+async function callUpstream(
+  vendor: WireVendor,
+  tools: WireTools,
+  call: UpstreamCall,
+  signal: AbortSignal,
+): Promise<UpstreamReply> {
+  const { target, request, model } = call;
+  const ask = askFor(call);
+  const watch = new AttemptWatch(tools.clock, signal);
+  startClocks(watch, call, ask);
+  const reply = await tools.transport.open(
+    {
+      target,
+      method: 'POST',
+      url: vendor.chatUrl(target, model),
+      headers: headersFor(vendor, call, ask),
+      body: bodyFor(request, model, ask, vendor.rules),
+    },
+    watch,
+  );
+  watch.stop('firstByte');
+  try {
+    if (reply.status < 200 || reply.status > 299) throw await errorOf(reply, target, tools.clock.wallMs());
+    return await readReply(reply, call, watch);
+  } catch (error) {
+    const cause = watch.cause ?? (error instanceof UpstreamError ? error : unexpected(target.id, error));
+    watch.abort(cause);
+    throw cause;
+  }
+}
+
+function askFor({ target, request }: UpstreamCall): AskFor {
+  if (request.stream) return 'stream';
+  return target.assembleWholeReplies && target.place === 'local' && streamsFaithfully(request.body)
+    ? 'assembled'
+    : 'whole';
+}
+
+/**
+ * A local server says nothing of a whole reply until it is finished, so for those only the caller's request
+ * clock counts; a cloud provider answers for its own queue and gets the first-byte clock.
+ */
+function startClocks(watch: AttemptWatch, { target, modelLoaded }: UpstreamCall, ask: AskFor): void {
+  const { clocks, place } = target;
+  const fromMs = watch.startedAtMs;
+  if (ask === 'whole') {
+    if (place === 'cloud') watch.start('firstByte', clocks.firstByteMs, fromMs);
+    return;
+  }
+  watch.start('firstByte', modelLoaded ? clocks.firstByteMs : clocks.warmupMs, fromMs);
+  watch.start('firstToken', modelLoaded ? clocks.firstTokenMs : clocks.warmupMs, fromMs);
+  watch.start('total', clocks.streamMs, fromMs);
+}
+
+function headersFor(vendor: WireVendor, { target, request }: UpstreamCall, ask: AskFor): Record<string, string> {
+  const headers = vendor.headers(target);
+  headers['content-type'] = 'application/json';
+  headers['accept'] = ask === 'whole' ? 'application/json' : 'text/event-stream, application/json';
+  headers['accept-encoding'] = 'identity';
+  if (target.place === 'local') {
+    // Only the operator's own servers see which request it was: for others it would tie calls together.
+    headers['x-request-id'] = request.id;
+    if (request.traceparent !== null) headers['traceparent'] = request.traceparent;
+  }
+  return headers;
+}
+
+async function readReply(reply: TransportReply, call: UpstreamCall, watch: AttemptWatch): Promise<UpstreamReply> {
+  const { target, request } = call;
+  const where = target.id;
+  if ((await formOf(reply, where)) === 'events') {
+    const context = { body: reply.body, watch, clocks: target.clocks, where };
+    return request.stream ? new WireStream(context, request.includeUsage) : await assembleReply(context);
+  }
+  const bytes = await reply.body.readAll(MAX_REPLY_BYTES, target.place === 'cloud' ? target.clocks.idleMs : null);
+  watch.dispose();
+  const checked = checkReply(bytes, reply.status, where);
+  return request.stream ? new ReplyAsStream(checked, request.includeUsage) : checked.whole;
+}
+
+/** Which form the reply has, by its content type and, where that says nothing, by its first bytes. */
+async function formOf({ headers, body }: TransportReply, where: string): Promise<'events' | 'json'> {
+  const type = headers.get('content-type') ?? '';
+  if (type.startsWith('text/event-stream')) return 'events';
+  if (type.startsWith('application/json')) return 'json';
+  if (type.startsWith('text/html')) {
+    throw new UpstreamError('malformed', `${where} answered with a web page, not with a completion`);
+  }
+  const first = await body.read();
+  if (first === null) throw new UpstreamError('malformed', `${where} sent an empty reply`);
+  body.unread(first);
+  const begin = new TextDecoder().decode(first.subarray(0, 64)).trimStart();
+  if (begin.startsWith('{')) return 'json';
+  if (/^(data|event|id|retry)?:/.test(begin)) return 'events';
+  throw new UpstreamError(
+    'malformed',
+    `${where} sent neither JSON nor a stream of events (content-type ${type || 'missing'})`,
+  );
+}
+
+/** Reads an error reply and classifies it; a body that cannot be read leaves the status to decide. */
+export async function errorOf(reply: TransportReply, target: Target, wallMs: number): Promise<UpstreamError> {
+  const bytes = await reply.body.readAll(MAX_ERROR_BYTES, target.clocks.idleMs).catch((error: UpstreamError) => {
+    // The caller left or a clock ran out: that counts, not the status.
+    if (error.kind === 'cancelled' || error.kind === 'timeout') throw error;
+    return new Uint8Array(0);
+  });
+  const text = new TextDecoder().decode(bytes);
+  let body: unknown = text;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    // Not JSON: a proxy's page or plain text, which the normaliser takes as it is.
+  }
+  return normaliseError({
+    status: reply.status,
+    retryAfterMs: retryAfterMs(reply.headers, wallMs),
+    body,
+    where: target.id,
+  });
+}
+
+function unexpected(where: string, error: unknown): UpstreamError {
+  return new UpstreamError('failed', `calling ${where} failed`, { cause: error });
+}

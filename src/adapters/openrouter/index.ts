@@ -1,0 +1,18 @@
+import type { Target } from '../../core/target.ts';
+import type { WireVendor } from '../openai-wire/wire-adapter.ts';
+import { baseOf, bearer } from '../urls.ts';
+import { probeOpenRouter } from './probe.ts';
+
+/** OpenRouter names an app by its address; apps on localhost are told apart by their title. */
+export function openRouterHeaders(target: Target): Record<string, string> {
+  return { ...bearer(target), 'http-referer': 'http://localhost:8000', 'x-openrouter-title': 'SwarmRouter' };
+}
+
+export const openRouter: WireVendor = {
+  kind: 'openrouter',
+  defaultSlots: 4,
+  rules: { maxTokensOnly: false, refuses: [] },
+  chatUrl: (target) => `${baseOf(target)}/chat/completions`,
+  headers: openRouterHeaders,
+  probe: (target, signal, tools) => probeOpenRouter(target, signal, tools, openRouterHeaders(target)),
+};

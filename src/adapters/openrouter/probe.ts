@@ -1,0 +1,45 @@
+import type { ModelInfo, Target, TargetSnapshot } from '../../core/target.ts';
+import { countOf, type JsonObject, listOf, objectOf, textOf } from '../json-shape.ts';
+import { modelItems, snapshotOf } from '../listing.ts';
+import { kindByName } from '../model-kind.ts';
+import type { WireTools } from '../openai-wire/wire-adapter.ts';
+import { isUnknownPath, probeGet } from '../probe-http.ts';
+import { baseOf } from '../urls.ts';
+
+/** OpenRouter's own router over all models. */
+const AUTO = 'openrouter/auto';
+
+/** `/models` answers anybody, so the key is tried on `/key`, which is free as well. */
+export async function probeOpenRouter(
+  target: Target,
+  signal: AbortSignal,
+  tools: WireTools,
+  headers: Record<string, string>,
+): Promise<TargetSnapshot> {
+  const ask = async (path: string): Promise<unknown> =>
+    (await probeGet(tools, target, `${baseOf(target)}${path}`, headers, signal)).json;
+  const [listing] = await Promise.all([ask('/models'), ask('/key').catch(absent)]);
+  const models = modelItems(listing, target)
+    .map(modelOf)
+    .filter((model) => model !== null);
+  if (!models.some(({ id }) => id === AUTO)) models.push(chatModel(AUTO, null));
+  return snapshotOf({ models });
+}
+
+/** A proxy in front of OpenRouter may not know the path. */
+function absent(error: unknown): null {
+  if (isUnknownPath(error)) return null;
+  throw error;
+}
+
+function modelOf(item: JsonObject): ModelInfo | null {
+  const id = textOf(item['id']);
+  if (id === null) return null;
+  const outputs = listOf(objectOf(item['architecture'])['output_modalities']);
+  const kind = outputs.length > 0 && !outputs.includes('text') ? 'other' : kindByName(id);
+  return { ...chatModel(id, countOf(item['context_length'], 1)), kind };
+}
+
+function chatModel(id: string, contextLength: number | null): ModelInfo {
+  return { id, alsoKnownAs: [], kind: 'chat', state: 'loaded', contextLength, slots: null };
+}

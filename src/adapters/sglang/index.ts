@@ -1,0 +1,13 @@
+import type { WireVendor } from '../openai-wire/wire-adapter.ts';
+import { bearer, rootOf } from '../urls.ts';
+import { probeSglang } from './probe.ts';
+
+/** SGLang batches without fixed slots, as vLLM does. */
+export const sglang: WireVendor = {
+  kind: 'sglang',
+  defaultSlots: 4,
+  rules: { maxTokensOnly: false, refuses: [] },
+  chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,
+  headers: bearer,
+  probe: probeSglang,
+};

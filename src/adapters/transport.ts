@@ -1,0 +1,146 @@
+import type { Clock } from '../core/clock.ts';
+import { UpstreamError } from '../core/failure.ts';
+import type { Target } from '../core/target.ts';
+import { vetAddress } from './address-guard.ts';
+import type { AttemptWatch } from './attempt-watch.ts';
+import { startConnectCheck } from './connect-check.ts';
+import { isReset, socketFault } from './socket-faults.ts';
+import { UpstreamBody } from './upstream-body.ts';
+
+export interface TransportCall {
+  readonly target: Target;
+  readonly method: 'GET' | 'POST';
+  readonly url: string;
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array | null;
+}
+
+export interface TransportReply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: UpstreamBody;
+}
+
+/** An origin that delivered something this recently is connectable: no check beside the call. */
+const ORIGIN_FRESH_MS = 2_000;
+/**
+ * A reset within this time of sending, from an origin that has answered before, is taken for the keep-alive
+ * race (faults F-33): the server closed its idle socket just as we wrote, so it read nothing. The reset is the
+ * answer to our first packet and takes one round trip; a server that read the request and then failed at it
+ * usually takes longer. One second covers every sane round trip.
+ */
+const STALE_SOCKET_MS = 1_000;
+/** Vetted names are trusted this long, so that a call does not wait for the name service each time. */
+const VETTED_FOR_MS = 30_000;
+
+/** The one place that opens connections: fetch, the connect clock, the keep-alive replay, the address check. */
+export class Transport {
+  readonly #clock: Clock;
+  /** Origin → when it last delivered something. As many entries as targets were ever configured. */
+  readonly #lastSeenMs = new Map<string, number>();
+  readonly #vettedAtMs = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Resolves with the reply's head. The caller has set the watch's other clocks. Rejects only with UpstreamError. */
+  async open(call: TransportCall, watch: AttemptWatch): Promise<TransportReply> {
+    const origin = originOf(call.url);
+    try {
+      if (call.target.network === 'public') await this.#vet(call.url, origin);
+      const stopCheck = this.#watchConnect(call, origin, watch);
+      const response = await this.#fetchWithReplay(call, origin, watch).finally(stopCheck);
+      this.#lastSeenMs.set(origin, this.#clock.nowMs());
+      return this.#accept(response, call, origin, watch);
+    } catch (error) {
+      const cause = watch.cause ?? socketFault(error, origin, 'head');
+      watch.dispose();
+      throw cause;
+    }
+  }
+
+  #accept(response: Response, call: TransportCall, origin: string, watch: AttemptWatch): TransportReply {
+    const { status, headers } = response;
+    const body = new UpstreamBody(response, watch, origin);
+    if (status >= 300 && status < 400) {
+      const message = `${origin} answered with a redirect (${status}), which is never followed: set the URL of the target ${call.target.id} to where it really is`;
+      const error = new UpstreamError('malformed', message, { status });
+      watch.abort(error);
+      throw error;
+    }
+    return { status, headers, body };
+  }
+
+  async #fetchWithReplay(call: TransportCall, origin: string, watch: AttemptWatch): Promise<Response> {
+    const sentAtMs = this.#clock.nowMs();
+    try {
+      return await send(call, watch.signal, true);
+    } catch (error) {
+      const stale =
+        watch.cause === null &&
+        isReset(error) &&
+        this.#lastSeenMs.has(origin) &&
+        this.#clock.nowMs() - sentAtMs < STALE_SOCKET_MS;
+      if (!stale) throw error;
+      return await send(call, watch.signal, false);
+    }
+  }
+
+  /** Starts the connect clock unless the origin was heard of just now. Returns what ends it. */
+  #watchConnect(call: TransportCall, origin: string, watch: AttemptWatch): () => void {
+    const lastSeenMs = this.#lastSeenMs.get(origin);
+    if (lastSeenMs !== undefined && this.#clock.nowMs() - lastSeenMs < ORIGIN_FRESH_MS) return nothing;
+    const { connectMs } = call.target.clocks;
+    watch.start('connect', connectMs, this.#clock.nowMs());
+    let check: { stop(): void } | null = null;
+    // Most servers answer sooner than a quarter of the limit: they are spared the second connection.
+    const cancelCheck = this.#clock.after(connectMs / 4, () => {
+      check = startConnectCheck(new URL(call.url), () => watch.stop('connect'));
+    });
+    return () => {
+      cancelCheck();
+      check?.stop();
+      watch.stop('connect');
+    };
+  }
+
+  async #vet(url: string, origin: string): Promise<void> {
+    const vettedAtMs = this.#vettedAtMs.get(origin);
+    const nowMs = this.#clock.nowMs();
+    if (vettedAtMs !== undefined && nowMs - vettedAtMs < VETTED_FOR_MS) return;
+    try {
+      await vetAddress(url, { network: 'public' });
+    } catch (error) {
+      throw new UpstreamError('unreachable', messageOf(error), { cause: error });
+    }
+    this.#vettedAtMs.set(origin, nowMs);
+  }
+}
+
+function send(call: TransportCall, signal: AbortSignal, keepalive: boolean): Promise<Response> {
+  const options: BunFetchRequestInit & { timeout: false } = {
+    method: call.method,
+    headers: call.headers,
+    redirect: 'manual',
+    signal,
+    keepalive,
+    // Bun's own limit of five minutes; ours are in the watch.
+    timeout: false,
+  };
+  if (call.body !== null) options.body = call.body as Uint8Array<ArrayBuffer>;
+  return fetch(call.url, options);
+}
+
+function originOf(url: string): string {
+  const path = url.indexOf('/', url.indexOf('//') + 2);
+  return path === -1 ? url : url.slice(0, path);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function nothing(): void {
+  // The origin is fresh: there is no clock to stop.
+}

@@ -1,0 +1,13 @@
+import type { WireVendor } from '../openai-wire/wire-adapter.ts';
+import { bearer, rootOf } from '../urls.ts';
+import { probeVllm } from './probe.ts';
+
+/** vLLM batches without fixed slots; the default keeps a single gateway from flooding one GPU. */
+export const vllm: WireVendor = {
+  kind: 'vllm',
+  defaultSlots: 4,
+  rules: { maxTokensOnly: false, refuses: [] },
+  chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,
+  headers: bearer,
+  probe: probeVllm,
+};

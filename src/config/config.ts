@@ -1,0 +1,82 @@
+import type { Secret } from '../core/secret.ts';
+import type { Place, Target, TargetClocks } from '../core/target.ts';
+import type { Problem } from './problem.ts';
+
+export type { Problem } from './problem.ts';
+
+/** Strongest first: a setting given in two places counts where this list names it first. */
+export const SETTING_SOURCES = ['command line', 'environment', '.env', 'yaml', 'default'] as const;
+export type SettingSource = (typeof SETTING_SOURCES)[number];
+
+/** One setting as it counts now, for `swarmrouter check` and `/admin/status`. */
+export interface SettingInForce {
+  /** The environment name. */
+  readonly name: string;
+  /** The value as a person would write it, secrets masked; empty: unset. */
+  readonly value: string;
+  readonly source: SettingSource;
+  /** `.env line 3`, `swarmrouter.yaml line 7`; `default` when nobody set it. */
+  readonly where: string;
+  readonly group: string;
+}
+
+/** Everything the gateway was told, checked. Frozen in time: a change of settings makes a new one. */
+export interface Config {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Absolute. Not created here. */
+  readonly dataDir: string;
+  /** null: the gateway makes one and keeps it in the data folder. */
+  readonly adminKey: Secret | null;
+  /** `Host` names accepted on loopback besides the loopback ones; lower case, without a port. */
+  readonly allowedHosts: readonly string[];
+  readonly strategy: string;
+  readonly defaultModel: string | null;
+  /** Asked name → target model (it may be provider-qualified). */
+  readonly modelAliases: ReadonlyMap<string, string>;
+  readonly standIn: StandIn;
+  readonly maxRetries: number;
+  readonly retryDelayMs: number;
+  readonly queueTimeoutMs: number;
+  /** Requests that may wait at once. */
+  readonly queueLimit: number;
+  readonly requestTimeoutMs: number;
+  readonly probeIntervalMs: number;
+  readonly drainTimeoutMs: number;
+  readonly maxBodyBytes: number;
+  readonly logLevel: LogLevel;
+  readonly logRequests: boolean;
+  readonly logResponses: boolean;
+  readonly targets: readonly Target[];
+  /** Clocks for a target given at run time. */
+  clocksFor(place: Place): TargetClocks;
+  /** Every setting as in force, in the order of the schema. */
+  readonly settings: readonly SettingInForce[];
+  /** Readable hints for the start-up lines: what to set next. Each a sentence; empty when nothing is left to say. */
+  readonly hints: readonly string[];
+}
+
+export type StandIn = 'always' | 'unknown' | 'never';
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export type LoadResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly problems: readonly Problem[]; readonly settings: readonly SettingInForce[] };
+
+/** All that loading depends on, so that it is a function of its input. */
+export interface LoadInput {
+  /** Flags by name without the dashes: `{ 'max-retries': '5' }`. */
+  readonly flags: Readonly<Record<string, string>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where `.env` and `swarmrouter.yaml` are looked for, and what relative paths start from. Absolute. */
+  readonly directory: string;
+  /** Names of the routing strategies there are; default `['local-first']`. */
+  readonly strategies?: readonly string[];
+  /** The text of a file; null: there is no such file. May throw: the reason is listed as a problem. Default: the file system. */
+  readonly readFile?: (path: string) => string | null;
+  /** Default: the user's. */
+  readonly homeDirectory?: string;
+  /** Default: the process's. */
+  readonly platform?: string;
+}

@@ -1,0 +1,136 @@
+import type { SettingInForce } from './config.ts';
+import { nearestName } from './nearest.ts';
+import type { Problem } from './problem.ts';
+import type { Values } from './schema.ts';
+import { azureIsOn, defaultPlace, openRouterIsOn, RESERVED_PROVIDERS } from './targets.ts';
+import { isLoopbackHost } from './urls.ts';
+import type { TargetSpec } from './yaml-targets.ts';
+
+export interface CrossCheckInput {
+  readonly values: Values;
+  readonly settings: readonly SettingInForce[];
+  readonly specs: readonly TargetSpec[];
+  readonly strategies: readonly string[];
+  /** Names of settings whose own value is wrong: nothing further is said about what they lack. */
+  readonly wrong: ReadonlySet<string>;
+}
+
+/** What no setting can know alone. */
+export function crossCheck(input: CrossCheckInput): Problem[] {
+  return [...checkCloud(input), ...checkServer(input), ...checkStrategy(input), ...checkSpecs(input)];
+}
+
+/** A problem of one setting, shown where its value came from. */
+function problemOf(
+  input: CrossCheckInput,
+  name: string,
+  message: string,
+  fix: string,
+  allowed: string | null = null,
+): Problem {
+  const setting = input.settings.find((candidate) => candidate.name === name);
+  const where = setting?.where ?? 'default';
+  return { where, name, seen: setting?.value ?? null, message, allowed, fix };
+}
+
+function checkCloud(input: CrossCheckInput): Problem[] {
+  const { values, wrong } = input;
+  const problems: Problem[] = [];
+  if (values.openrouterEnabled === true && values.openrouterApiKey === null && !wrong.has('OPENROUTER_API_KEY')) {
+    const fix = 'set OPENROUTER_API_KEY, or leave OPENROUTER_ENABLED empty';
+    problems.push(
+      problemOf(input, 'OPENROUTER_ENABLED', 'OpenRouter is enabled but OPENROUTER_API_KEY is not set', fix),
+    );
+  }
+  if (values.azureEnabled === false) return problems;
+  const lacksKey = values.azureApiKey === null && !wrong.has('AZURE_API_KEY');
+  const lacksEndpoint = values.azureEndpoint === null && !wrong.has('AZURE_ENDPOINT');
+  if (values.azureEnabled === true) {
+    const missing = [lacksEndpoint ? 'AZURE_ENDPOINT' : null, lacksKey ? 'AZURE_API_KEY' : null].filter(
+      (name) => name !== null,
+    );
+    if (missing.length > 0) {
+      const names = missing.join(' and ');
+      const message = `Azure is enabled but ${names} ${missing.length > 1 ? 'are' : 'is'} not set`;
+      problems.push(problemOf(input, 'AZURE_ENABLED', message, `set ${names}, or leave AZURE_ENABLED empty`));
+    }
+  } else if (values.azureApiKey !== null && lacksEndpoint) {
+    const fix = 'set AZURE_ENDPOINT to https://<resource>.openai.azure.com, or remove the key';
+    problems.push(
+      problemOf(input, 'AZURE_API_KEY', 'there is a key for Azure but no AZURE_ENDPOINT to use it at', fix),
+    );
+  }
+  return problems;
+}
+
+function checkServer(input: CrossCheckInput): Problem[] {
+  const { values, wrong } = input;
+  if (isLoopbackHost(values.host) || values.adminKey !== null || wrong.has('SWARMROUTER_ADMIN_KEY')) return [];
+  const message = 'others could reach the gateway at this address, and SWARMROUTER_ADMIN_KEY is not set';
+  const fix = 'set SWARMROUTER_ADMIN_KEY to a long random text (`openssl rand -hex 32`), or listen on 127.0.0.1';
+  return [problemOf(input, 'SWARMROUTER_HOST', message, fix)];
+}
+
+function checkStrategy(input: CrossCheckInput): Problem[] {
+  const { strategies, values } = input;
+  if (strategies.includes(values.strategy)) return [];
+  const near = nearestName(values.strategy, strategies) ?? strategies[0] ?? 'local-first';
+  return [
+    problemOf(
+      input,
+      'SWARMROUTER_STRATEGY',
+      'there is no such strategy',
+      `did you mean ${near}`,
+      `one of ${strategies.join(', ')}`,
+    ),
+  ];
+}
+
+function checkSpecs(input: CrossCheckInput): Problem[] {
+  const problems: Problem[] = [];
+  const owners = ownersOfIds(input.values);
+  for (const spec of input.specs) {
+    const report = (field: string, seen: string, message: string, fix: string) =>
+      problems.push({ where: spec.where, name: `${spec.path}.${field}`, seen, message, allowed: null, fix });
+    const owner = owners.get(spec.name);
+    if (owner !== undefined) report('name', spec.name, `the name is taken by ${owner}`, 'choose another name');
+    else owners.set(spec.name, `${spec.path} (${spec.where})`);
+    if (spec.kind === 'openai-compatible' && RESERVED_PROVIDERS.has(spec.name)) {
+      report('name', spec.name, 'the name stands for a kind of provider', 'choose another name');
+    }
+    if (spec.max_concurrent !== null && (spec.place ?? defaultPlace(spec.kind)) === 'cloud') {
+      report(
+        'max_concurrent',
+        String(spec.max_concurrent),
+        'cloud targets have no limit',
+        'remove it, or say place: local',
+      );
+    }
+    const isAzure = spec.kind === 'azure-openai';
+    if (!isAzure && spec.deployments !== null) report('deployments', '…', 'only Azure has deployments', 'remove it');
+    if (!isAzure && spec.api_version !== null)
+      report('api_version', spec.api_version, 'only Azure has API versions', 'remove it');
+  }
+  return problems;
+}
+
+/** Ids that the environment's targets take, and whose they are. */
+function ownersOfIds(values: Values): Map<string, string> {
+  const owners = new Map<string, string>();
+  const lists = [
+    ['lmstudio', 'LMSTUDIO_URL', values.lmstudioEnabled === false ? null : values.lmstudioUrl],
+    ['ollama', 'OLLAMA_URL', values.ollamaUrl],
+    ['llamacpp', 'LLAMACPP_URL', values.llamacppUrl],
+    ['vllm', 'VLLM_URL', values.vllmUrl],
+    ['sglang', 'SGLANG_URL', values.sglangUrl],
+  ] as const;
+  for (const [id, setting, urls] of lists) {
+    for (const index of (urls ?? []).keys())
+      owners.set(index === 0 ? id : `${id}-${index + 1}`, `the target of ${setting}`);
+  }
+  if (values.lmstudioEnabled === true && values.lmstudioUrl === null)
+    owners.set('lmstudio', 'the target of LMSTUDIO_ENABLED');
+  if (openRouterIsOn(values)) owners.set('openrouter', 'the target of OPENROUTER_API_KEY');
+  if (azureIsOn(values)) owners.set('azure', 'the target of AZURE_API_KEY');
+  return owners;
+}

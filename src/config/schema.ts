@@ -1,0 +1,354 @@
+// Every setting, declared once. Parsing, errors, .env.example, docs/reference/settings.md, the flags of the
+// command line and `swarmrouter check` are all derived from this table.
+import type { Parsed } from './setting-kinds.ts';
+import {
+  boolean,
+  choice,
+  hostName,
+  integer,
+  type Kind,
+  listOf,
+  mapping,
+  seconds,
+  secret,
+  text,
+  url,
+} from './setting-kinds.ts';
+
+export const SETTING_GROUPS = [
+  'LM Studio',
+  'Other local servers',
+  'OpenRouter',
+  'Azure OpenAI',
+  'Models',
+  'Routing',
+  'Clocks',
+  'Server',
+  'Logging',
+] as const;
+export type SettingGroup = (typeof SETTING_GROUPS)[number];
+
+export interface Setting<T> {
+  /** The environment variable. */
+  readonly name: string;
+  readonly kind: Kind<NonNullable<T>>;
+  readonly default: T;
+  /** The default as documentation says it. */
+  readonly defaultDoc: string;
+  readonly doc: string;
+  readonly group: SettingGroup;
+  /** A value for the commented line of `.env.example`. */
+  readonly example: string;
+  /** False: it says where the YAML file is, so the file cannot hold it. */
+  readonly inYaml: boolean;
+}
+
+interface Declaration {
+  readonly group: SettingGroup;
+  readonly doc: string;
+  readonly example?: string;
+  readonly inYaml?: boolean;
+}
+
+function checkedDefault<T>(name: string, parsed: Parsed<T>): T {
+  if (parsed.ok) return parsed.value;
+  throw new Error(`the default of ${name} is not allowed: ${parsed.reason}`);
+}
+
+/** A setting that always has a value. `written` is the default as a person would write it. */
+function setting<T>(name: string, kind: Kind<T>, written: string, rest: Declaration): Setting<T> {
+  return {
+    name,
+    kind: kind as Kind<NonNullable<T>>,
+    default: checkedDefault(name, kind.parse(written)),
+    defaultDoc: written,
+    doc: rest.doc,
+    group: rest.group,
+    example: rest.example ?? written,
+    inYaml: rest.inYaml ?? true,
+  };
+}
+
+/** A setting that may be unset; `unset` says what then happens. */
+function optional<T>(name: string, kind: Kind<T>, unset: string, rest: Declaration): Setting<T | null> {
+  return {
+    name,
+    kind: kind as Kind<NonNullable<T>>,
+    default: null,
+    defaultDoc: unset,
+    doc: rest.doc,
+    group: rest.group,
+    example: rest.example ?? '',
+    inYaml: rest.inYaml ?? true,
+  };
+}
+
+const A_DAY = 86_400;
+const urls = listOf(
+  url,
+  'url list',
+  'one URL or several, separated by commas: http:// or https://, without user name, query and fragment',
+);
+const hosts = listOf(hostName, 'host list', 'host names without ports, separated by commas');
+const model = text('a model name', 'model');
+
+const localUrls = (name: string, server: string, port: number): Setting<readonly string[] | null> =>
+  optional(name, urls, `unset: looked for on localhost:${port} unless a local URL is configured`, {
+    group: 'Other local servers',
+    doc: `Address of ${server}, one or several separated by commas.`,
+    example: `http://localhost:${port}`,
+  });
+
+export const SETTINGS = {
+  lmstudioEnabled: optional('LMSTUDIO_ENABLED', boolean, 'unset: on', {
+    group: 'LM Studio',
+    doc: 'Whether LM Studio is used. `true` says that it is expected: its absence is then reported.',
+    example: 'true',
+  }),
+  lmstudioUrl: optional('LMSTUDIO_URL', urls, 'unset: http://localhost:1234', {
+    group: 'LM Studio',
+    doc: 'Address of LM Studio, one or several separated by commas. A pasted `/v1` at the end is dropped.',
+    example: 'http://localhost:1234',
+  }),
+  lmstudioTimeoutMs: setting('LMSTUDIO_TIMEOUT', seconds(0.1, A_DAY), '30', {
+    group: 'Clocks',
+    doc: 'How long a local server, of any kind, whose model is loaded may take to its first byte.',
+  }),
+  lmstudioApiKey: optional('LMSTUDIO_API_KEY', secret, 'unset: none is sent', {
+    group: 'LM Studio',
+    doc: 'API token of LM Studio, when its server asks for one.',
+  }),
+
+  ollamaUrl: localUrls('OLLAMA_URL', 'Ollama', 11434),
+  llamacppUrl: optional(
+    'LLAMACPP_URL',
+    urls,
+    'unset: looked for on localhost:8080 and 9931 unless a local URL is configured',
+    {
+      group: 'Other local servers',
+      doc: 'Address of llama.cpp (llama-server), one or several separated by commas.',
+      example: 'http://localhost:8080',
+    },
+  ),
+  vllmUrl: localUrls('VLLM_URL', 'vLLM', 8000),
+  sglangUrl: localUrls('SGLANG_URL', 'SGLang', 30000),
+
+  openrouterEnabled: optional('OPENROUTER_ENABLED', boolean, 'unset: on when the key is there', {
+    group: 'OpenRouter',
+    doc: 'Whether requests may overflow to OpenRouter.',
+    example: 'true',
+  }),
+  openrouterApiKey: optional('OPENROUTER_API_KEY', secret, 'unset: OpenRouter is off', {
+    group: 'OpenRouter',
+    doc: 'API key of OpenRouter (https://openrouter.ai/keys).',
+  }),
+  openrouterBaseUrl: setting('OPENROUTER_BASE_URL', url, 'https://openrouter.ai/api/v1', {
+    group: 'OpenRouter',
+    doc: "Base of OpenRouter's API.",
+  }),
+  openrouterDefaultModel: optional('OPENROUTER_DEFAULT_MODEL', model, 'unset: none', {
+    group: 'OpenRouter',
+    doc: 'The model that takes requests for names that OpenRouter does not know.',
+    example: 'openai/gpt-4o-mini',
+  }),
+
+  azureEnabled: optional('AZURE_ENABLED', boolean, 'unset: on when the key is there', {
+    group: 'Azure OpenAI',
+    doc: 'Whether requests may overflow to Azure OpenAI.',
+    example: 'true',
+  }),
+  azureEndpoint: optional('AZURE_ENDPOINT', url, 'unset: Azure is off', {
+    group: 'Azure OpenAI',
+    doc: 'Endpoint of the Azure OpenAI resource. A pasted `/openai/v1` at the end is dropped.',
+    example: 'https://my-resource.openai.azure.com',
+  }),
+  azureApiKey: optional('AZURE_API_KEY', secret, 'unset: Azure is off', {
+    group: 'Azure OpenAI',
+    doc: 'API key of the Azure OpenAI resource.',
+  }),
+  azureApiVersion: optional(
+    'AZURE_API_VERSION',
+    text('an API version such as 2024-10-21', 'version'),
+    'unset: the /openai/v1 form',
+    {
+      group: 'Azure OpenAI',
+      doc: 'API version of the classic URL form (`/openai/deployments/…`).',
+      example: '2024-10-21',
+    },
+  ),
+  azureDeployments: optional(
+    'AZURE_DEPLOYMENTS',
+    mapping('`model=deployment` pairs, separated by commas'),
+    'unset: the deployment is named like the model',
+    {
+      group: 'Azure OpenAI',
+      doc: 'Which deployment answers for which asked model.',
+      example: 'gpt-4o=my-gpt-4o,gpt-4o-mini=my-mini',
+    },
+  ),
+  azureDefaultDeployment: optional('AZURE_DEFAULT_DEPLOYMENT', text('a deployment name', 'deployment'), 'unset: none', {
+    group: 'Azure OpenAI',
+    doc: 'The deployment that takes requests for names that Azure does not know.',
+    example: 'my-mini',
+  }),
+
+  defaultModel: optional('SWARMROUTER_DEFAULT_MODEL', model, 'unset: the loaded one', {
+    group: 'Models',
+    doc: 'The model for requests that name none, or `auto`.',
+    example: 'qwen2.5-7b-instruct',
+  }),
+  modelAliases: optional(
+    'SWARMROUTER_MODEL_ALIASES',
+    mapping('`asked=target-model` pairs, separated by commas'),
+    'unset: none',
+    {
+      group: 'Models',
+      doc: 'Names that stand for another model; the target may be provider-qualified (`openrouter/openai/gpt-4o-mini`).',
+      example: 'gpt-4o=qwen2.5-7b-instruct',
+    },
+  ),
+  standIn: setting('SWARMROUTER_STAND_IN', choice(['always', 'unknown', 'never']), 'always', {
+    group: 'Models',
+    doc: 'When the loaded local model answers for a name that no local server has: `always`, only for names that no target at all has (`unknown`), or `never`.',
+  }),
+
+  strategy: setting('SWARMROUTER_STRATEGY', text('the name of a routing strategy', 'strategy'), 'local-first', {
+    group: 'Routing',
+    doc: 'How targets are chosen. `local-first`: your own servers first, the cloud when they are down, full or failing.',
+  }),
+  maxRetries: setting('SWARMROUTER_MAX_RETRIES', integer(0, 20), '3', {
+    group: 'Routing',
+    doc: 'Further attempts after the first one failed.',
+  }),
+  retryDelayMs: setting('SWARMROUTER_RETRY_DELAY', seconds(0, 60), '1.0', {
+    group: 'Routing',
+    doc: 'Pause before the same target is tried again, when there is no other.',
+  }),
+  maxConcurrent: optional(
+    'SWARMROUTER_MAX_CONCURRENT',
+    integer(1, 10_000),
+    'unset: the slots it reports, else LM Studio 4, Ollama 1, others 4',
+    {
+      group: 'Routing',
+      doc: 'Requests at once on one local target; further ones overflow to the cloud. Cloud targets have no limit.',
+      example: '4',
+    },
+  ),
+  queueLimit: setting('SWARMROUTER_QUEUE_LIMIT', integer(0, 100_000), '256', {
+    group: 'Routing',
+    doc: 'Requests that may wait for a local slot at once, when no cloud provider can serve them; more are refused.',
+  }),
+  probeIntervalMs: setting('SWARMROUTER_PROBE_INTERVAL', seconds(0.1, 3600), '5', {
+    group: 'Routing',
+    doc: 'Time between two health probes of a target. A local one that is down is probed every second.',
+  }),
+  assemble: setting('SWARMROUTER_ASSEMBLE', boolean, 'true', {
+    group: 'Routing',
+    doc: 'Ask local servers for a stream also when the client wants a whole reply, and assemble it: only then can a stalled server be told from a slow one.',
+  }),
+
+  connectTimeoutMs: optional('SWARMROUTER_CONNECT_TIMEOUT', seconds(0.01, 600), 'unset: 2 local, 5 cloud', {
+    group: 'Clocks',
+    doc: 'Until the connection to a target stands.',
+    example: '2',
+  }),
+  overflowTimeoutMs: setting('SWARMROUTER_OVERFLOW_TIMEOUT', seconds(0.1, A_DAY), '60', {
+    group: 'Clocks',
+    doc: 'How long a cloud provider may take to its first byte.',
+  }),
+  firstTokenTimeoutMs: optional('SWARMROUTER_FIRST_TOKEN_TIMEOUT', seconds(0.1, A_DAY), 'unset: 120 local, 60 cloud', {
+    group: 'Clocks',
+    doc: 'Until the first real content of a stream.',
+    example: '120',
+  }),
+  idleTimeoutMs: optional('SWARMROUTER_IDLE_TIMEOUT', seconds(0.1, A_DAY), 'unset: 120 local, 30 cloud', {
+    group: 'Clocks',
+    doc: 'Between two chunks of a stream.',
+    example: '120',
+  }),
+  queueTimeoutMs: setting('SWARMROUTER_QUEUE_TIMEOUT', seconds(0, A_DAY), '60', {
+    group: 'Clocks',
+    doc: 'How long a request may wait for a local slot.',
+  }),
+  warmupTimeoutMs: setting('SWARMROUTER_WARMUP_TIMEOUT', seconds(0.1, A_DAY), '180', {
+    group: 'Clocks',
+    doc: 'Until the first real content when the local model still has to be loaded.',
+  }),
+  requestTimeoutMs: setting('SWARMROUTER_REQUEST_TIMEOUT', seconds(0.1, A_DAY), '300', {
+    group: 'Clocks',
+    doc: 'One request in all, over every attempt, until its reply begins.',
+  }),
+  streamTimeoutMs: setting('SWARMROUTER_STREAM_TIMEOUT', seconds(1, A_DAY), '1800', {
+    group: 'Clocks',
+    doc: 'How long a stream that keeps producing may run.',
+  }),
+  drainTimeoutMs: setting('SWARMROUTER_DRAIN_TIMEOUT', seconds(0, 3600), '30', {
+    group: 'Clocks',
+    doc: 'How long requests in flight may finish after SIGTERM or SIGINT.',
+  }),
+
+  host: setting('SWARMROUTER_HOST', hostName, '127.0.0.1', {
+    group: 'Server',
+    doc: 'Address to listen on. Anything but loopback needs SWARMROUTER_ADMIN_KEY.',
+  }),
+  port: setting('SWARMROUTER_PORT', integer(0, 65_535), '8000', {
+    group: 'Server',
+    doc: 'Port to listen on; 0 takes any free one.',
+  }),
+  allowedHosts: optional('SWARMROUTER_ALLOWED_HOSTS', hosts, 'unset: localhost and loopback addresses', {
+    group: 'Server',
+    doc: 'Further names that a request may carry in `Host` while the gateway listens on loopback (behind a reverse proxy, for instance).',
+    example: 'ai.example.com',
+  }),
+  adminKey: optional('SWARMROUTER_ADMIN_KEY', secret, 'unset: made at first start and kept in the data folder', {
+    group: 'Server',
+    doc: 'Key for `/admin/*`.',
+  }),
+  dataDir: optional('SWARMROUTER_DATA_DIR', text('a folder', 'folder'), "unset: the platform's user data folder", {
+    group: 'Server',
+    doc: 'Where the gateway keeps its admin key and the providers added at run time.',
+    example: '~/.local/share/swarmrouter',
+  }),
+  maxBodyMegabytes: setting('SWARMROUTER_MAX_BODY_MB', integer(1, 1024, 'MB'), '32', {
+    group: 'Server',
+    doc: 'Largest request body accepted.',
+  }),
+  configFile: optional(
+    'SWARMROUTER_CONFIG',
+    text('the path of a YAML file', 'file'),
+    'unset: swarmrouter.yaml in the working folder, if it is there',
+    {
+      group: 'Server',
+      doc: 'The YAML file with what variables cannot say well.',
+      example: 'swarmrouter.yaml',
+      inYaml: false,
+    },
+  ),
+
+  logLevel: setting('SWARMROUTER_LOG_LEVEL', choice(['DEBUG', 'INFO', 'WARN', 'ERROR'], { warning: 'WARN' }), 'INFO', {
+    group: 'Logging',
+    doc: 'Least important lines that are still written.',
+  }),
+  logRequests: setting('SWARMROUTER_LOG_REQUESTS', boolean, 'false', {
+    group: 'Logging',
+    doc: 'Write request bodies to the log. They hold what people asked.',
+  }),
+  logResponses: setting('SWARMROUTER_LOG_RESPONSES', boolean, 'false', {
+    group: 'Logging',
+    doc: 'Write reply bodies to the log. They hold what models answered.',
+  }),
+} as const;
+
+export type SettingKey = keyof typeof SETTINGS;
+/** The checked values, by key. */
+export type Values = { readonly [K in SettingKey]: (typeof SETTINGS)[K] extends Setting<infer T> ? T : never };
+
+/** The table as a list, in its order. */
+export const SETTING_LIST = Object.entries(SETTINGS) as readonly (readonly [SettingKey, Setting<unknown>])[];
+
+/** `SWARMROUTER_MAX_RETRIES` → `max_retries`, `LMSTUDIO_URL` → `lmstudio_url`. */
+export const yamlKeyOf = (name: string): string => name.replace(/^SWARMROUTER_/, '').toLowerCase();
+/** `SWARMROUTER_MAX_RETRIES` → `max-retries`, without the dashes in front. */
+export const flagOf = (name: string): string => yamlKeyOf(name).replaceAll('_', '-');
+
+export const isSecret = (setting: Setting<unknown>): boolean => setting.kind.type === 'secret';

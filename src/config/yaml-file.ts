@@ -1,0 +1,174 @@
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import { nearestName } from './nearest.ts';
+import type { Problem } from './problem.ts';
+
+/** A value as YAML can say it: one text, several, or pairs. null: given as empty. */
+export type Written = string | null | readonly string[] | readonly (readonly [string, string])[];
+
+export interface YamlEntry {
+  readonly key: string;
+  readonly value: Written;
+  /** Counted from 1. */
+  readonly line: number;
+}
+
+/** The entries of one mapping: the top level, or one item of `targets`. */
+export type YamlSection = readonly YamlEntry[];
+
+export interface YamlTargetSection {
+  readonly entries: YamlSection;
+  readonly line: number;
+  /** Its place in the list, from 0. */
+  readonly index: number;
+}
+
+export interface YamlFile {
+  readonly settings: YamlSection;
+  readonly aliases: YamlEntry | null;
+  readonly targets: readonly YamlTargetSection[];
+  readonly problems: readonly Problem[];
+}
+
+export interface YamlNames {
+  /** Keys of settings at the top level. */
+  readonly settings: ReadonlySet<string>;
+  /** Fields of a target. */
+  readonly target: ReadonlySet<string>;
+}
+
+/** Reads the file's structure. What the values mean is judged elsewhere; `label` is how problems call the file. */
+export function readYamlFile(text: string, label: string, names: YamlNames): YamlFile {
+  return new Reader(text, label, names).read();
+}
+
+class Reader {
+  private readonly problems: Problem[] = [];
+  private readonly lines = new LineCounter();
+  private readonly document;
+  private readonly label: string;
+  private readonly names: YamlNames;
+
+  constructor(text: string, label: string, names: YamlNames) {
+    this.label = label;
+    this.names = names;
+    // Pretty errors quote the line, and the line may hold a key.
+    this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false });
+  }
+
+  read(): YamlFile {
+    for (const error of this.document.errors) {
+      const line = this.lines.linePos(error.pos[0]).line;
+      this.report(line, this.label, null, `not valid YAML: ${clause(error.message)}`, null, 'correct the line');
+    }
+    const settings: YamlEntry[] = [];
+    const targets: YamlTargetSection[] = [];
+    let aliases: YamlEntry | null = null;
+    for (const { key, node, line } of this.pairsOf(this.document.contents, this.label)) {
+      if (key === 'targets') targets.push(...this.readTargets(node, line));
+      else if (key === 'aliases') aliases = this.readEntry(key, node, line);
+      else if (this.isKnown(key, line, [...this.names.settings, 'targets', 'aliases'], '')) {
+        const entry = this.readEntry(key, node, line);
+        if (entry !== null) settings.push(entry);
+      }
+    }
+    return { settings, aliases, targets, problems: this.problems };
+  }
+
+  private readTargets(given: Node | null, line: number): YamlTargetSection[] {
+    const node = this.follow(given);
+    if (node === null || (isScalar(node) && node.value === null)) return [];
+    if (!isSeq(node)) {
+      this.report(line, 'targets', null, 'it is not a list', 'a list of targets', 'write each as "- name: …"');
+      return [];
+    }
+    return node.items.map((item, index) => {
+      const itemNode = item as Node | null;
+      const itemLine = this.lineOf(itemNode, line);
+      const entries: YamlEntry[] = [];
+      for (const pair of this.pairsOf(itemNode, `targets[${index}]`, itemLine)) {
+        if (!this.isKnown(pair.key, pair.line, [...this.names.target], `targets[${index}].`)) continue;
+        const entry = this.readEntry(pair.key, pair.node, pair.line, `targets[${index}].`);
+        if (entry !== null) entries.push(entry);
+      }
+      return { entries, line: itemLine, index };
+    });
+  }
+
+  private pairsOf(
+    given: Node | null,
+    name: string,
+    fallbackLine = 1,
+  ): { key: string; node: Node | null; line: number }[] {
+    const node = this.follow(given);
+    if (node === null || (isScalar(node) && node.value === null)) return [];
+    if (!isMap(node)) {
+      this.report(
+        this.lineOf(node, fallbackLine),
+        name,
+        null,
+        'it is not a mapping',
+        'lines of "key: value"',
+        'write key: value',
+      );
+      return [];
+    }
+    return node.items.map((pair: Pair) => {
+      const key = pair.key as Node | null;
+      return { key: scalarText(key) ?? '', node: pair.value as Node | null, line: this.lineOf(key, fallbackLine) };
+    });
+  }
+
+  /** null: the value has a form that no setting has; it has been reported. */
+  private readEntry(key: string, given: Node | null, line: number, prefix = ''): YamlEntry | null {
+    const node = this.follow(given);
+    if (node === null) return { key, value: null, line };
+    if (isScalar(node)) return { key, value: scalarText(node), line };
+    if (isSeq(node)) {
+      const items = node.items.map((item) => scalarText(this.follow(item as Node)));
+      if (items.every((item) => item !== null)) return { key, value: items, line };
+    }
+    if (isMap(node)) {
+      const pairs = node.items.map(
+        (pair) => [scalarText(pair.key as Node) ?? '', scalarText(this.follow(pair.value as Node)) ?? ''] as const,
+      );
+      return { key, value: pairs, line };
+    }
+    this.report(line, `${prefix}${key}`, null, 'it holds lists or mappings inside', 'plain values', 'write it flat');
+    return null;
+  }
+
+  private isKnown(key: string, line: number, known: readonly string[], prefix: string): boolean {
+    if (known.includes(key)) return true;
+    const near = nearestName(key.replaceAll('-', '_').replace(/^swarmrouter_/i, ''), known);
+    const fix = near === null ? 'remove it; docs/reference/settings.md lists the keys' : `did you mean ${near}?`;
+    this.report(line, `${prefix}${key}`, null, 'there is no such key', null, fix.replace(/\?$/, ''));
+    return false;
+  }
+
+  private follow(node: Node | null): Node | null {
+    return isAlias(node) ? ((node.resolve(this.document) as Node | undefined) ?? null) : node;
+  }
+
+  private lineOf(node: Node | null, fallback: number): number {
+    return node?.range ? this.lines.linePos(node.range[0]).line : fallback;
+  }
+
+  private report(
+    line: number,
+    name: string,
+    seen: string | null,
+    message: string,
+    allowed: string | null,
+    fix: string,
+  ) {
+    this.problems.push({ where: `${this.label} line ${line}`, name, seen, message, allowed, fix });
+  }
+}
+
+/** The text as written (`1.0` stays `1.0`), so that YAML and the environment read a value alike. */
+function scalarText(node: unknown): string | null {
+  if (!isScalar(node) || node.value === null || node.value === undefined) return null;
+  return typeof node.value === 'string' ? node.value : (node.source ?? String(node.value));
+}
+
+const clause = (message: string): string => message.replace(/\s+/g, ' ').replace(/\.$/, '');

@@ -1,0 +1,139 @@
+import type { Secret } from '../core/secret.ts';
+import { ADAPTER_KINDS, type AdapterKind, type Place } from '../core/target.ts';
+import type { Problem } from './problem.ts';
+import { readValue } from './read-value.ts';
+import type { SecretPlaces } from './secret-reference.ts';
+import { boolean, choice, integer, type Kind, mapping, seconds, secret, text, url } from './setting-kinds.ts';
+import type { YamlTargetSection } from './yaml-file.ts';
+
+/** One entry of `targets:`, checked. null: not given. */
+export interface TargetSpec {
+  readonly name: string;
+  readonly kind: AdapterKind;
+  readonly url: string | null;
+  readonly api_key: Secret | null;
+  readonly place: Place | null;
+  readonly max_concurrent: number | null;
+  readonly default_model: string | null;
+  readonly deployments: ReadonlyMap<string, string> | null;
+  readonly api_version: string | null;
+  readonly assemble: boolean | null;
+  readonly connect_timeout: number | null;
+  readonly first_byte_timeout: number | null;
+  readonly first_token_timeout: number | null;
+  readonly idle_timeout: number | null;
+  readonly warmup_timeout: number | null;
+  /** `swarmrouter.yaml line 7`. */
+  readonly where: string;
+  /** `targets[0]`. */
+  readonly path: string;
+}
+
+const A_DAY = 86_400;
+const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+
+const targetName: Kind<string> = {
+  ...text('lower-case letters, digits, ".", "_" and "-", at most 64, beginning with a letter or digit'),
+  parse: (value) => (NAME.test(value) ? { ok: true, value } : { ok: false, reason: 'it is not a target name' }),
+};
+
+const kindName = choice(ADAPTER_KINDS, {
+  lmstudio: 'lm-studio',
+  llamacpp: 'llama-cpp',
+  'llama.cpp': 'llama-cpp',
+  azure: 'azure-openai',
+});
+
+export const TARGET_FIELDS = {
+  name: {
+    kind: targetName,
+    doc: 'What `x-swarmrouter-target` says; unique. For `openai-compatible` also the name that pins it in a model (`name/model`). Required.',
+  },
+  kind: {
+    kind: kindName,
+    doc: 'The wire it speaks (`lmstudio`, `llamacpp` and `azure` are understood too). Required.',
+  },
+  url: { kind: url, doc: 'Its address. Required, except for `openrouter`.' },
+  api_key: { kind: secret, doc: 'Its key, or better `env:NAME` or `file:/path`.' },
+  place: {
+    kind: choice(['local', 'cloud']),
+    doc: 'Whether it is one of your own machines. Default: `local` for lm-studio, ollama, llama-cpp, vllm and sglang, else `cloud`.',
+  },
+  max_concurrent: {
+    kind: integer(1, 10_000),
+    doc: 'Requests at once; local targets only. Default: SWARMROUTER_MAX_CONCURRENT.',
+  },
+  default_model: {
+    kind: text('a model name'),
+    doc: 'The model (Azure: deployment) that takes names it does not know.',
+  },
+  deployments: {
+    kind: mapping('pairs of asked model and deployment'),
+    doc: 'Azure: which deployment answers for which asked model.',
+  },
+  api_version: { kind: text('an API version'), doc: 'Azure: the API version of the classic URL form.' },
+  assemble: {
+    kind: boolean,
+    doc: 'Local targets: whole replies are assembled from a stream. Default: SWARMROUTER_ASSEMBLE.',
+  },
+  connect_timeout: { kind: seconds(0.01, 600), doc: 'Its own SWARMROUTER_CONNECT_TIMEOUT.' },
+  first_byte_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own LMSTUDIO_TIMEOUT or SWARMROUTER_OVERFLOW_TIMEOUT.' },
+  first_token_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own SWARMROUTER_FIRST_TOKEN_TIMEOUT.' },
+  idle_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own SWARMROUTER_IDLE_TIMEOUT.' },
+  warmup_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own SWARMROUTER_WARMUP_TIMEOUT.' },
+} as const;
+
+export const TARGET_FIELD_NAMES: ReadonlySet<string> = new Set(Object.keys(TARGET_FIELDS));
+
+type FieldName = keyof typeof TARGET_FIELDS;
+
+/** Reads one entry; null: it lacks a name or a kind, and `problems` says so. */
+export function readTarget(
+  section: YamlTargetSection,
+  label: string,
+  places: SecretPlaces,
+  problems: Problem[],
+): TargetSpec | null {
+  const path = `targets[${section.index}]`;
+  const where = `${label} line ${section.line}`;
+  const read = <T>(name: FieldName, kind: Kind<T>): T | null => {
+    const entry = section.entries.find((candidate) => candidate.key === name);
+    if (entry === undefined || entry.value === null || entry.value.length === 0) return null;
+    const given = { value: entry.value, name: `${path}.${name}`, where: `${label} line ${entry.line}` };
+    return readValue(kind, given, places, problems)?.value ?? null;
+  };
+  const isGiven = (name: FieldName) => section.entries.some((entry) => entry.key === name && entry.value !== null);
+  const requireField = (name: FieldName, allowed: string | null) =>
+    isGiven(name) ||
+    problems.push({
+      where,
+      name: `${path}.${name}`,
+      seen: null,
+      message: 'it is missing',
+      allowed,
+      fix: `add ${name}: …`,
+    });
+
+  const fields = TARGET_FIELDS;
+  const name = read('name', fields.name.kind);
+  const kind = read('kind', fields.kind.kind);
+  requireField('name', fields.name.kind.allowed);
+  requireField('kind', fields.kind.kind.allowed);
+  if (kind !== 'openrouter') requireField('url', fields.url.kind.allowed);
+  const rest = {
+    url: read('url', fields.url.kind),
+    api_key: read('api_key', fields.api_key.kind),
+    place: read('place', fields.place.kind),
+    max_concurrent: read('max_concurrent', fields.max_concurrent.kind),
+    default_model: read('default_model', fields.default_model.kind),
+    deployments: read('deployments', fields.deployments.kind),
+    api_version: read('api_version', fields.api_version.kind),
+    assemble: read('assemble', fields.assemble.kind),
+    connect_timeout: read('connect_timeout', fields.connect_timeout.kind),
+    first_byte_timeout: read('first_byte_timeout', fields.first_byte_timeout.kind),
+    first_token_timeout: read('first_token_timeout', fields.first_token_timeout.kind),
+    idle_timeout: read('idle_timeout', fields.idle_timeout.kind),
+    warmup_timeout: read('warmup_timeout', fields.warmup_timeout.kind),
+  };
+  return name === null || kind === null ? null : { name, kind, ...rest, where, path };
+}

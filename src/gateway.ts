@@ -1,0 +1,202 @@
+import { vetAddress } from './adapters/address-guard.ts';
+import { createAdapters } from './adapters/index.ts';
+import { Admission } from './admission/admission.ts';
+import type { Config } from './config/config.ts';
+import { targetFromOverflowProvider } from './config/targets.ts';
+import type { Clock } from './core/clock.ts';
+import type { OutcomeSink } from './core/outcome.ts';
+import type { TargetView } from './core/target-view.ts';
+import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
+import { type HttpServer, startHttpServer } from './http/server.ts';
+import { HealthProber } from './router/health.ts';
+import { SlotTable } from './router/load.ts';
+import { Engine } from './router/serve.ts';
+import { STRATEGIES } from './router/strategies/index.ts';
+import { TargetDirectory } from './router/targets.ts';
+import { loadOrCreateAdminKey } from './stores/admin-key-file.ts';
+import { overflowProviderFile } from './stores/overflow-provider-file.ts';
+import { systemClock } from './system-clock.ts';
+import { openLineOutput } from './telemetry/line-output.ts';
+import { createLog, formatFor } from './telemetry/log.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { createRequestLog } from './telemetry/request-log.ts';
+import { fanOut } from './telemetry/sinks.ts';
+import { VERSION } from './version.ts';
+
+export interface Gateway {
+  readonly url: string;
+  readonly port: number;
+  /** The admin key was made at this start, and where it is kept; null: it was there. */
+  readonly newAdminKeyPath: string | null;
+  targets(): readonly TargetView[];
+  /** Resolves when each target has been probed once, at the latest after `atMostMs`. */
+  probed(atMostMs: number): Promise<void>;
+  /** Stops accepting, lets running requests finish for at most `graceMs`, then closes. True: all of them finished. */
+  stop(graceMs: number): Promise<boolean>;
+}
+
+export interface GatewayOptions {
+  readonly clock?: Clock;
+  /** Further places where outcomes go (tests, demo). */
+  readonly sink?: OutcomeSink;
+  /** A file for the log lines. Default: standard output. */
+  readonly logTo?: string;
+}
+
+const STDOUT = 1;
+/** They mean something else in a model name. */
+const RESERVED_NAMES = ['auto', 'swarmrouter', 'lmstudio', 'ollama', 'llamacpp', 'vllm', 'sglang', 'openrouter', 'azure'];
+const LOOPBACK_HOSTS = new Set(['127.0.0.1', 'localhost', '::1', '[::1]']);
+
+/** The composition root: Config → running gateway. The only file that names concrete parts. */
+export async function createGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
+  const clock = options.clock ?? systemClock;
+  const loopback = LOOPBACK_HOSTS.has(config.host);
+  const log = createLog({
+    level: config.logLevel,
+    format: formatFor(process.stdout.isTTY === true && options.logTo === undefined),
+    output: openLineOutput(options.logTo ?? STDOUT, clock),
+    wallMs: () => clock.wallMs(),
+  });
+  const adminKey = await resolveAdminKey(config);
+
+  const adapters = createAdapters({ clock });
+  const directory = new TargetDirectory(adapters, clock);
+  for (const target of config.targets) directory.put(target);
+  const slots = new SlotTable(clock, directory, config.queueLimit);
+  const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
+  const providers = createProviders(config, adapters, directory);
+  await providers.restore();
+
+  const metrics = createMetrics({ targets: () => directory.views(), version: VERSION });
+  const requestLog = createRequestLog({
+    log,
+    format: log.format,
+    logRequests: config.logRequests,
+    logResponses: config.logResponses,
+  });
+  const sinks = options.sink === undefined ? [metrics, requestLog] : [metrics, requestLog, options.sink];
+  const engine = new Engine(
+    { directory, prober, slots, clock, sink: fanOut(...sinks) },
+    {
+      ...engineOptions(config),
+    },
+  );
+  prober.start();
+
+  const startedAtMs = clock.nowMs();
+  const server = startHttpServer(
+    {
+      host: config.host,
+      port: config.port,
+      loopback,
+      allowedHosts: config.allowedHosts,
+      maxBodyBytes: config.maxBodyBytes,
+      version: VERSION,
+      modelAliases: config.modelAliases,
+      strategies: new Set(STRATEGIES.keys()),
+    },
+    {
+      engine,
+      clock,
+      logger: log,
+      admit: createAdmit(new Admission({ loopback, adminKey: adminKey.key })),
+      targets: () => directory.views(),
+      probed: () => prober.firstRoundDone,
+      metricsText: () => metrics.text(),
+      tapResponse: config.logResponses ? (id) => requestLog.tapResponse(id) : null,
+      admin: once(async () => {
+        // Loaded at its first request: schemas and documents must not slow the start of a laptop's gateway.
+        const { createAdminApp } = await import('./http/admin/app.ts');
+        const app = createAdminApp({
+          adminKey: adminKey.key,
+          targets: () => directory.views(),
+          settings: () => config.settings,
+          strategy: config.strategy,
+          version: VERSION,
+          uptimeMs: () => clock.nowMs() - startedAtMs,
+          overflowProviders: providers,
+        });
+        return (request) => app.fetch(request);
+      }),
+    },
+  );
+
+  return {
+    url: server.url,
+    port: server.port,
+    newAdminKeyPath: adminKey.newPath,
+    targets: () => directory.views(),
+    probed: (atMostMs) => prober.firstRound(atMostMs),
+    stop: async (graceMs) => {
+      const finished = await drain(server, clock, graceMs);
+      prober.stop();
+      await log.flush();
+      return finished;
+    },
+  };
+}
+
+async function resolveAdminKey(config: Config) {
+  if (config.adminKey !== null) return { key: config.adminKey, newPath: null };
+  const stored = await loadOrCreateAdminKey(config.dataDir);
+  return { key: stored.key, newPath: stored.created ? stored.path : null };
+}
+
+function createProviders(
+  config: Config,
+  adapters: ReturnType<typeof createAdapters>,
+  directory: TargetDirectory,
+): OverflowProviderService {
+  return createOverflowProviders({
+    vetAddress: (url, network) => vetAddress(url, { network }),
+    toTarget: (provider) => targetFromOverflowProvider(provider, config.clocksFor('cloud')),
+    probe: (target, signal) => {
+      const adapter = adapters.get(target.adapterKind);
+      if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}"`);
+      return adapter.probe(target, signal);
+    },
+    store: overflowProviderFile(config.dataDir),
+    directory,
+    baseTargets: config.targets,
+    reservedNames: RESERVED_NAMES,
+  });
+}
+
+function engineOptions(config: Config) {
+  const connectMs = Math.max(0, ...config.targets.map((target) => target.clocks.connectMs));
+  return {
+    aliases: config.modelAliases,
+    defaultModel: config.defaultModel,
+    standIn: config.standIn,
+    strategy: config.strategy,
+    maxRetries: config.maxRetries,
+    retryDelayMs: config.retryDelayMs,
+    queueTimeoutMs: config.queueTimeoutMs,
+    requestTimeoutMs: config.requestTimeoutMs,
+    firstRoundMs: connectMs,
+  };
+}
+
+function createAdmit(admission: Admission) {
+  return (headers: Headers) => admission.admit(headers);
+}
+
+function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
+  let made: Promise<Value> | null = null;
+  return () => (made ??= make());
+}
+
+const DRAIN_POLL_MS = 20;
+
+/** Running requests may finish for `graceMs`; what is left then is closed. */
+async function drain(server: HttpServer, clock: Clock, graceMs: number): Promise<boolean> {
+  server.drain();
+  const deadlineMs = clock.nowMs() + graceMs;
+  while (server.running() > 0 && clock.nowMs() < deadlineMs) {
+    await new Promise<void>((resolve) => clock.after(DRAIN_POLL_MS, resolve));
+  }
+  const finished = server.running() === 0;
+  await server.close();
+  return finished;
+}

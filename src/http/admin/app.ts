@@ -1,0 +1,67 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import type { Secret } from '../../core/secret.ts';
+import { requireAdminKey } from './authentication.ts';
+import { addDocsPage } from './docs-page/routes.ts';
+import { AdminError, errorReply } from './error-envelope.ts';
+import { addOpenApiDocument } from './openapi-document.ts';
+import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
+import type { OverflowProviderService } from './overflow-providers.ts';
+import { addStatusRoute, type StatusPorts } from './status.ts';
+
+/** What the control plane shows and changes. */
+export interface AdminPorts extends StatusPorts {
+  readonly adminKey: Secret;
+  readonly overflowProviders: OverflowProviderService;
+}
+
+/**
+ * The control plane: `/admin/*` behind the admin key, and in public `/openapi.json` and `/docs`. Whoever calls it
+ * has already checked `Host` and `Origin`.
+ */
+export function createAdminApp(ports: AdminPorts): { fetch(request: Request): Response | Promise<Response> } {
+  const app = buildAdminApp(ports);
+  return { fetch: (request) => app.fetch(request) };
+}
+
+/** For tests, which read the routes from it. */
+export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
+  const app = new OpenAPIHono();
+  app.onError(errorReply);
+  app.notFound(notFound);
+  app.use(async (context, next) => {
+    await next();
+    context.header('cache-control', 'no-store');
+    context.header('x-content-type-options', 'nosniff');
+  });
+
+  addDocsPage(app);
+  addOpenApiDocument(app, ports.version);
+  // Everything registered below this line, and every path that nothing answers, needs the key: no list of paths to forget one on.
+  app.use('*', requireAdminKey(ports.adminKey));
+  addStatusRoute(app, ports);
+  addOverflowProviderRoutes(app, ports.overflowProviders);
+  refuseOtherMethods(app);
+  return app;
+}
+
+function refuseOtherMethods(app: OpenAPIHono): void {
+  const methodsByPath = new Map<string, Set<string>>();
+  for (const { method, path } of app.routes) {
+    if (method === 'ALL') continue;
+    methodsByPath.set(path, (methodsByPath.get(path) ?? new Set()).add(method));
+  }
+  for (const [path, methods] of methodsByPath) {
+    const allow = [...methods, ...(methods.has('GET') ? ['HEAD'] : [])].sort().join(', ');
+    app.all(path, (context) => {
+      throw new AdminError(405, 'method_not_allowed', `${context.req.method} is not allowed here: use ${allow}.`, {
+        headers: { allow },
+      });
+    });
+  }
+}
+
+function notFound(context: Parameters<typeof errorReply>[1]): Response {
+  const path = context.req.path.slice(0, 200);
+  const message = `Nothing is at ${context.req.method} ${path}. The endpoints are listed at GET /openapi.json and /docs.`;
+  return errorReply(new AdminError(404, 'not_found', message), context);
+}

@@ -1,0 +1,34 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { MiddlewareHandler } from 'hono';
+import type { Secret } from '../../core/secret.ts';
+import { AdminError } from './error-envelope.ts';
+
+const BEARER = /^bearer +([^\s]+) *$/i;
+
+/** Lets nothing pass without the admin key. Runs before the body is read and before the path is looked at. */
+export function requireAdminKey(adminKey: Secret): MiddlewareHandler {
+  const expected = digest(adminKey.reveal());
+  return async (context, next) => {
+    const header = context.req.header('authorization');
+    const presented = header === undefined ? null : (BEARER.exec(header)?.[1] ?? '');
+    // Digests have one length, so the comparison's time tells nothing about the key.
+    const right = presented !== null && timingSafeEqual(digest(presented), expected);
+    if (!right || adminKey.reveal() === '') throw refusal(header === undefined);
+    await next();
+  };
+}
+
+function refusal(missing: boolean): AdminError {
+  return new AdminError(
+    401,
+    missing ? 'missing_admin_key' : 'invalid_admin_key',
+    missing
+      ? 'This needs the admin key. Send it as "Authorization: Bearer <admin key>"; it is SWARMROUTER_ADMIN_KEY or the file admin-key in the data folder.'
+      : 'The credential in "Authorization" is not the admin key. Expected "Bearer <admin key>"; client keys do not work here.',
+    { headers: { 'www-authenticate': 'Bearer' } },
+  );
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

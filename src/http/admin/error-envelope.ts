@@ -1,0 +1,52 @@
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+
+/** An answer other than success, in the words of OpenAI's envelope. Its message is meant for the caller. */
+export class AdminError extends Error {
+  override readonly name = 'AdminError';
+  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 422 | 500;
+  /** Stable, for programs. */
+  readonly code: string;
+  /** The field at fault; null: none. */
+  readonly param: string | null;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    status: AdminError['status'],
+    code: string,
+    message: string,
+    details: { readonly param?: string | null; readonly headers?: Readonly<Record<string, string>> } = {},
+  ) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.param = details.param ?? null;
+    this.headers = details.headers ?? {};
+  }
+}
+
+/** Any error → OpenAI's envelope. What was not foreseen shows no detail: it might hold a credential. */
+export function errorReply(error: unknown, context: Context): Response {
+  const known = asAdminError(error);
+  for (const [name, value] of Object.entries(known.headers)) context.header(name, value);
+  const { message, param, code, status } = known;
+  return context.json({ error: { message, type: typeOf(status), param, code } }, status);
+}
+
+function asAdminError(error: unknown): AdminError {
+  if (error instanceof AdminError) return error;
+  // Thrown by the framework's own body reader, the only thing that throws it here.
+  if (error instanceof HTTPException && error.status === 400) {
+    return new AdminError(400, 'invalid_json', 'The body is not valid JSON. Send one JSON object in UTF-8.');
+  }
+  return new AdminError(
+    500,
+    'internal_error',
+    'The gateway failed while handling this request; it changed nothing more.',
+  );
+}
+
+function typeOf(status: AdminError['status']): string {
+  if (status === 401) return 'authentication_error';
+  return status >= 500 ? 'server_error' : 'invalid_request_error';
+}

@@ -1,0 +1,43 @@
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import { documentDataPlane } from './openapi-data-plane.ts';
+
+/** Serves `/openapi.json`, built from the route definitions of this app and the described data plane. */
+export function addOpenApiDocument(app: OpenAPIHono, version: string): void {
+  const registry = app.openAPIRegistry;
+  registry.registerComponent('securitySchemes', 'adminKey', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'The admin key: SWARMROUTER_ADMIN_KEY, or the file admin-key in the data folder.',
+  });
+  registry.registerComponent('securitySchemes', 'clientKey', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'A client key. Not needed while the gateway listens on loopback and no client key exists.',
+  });
+  documentDataPlane(registry);
+
+  let document: string | null = null;
+  app.get('/openapi.json', (context) => {
+    document ??= JSON.stringify(openApiDocument(app, version));
+    return context.body(document, 200, { 'content-type': 'application/json; charset=utf-8' });
+  });
+}
+
+export function openApiDocument(app: OpenAPIHono, version: string): object {
+  return app.getOpenAPI31Document({
+    openapi: '3.1.0',
+    info: {
+      title: 'SwarmRouter',
+      version,
+      description:
+        'One OpenAI-compatible door in front of your own model servers and the cloud: local first, overflow when needed.',
+      license: { name: 'MIT' },
+    },
+    servers: [{ url: '/' }],
+    tags: [
+      { name: 'Inference', description: 'The OpenAI-compatible endpoints.' },
+      { name: 'Operation', description: 'Health and metrics.' },
+      { name: 'Administration', description: 'Needs the admin key.' },
+    ],
+  });
+}

@@ -1,0 +1,169 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { ModelInfo } from '../../core/target.ts';
+import type { TargetView } from '../../core/target-view.ts';
+import { ADMIN_SECURITY, errorReplies, jsonReply } from './schemas.ts';
+
+/** A setting in force. The value must already be free of secrets. */
+export interface SettingInForce {
+  readonly name: string;
+  readonly value: unknown;
+  /** Where it was set: `command line`, `environment`, `default` … */
+  readonly source: string;
+}
+
+export interface StatusPorts {
+  targets(): readonly TargetView[];
+  settings(): readonly SettingInForce[];
+  readonly strategy: string;
+  readonly version: string;
+  uptimeMs(): number;
+}
+
+const modelSchema = z
+  .object({
+    id: z.string(),
+    kind: z.enum(['chat', 'embedding', 'other']),
+    state: z.enum(['loaded', 'loading', 'on-disk']),
+    context_length: z.number().int().nullable(),
+    slots: z.number().int().nullable(),
+  })
+  .openapi('Model');
+
+const targetSchema = z
+  .object({
+    id: z.string(),
+    provider: z.string(),
+    kind: z.string(),
+    place: z.enum(['local', 'cloud']),
+    url: z.string(),
+    source: z.enum(['environment', 'yaml', 'found', 'admin']),
+    health: z.enum(['unknown', 'up', 'warming', 'down', 'absent']),
+    health_reason: z.string().nullable(),
+    server_version: z.string().nullable(),
+    models: z.array(modelSchema),
+    default_model: z.string().nullable(),
+    slots: z.number().int().nullable().openapi({ description: 'Requests at once; null: no limit.' }),
+    in_flight: z.number().int(),
+    queued: z.number().int(),
+    requests: z.number().int(),
+    errors: z.number().int(),
+    error_rate: z.number().openapi({ description: 'errors ÷ requests, 0 to 1' }),
+    latency_ms: z.object({ p50: z.number().nullable(), p95: z.number().nullable() }),
+    last_error: z.object({ kind: z.string(), message: z.string(), at: z.string() }).nullable(),
+    probed_at: z.string().nullable(),
+  })
+  .openapi('Target');
+
+const statusSchema = z
+  .object({
+    version: z.string(),
+    uptime_seconds: z.number(),
+    strategy: z.string(),
+    targets: z.array(targetSchema),
+    absent_targets: z.array(z.object({ id: z.string(), provider: z.string(), url: z.string() })).openapi({
+      description: 'Servers that are looked for on this machine without being asked for, and are not there.',
+    }),
+    settings: z.array(
+      z.object({
+        name: z.string(),
+        value: z.unknown().openapi({ description: 'Secrets are masked.' }),
+        source: z.string(),
+      }),
+    ),
+  })
+  .openapi('Status');
+
+export type StatusBody = z.infer<typeof statusSchema>;
+
+const route = createRoute({
+  method: 'get',
+  path: '/admin/status',
+  operationId: 'getStatus',
+  tags: ['Administration'],
+  summary: 'Targets, load, errors and the configuration in force',
+  security: ADMIN_SECURITY,
+  responses: { 200: jsonReply('The gateway at this moment', statusSchema), 401: errorReplies.unauthorized },
+});
+
+export function addStatusRoute(app: OpenAPIHono, ports: StatusPorts): void {
+  app.openapi(route, (context) => context.json(statusBody(ports), 200));
+}
+
+export function statusBody(ports: StatusPorts): StatusBody {
+  const views = ports.targets();
+  const isAbsent = ({ target, health }: TargetView): boolean => target.optional && health === 'absent';
+  return {
+    version: ports.version,
+    uptime_seconds: Math.round(ports.uptimeMs()) / 1000,
+    strategy: ports.strategy,
+    targets: views.filter((view) => !isAbsent(view)).map(targetBody),
+    absent_targets: views.filter(isAbsent).map(({ target }) => ({
+      id: target.id,
+      provider: target.provider,
+      url: withoutCredentials(target.baseUrl),
+    })),
+    settings: ports.settings().map(({ name, value, source }) => ({ name, value, source })),
+  };
+}
+
+function targetBody(view: TargetView): StatusBody['targets'][number] {
+  const { target, snapshot, stats } = view;
+  return {
+    id: target.id,
+    provider: target.provider,
+    kind: target.adapterKind,
+    place: target.place,
+    url: withoutCredentials(target.baseUrl),
+    source: target.source,
+    health: view.health,
+    health_reason: view.healthReason === null ? null : withoutKey(view.healthReason, view),
+    server_version: snapshot?.version ?? null,
+    models: (snapshot?.models ?? []).map(modelBody),
+    default_model: target.defaultModel,
+    slots: view.slots,
+    in_flight: view.inFlight,
+    queued: view.queued,
+    requests: stats.requests,
+    errors: stats.errors,
+    error_rate: Math.round(stats.errorRate * 10_000) / 10_000,
+    latency_ms: { p50: rounded(stats.latencyP50Ms), p95: rounded(stats.latencyP95Ms) },
+    last_error:
+      stats.lastError === null
+        ? null
+        : {
+            kind: stats.lastError.kind,
+            message: withoutKey(stats.lastError.message, view),
+            at: isoTime(stats.lastError.atWallMs),
+          },
+    probed_at: view.probedAtWallMs === null ? null : isoTime(view.probedAtWallMs),
+  };
+}
+
+function modelBody(model: ModelInfo): StatusBody['targets'][number]['models'][number] {
+  return {
+    id: model.id,
+    kind: model.kind,
+    state: model.state,
+    context_length: model.contextLength,
+    slots: model.slots,
+  };
+}
+
+/** An operator may have written `http://name:password@host`. */
+export function withoutCredentials(url: string): string {
+  return url.replace(/^([a-z]+:\/\/)[^/@]*@/i, '$1');
+}
+
+/** Upstreams like to repeat the key that they refuse. */
+function withoutKey(text: string, { target }: TargetView): string {
+  const key = target.apiKey?.reveal() ?? '';
+  return key.length < 4 ? text : text.replaceAll(key, '[secret]');
+}
+
+function rounded(milliseconds: number | null): number | null {
+  return milliseconds === null ? null : Math.round(milliseconds * 10) / 10;
+}
+
+function isoTime(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}

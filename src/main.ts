@@ -1,0 +1,74 @@
+import type { Config } from './config/config.ts';
+import { createGateway, type Gateway } from './gateway.ts';
+import { startupLines } from './startup-lines.ts';
+import { VERSION } from './version.ts';
+
+/** Two signals closer than this are one: a terminal sends Ctrl-C to the launcher and to us. */
+const SAME_SIGNAL_MS = 1_000;
+
+/** Process entry: starts the gateway, tells what it found, and drains on SIGTERM or SIGINT. Resolves with the exit code. */
+export async function main(config: Config): Promise<number> {
+  let gateway: Gateway;
+  try {
+    gateway = await createGateway(config);
+  } catch (error) {
+    tell([`swarmrouter could not start: ${explain(error, config)}`]);
+    return 1;
+  }
+  const stopped = untilStopped(gateway, config.drainTimeoutMs);
+  tell([`SwarmRouter ${VERSION} listens on ${displayUrl(config, gateway)}`]);
+  const longestConnectMs = Math.max(0, ...config.targets.map((target) => target.clocks.connectMs));
+  await Promise.race([gateway.probed(longestConnectMs), stopped]);
+  tell(
+    startupLines({
+      targets: gateway.targets(),
+      config,
+      newAdminKeyPath: gateway.newAdminKeyPath,
+      url: displayUrl(config, gateway),
+    }),
+  );
+  return stopped;
+}
+
+/** Readable lines for a person: beside the JSON log lines when stdout is not a terminal. */
+function tell(lines: readonly string[]): void {
+  const out = process.stdout.isTTY ? process.stdout : process.stderr;
+  for (const line of lines) out.write(`${line}\n`);
+}
+
+function displayUrl(config: Config, gateway: Gateway): string {
+  return config.host === '127.0.0.1' ? `http://localhost:${gateway.port}` : gateway.url;
+}
+
+function explain(error: unknown, config: Config): string {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  if (code === 'EADDRINUSE') {
+    return `port ${config.port} on ${config.host} is in use. Stop what listens there, or choose another: SWARMROUTER_PORT=8001.`;
+  }
+  if (code === 'EACCES') return `port ${config.port} needs more rights. Choose one above 1023: SWARMROUTER_PORT=8000.`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+function untilStopped(gateway: Gateway, graceMs: number): Promise<number> {
+  return new Promise((resolve) => {
+    let firstAtMs: number | null = null;
+    const onSignal = (signal: string): void => {
+      const nowMs = performance.now();
+      if (firstAtMs !== null) {
+        if (nowMs - firstAtMs > SAME_SIGNAL_MS) resolve(0);
+        return;
+      }
+      firstAtMs = nowMs;
+      tell([`${signal}: finishing running requests (at most ${graceMs / 1000} s; send it again to stop at once)`]);
+      void gateway.stop(graceMs).then(
+        () => resolve(0),
+        (error) => {
+          tell([`stopping failed: ${String(error)}`]);
+          resolve(1);
+        },
+      );
+    };
+    process.on('SIGTERM', () => onSignal('SIGTERM'));
+    process.on('SIGINT', () => onSignal('SIGINT'));
+  });
+}

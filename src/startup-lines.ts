@@ -1,0 +1,54 @@
+import type { Config } from './config/config.ts';
+import type { TargetView } from './core/target-view.ts';
+
+export interface StartupFacts {
+  readonly targets: readonly TargetView[];
+  readonly config: Pick<Config, 'targets' | 'strategy'>;
+  readonly newAdminKeyPath: string | null;
+  readonly url: string;
+}
+
+const HEALTH_WORDS = {
+  up: 'up',
+  warming: 'loading its model',
+  down: 'not answering',
+  unknown: 'no answer yet',
+  absent: 'not found',
+};
+
+/** What was found, and what to set next, in a few lines. Pure. */
+export function startupLines(facts: StartupFacts): string[] {
+  const present = facts.targets.filter((view) => view.health !== 'absent');
+  const lines = present.map(targetLine);
+  const local = present.filter((view) => view.target.place === 'local');
+  const cloud = present.filter((view) => view.target.place === 'cloud');
+  if (local.length === 0) {
+    const looked = facts.targets.map((view) => `${view.target.id} ${portOf(view.target.baseUrl)}`).join(', ');
+    lines.push(`  No local model server was found${looked === '' ? '' : ` (looked for ${looked})`}; still looking.`);
+    lines.push('  Next: start the server in LM Studio, or set LMSTUDIO_URL to where it listens.');
+  }
+  if (cloud.length === 0)
+    lines.push('  No cloud overflow. Next: set OPENROUTER_API_KEY, or AZURE_ENDPOINT and AZURE_API_KEY.');
+  if (facts.newAdminKeyPath !== null) lines.push(`  Admin key: made now, kept in ${facts.newAdminKeyPath}`);
+  lines.push(
+    `  Try: curl ${facts.url}/v1/chat/completions -H 'content-type: application/json' -d '{"messages":[{"role":"user","content":"Hello"}]}'`,
+  );
+  return lines;
+}
+
+function targetLine(view: TargetView): string {
+  const models = view.snapshot?.models ?? [];
+  const loaded = models.filter((model) => model.state === 'loaded' && model.kind === 'chat').map((model) => model.id);
+  const parts = [`  ${view.target.id} (${view.target.place}, ${view.target.baseUrl}): ${HEALTH_WORDS[view.health]}`];
+  if (view.health === 'up') {
+    parts.push(`${models.length} model${models.length === 1 ? '' : 's'}`);
+    if (view.target.place === 'local')
+      parts.push(loaded.length === 0 ? 'none loaded' : `loaded: ${loaded.slice(0, 4).join(', ')}`);
+  } else if (view.healthReason !== null) parts.push(view.healthReason);
+  return parts.join(', ');
+}
+
+function portOf(baseUrl: string): string {
+  const { port } = new URL(baseUrl);
+  return port === '' ? '' : `on ${port}`;
+}

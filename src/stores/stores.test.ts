@@ -1,0 +1,178 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import type { OverflowProvider } from '../core/overflow-provider.ts';
+import { Secret } from '../core/secret.ts';
+import { loadOrCreateAdminKey } from './admin-key-file.ts';
+import { overflowProviderFile } from './overflow-provider-file.ts';
+import { parseProviders, serialiseProviders } from './overflow-provider-format.ts';
+
+let parent: string;
+let folder: string;
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'swarmrouter-stores-'));
+  folder = join(parent, 'data');
+});
+afterEach(() => rm(parent, { recursive: true, force: true }));
+
+const permissions = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8);
+
+const PROVIDERS: readonly OverflowProvider[] = [
+  { type: 'openrouter', name: 'openrouter', apiKey: new Secret('sk-or-1'), baseUrl: null, defaultModel: 'a/b' },
+  {
+    type: 'azure',
+    name: 'azure',
+    apiKey: new Secret('azure-key'),
+    endpoint: 'https://r.openai.azure.com',
+    apiVersion: '2024-10-21',
+    deployments: { 'gpt-4o': 'prod-4o', __proto__x: 'y' },
+    defaultDeployment: null,
+  },
+  {
+    type: 'openai-compatible',
+    name: 'box',
+    apiKey: new Secret('k'),
+    baseUrl: 'http://10.0.0.2/v1',
+    defaultModel: null,
+    network: 'lan',
+  },
+];
+
+/** With the keys shown, so that a lost key is seen. */
+const plain = (providers: readonly OverflowProvider[]) =>
+  providers.map((provider) => ({ ...provider, apiKey: provider.apiKey.reveal() }));
+
+describe('the overflow provider file', () => {
+  test('gives back what was saved, keys included, to a new process', async () => {
+    await overflowProviderFile(folder).save(PROVIDERS);
+    expect(plain(await overflowProviderFile(folder).load())).toEqual(plain(PROVIDERS));
+  });
+
+  test('is empty when there is no file yet', async () => {
+    expect(await overflowProviderFile(folder).load()).toEqual([]);
+  });
+
+  test.skipIf(process.platform === 'win32')('is readable by its owner alone, and so is its new folder', async () => {
+    const store = overflowProviderFile(folder);
+    await store.save(PROVIDERS);
+    expect([await permissions(store.path), await permissions(folder)]).toEqual(['600', '700']);
+    await chmod(store.path, 0o644);
+    await store.load();
+    expect(await permissions(store.path)).toBe('600');
+  });
+
+  test('leaves no temporary file behind, also when saving fails', async () => {
+    await overflowProviderFile(folder).save(PROVIDERS);
+    expect(await readdir(folder)).toEqual(['overflow-providers.json']);
+    await writeFile(join(parent, 'file'), '');
+    const blocked = overflowProviderFile(join(parent, 'file', 'below'));
+    await expect(blocked.save(PROVIDERS)).rejects.toThrow();
+    const taken = overflowProviderFile(parent);
+    await Bun.write(join(taken.path, 'x'), 'a folder in the place of the file');
+    await expect(taken.save(PROVIDERS)).rejects.toThrow();
+    expect((await readdir(parent)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  const damaged: readonly [string, string, string][] = [
+    ['cut off', '{"version":1,"providers":[{"type":"openrouter","apiKey":"sk-canary"', 'it is not JSON'],
+    ['empty', '', 'it is not JSON'],
+    ['a list', '[]', 'the file should be a JSON object'],
+    ['without version', '{"providers":[]}', '"version" should be 1'],
+    ['from a newer program', '{"version":2,"providers":[]}', 'format version 2 is newer'],
+    [
+      'of an unknown type',
+      '{"version":1,"providers":[{"type":"x","name":"n","apiKey":"sk-canary"}]}',
+      'providers[0].type',
+    ],
+    [
+      'without a key',
+      '{"version":1,"providers":[{"type":"openrouter","name":"n","apiKey":""}]}',
+      'providers[0].apiKey',
+    ],
+    [
+      'with a name twice',
+      '{"version":1,"providers":[{"type":"openrouter","name":"n","apiKey":"sk-canary"},{"type":"openrouter","name":"n","apiKey":"b"}]}',
+      'two providers are named "n"',
+    ],
+  ];
+  for (const [how, text, message] of damaged) {
+    test(`that is ${how} is refused by name, without showing a key, and left as it is`, async () => {
+      const store = overflowProviderFile(parent);
+      await writeFile(store.path, text);
+      const error = await store.load().then(
+        () => new Error('it loaded'),
+        (reason: Error) => reason,
+      );
+      expect(error.message).toContain(message);
+      expect(error.message).toContain(store.path);
+      expect(error.message).toContain('move it away');
+      expect(error.message).not.toContain('sk-canary');
+      expect(await readFile(store.path, 'utf8')).toBe(text);
+    });
+  }
+
+  test('holds any text in any field', () => {
+    const text = fc.string({ minLength: 1, unit: 'binary' });
+    const provider = fc.record({
+      type: fc.constant('azure' as const),
+      name: text,
+      apiKey: text.map((value) => new Secret(value)),
+      endpoint: text,
+      apiVersion: fc.option(text),
+      deployments: fc.dictionary(text, text),
+      defaultDeployment: fc.option(text),
+    });
+    fc.assert(
+      fc.property(fc.uniqueArray(provider, { selector: ({ name }) => name }), (providers) => {
+        expect(plain(parseProviders(serialiseProviders(providers)))).toEqual(plain(providers));
+      }),
+    );
+  });
+});
+
+describe('the admin key file', () => {
+  test('is made at the first start and read at the next', async () => {
+    const first = await loadOrCreateAdminKey(folder);
+    const second = await loadOrCreateAdminKey(folder);
+    expect([first.created, second.created]).toEqual([true, false]);
+    expect(second.key.reveal()).toBe(first.key.reveal());
+    expect(first.key.reveal()).toMatch(/^swr_admin_[0-9a-f]{48}$/);
+    expect(first.path).toBe(join(folder, 'admin-key'));
+  });
+
+  test('differs on each machine', async () => {
+    const keys = await Promise.all(['a', 'b', 'c'].map((name) => loadOrCreateAdminKey(join(parent, name))));
+    expect(new Set(keys.map(({ key }) => key.reveal())).size).toBe(3);
+  });
+
+  test.skipIf(process.platform === 'win32')('is readable by its owner alone', async () => {
+    const { path } = await loadOrCreateAdminKey(folder);
+    expect([await permissions(path), await permissions(folder)]).toEqual(['600', '700']);
+  });
+
+  test('is one key when several processes start together', async () => {
+    const program = `
+      const { loadOrCreateAdminKey } = await import(${JSON.stringify(join(import.meta.dir, 'admin-key-file.ts'))});
+      const { key, created } = await loadOrCreateAdminKey(${JSON.stringify(folder)});
+      console.log(created + ' ' + key.reveal());`;
+    const processes = [1, 2, 3, 4].map(() => Bun.spawn([process.execPath, '-e', program], { stdout: 'pipe' }));
+    const lines = await Promise.all(processes.map((child) => new Response(child.stdout).text()));
+    expect(lines.filter((line) => line.startsWith('true '))).toHaveLength(1);
+    expect(new Set(lines.map((line) => line.trim().split(' ')[1])).size).toBe(1);
+    expect(await readdir(folder)).toEqual(['admin-key']);
+  });
+
+  test('is one key when one process asks many times at once', async () => {
+    const all = await Promise.all(Array.from({ length: 20 }, () => loadOrCreateAdminKey(folder)));
+    expect(all.filter(({ created }) => created)).toHaveLength(1);
+    expect(new Set(all.map(({ key }) => key.reveal())).size).toBe(1);
+  });
+
+  test('that holds something else is refused without being overwritten', async () => {
+    await writeFile(join(parent, 'admin-key'), 'hunter2\n');
+    await expect(loadOrCreateAdminKey(parent)).rejects.toThrow('Delete the file to have a new key made');
+    expect(await readFile(join(parent, 'admin-key'), 'utf8')).toBe('hunter2\n');
+  });
+});

@@ -1,0 +1,115 @@
+/** One metric as `/metrics` shows it. */
+export interface MetricDescription {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+/**
+ * Every metric the gateway exposes; the code that counts and the reference page both read this list.
+ * No label ever holds text that a client can choose, so the number of series is bounded by the number of targets.
+ */
+export const METRICS = [
+  {
+    name: 'swarmrouter_requests_total',
+    type: 'counter',
+    labels: ['outcome', 'place'],
+    help: 'Client requests that ended, by how (served, cut, abandoned, exhausted, refused) and where the last attempt ran (local, cloud, none).',
+  },
+  {
+    name: 'swarmrouter_attempts_total',
+    type: 'counter',
+    labels: ['target', 'provider', 'result'],
+    help: 'Upstream calls, by target, adapter kind and result (ok, error, cancelled).',
+  },
+  {
+    name: 'swarmrouter_errors_total',
+    type: 'counter',
+    labels: ['target', 'kind'],
+    help: 'Failed upstream calls, by target and failure kind; cancelled calls are not errors.',
+  },
+  {
+    name: 'swarmrouter_tokens_total',
+    type: 'counter',
+    labels: ['target', 'type'],
+    help: 'Tokens that targets reported: prompt (cached ones included), completion (reasoning included), cached, reasoning.',
+  },
+  {
+    name: 'swarmrouter_request_duration_seconds',
+    type: 'histogram',
+    labels: [],
+    help: 'Time from accepting a client request to its end, streams included.',
+  },
+  {
+    name: 'swarmrouter_first_token_seconds',
+    type: 'histogram',
+    labels: ['target'],
+    help: 'Time from the start of an upstream call to its first real content; for whole replies to the reply.',
+  },
+  {
+    name: 'swarmrouter_queue_wait_seconds',
+    type: 'histogram',
+    labels: ['target'],
+    help: 'Time that attempts waited for a free slot; attempts that did not wait are not counted.',
+  },
+  {
+    name: 'swarmrouter_target_in_flight',
+    type: 'gauge',
+    labels: ['target'],
+    help: 'Upstream calls running now.',
+  },
+  {
+    name: 'swarmrouter_target_queued',
+    type: 'gauge',
+    labels: ['target'],
+    help: 'Requests waiting for a slot that this target may give.',
+  },
+  {
+    name: 'swarmrouter_target_slots',
+    type: 'gauge',
+    labels: ['target'],
+    help: 'Requests that the target runs at once; absent when there is no limit.',
+  },
+  {
+    name: 'swarmrouter_target_healthy',
+    type: 'gauge',
+    labels: ['target'],
+    help: '1 when the target takes requests, 0 when it is down, warming, absent or not probed yet.',
+  },
+  {
+    name: 'swarmrouter_build_info',
+    type: 'gauge',
+    labels: ['version'],
+    help: 'Always 1; the label tells the version that runs.',
+  },
+  {
+    name: 'process_cpu_seconds_total',
+    type: 'counter',
+    labels: [],
+    help: 'User and system CPU time of the process.',
+  },
+  {
+    name: 'process_resident_memory_bytes',
+    type: 'gauge',
+    labels: [],
+    help: 'Resident memory of the process.',
+  },
+  {
+    name: 'process_heap_bytes',
+    type: 'gauge',
+    labels: [],
+    help: 'JavaScript heap in use.',
+  },
+  {
+    name: 'process_start_time_seconds',
+    type: 'gauge',
+    labels: [],
+    help: 'When the process started, in seconds since the Unix epoch.',
+  },
+] as const satisfies readonly MetricDescription[];
+
+export type MetricName = (typeof METRICS)[number]['name'];
+
+/** Upper bounds of every duration histogram, in seconds: 10 ms doubled up to 327.68 s. */
+export const DURATION_BUCKETS: readonly number[] = Array.from({ length: 16 }, (_, step) => (10 * 2 ** step) / 1000);

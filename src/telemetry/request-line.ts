@@ -1,0 +1,105 @@
+import type { AttemptRecord, Outcome } from '../core/outcome.ts';
+
+/** nginx's number for a client that went away: no status was ever sent. */
+const CLIENT_WENT_AWAY = 499;
+
+/** The status that the client saw. A cut stream had already begun with 200. */
+export function statusOf(outcome: Outcome): number {
+  if (outcome.kind === 'served' || outcome.kind === 'cut') return 200;
+  return outcome.kind === 'abandoned' ? CLIENT_WENT_AWAY : outcome.clientStatus;
+}
+
+/** The structured form: what a log store can search. Never holds a body or a credential. */
+export function requestFields(outcome: Outcome): Record<string, unknown> {
+  const { request } = outcome;
+  const by = answeredBy(outcome);
+  return {
+    request_id: request.id,
+    outcome: outcome.kind,
+    status: statusOf(outcome),
+    code: codeOf(outcome),
+    operation: request.operation,
+    stream: request.stream,
+    model_asked: request.requestedModel,
+    model_answered: 'model' in outcome ? outcome.model : undefined,
+    target: by?.targetId,
+    provider: by?.adapterKind,
+    place: by?.place,
+    reason: by?.reason,
+    duration_ms: rounded(outcome.durationMs),
+    first_content_ms: rounded(by?.firstContentMs ?? null),
+    queued_ms: rounded(outcome.attempts.reduce((sum, attempt) => sum + attempt.queuedMs, 0)),
+    ...usageFields(outcome),
+    attempts: outcome.attempts.map(attemptFields),
+    left_out: outcome.leftOut.length === 0 ? undefined : outcome.leftOut,
+  };
+}
+
+/** The short form for a person at a terminal, without the time: `ok 200 qwen2.5-7b on lmstudio (local) 834 ms, 57 tokens`. */
+export function requestSentence(outcome: Outcome): string {
+  const by = answeredBy(outcome);
+  const model = ('model' in outcome ? outcome.model : '') || by?.model || outcome.request.requestedModel || 'no model';
+  const where = by === null ? '' : ` on ${by.targetId} (${by.place})`;
+  const details = [`${Math.round(outcome.durationMs)} ms`];
+  const usage = usageOf(outcome);
+  if (usage !== null) details.push(counted(usage.promptTokens + usage.completionTokens, 'token'));
+  const code = codeOf(outcome);
+  if (code !== undefined) details.push(code);
+  const failures = outcome.attempts.filter((attempt) => attempt.failure !== null && attempt !== by);
+  if (failures.length > 0) details.push(`after ${failures.map((a) => `${a.targetId}: ${a.failure}`).join(', ')}`);
+  return `${WORDS[outcome.kind]} ${statusOf(outcome)} ${model}${where} ${details.join(', ')}`;
+}
+
+const WORDS: Readonly<Record<Outcome['kind'], string>> = {
+  served: 'ok',
+  cut: 'cut',
+  abandoned: 'gone',
+  exhausted: 'failed',
+  refused: 'refused',
+};
+
+function answeredBy(outcome: Outcome): AttemptRecord | null {
+  return 'by' in outcome ? outcome.by : null;
+}
+
+function codeOf(outcome: Outcome): string | undefined {
+  if (outcome.kind === 'cut') return outcome.failure;
+  return 'clientCode' in outcome ? outcome.clientCode : undefined;
+}
+
+function usageOf(outcome: Outcome) {
+  return 'usage' in outcome ? outcome.usage : null;
+}
+
+function usageFields(outcome: Outcome): Record<string, unknown> {
+  const usage = usageOf(outcome);
+  if (usage === null) return {};
+  return {
+    prompt_tokens: usage.promptTokens,
+    completion_tokens: usage.completionTokens,
+    cached_tokens: usage.cachedTokens,
+    reasoning_tokens: usage.reasoningTokens,
+    cost_nano_usd: usage.costNanoUsd ?? undefined,
+  };
+}
+
+function attemptFields(attempt: AttemptRecord): Record<string, unknown> {
+  return {
+    target: attempt.targetId,
+    model: attempt.model,
+    failure: attempt.failure ?? undefined,
+    message: attempt.failureMessage ?? undefined,
+    status: attempt.status ?? undefined,
+    queued_ms: rounded(attempt.queuedMs),
+    duration_ms: rounded(attempt.durationMs),
+    first_content_ms: rounded(attempt.firstContentMs),
+  };
+}
+
+function rounded(milliseconds: number | null): number | undefined {
+  return milliseconds === null ? undefined : Math.round(milliseconds * 10) / 10;
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

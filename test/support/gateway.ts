@@ -1,0 +1,117 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Simulator } from '../../simulators/index.ts';
+import type { Config } from '../../src/config/config.ts';
+import type { Outcome } from '../../src/core/outcome.ts';
+import { Secret } from '../../src/core/secret.ts';
+import type { Target } from '../../src/core/target.ts';
+import { createGateway, type Gateway } from '../../src/gateway.ts';
+import { type EntrySketch, targetOf, testClocks } from './fleet.ts';
+
+export interface TestGateway {
+  readonly gateway: Gateway;
+  readonly url: string;
+  readonly outcomes: Outcome[];
+  readonly adminKey: string;
+  readonly dataDir: string;
+  /** Posts a chat request; a text becomes one user message. */
+  chat(body: object | string, init?: { headers?: Record<string, string>; signal?: AbortSignal }): Promise<Response>;
+  stop(): Promise<void>;
+}
+
+/** A whole gateway in this process, on a free port, in front of the given targets. */
+export async function startTestGateway(
+  targets: readonly Target[],
+  { awaitProbes = true, ...change }: Partial<Config> & { readonly awaitProbes?: boolean } = {},
+): Promise<TestGateway> {
+  const dataDir = change.dataDir ?? mkdtempSync(join(tmpdir(), 'swarmrouter-test-'));
+  const adminKey = 'test-admin-key-0123456789';
+  const config: Config = {
+    host: '127.0.0.1',
+    port: 0,
+    dataDir,
+    adminKey: new Secret(adminKey),
+    allowedHosts: [],
+    strategy: 'local-first',
+    defaultModel: null,
+    modelAliases: new Map(),
+    standIn: 'always',
+    maxRetries: 3,
+    retryDelayMs: 10,
+    queueTimeoutMs: 2_000,
+    queueLimit: 256,
+    requestTimeoutMs: 10_000,
+    probeIntervalMs: 100,
+    drainTimeoutMs: 1_000,
+    maxBodyBytes: 32 * 1_048_576,
+    logLevel: 'error',
+    logRequests: false,
+    logResponses: false,
+    targets,
+    clocksFor: () => testClocks,
+    settings: [],
+    hints: [],
+    ...change,
+  };
+  const outcomes: Outcome[] = [];
+  const gateway = await createGateway(config, {
+    logTo: join(dataDir, 'log.jsonl'),
+    sink: { record: (outcome) => outcomes.push(outcome) },
+  });
+  if (awaitProbes) await gateway.probed(2_000);
+  return {
+    gateway,
+    url: gateway.url,
+    outcomes,
+    adminKey,
+    dataDir,
+    chat: (body, init = {}) =>
+      fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...init.headers },
+        body: JSON.stringify(typeof body === 'string' ? { messages: [{ role: 'user', content: body }] } : body),
+        ...(init.signal === undefined ? {} : { signal: init.signal }),
+      }),
+    stop: async () => {
+      await gateway.stop(0);
+      if (change.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+type TargetChange = EntrySketch & Partial<Omit<Target, 'deployments'>>;
+
+/** The target that leads to a simulator. */
+export function targetFor(simulator: Simulator, change: TargetChange = {}): Target {
+  const { id, kind, provider, place, models, slots, listsEverything, deployments, ...rest } = change;
+  const sketch = { id, kind: simulator.kind, provider, place, deployments };
+  const defined = Object.fromEntries(Object.entries(sketch).filter(([, value]) => value !== undefined));
+  return { ...targetOf(defined as EntrySketch), baseUrl: simulator.baseUrl, ...(rest as Partial<Target>) };
+}
+
+/** The events of an SSE body, parsed; `[DONE]` as that string. */
+export async function readEvents(response: Response): Promise<unknown[]> {
+  const text = await response.text();
+  return text
+    .split('\n\n')
+    .filter((event) => event.startsWith('data: '))
+    .map((event) => event.slice('data: '.length))
+    .map((data) => (data === '[DONE]' ? data : JSON.parse(data)));
+}
+
+/** The text of all content deltas. */
+export function contentOf(events: readonly unknown[]): string {
+  return events
+    .map((event) => (event as { choices?: { delta?: { content?: string } }[] }).choices?.[0]?.delta?.content ?? '')
+    .join('');
+}
+
+/** Asks again and again until it is true; fails after `atMostMs`. */
+export async function until(what: string, isTrue: () => boolean | Promise<boolean>, atMostMs = 3_000): Promise<void> {
+  const deadlineMs = performance.now() + atMostMs;
+  while (!(await isTrue())) {
+    if (performance.now() > deadlineMs) throw new Error(`not within ${atMostMs} ms: ${what}`);
+    await Bun.sleep(5);
+  }
+}
