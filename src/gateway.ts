@@ -45,7 +45,17 @@ export interface GatewayOptions {
 
 const STDOUT = 1;
 /** They mean something else in a model name. */
-const RESERVED_NAMES = ['auto', 'swarmrouter', 'lmstudio', 'ollama', 'llamacpp', 'vllm', 'sglang', 'openrouter', 'azure'];
+const RESERVED_NAMES = [
+  'auto',
+  'swarmrouter',
+  'lmstudio',
+  'ollama',
+  'llamacpp',
+  'vllm',
+  'sglang',
+  'openrouter',
+  'azure',
+];
 const LOOPBACK_HOSTS = new Set(['127.0.0.1', 'localhost', '::1', '[::1]']);
 
 /** The composition root: Config → running gateway. The only file that names concrete parts. */
@@ -103,6 +113,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       admit: createAdmit(new Admission({ loopback, adminKey: adminKey.key })),
       targets: () => directory.views(),
       probed: () => prober.firstRoundDone,
+      firstRound: () => prober.firstRound(firstRoundMs(config)),
       metricsText: () => metrics.text(),
       tapResponse: config.logResponses ? (id) => requestLog.tapResponse(id) : null,
       admin: once(async () => {
@@ -163,8 +174,12 @@ function createProviders(
   });
 }
 
+/** A request that comes before the first round of probes has ended waits for it, at most as long as a connection may take. */
+function firstRoundMs(config: Config): number {
+  return Math.max(0, ...config.targets.map((target) => target.clocks.connectMs));
+}
+
 function engineOptions(config: Config) {
-  const connectMs = Math.max(0, ...config.targets.map((target) => target.clocks.connectMs));
   return {
     aliases: config.modelAliases,
     defaultModel: config.defaultModel,
@@ -174,7 +189,7 @@ function engineOptions(config: Config) {
     retryDelayMs: config.retryDelayMs,
     queueTimeoutMs: config.queueTimeoutMs,
     requestTimeoutMs: config.requestTimeoutMs,
-    firstRoundMs: connectMs,
+    firstRoundMs: firstRoundMs(config),
   };
 }
 

@@ -50,6 +50,7 @@ export class RawServer {
   async kill(): Promise<void> {
     const closed = this.#closeListener();
     for (const connection of this.#connections.values()) connection.reset();
+    this.#connections.clear();
     await closed;
   }
 

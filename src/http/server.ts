@@ -34,6 +34,8 @@ export interface HttpServerParts {
   readonly targets: () => readonly TargetView[];
   /** True once every target of the start has been probed. */
   readonly probed: () => boolean;
+  /** Resolves then, or when that takes too long. */
+  readonly firstRound: () => Promise<void>;
   readonly metricsText: () => Promise<string>;
   /** Sees the bytes of each reply when replies are logged; null: they are not. */
   readonly tapResponse: ((requestId: string) => ResponseTap | null) | null;
@@ -81,14 +83,16 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
   };
 
   const models = () => listModels(parts.targets(), options.modelAliases, createdAtSeconds);
-  const modelList: Handler = (request) => {
+  const modelList: Handler = async (request) => {
     authorize(request.headers);
+    await parts.firstRound();
     return Response.json({ object: 'list', data: models() });
   };
-  const oneModel: Handler = (request) => {
+  const oneModel: Handler = async (request) => {
     authorize(request.headers);
+    await parts.firstRound();
     const id = new URL(request.url).pathname.slice('/v1/models/'.length);
-    return Response.json(findModel(models(), decodeURIComponent(id)));
+    return Response.json(findModel(models(), decoded(id)));
   };
 
   const health: Handler = () =>
@@ -166,8 +170,8 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
       '/v1/chat/completions': { POST: route(chat) },
       '/v1/models': { GET: route(modelList) },
       '/v1/models/*': { GET: route(oneModel) },
-      '/health': { GET: route(health) },
-      '/ready': { GET: route(ready) },
+      '/health': { GET: route(health), HEAD: route(health) },
+      '/ready': { GET: route(ready), HEAD: route(ready) },
       '/metrics': { GET: route(metrics) },
       '/': { GET: route(root) },
       '/admin/*': route(admin),
@@ -187,6 +191,15 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
     running: () => server.pendingRequests,
     close: () => server.stop(true),
   };
+}
+
+function decoded(pathPart: string): string {
+  try {
+    return decodeURIComponent(pathPart);
+  } catch {
+    // A stray percent sign: take it as it is, it will not be found.
+    return pathPart;
+  }
 }
 
 function checkContentType(headers: Headers): void {

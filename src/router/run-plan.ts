@@ -64,7 +64,7 @@ export class PlanRunner {
         return { kind: 'committed', committed: result, lease: lease.held, attempts };
       }
       lease.held.release();
-      this.#directory.failed(lease.held.choice.entry, result.error);
+      this.#directory.failed(lease.held.choice.entry, step.model, result.error);
       const nowMs = this.#clock.nowMs();
       if (result.error.kind === 'modelLoading') loadingSinceMs ??= nowMs;
       charged++;

@@ -130,7 +130,7 @@ export class Engine {
       } else if (finished.error.kind === 'cancelled') {
         this.#record({ kind: 'abandoned', ...common, by: answeredBy, usage: committed.reply.usage });
       } else {
-        this.#directory.failed(entry, finished.error);
+        this.#directory.failed(entry, committed.record.model, finished.error);
         this.#record({ kind: 'cut', ...answered, failure: finished.error.kind });
       }
     };

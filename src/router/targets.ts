@@ -1,6 +1,6 @@
 import type { ProviderAdapter } from '../core/adapter.ts';
 import type { Clock } from '../core/clock.ts';
-import type { FailureKind, UpstreamError } from '../core/failure.ts';
+import type { UpstreamError } from '../core/failure.ts';
 import { FAILURE_RULES } from '../core/failure.ts';
 import type { AdapterKind, Target, TargetId, TargetSnapshot } from '../core/target.ts';
 import type { TargetHealth, TargetView } from '../core/target-view.ts';
@@ -96,15 +96,15 @@ export class TargetDirectory {
     this.#breaker(entry, 'success');
   }
 
-  /** A request to it failed: what that says of its health is the failure table's word. */
-  failed(entry: TargetEntry, error: UpstreamError): void {
+  /** A request for `model` failed there: what that says of its health is the failure table's word. */
+  failed(entry: TargetEntry, model: string, error: UpstreamError): void {
     if (error.kind === 'cancelled') {
       this.#breaker(entry, 'neutral');
       return;
     }
     entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
     this.#breaker(entry, HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth]);
-    if (error.kind === 'modelMissing') forgetModel(entry, error);
+    if (error.kind === 'modelMissing') forgetModel(entry, model);
   }
 
   probed(entry: TargetEntry, snapshot: TargetSnapshot): void {
@@ -146,9 +146,9 @@ export class TargetDirectory {
 const HEALTH_EVENTS = { down: 'down', counts: 'failure', no: 'neutral' } as const;
 
 /** The server says it lacks the model that it listed: believe it until the next probe. */
-function forgetModel(entry: TargetEntry, error: UpstreamError & { kind: FailureKind }): void {
-  if (entry.snapshot === null || error.param === null) return;
-  const models = entry.snapshot.models.filter((model) => model.id !== error.param);
+function forgetModel(entry: TargetEntry, missing: string): void {
+  if (entry.snapshot === null) return;
+  const models = entry.snapshot.models.filter((model) => model.id !== missing);
   entry.snapshot = { ...entry.snapshot, models };
 }
 

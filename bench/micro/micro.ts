@@ -1,0 +1,27 @@
+import type { Figure } from '../result.ts';
+import { type BenchContext, measurement } from '../scenarios/scenario.ts';
+import { jsonPatchBenchmarks } from './json-patch.ts';
+import { planBenchmarks } from './plan.ts';
+import { sseParserBenchmarks } from './sse-parser.ts';
+
+export interface MicroResult {
+  readonly name: string;
+  /** Nanoseconds of one run. */
+  readonly rounds: readonly number[];
+}
+
+/** The pure parts of the hot path, each by itself and without a socket. */
+export async function micro(context: Pick<BenchContext, 'progress'>): Promise<readonly Figure[]> {
+  context.progress('planning, patching, parsing');
+  const results = [...planBenchmarks(), ...jsonPatchBenchmarks(), ...sseParserBenchmarks()];
+  return [
+    {
+      id: 'micro',
+      title: 'Parts of the hot path by themselves',
+      unit: 'ns',
+      settings: ['Wall time of one call, in this process, after a warm-up; seven rounds.'],
+      measurements: results.map((result) => measurement(result.name, result.rounds)),
+      judgements: [],
+    },
+  ];
+}

@@ -1,0 +1,36 @@
+import { type PlanOptions, planRoute } from '../../src/router/plan.ts';
+import { localFirst } from '../../src/router/strategies/local-first.ts';
+import type { TargetEntry } from '../../src/router/targets.ts';
+import { entryOf } from '../../test/support/fleet.ts';
+import { keep, timePerRunNs } from './harness.ts';
+import type { MicroResult } from './micro.ts';
+
+const OPTIONS: PlanOptions = {
+  strategy: localFirst,
+  maxAttempts: 4,
+  aliases: new Map(),
+  defaultModel: null,
+  standIn: 'always',
+};
+const FENCE = { place: null, strictModel: false, strategy: null };
+
+/** Four local nodes of five, each with ten models, and a cloud provider with a hundred. */
+function fleet(size: number): TargetEntry[] {
+  return Array.from({ length: size }, (_, at) => {
+    const cloud = at % 5 === 4;
+    const models = Array.from({ length: cloud ? 100 : 10 }, (_, model) => `vendor/model-${model}`);
+    return entryOf({ id: `target-${at}`, kind: cloud ? 'openrouter' : 'lm-studio', models });
+  });
+}
+
+/** What one plan costs. */
+export function planBenchmarks(): MicroResult[] {
+  return [5, 100].flatMap((size) => {
+    const entries = fleet(size);
+    const time = (name: string, requestedModel: string): MicroResult => ({
+      name: `planRoute, ${size} targets, ${name}`,
+      rounds: timePerRunNs(() => keep(planRoute({ requestedModel, fence: FENCE }, entries, OPTIONS))),
+    });
+    return [time('a model that all have', 'model-3'), time('a name that none has (stand-in)', 'gpt-unknown')];
+  });
+}

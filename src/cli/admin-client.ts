@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from '../config/config.ts';
+
+export type AdminReply =
+  | { readonly ok: true; readonly body: unknown }
+  | { readonly ok: false; readonly message: string };
+
+export interface AdminClient {
+  readonly url: string;
+  request(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<AdminReply>;
+}
+
+const TIMEOUT_MS = 30_000;
+
+/** Talks to the running gateway that the settings describe; `url` overrules where it is. */
+export function adminClient(config: Config, url: string | null): AdminClient {
+  const base = (url ?? gatewayUrl(config)).replace(/\/+$/, '');
+  return {
+    url: base,
+    request: async (method, path, body) => {
+      const key = adminKey(config);
+      if (!key.ok) return key;
+      return call(`${base}${path}`, method, key.key, body, base);
+    },
+  };
+}
+
+/** Where a client on this machine reaches a gateway that listens on this host. */
+export function gatewayUrl({ host, port }: Pick<Config, 'host' | 'port'>): string {
+  const everywhere: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '[::1]' };
+  return `http://${everywhere[host] ?? (host.includes(':') ? `[${host}]` : host)}:${port}`;
+}
+
+type KeyResult = { readonly ok: true; readonly key: string } | { readonly ok: false; readonly message: string };
+
+function adminKey(config: Config): KeyResult {
+  if (config.adminKey !== null) return { ok: true, key: config.adminKey.reveal() };
+  const path = join(config.dataDir, 'admin-key');
+  const orSet = 'or set SWARMROUTER_ADMIN_KEY';
+  try {
+    const key = readFileSync(path, 'utf8').trim();
+    if (key !== '') return { ok: true, key };
+    return {
+      ok: false,
+      message: `The admin key file ${path} is empty. Delete it and start the gateway again, ${orSet}.`,
+    };
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null;
+    const why =
+      code === 'ENOENT'
+        ? `There is no admin key at ${path}`
+        : `The admin key at ${path} cannot be read (${code ?? error})`;
+    return { ok: false, message: `${why}. Start the gateway once (it makes the key) as the same user, ${orSet}.` };
+  }
+}
+
+async function call(url: string, method: string, key: string, body: unknown, base: string): Promise<AdminReply> {
+  let reply: Response;
+  let text: string;
+  try {
+    reply = await fetch(url, {
+      method,
+      headers: {
+        authorization: `Bearer ${key}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      // A redirect would carry the admin key to wherever it points.
+      redirect: 'manual',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    text = await reply.text();
+  } catch (error) {
+    return { ok: false, message: unreachable(error, base) };
+  }
+  return judge(reply.status, text, base);
+}
+
+function judge(status: number, text: string, base: string): AdminReply {
+  const body = parseJson(text);
+  if (status >= 200 && status < 300 && body !== undefined) return { ok: true, body };
+  if (status === 401) {
+    const fix = 'Set SWARMROUTER_ADMIN_KEY (or --admin-key) to the key that it was started with.';
+    return { ok: false, message: `The gateway at ${base} refused the admin key. ${fix}` };
+  }
+  const said = errorMessage(body);
+  if (said !== null) return { ok: false, message: said };
+  return {
+    ok: false,
+    message: `What answers at ${base} is not SwarmRouter (status ${status}). Give its address with --url.`,
+  };
+}
+
+function unreachable(error: unknown, base: string): string {
+  if (error instanceof Error && error.name === 'TimeoutError') {
+    return `The gateway at ${base} did not answer within ${TIMEOUT_MS / 1000} s.`;
+  }
+  return `No gateway answers at ${base}. Start it with \`npm start\` (or \`swarmrouter start\`), or give its address with --url.`;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function errorMessage(body: unknown): string | null {
+  const error = fieldOf(body, 'error');
+  const message = fieldOf(error, 'message');
+  return typeof message === 'string' ? message : null;
+}
+
+/** A field of a reply whose shape is not known. */
+export function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && name in value
+    ? (value as Record<string, unknown>)[name]
+    : undefined;
+}

@@ -1,0 +1,158 @@
+import { Argument, Command, CommanderError, Option } from 'commander';
+import type { Config } from '../config/config.ts';
+import { VERSION } from '../version.ts';
+import { type AdminClient, adminClient } from './admin-client.ts';
+import { check } from './check.ts';
+import { EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { problemsText } from './print-problems.ts';
+import { type AddFlags, addProvider, listProviders, PROVIDER_TYPES, removeProvider } from './providers.ts';
+import { addSettingFlags, loadWithFlags } from './setting-flags.ts';
+import { status } from './status.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Runs the gateway until it ends; resolves with the exit code. */
+export type StartGateway = (config: Config) => Promise<number>;
+
+// Loaded only when it is needed: `--version` and `check` need no HTTP server.
+const startGatewayProcess: StartGateway = async (config) => (await import('../main.ts')).main(config);
+
+/** Runs `swarmrouter <arguments>`; resolves with the exit code and never throws for what a person typed. */
+export async function runProgram(
+  words: readonly string[],
+  terminal: Terminal,
+  start: StartGateway = startGatewayProcess,
+): Promise<number> {
+  let exitCode = EXIT_OK;
+  const program = buildProgram(terminal, start, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Commander has written its message already. Help and version end with 0, everything else is wrong use.
+    return error.exitCode === 0 ? EXIT_OK : EXIT_WRONG_USE;
+  }
+}
+
+type Finish = (exitCode: number) => void;
+
+function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): Command {
+  const program = new Command('swarmrouter')
+    .description(
+      'One OpenAI-compatible door in front of your own model servers and the cloud: local first, overflow when needed.',
+    )
+    .version(VERSION, '-v, --version', 'print the version')
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: (text) => terminal.error(text.trimEnd()),
+    })
+    // Only the parser takes their values as optional (see setting-flags).
+    .configureHelp({ optionTerm: (option) => option.flags.replace(/\[(.*)\]/, '<$1>') })
+    .addHelpText(
+      'after',
+      '\nEvery setting is also an environment variable, a line of .env and a key of swarmrouter.yaml.\n"swarmrouter start --help" lists them.',
+    );
+  addStart(program, terminal, start, finish);
+  addCheck(program, terminal, finish);
+  addStatus(program, terminal, finish);
+  addProviders(program, terminal, finish);
+  return program;
+}
+
+function addStart(program: Command, terminal: Terminal, start: StartGateway, finish: Finish): void {
+  const command = program
+    .command('start', { isDefault: true })
+    .description('run the gateway (the default command)')
+    .allowUnknownOption()
+    .allowExcessArguments();
+  addSettingFlags(command).action(async () => {
+    const result = loadWithFlags(command, terminal);
+    if (result.ok) return finish(await start(result.config));
+    terminal.error(`${problemsText(result.problems)}\n\nEvery setting and where it came from: swarmrouter check`);
+    finish(EXIT_WRONG_USE);
+  });
+}
+
+function addCheck(program: Command, terminal: Terminal, finish: Finish): void {
+  const command = program
+    .command('check')
+    .description('show every setting as in force, where it came from, and every problem')
+    .option('--json', 'as JSON')
+    .allowUnknownOption()
+    .allowExcessArguments();
+  addSettingFlags(command).action(() => {
+    finish(check(loadWithFlags(command, terminal), terminal, command.opts()['json'] === true));
+  });
+}
+
+/** The settings that say where the running gateway is and what its admin key is. */
+const CONNECTION_SETTINGS = [
+  'SWARMROUTER_HOST',
+  'SWARMROUTER_PORT',
+  'SWARMROUTER_ADMIN_KEY',
+  'SWARMROUTER_DATA_DIR',
+  'SWARMROUTER_CONFIG',
+];
+
+/** A command that talks to the running gateway. */
+function adminCommand(
+  command: Command,
+  terminal: Terminal,
+  finish: Finish,
+  run: (client: AdminClient, command: Command) => Promise<number>,
+): void {
+  addSettingFlags(command.option('--url <url>', 'address of the gateway'), CONNECTION_SETTINGS).action(async () => {
+    const result = loadWithFlags(command, terminal);
+    if (!result.ok) {
+      terminal.error(problemsText(result.problems));
+      return finish(EXIT_WRONG_USE);
+    }
+    const url: unknown = command.opts()['url'];
+    finish(await run(adminClient(result.config, typeof url === 'string' ? url : null), command));
+  });
+}
+
+const wantsJson = (command: Command): boolean => command.opts()['json'] === true;
+
+function addStatus(program: Command, terminal: Terminal, finish: Finish): void {
+  const command = program.command('status').description('show how the running gateway is').option('--json', 'as JSON');
+  adminCommand(command, terminal, finish, (client) => status(client, terminal, wantsJson(command)));
+}
+
+function addProviders(program: Command, terminal: Terminal, finish: Finish): void {
+  const providers = program
+    .command('providers')
+    .description('cloud providers of the running gateway, without a restart');
+  const list = providers.command('list').description('those added at run time').option('--json', 'as JSON');
+  adminCommand(list, terminal, finish, (client) => listProviders(client, terminal, wantsJson(list)));
+
+  const add = providers
+    .command('add')
+    .description('add or replace one; it stays over restarts')
+    .addArgument(new Argument('<type>', 'kind of provider').choices(PROVIDER_TYPES))
+    .option('--api-key <key>', 'the key, env:NAME, file:/path, or - for standard input (asked for when left out)')
+    .option('--name <name>', 'openai-compatible: its name')
+    .option('--base-url <url>', 'openai-compatible and openrouter: base of its API')
+    .option('--endpoint <url>', 'azure: endpoint of the resource')
+    .option('--api-version <version>', 'azure: API version of the classic URL form')
+    .option('--deployments <map>', 'azure: model=deployment,…')
+    .option('--default-deployment <name>', 'azure: takes names that no deployment is given for')
+    .option('--default-model <model>', 'takes names that the provider does not know')
+    .addOption(
+      new Option('--network <network>', 'openai-compatible: whether its address is private').choices(['public', 'lan']),
+    )
+    .option('--verify', 'try it with a free call first');
+  adminCommand(add, terminal, finish, (client) =>
+    addProvider(client, terminal, String(add.args[0]), add.opts<AddFlags>()),
+  );
+
+  const remove = providers
+    .command('remove')
+    .description('delete one that was added at run time')
+    .argument('<name>', 'its name');
+  adminCommand(remove, terminal, finish, (client) => removeProvider(client, terminal, String(remove.args[0])));
+}

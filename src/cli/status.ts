@@ -1,0 +1,99 @@
+import pico from 'picocolors';
+import { type AdminClient, fieldOf } from './admin-client.ts';
+import { EXIT_FAILED, EXIT_OK } from './exit-codes.ts';
+import { table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Shows how the running gateway is. */
+export async function status(client: AdminClient, terminal: Terminal, asJson: boolean): Promise<number> {
+  const reply = await client.request('GET', '/admin/status');
+  if (!reply.ok) {
+    terminal.error(`swarmrouter: ${reply.message}`);
+    return EXIT_FAILED;
+  }
+  terminal.out(asJson ? JSON.stringify(reply.body, null, 2) : statusText(reply.body, client.url, terminal.colours));
+  return EXIT_OK;
+}
+
+type Colour = 'green' | 'yellow' | 'red' | 'dim';
+const HEALTH_COLOURS: Readonly<Record<string, Colour>> = {
+  up: 'green',
+  warming: 'yellow',
+  unknown: 'dim',
+  down: 'red',
+};
+
+/** The reply of /admin/status as a person reads it. Fields that an older or newer gateway lacks are shown as `-`. */
+export function statusText(body: unknown, url: string, colours: boolean): string {
+  const paint = pico.createColors(colours);
+  const heading = ['TARGET', 'HEALTH', 'PLACE', 'MODELS', 'IN FLIGHT', 'REQUESTS', 'ERRORS', 'P50', 'P95', 'URL'];
+  const rows = listOf(fieldOf(body, 'targets')).map((target) => {
+    const health = show(fieldOf(target, 'health'));
+    const colour = HEALTH_COLOURS[health];
+    const latency = fieldOf(target, 'latency_ms');
+    return [
+      show(fieldOf(target, 'id')),
+      colour === undefined ? health : paint[colour](health),
+      show(fieldOf(target, 'place')),
+      modelsText(target),
+      slotsText(target),
+      show(fieldOf(target, 'requests')),
+      errorsText(target),
+      milliseconds(fieldOf(latency, 'p50')),
+      milliseconds(fieldOf(latency, 'p95')),
+      show(fieldOf(target, 'url')),
+    ];
+  });
+  const parts = [
+    `SwarmRouter ${show(fieldOf(body, 'version'))} at ${url}, up ${duration(fieldOf(body, 'uptime_seconds'))}, strategy ${show(fieldOf(body, 'strategy'))}`,
+    rows.length === 0 ? 'No targets.' : table([heading.map(paint.bold), ...rows]),
+  ];
+  const notes = [...reasons(body), ...absences(body)];
+  return [...parts, ...(notes.length > 0 ? [notes.join('\n')] : [])].join('\n\n');
+}
+
+function modelsText(target: unknown): string {
+  const models = listOf(fieldOf(target, 'models'));
+  const loaded = models.filter((model) => fieldOf(model, 'state') === 'loaded').length;
+  if (fieldOf(target, 'place') === 'cloud') return `${models.length}`;
+  return `${loaded} loaded of ${models.length}`;
+}
+
+function slotsText(target: unknown): string {
+  const slots = fieldOf(target, 'slots');
+  const queued = fieldOf(target, 'queued');
+  const of =
+    typeof slots === 'number'
+      ? `${show(fieldOf(target, 'in_flight'))} of ${slots}`
+      : show(fieldOf(target, 'in_flight'));
+  return typeof queued === 'number' && queued > 0 ? `${of}, ${queued} waiting` : of;
+}
+
+function errorsText(target: unknown): string {
+  const rate = fieldOf(target, 'error_rate');
+  const errors = show(fieldOf(target, 'errors'));
+  return typeof rate === 'number' && rate > 0 ? `${errors} (${(rate * 100).toFixed(1)} %)` : errors;
+}
+
+function reasons(body: unknown): string[] {
+  return listOf(fieldOf(body, 'targets')).flatMap((target) => {
+    const reason = fieldOf(target, 'health_reason');
+    return typeof reason === 'string' ? [`${show(fieldOf(target, 'id'))}: ${reason}`] : [];
+  });
+}
+
+function absences(body: unknown): string[] {
+  const absent = listOf(fieldOf(body, 'absent_targets')).map((target) => show(fieldOf(target, 'id')));
+  return absent.length === 0 ? [] : [`Looked for on this machine, not there: ${absent.join(', ')}`];
+}
+
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+const show = (value: unknown): string => (typeof value === 'string' || typeof value === 'number' ? String(value) : '-');
+const milliseconds = (value: unknown): string => (typeof value === 'number' ? `${Math.round(value)} ms` : '-');
+
+function duration(seconds: unknown): string {
+  if (typeof seconds !== 'number') return '-';
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
+}

@@ -1,0 +1,61 @@
+/** What a command sees of the process, so that tests own it. */
+export interface Terminal {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The working folder. */
+  readonly directory: string;
+  /** May the output hold colours? */
+  readonly colours: boolean;
+  out(text: string): void;
+  error(text: string): void;
+  /** One line from standard input; asks for it, without showing it, when a person sits there. null: input ended. */
+  readSecret(question: string): Promise<string | null>;
+}
+
+export function processTerminal(): Terminal {
+  return {
+    environment: process.env,
+    directory: process.cwd(),
+    colours: process.stdout.isTTY === true && !process.env['NO_COLOR'],
+    out: (text) => void process.stdout.write(`${text}\n`),
+    error: (text) => void process.stderr.write(`${text}\n`),
+    readSecret: (question) => (process.stdin.isTTY ? askHidden(question) : readPipedLine()),
+  };
+}
+
+async function readPipedLine(): Promise<string | null> {
+  const [line = ''] = (await Bun.stdin.text()).split(/\r?\n/);
+  return line === '' ? null : line;
+}
+
+const ENTER = new Set(['\r', '\n', '\u0004']);
+const INTERRUPT = '\u0003';
+const ERASE = new Set(['\u007f', '\b']);
+
+/** Reads a line in raw mode, so that the key never stands on the screen. */
+function askHidden(question: string): Promise<string | null> {
+  const { stdin, stderr } = process;
+  stderr.write(question);
+  stdin.setRawMode(true);
+  stdin.resume();
+  stdin.setEncoding('utf8');
+  return new Promise((resolve) => {
+    let typed = '';
+    const finish = (line: string | null): void => {
+      stdin.off('data', onData);
+      stdin.setRawMode(false);
+      stdin.pause();
+      stderr.write('\n');
+      resolve(line);
+    };
+    const onData = (chunk: string | Uint8Array): void => {
+      for (const character of String(chunk)) {
+        if (character === INTERRUPT || ENTER.has(character)) {
+          finish(character === INTERRUPT || typed === '' ? null : typed);
+          return;
+        }
+        typed = ERASE.has(character) ? typed.slice(0, -1) : typed + character;
+      }
+    };
+    stdin.on('data', onData);
+  });
+}

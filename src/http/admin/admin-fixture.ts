@@ -1,0 +1,125 @@
+import type { OverflowProvider, OverflowProviderStore } from '../../core/overflow-provider.ts';
+import { Secret } from '../../core/secret.ts';
+import type { Target, TargetSnapshot } from '../../core/target.ts';
+import type { TargetView } from '../../core/target-view.ts';
+import type { AdminPorts } from './app.ts';
+import { createOverflowProviders, type OverflowProviderPorts } from './overflow-providers.ts';
+
+/** Parts for the tests of the control plane; each test changes what it is about. */
+export const ADMIN_KEY = 'swr_admin_test0123456789abcdefghijklmnopq';
+
+export function someTarget(changes: Partial<Target> = {}): Target {
+  return {
+    id: 'lmstudio',
+    provider: 'lmstudio',
+    adapterKind: 'lm-studio',
+    place: 'local',
+    baseUrl: 'http://localhost:1234',
+    apiKey: null,
+    source: 'environment',
+    optional: false,
+    network: 'any',
+    maxConcurrent: null,
+    clocks: { connectMs: 1, firstByteMs: 1, firstTokenMs: 1, idleMs: 1, warmupMs: 1, streamMs: 1 },
+    defaultModel: null,
+    deployments: new Map(),
+    apiVersion: null,
+    assembleWholeReplies: true,
+    ...changes,
+  };
+}
+
+export function someView(changes: Partial<TargetView> = {}): TargetView {
+  return {
+    target: someTarget(),
+    health: 'up',
+    healthReason: null,
+    snapshot: null,
+    inFlight: 0,
+    queued: 0,
+    slots: 4,
+    stats: { requests: 0, errors: 0, errorRate: 0, latencyP50Ms: null, latencyP95Ms: null, lastError: null },
+    probedAtWallMs: null,
+    ...changes,
+  };
+}
+
+export const SNAPSHOT: TargetSnapshot = {
+  models: [
+    { id: 'big', alsoKnownAs: [], kind: 'chat', state: 'loaded', contextLength: 8192, slots: null },
+    { id: 'small', alsoKnownAs: ['tiny'], kind: 'chat', state: 'loaded', contextLength: null, slots: null },
+  ],
+  slots: null,
+  version: '1.2',
+  warming: false,
+  listsEverything: true,
+};
+
+/** The provider as a target, as the composition root would make it. */
+function asTarget(provider: OverflowProvider): Target {
+  const kinds = { openrouter: 'openrouter', azure: 'azure-openai', 'openai-compatible': 'openai-compatible' } as const;
+  const baseUrl = provider.type === 'azure' ? provider.endpoint : (provider.baseUrl ?? 'https://openrouter.ai/api/v1');
+  return someTarget({
+    id: provider.name,
+    provider: provider.name,
+    adapterKind: kinds[provider.type],
+    place: 'cloud',
+    baseUrl,
+    apiKey: provider.apiKey,
+    source: 'admin',
+  });
+}
+
+/** A live directory, a store in memory and a record of what was asked of them. */
+export function overflowFixture(changes: Partial<OverflowProviderPorts> = {}) {
+  const baseTargets = changes.baseTargets ?? [];
+  const live = new Map<string, Target>(baseTargets.map((target) => [target.id, target]));
+  const disk: { stored: readonly OverflowProvider[]; failure: Error | null } = { stored: [], failure: null };
+  const events: string[] = [];
+  const store: OverflowProviderStore = {
+    load: async () => disk.stored,
+    async save(providers) {
+      await Bun.sleep(1);
+      events.push('save');
+      if (disk.failure !== null) throw disk.failure;
+      disk.stored = providers;
+    },
+  };
+  const ports: OverflowProviderPorts = {
+    async vetAddress(url) {
+      events.push('vet');
+      if (url.includes('10.0.0.')) throw new Error('10.0.0.2 is a private address');
+    },
+    toTarget: asTarget,
+    async probe() {
+      events.push('probe');
+      return SNAPSHOT;
+    },
+    store,
+    directory: {
+      put(target) {
+        events.push('put');
+        live.set(target.id, target);
+      },
+      remove: (id) => void live.delete(id),
+      has: (id) => live.has(id) && live.get(id)?.source !== 'admin',
+    },
+    baseTargets,
+    reservedNames: ['auto', 'lmstudio', 'openrouter', 'azure'],
+    ...changes,
+  };
+  return { ports, live, disk, events, service: createOverflowProviders(ports) };
+}
+
+export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
+  return {
+    adminKey: new Secret(ADMIN_KEY),
+    targets: () => [someView()],
+    settings: () => [{ name: 'SWARMROUTER_PORT', value: 8000, source: 'default' }],
+    strategy: 'local-first',
+    version: '9.9.9',
+    uptimeMs: () => 12_345,
+    overflowProviders: overflowFixture().service,
+    ...changes,
+  };
+}

@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'bun:test';
+import { Secret } from '../../core/secret.ts';
+import { ADMIN_KEY, adminPorts, SNAPSHOT, someTarget, someView } from './admin-fixture.ts';
+import { createAdminApp } from './app.ts';
+
+async function status(ports: Parameters<typeof adminPorts>[0]) {
+  const request = new Request('http://localhost/admin/status', { headers: { authorization: `Bearer ${ADMIN_KEY}` } });
+  const reply = await createAdminApp(adminPorts(ports)).fetch(request);
+  expect(reply.status).toBe(200);
+  const text = await reply.text();
+  return { text, body: JSON.parse(text) };
+}
+
+describe('the status of the gateway', () => {
+  test('tells of each target what an operator asks', async () => {
+    const view = someView({
+      target: someTarget({ apiKey: new Secret('sk-canary-0001'), baseUrl: 'http://me:hunter2@gpu:1234' }),
+      health: 'down',
+      healthReason: 'refused sk-canary-0001',
+      snapshot: SNAPSHOT,
+      inFlight: 2,
+      queued: 1,
+      stats: {
+        requests: 3,
+        errors: 1,
+        errorRate: 1 / 3,
+        latencyP50Ms: 12.345,
+        latencyP95Ms: 99,
+        lastError: { kind: 'badCredentials', message: 'Incorrect API key: sk-canary-0001', atWallMs: 0 },
+      },
+    });
+    const { body, text } = await status({ targets: () => [view] });
+    expect(body.targets[0]).toMatchObject({
+      id: 'lmstudio',
+      url: 'http://gpu:1234',
+      source: 'environment',
+      health: 'down',
+      health_reason: 'refused [secret]',
+      slots: 4,
+      in_flight: 2,
+      queued: 1,
+      requests: 3,
+      errors: 1,
+      error_rate: 0.3333,
+      latency_ms: { p50: 12.3, p95: 99 },
+      last_error: { kind: 'badCredentials', message: 'Incorrect API key: [secret]', at: '1970-01-01T00:00:00.000Z' },
+    });
+    expect(body.targets[0].models.map((model: { id: string }) => model.id)).toEqual(['big', 'small']);
+    expect(text).not.toMatch(/canary|hunter2/);
+  });
+
+  test('lists servers that were never there apart, but not a server that was asked for', async () => {
+    const found = someView({ health: 'absent', target: someTarget({ id: 'ollama', optional: true, source: 'found' }) });
+    const asked = someView({ health: 'down', target: someTarget({ id: 'box' }) });
+    const { body } = await status({ targets: () => [found, asked] });
+    expect(body.absent_targets.map(({ id }: { id: string }) => id)).toEqual(['ollama']);
+    expect(body.targets.map(({ id }: { id: string }) => id)).toEqual(['box']);
+  });
+
+  test('shows the settings in force with where they came from, and a secret only as such', async () => {
+    const { body } = await status({
+      settings: () => [
+        { name: 'SWARMROUTER_PORT', value: 8000, source: 'environment' },
+        { name: 'OPENROUTER_API_KEY', value: new Secret('sk-canary-0002'), source: '.env' },
+      ],
+    });
+    expect(body).toMatchObject({ strategy: 'local-first', version: '9.9.9', uptime_seconds: 12.345 });
+    expect(body.settings).toEqual([
+      { name: 'SWARMROUTER_PORT', value: 8000, source: 'environment' },
+      { name: 'OPENROUTER_API_KEY', value: '[secret]', source: '.env' },
+    ]);
+  });
+});
