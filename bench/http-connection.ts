@@ -80,7 +80,7 @@ export class HttpConnection {
         return;
       }
       this.#head = null;
-      this.#readHead(data.latin1Slice(0, headEnd));
+      this.#readHead(data.toString('latin1', 0, headEnd));
       body = data.subarray(headEnd + HEAD_END.length);
     }
     this.#readBody(body);

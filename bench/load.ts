@@ -24,7 +24,10 @@ export async function closedLoop(options: {
       (client) =>
         new Promise<void>((resolve) => {
           const next = (): void => {
-            if (performance.now() >= endAtMs || !client.usable) return resolve();
+            if (performance.now() >= endAtMs || !client.usable) {
+              resolve();
+              return;
+            }
             client.send(options.request, {
               onEnd: (ok) => {
                 if (ok) requests++;

@@ -63,7 +63,9 @@ async function main(): Promise<number> {
     return 2;
   }
   if (process.platform !== 'linux') {
-    console.error(`bench: CPU and memory are read from /proc, which ${process.platform} does not have. Run it on Linux.`);
+    console.error(
+      `bench: CPU and memory are read from /proc, which ${process.platform} does not have. Run it on Linux.`,
+    );
     return 1;
   }
   return measure({ names, partial: values.only !== undefined, quick: values.quick, json: values.json ?? null });

@@ -62,12 +62,6 @@ export function isMet(value: number, bound: Judgement['bound'], limit: number): 
   }
 }
 
-export function judge(
-  claim: string,
-  value: number,
-  unit: string,
-  bound: Judgement['bound'],
-  limit: number,
-): Judgement {
+export function judge(claim: string, value: number, unit: string, bound: Judgement['bound'], limit: number): Judgement {
   return { claim, value, unit, bound, limit, met: isMet(value, bound, limit) };
 }

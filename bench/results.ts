@@ -19,7 +19,11 @@ export function newestResult(): BenchResult | null {
 export function writeResult(result: BenchResult, path = join(RESULTS_FOLDER, `${result.date}.json`)): string {
   mkdirSync(RESULTS_FOLDER, { recursive: true });
   // Five significant digits say all that a measurement can, and keep the files readable.
-  const json = JSON.stringify(result, (_, value) => (typeof value === 'number' ? Number(value.toPrecision(5)) : value), 2);
+  const json = JSON.stringify(
+    result,
+    (_, value) => (typeof value === 'number' ? Number(value.toPrecision(5)) : value),
+    2,
+  );
   writeFileSync(path, `${json}\n`);
   return path;
 }

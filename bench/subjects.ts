@@ -117,7 +117,7 @@ export async function spawnGateway(upstreamUrl: string, options: GatewayOptions)
       SWARMROUTER_DATA_DIR: join(folder, 'data'),
       SWARMROUTER_ASSEMBLE: String(options.assemble),
       // The upstream has no slots to run out of.
-      SWARMROUTER_MAX_CONCURRENT: '100000',
+      SWARMROUTER_MAX_CONCURRENT: '10000',
       LMSTUDIO_ENABLED: 'false',
     },
   });

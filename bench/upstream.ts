@@ -88,14 +88,14 @@ function receive(connection: Connection, bytes: Buffer): void {
   connection.unread = null;
   while (data.length > 0) {
     const headEnd = data.indexOf(HEAD_END);
-    const length = headEnd === -1 ? Number.POSITIVE_INFINITY : bodyLength(data.latin1Slice(0, headEnd));
+    const length = headEnd === -1 ? Number.POSITIVE_INFINITY : bodyLength(data.toString('latin1', 0, headEnd));
     const end = headEnd + HEAD_END.length + length;
     if (data.length < end) {
       // The socket's buffer is used again after this call.
       connection.unread = Buffer.from(data);
       return;
     }
-    answer(connection, data.latin1Slice(0, data.indexOf(0x0d)), data.subarray(headEnd + HEAD_END.length, end));
+    answer(connection, data.toString('latin1', 0, data.indexOf(0x0d)), data.subarray(headEnd + HEAD_END.length, end));
     data = data.subarray(end);
   }
 }
@@ -106,21 +106,29 @@ function bodyLength(head: string): number {
 }
 
 function answer(connection: Connection, requestLine: string, body: Buffer): void {
-  const { writer } = connection;
-  if (requestLine.startsWith('POST /v1/chat/completions')) {
-    requests++;
-    if (!body.includes('"stream":true')) return writer.write(WHOLE);
-    return beginStream(connection, body.includes('"include_usage":true'));
-  }
-  if (requestLine.startsWith('GET /v1/models')) return writer.write(MODELS);
+  if (requestLine.startsWith('POST /v1/chat/completions')) answerChat(connection, body);
+  else connection.writer.write(answerOther(requestLine, body));
+}
+
+function answerChat(connection: Connection, body: Buffer): void {
+  requests++;
+  if (body.includes('"stream":true')) beginStream(connection, body.includes('"include_usage":true'));
+  else connection.writer.write(WHOLE);
+}
+
+function answerOther(requestLine: string, body: Buffer): Buffer {
+  if (requestLine.startsWith('GET /v1/models')) return MODELS;
   if (requestLine.startsWith('POST /control')) changePace(JSON.parse(body.toString()) as UpstreamPace);
-  else if (!requestLine.startsWith('GET /control')) return writer.write(NOT_FOUND);
+  else if (!requestLine.startsWith('GET /control')) return NOT_FOUND;
   const stats: UpstreamStats = { requests, streams: ticker.open, peakStreams, tokens: ticker.tokens };
-  writer.write(json(JSON.stringify(stats)));
+  return json(JSON.stringify(stats));
 }
 
 function beginStream(connection: Connection, withUsage: boolean): void {
-  if (pace.intervalMs === 0) return connection.writer.write(withUsage ? atOnce.withUsage : atOnce.plain);
+  if (pace.intervalMs === 0) {
+    connection.writer.write(withUsage ? atOnce.withUsage : atOnce.plain);
+    return;
+  }
   connection.writer.write(BEGIN_BYTES);
   connection.stream = ticker.add(connection.writer, {
     tokens: pace.tokens - 1,

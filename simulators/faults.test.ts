@@ -292,11 +292,12 @@ describe('the simulator', () => {
     expect([(await chat(simulator, {})).status, (await chat(simulator, {})).status]).toEqual([503, 200]);
     await control('POST', 'behaviour', { reply: 'set from outside' });
     expect(await (await chat(simulator, {})).text()).toContain('set from outside');
-    expect(((await jsonOf(control('GET', 'log')))['requests'] as []).length).toBe(3);
+    expect(((await jsonOf(control('GET', 'log')))['requests'] as unknown[]).length).toBe(3);
     expect(await jsonOf(control('POST', 'fault', { kind: 'reset' }))).toEqual({
       error: 'kind "reset" needs "afterChunks", a number; seen: undefined',
     });
     expect((await control('POST', 'behaviour', { speed: 1 })).status).toBe(400);
+    expect((await control('POST', 'fault', { kind: 'refuse' })).status).toBe(400);
     await control('POST', 'kill', { forMs: 30 });
     while (simulator.connections() > 0) await Bun.sleep(1);
     let status = 0;

@@ -87,7 +87,7 @@ export interface SimulatedRequest {
   readonly endedAtMs: number | null;
   /** Null until a status line was sent. */
   readonly status: number | null;
-  /** The client closed the connection before the answer's end. */
+  /** The connection closed before the answer's end: the client left, or the simulator was killed. */
   readonly aborted: boolean;
   /** Tokens of the answer handed to the socket so far. */
   readonly tokensSent: number;

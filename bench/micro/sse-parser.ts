@@ -14,7 +14,13 @@ export function sseParserBenchmarks(): MicroResult[] {
   const decoder = new TextDecoder();
   return [
     { name: 'SseParser, one event a chunk', rounds: timePerRunNs(() => parser.push(one)) },
-    { name: 'SseParser, sixteen events a chunk, for each', rounds: perEvent(timePerRunNs(() => parser.push(many)), 16) },
+    {
+      name: 'SseParser, sixteen events a chunk, for each',
+      rounds: perEvent(
+        timePerRunNs(() => parser.push(many)),
+        16,
+      ),
+    },
     {
       name: 'SseParser, an event in two chunks',
       rounds: timePerRunNs(() => {

@@ -88,7 +88,13 @@ function figureOf(samples: ReadonlyMap<string, readonly Sample[]>, count: number
     measurements: [measurement('bare looked-at', rss('bare looked-at')), gateway],
     judgements: [
       judge('RSS per stream, gateway', gateway.median, 'KB', 'at most', 40),
-      judge('streams at once through the gateway, counted at the upstream', Math.min(...peaks), '', 'at least', STREAMS),
+      judge(
+        'streams at once through the gateway, counted at the upstream',
+        Math.min(...peaks),
+        '',
+        'at least',
+        STREAMS,
+      ),
       judge("more at once than fetch's own limit", Math.min(...peaks), 'streams', 'more than', FETCH_DEFAULT_LIMIT),
     ],
   };

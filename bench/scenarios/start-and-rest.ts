@@ -77,8 +77,14 @@ async function idleFigure(context: BenchContext): Promise<Figure> {
   for (let round = 0; round < (context.quick ? 1 : 3); round++) {
     gateways.push(await restOf(context, 'gateway', () => startGateway(upstream.url, { assemble: true })));
   }
-  const fresh = measurement('gateway, just started', gateways.map((rest) => rest.freshMb));
-  const used = measurement(`gateway, after ${REQUESTS_BEFORE_REST} requests`, gateways.map((rest) => rest.usedMb));
+  const fresh = measurement(
+    'gateway, just started',
+    gateways.map((rest) => rest.freshMb),
+  );
+  const used = measurement(
+    `gateway, after ${REQUESTS_BEFORE_REST} requests`,
+    gateways.map((rest) => rest.usedMb),
+  );
   const launchers = gateways.map((rest) => rest.launcherMb ?? 0);
   return {
     id: 'idle-memory',
@@ -94,7 +100,9 @@ async function idleFigure(context: BenchContext): Promise<Figure> {
       fresh,
       used,
     ],
-    judgements: [fresh, used].map((entry) => judge(`idle RSS, ${entry.subject}`, entry.median, 'MB', 'under', IDLE_LIMIT_MB)),
+    judgements: [fresh, used].map((entry) =>
+      judge(`idle RSS, ${entry.subject}`, entry.median, 'MB', 'under', IDLE_LIMIT_MB),
+    ),
   };
 }
 

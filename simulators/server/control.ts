@@ -80,19 +80,15 @@ function stateOf(simulator: Simulator): JsonObject {
 
 async function setFault(simulator: Simulator, body: JsonObject): Promise<ControlOutcome> {
   const { times, ...fault } = body;
-  const problem = faultProblem(fault) ?? timesProblem(times, fault['kind']);
+  const problem = faultProblem(fault) ?? timesProblem(times);
   if (problem !== null) return json(400, { error: problem });
-  // The closed port would take this answer with it.
-  if (fault['kind'] === 'refuse')
-    return { answer: json(200, {}), after: () => void simulator.setFault(fault as Fault) };
   if (typeof times === 'number') simulator.faultNext(times, fault as Fault);
   else await simulator.setFault(fault as Fault);
   return json(200, {});
 }
 
-function timesProblem(times: unknown, kind: unknown): string | null {
+function timesProblem(times: unknown): string | null {
   if (times === undefined) return null;
-  if (kind === 'refuse') return '"times" does not go with kind "refuse", which closes the port';
   return Number.isInteger(times) && Number(times) > 0
     ? null
     : `"times" is ${JSON.stringify(times)}, must be an integer >= 1`;
@@ -115,9 +111,12 @@ const NEEDED: Readonly<Partial<Record<Fault['kind'], readonly [string, 'number' 
   'close-after-answer': ['afterMs', 'number'],
 };
 
-export function faultProblem(fault: JsonObject): string | null {
+function faultProblem(fault: JsonObject): string | null {
   const kind = FAULT_KINDS.find((known) => known === fault['kind']);
   if (kind === undefined) return `"kind" is ${JSON.stringify(fault['kind'])}, must be one of ${FAULT_KINDS.join(', ')}`;
+  if (kind === 'refuse') {
+    return 'kind "refuse" would close this port to the call that ends it; use POST /_sim/kill with "forMs", or setFault of the library';
+  }
   const needed = NEEDED[kind];
   if (needed === undefined) return null;
   const [field, type] = needed;

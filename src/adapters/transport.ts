@@ -47,50 +47,39 @@ export class Transport {
   /** Resolves with the reply's head. The caller has set the watch's other clocks. Rejects only with UpstreamError. */
   async open(call: TransportCall, watch: AttemptWatch): Promise<TransportReply> {
     const origin = originOf(call.url);
+    let stopConnectClock: (() => void) | null = null;
     try {
       if (call.target.network === 'public') await this.#vet(call.url, origin);
-      const stopCheck = this.#watchConnect(call, origin, watch);
-      const response = await this.#fetchWithReplay(call, origin, watch).finally(stopCheck);
+      const sentAtMs = this.#clock.nowMs();
+      const lastSeenMs = this.#lastSeenMs.get(origin);
+      if (lastSeenMs === undefined || sentAtMs - lastSeenMs >= ORIGIN_FRESH_MS) {
+        stopConnectClock = this.#startConnectClock(call, watch);
+      }
+      let response: Response;
+      try {
+        response = await send(call, watch.signal, true);
+      } catch (error) {
+        if (watch.cause !== null || !this.#wasStaleSocket(error, lastSeenMs, sentAtMs)) throw error;
+        response = await send(call, watch.signal, false);
+      }
+      stopConnectClock?.();
       this.#lastSeenMs.set(origin, this.#clock.nowMs());
-      return this.#accept(response, call, origin, watch);
+      refuseRedirect(response, call, origin);
+      return { status: response.status, headers: response.headers, body: new UpstreamBody(response, watch, origin) };
     } catch (error) {
+      stopConnectClock?.();
       const cause = watch.cause ?? socketFault(error, origin, 'head');
-      watch.dispose();
+      watch.abort(cause);
       throw cause;
     }
   }
 
-  #accept(response: Response, call: TransportCall, origin: string, watch: AttemptWatch): TransportReply {
-    const { status, headers } = response;
-    const body = new UpstreamBody(response, watch, origin);
-    if (status >= 300 && status < 400) {
-      const message = `${origin} answered with a redirect (${status}), which is never followed: set the URL of the target ${call.target.id} to where it really is`;
-      const error = new UpstreamError('malformed', message, { status });
-      watch.abort(error);
-      throw error;
-    }
-    return { status, headers, body };
+  #wasStaleSocket(error: unknown, lastSeenMs: number | undefined, sentAtMs: number): boolean {
+    return isReset(error) && lastSeenMs !== undefined && this.#clock.nowMs() - sentAtMs < STALE_SOCKET_MS;
   }
 
-  async #fetchWithReplay(call: TransportCall, origin: string, watch: AttemptWatch): Promise<Response> {
-    const sentAtMs = this.#clock.nowMs();
-    try {
-      return await send(call, watch.signal, true);
-    } catch (error) {
-      const stale =
-        watch.cause === null &&
-        isReset(error) &&
-        this.#lastSeenMs.has(origin) &&
-        this.#clock.nowMs() - sentAtMs < STALE_SOCKET_MS;
-      if (!stale) throw error;
-      return await send(call, watch.signal, false);
-    }
-  }
-
-  /** Starts the connect clock unless the origin was heard of just now. Returns what ends it. */
-  #watchConnect(call: TransportCall, origin: string, watch: AttemptWatch): () => void {
-    const lastSeenMs = this.#lastSeenMs.get(origin);
-    if (lastSeenMs !== undefined && this.#clock.nowMs() - lastSeenMs < ORIGIN_FRESH_MS) return nothing;
+  /** Returns what ends it. */
+  #startConnectClock(call: TransportCall, watch: AttemptWatch): () => void {
     const { connectMs } = call.target.clocks;
     watch.start('connect', connectMs, this.#clock.nowMs());
     let check: { stop(): void } | null = null;
@@ -132,6 +121,13 @@ function send(call: TransportCall, signal: AbortSignal, keepalive: boolean): Pro
   return fetch(call.url, options);
 }
 
+/** A redirect would carry the credential and the prompt to an address that nobody configured. */
+function refuseRedirect({ status }: Response, { target }: TransportCall, origin: string): void {
+  if (status < 300 || status > 399) return;
+  const message = `${origin} answered with a redirect (${status}), which is never followed: set the URL of the target ${target.id} to where it really is`;
+  throw new UpstreamError('malformed', message, { status });
+}
+
 function originOf(url: string): string {
   const path = url.indexOf('/', url.indexOf('//') + 2);
   return path === -1 ? url : url.slice(0, path);
@@ -139,8 +135,4 @@ function originOf(url: string): string {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function nothing(): void {
-  // The origin is fresh: there is no clock to stop.
 }

@@ -25,19 +25,32 @@ export class UpstreamBody {
 
   /** The next bytes as the network gave them; null at the end. Nothing is read ahead of a call. */
   async read(): Promise<Uint8Array | null> {
+    try {
+      return (await this.pull()).value ?? null;
+    } catch (error) {
+      throw this.fault(error);
+    }
+  }
+
+  /**
+   * `read` without its own promise, for the path of every chunk: `value` is undefined at the end, and whoever
+   * awaits it passes a rejection through `fault`.
+   */
+  pull(): Promise<{ readonly value?: Uint8Array | undefined }> {
     if (this.#unread !== null) {
-      const bytes = this.#unread;
+      const value = this.#unread;
       this.#unread = null;
-      return bytes;
+      return Promise.resolve({ value });
     }
     this.#reader ??= (this.#response.body?.getReader() as ByteReader | undefined) ?? null;
-    if (this.#reader === null) return null;
-    try {
-      const { value } = await this.#reader.read();
-      return value ?? null;
-    } catch (error) {
-      throw this.#fault(error);
-    }
+    return this.#reader?.read() ?? Promise.resolve({});
+  }
+
+  /** Classifies what a rejected `pull` gave. */
+  fault(error: unknown): UpstreamError {
+    const cause = this.#watch.cause ?? socketFault(error, this.#where, 'body');
+    this.#watch.dispose();
+    return cause;
   }
 
   /** Gives bytes back: the next `read` returns them. */
@@ -55,7 +68,7 @@ export class UpstreamBody {
       try {
         return await this.#response.bytes();
       } catch (error) {
-        throw this.#fault(error);
+        throw this.fault(error);
       }
     }
     const pieces: Uint8Array[] = [];
@@ -103,11 +116,5 @@ export class UpstreamBody {
     const length = headers.get('content-length');
     if (length === null || headers.get('content-encoding') !== null) return Number.POSITIVE_INFINITY;
     return Number(length);
-  }
-
-  #fault(error: unknown): UpstreamError {
-    const cause = this.#watch.cause ?? socketFault(error, this.#where, 'body');
-    this.#watch.dispose();
-    return cause;
   }
 }

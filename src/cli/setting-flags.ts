@@ -25,8 +25,8 @@ export function addSettingFlags(command: Command, only?: readonly string[]): Com
 const joinRepeated = (value: string, before: unknown): string =>
   typeof before === 'string' ? `${before},${value}` : value;
 
-const helpText = (setting: Setting<unknown>): string =>
-  `${setting.doc} (${setting.name}; default: ${setting.defaultDoc})`;
+const helpText = ({ doc, name, defaultDoc }: Setting<unknown>): string =>
+  `${doc} (${name}; ${defaultDoc.startsWith('unset: ') ? defaultDoc : `default: ${defaultDoc}`})`;
 
 /** Reads the settings with the flags that a command was given; mistakes on the command line are in the problems too. */
 export function loadWithFlags(command: Command, terminal: Terminal, rest: Partial<LoadInput> = {}): LoadResult {
@@ -57,10 +57,12 @@ function readFlags(command: Command): { flags: Record<string, string>; problems:
         fix: `write --${flag} <${setting.kind.placeholder}>`,
       });
   }
-  const rest = readRest(command);
+  // A command that declared its arguments had them judged by the parser.
+  const rest = command.registeredArguments.length > 0 ? NOTHING : readRest(command);
   return { flags: { ...flags, ...rest.flags }, problems: [...problems, ...rest.problems] };
 }
 
+const NOTHING = { flags: {}, problems: [] };
 const ON_THE_COMMAND_LINE = { where: 'the command line', seen: null };
 
 /** What the parser knew nothing about: unknown flags (judged with the settings) and words that belong nowhere. */

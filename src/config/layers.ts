@@ -1,7 +1,7 @@
 import type { SettingInForce, SettingSource } from './config.ts';
 import type { EnvFile } from './env-file.ts';
 import type { Problem } from './problem.ts';
-import { type Given, readValue } from './read-value.ts';
+import { type Given, readValue, showSeen } from './read-value.ts';
 import { flagOf, SETTING_LIST, SETTINGS, type Setting, type SettingKey, type Values, yamlKeyOf } from './schema.ts';
 import type { SecretPlaces } from './secret-reference.ts';
 import type { YamlFile } from './yaml-file.ts';
@@ -35,7 +35,7 @@ export function mergeLayers(
     values[key] = value;
     settings.push({
       name: setting.name,
-      value: value === null ? '' : setting.kind.show(value as NonNullable<unknown>),
+      value: found !== null && read === null ? showSeen(setting.kind, found.value) : shown(setting, value),
       source: found?.source ?? 'default',
       where: found?.where ?? 'default',
       group: setting.group,
@@ -44,6 +44,9 @@ export function mergeLayers(
   // Each key was filled above by its own setting, which is what `Values` says.
   return { values: values as Values, settings, problems };
 }
+
+const shown = (setting: Setting<unknown>, value: unknown): string =>
+  value === null || value === undefined ? '' : setting.kind.show(value);
 
 /** The value of one setting before the YAML file has been read; for finding that very file. */
 export function textBeforeYaml(key: SettingKey, layers: Omit<Layers, 'yaml' | 'yamlLabel'>): Given | null {

@@ -46,7 +46,8 @@ function parseWritten<T>(kind: Kind<T>, written: Given['value'], places: SecretP
 const isPairs = (value: Exclude<Given['value'], string>): value is readonly (readonly [string, string])[] =>
   value.length > 0 && typeof value[0] !== 'string';
 
-function showSeen<T>(kind: Kind<T>, written: Given['value']): string {
+/** What was written, as an error may show it. */
+export function showSeen(kind: Kind<unknown>, written: Given['value']): string {
   if (typeof written === 'string') {
     return kind.type === 'secret' && isSecretReference(written) ? written : kind.showSeen(written);
   }

@@ -5,7 +5,10 @@ import type { Clock } from '../core/clock.ts';
 export interface LineOutput {
   /** Takes one line with its line feed; never blocks. */
   write(line: string): void;
-  /** Resolves when everything written so far has been handed to the operating system. */
+  /**
+   * Resolves when everything written so far has been handed to the operating system, or after a second: a reader
+   * that has stopped reading must not hold up a shutdown. Never rejects.
+   */
   flush(): Promise<void>;
   /** Blocks until then; for the last moments of a process. */
   flushNow(): void;
@@ -13,6 +16,8 @@ export interface LineOutput {
 
 /** How long a line may sit in the buffer. */
 const FLUSH_AFTER_MS = 100;
+/** How long a flush that somebody waits for may take. */
+const FLUSH_AT_MOST_MS = 1000;
 /** The buffer is written as soon as it holds this much. */
 const FLUSH_AT_BYTES = 8 * 1024;
 /** Beyond this much unread output lines are dropped: a stuck log reader must not eat the memory. */
@@ -31,13 +36,21 @@ export function openLineOutput(destination: number | string, clock: Pick<Clock, 
   });
   // Nobody can be told that the log cannot be written, and a full disk must not stop the service.
   buffer.on('error', () => undefined);
+  const tryFlush = (then: () => void): void => {
+    try {
+      buffer.flush(then);
+    } catch {
+      // Closed because its reader is gone.
+      then();
+    }
+  };
   let armed = false;
   const flushSoon = (): void => {
     if (armed) return;
     armed = true;
     clock.after(FLUSH_AFTER_MS, () => {
       armed = false;
-      buffer.flush(() => undefined);
+      tryFlush(() => undefined);
     });
   };
   return {
@@ -45,7 +58,14 @@ export function openLineOutput(destination: number | string, clock: Pick<Clock, 
       buffer.write(line);
       flushSoon();
     },
-    flush: () => new Promise((resolve) => buffer.flush(() => resolve())),
+    flush: () =>
+      new Promise((resolve) => {
+        const giveUp = clock.after(FLUSH_AT_MOST_MS, resolve);
+        tryFlush(() => {
+          giveUp();
+          resolve();
+        });
+      }),
     flushNow() {
       try {
         buffer.flushSync();

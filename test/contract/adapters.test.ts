@@ -176,12 +176,12 @@ describe.each([...ADAPTER_KINDS])('the %s adapter', (kind) => {
       ['redirect', { kind: 'redirect', location: 'http://127.0.0.1:1/' }, 'malformed'],
       ['error under a 200', { kind: 'error-with-200' }, 'failed'],
       ['no choices', { kind: 'empty-choices' }, 'malformed'],
-      ['nothing in it', { kind: 'empty' }, 'malformed'],
       ['reset', { kind: 'reset-before-headers' }, 'failed'],
       ['closed port', { kind: 'refuse' }, 'unreachable'],
     ];
     const streamed: readonly (readonly [string, Fault, FailureKind])[] = [
       ...whole,
+      ['nothing in it', { kind: 'empty' }, 'malformed'],
       ['reset before content', { kind: 'reset', afterChunks: 0 }, 'truncated'],
       ['end before content', { kind: 'clean-end', afterChunks: 0 }, 'truncated'],
       ['cut before content', { kind: 'cut', afterChunks: 0 }, 'truncated'],
@@ -249,8 +249,11 @@ describe.each([...ADAPTER_KINDS])('the %s adapter', (kind) => {
       ['error event', { kind: 'error-in-stream', afterChunks: 3, shape: 'event' }, 'failed'],
       ['bad JSON', { kind: 'bad-json-line', afterChunks: 3 }, 'malformed'],
     ])('%s', async (_name, fault, expected) => {
+      // Paced, for the runtime forgets bytes that arrive in one gulp with the reset behind them.
+      simulator.setBehaviour({ tokensPerSecond: 200 });
       await simulator.setFault(fault);
       const read = await readStream(await call({ stream: true }));
+      simulator.setBehaviour({ tokensPerSecond: Number.POSITIVE_INFINITY });
       expect(read.error?.kind).toBe(expected);
       expect(read.content).not.toBe('');
     });

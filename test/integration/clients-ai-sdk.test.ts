@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, generateObject, generateText, jsonSchema, RetryError, stepCountIs, streamText, tool } from 'ai';
-import { startTestGateway, targetFor, until } from '../support/gateway.ts';
+import { type startTestGateway, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts } from '../support/running.ts';
 
 const { simulator, gateway } = runningParts();

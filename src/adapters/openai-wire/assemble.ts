@@ -25,6 +25,9 @@ interface ToolCallParts {
 /** Fields of a delta that are pieces of a text; all others replace what came before. */
 const TEXT_FIELDS = new Set(['content', 'reasoning_content', 'reasoning', 'refusal']);
 
+/** Fields of a streamed choice that have no place in a whole one. Azure's offsets tell which part of a stream was checked. */
+const STREAM_ONLY_FIELDS = new Set(['index', 'content_filter_offsets']);
+
 /** Puts the chunks of one stream together to the `chat.completion` that the server would have sent whole. */
 export class Assembler {
   readonly #top: Bag = {};
@@ -57,7 +60,8 @@ export class Assembler {
     }
     for (const [field, value] of Object.entries(choice)) {
       if (field === 'delta' || field === 'message') addDelta(parts, value);
-      else if (field !== 'index' && (value !== null || !(field in parts.fields))) parts.fields[field] = value;
+      else if (!STREAM_ONLY_FIELDS.has(field) && (value !== null || !(field in parts.fields)))
+        parts.fields[field] = value;
     }
   }
 }
@@ -164,7 +168,11 @@ const encoder = new TextEncoder();
 /** Reads a stream to its end under its clocks and gives the whole reply. Rejects only with UpstreamError. */
 export async function assembleReply(context: StreamContext): Promise<WholeReply> {
   const { assembler, source } = new AssemblingSink(context);
-  while (await source.pull());
+  try {
+    while (!source.ended) source.accept(await source.pull());
+  } catch (error) {
+    throw source.fail(error);
+  }
   const bytes = encoder.encode(JSON.stringify(assembler.result()));
   return { kind: 'whole', bytes, model: source.state.model, usage: source.state.usage };
 }

@@ -4,40 +4,245 @@ import { normaliseError, scrub } from './errors.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 const TABLE: readonly (readonly [string, number | null, unknown, FailureKind])[] = [
-  ['LM Studio, nothing loaded', 400, { error: { message: "No models loaded. Please load a model in the developer page or use the 'lms load' command.", type: 'invalid_request_error', param: 'model', code: null } }, 'modelMissing'],
-  ['LM Studio, overflow as text', 400, { error: 'The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 13055>= n_ctx: 4096)' }, 'contextTooLong'],
-  ['LM Studio, other overflow', 400, { error: 'Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens' }, 'contextTooLong'],
+  [
+    'LM Studio, nothing loaded',
+    400,
+    {
+      error: {
+        message: "No models loaded. Please load a model in the developer page or use the 'lms load' command.",
+        type: 'invalid_request_error',
+        param: 'model',
+        code: null,
+      },
+    },
+    'modelMissing',
+  ],
+  [
+    'LM Studio, overflow as text',
+    400,
+    {
+      error:
+        'The number of tokens to keep from the initial prompt is greater than the context length (n_keep: 13055>= n_ctx: 4096)',
+    },
+    'contextTooLong',
+  ],
+  [
+    'LM Studio, other overflow',
+    400,
+    {
+      error:
+        'Trying to keep the first 9000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens',
+    },
+    'contextTooLong',
+  ],
   ['LM Studio, MLX overflow', 400, { error: 'Context size has been exceeded' }, 'contextTooLong'],
   ['LM Studio, unknown path', 200, { error: 'Unexpected endpoint or method. (POST /chat/completions)' }, 'failed'],
-  ['LM Studio, crash', 500, { error: 'The model has crashed without additional information. (Exit code: 6)' }, 'failed'],
-  ['LM Studio, no token', 401, { error: { type: 'invalid_request', code: 'invalid_api_key', message: 'An LM Studio API token is required' } }, 'badCredentials'],
-  ['Ollama, unknown model', 404, { error: { message: 'model "x" not found, try pulling it first', type: 'not_found_error', param: null, code: null } }, 'modelMissing'],
+  [
+    'LM Studio, crash',
+    500,
+    { error: 'The model has crashed without additional information. (Exit code: 6)' },
+    'failed',
+  ],
+  [
+    'LM Studio, no token',
+    401,
+    { error: { type: 'invalid_request', code: 'invalid_api_key', message: 'An LM Studio API token is required' } },
+    'badCredentials',
+  ],
+  [
+    'Ollama, unknown model',
+    404,
+    {
+      error: { message: 'model "x" not found, try pulling it first', type: 'not_found_error', param: null, code: null },
+    },
+    'modelMissing',
+  ],
   ['Ollama, busy', 503, { error: 'server busy, please try again.  maximum pending requests exceeded' }, 'overloaded'],
-  ['llama.cpp, loading', 503, { error: { code: 503, message: 'Loading model', type: 'unavailable_error' } }, 'modelLoading'],
-  ['llama.cpp, overflow', 400, { error: { code: 400, message: 'request (13392 tokens) exceeds the available context size (8192 tokens), try increasing it', type: 'exceed_context_size_error', n_prompt_tokens: 13392, n_ctx: 8192 } }, 'contextTooLong'],
-  ['llama.cpp, overflow under a 500', 500, { error: { code: 500, message: 'the request exceeds the available context size', type: 'server_error' } }, 'contextTooLong'],
-  ['vLLM, overflow', 400, { object: 'error', message: "This model's maximum context length is 4096 tokens. However, you requested 5000", type: 'BadRequestError', param: null, code: 400 }, 'contextTooLong'],
-  ['vLLM, unknown model', 404, { error: { message: 'The model `x` does not exist.', type: 'NotFoundError', param: null, code: 404 } }, 'modelMissing'],
+  [
+    'llama.cpp, loading',
+    503,
+    { error: { code: 503, message: 'Loading model', type: 'unavailable_error' } },
+    'modelLoading',
+  ],
+  [
+    'llama.cpp, overflow',
+    400,
+    {
+      error: {
+        code: 400,
+        message: 'request (13392 tokens) exceeds the available context size (8192 tokens), try increasing it',
+        type: 'exceed_context_size_error',
+        n_prompt_tokens: 13392,
+        n_ctx: 8192,
+      },
+    },
+    'contextTooLong',
+  ],
+  [
+    'llama.cpp, overflow under a 500',
+    500,
+    { error: { code: 500, message: 'the request exceeds the available context size', type: 'server_error' } },
+    'contextTooLong',
+  ],
+  [
+    'vLLM, overflow',
+    400,
+    {
+      object: 'error',
+      message: "This model's maximum context length is 4096 tokens. However, you requested 5000",
+      type: 'BadRequestError',
+      param: null,
+      code: 400,
+    },
+    'contextTooLong',
+  ],
+  [
+    'vLLM, unknown model',
+    404,
+    { error: { message: 'The model `x` does not exist.', type: 'NotFoundError', param: null, code: 404 } },
+    'modelMissing',
+  ],
   ['FastAPI', 422, { detail: [{ loc: ['body', 'messages'], msg: 'field required' }] }, 'rejected'],
-  ['OpenAI, overflow', 400, { error: { message: 'too long', type: 'invalid_request_error', param: 'messages', code: 'context_length_exceeded' } }, 'contextTooLong'],
-  ['OpenAI, rate', 429, { error: { message: 'Rate limit reached for gpt-4o … tokens', type: 'tokens', param: null, code: 'rate_limit_exceeded' } }, 'overloaded'],
-  ['OpenAI, quota', 429, { error: { message: 'You exceeded your current quota', type: 'insufficient_quota', param: null, code: 'insufficient_quota' } }, 'outOfQuota'],
+  [
+    'OpenAI, overflow',
+    400,
+    {
+      error: { message: 'too long', type: 'invalid_request_error', param: 'messages', code: 'context_length_exceeded' },
+    },
+    'contextTooLong',
+  ],
+  [
+    'OpenAI, rate',
+    429,
+    {
+      error: {
+        message: 'Rate limit reached for gpt-4o … tokens',
+        type: 'tokens',
+        param: null,
+        code: 'rate_limit_exceeded',
+      },
+    },
+    'overloaded',
+  ],
+  [
+    'OpenAI, quota',
+    429,
+    {
+      error: {
+        message: 'You exceeded your current quota',
+        type: 'insufficient_quota',
+        param: null,
+        code: 'insufficient_quota',
+      },
+    },
+    'outOfQuota',
+  ],
   ['a spend limit', 429, { error: { message: 'limit', code: 'enforced_spend_limit_reached' } }, 'outOfQuota'],
   ['credit', 429, { error: { message: 'credit', code: 'credit_balance_exhausted' } }, 'outOfQuota'],
-  ['OpenAI, unknown model', 404, { error: { message: 'The model does not exist', type: 'invalid_request_error', param: null, code: 'model_not_found' } }, 'modelMissing'],
-  ['OpenAI, key', 401, { error: { message: 'Incorrect API key provided: sk-abcdefghijkl', type: 'invalid_request_error', code: 'invalid_api_key' } }, 'badCredentials'],
-  ['OpenAI, bad field', 400, { error: { message: "'temperature' must be <= 2", type: 'invalid_request_error', param: 'temperature', code: 'invalid_value' } }, 'rejected'],
+  [
+    'OpenAI, unknown model',
+    404,
+    {
+      error: {
+        message: 'The model does not exist',
+        type: 'invalid_request_error',
+        param: null,
+        code: 'model_not_found',
+      },
+    },
+    'modelMissing',
+  ],
+  [
+    'OpenAI, key',
+    401,
+    {
+      error: {
+        message: 'Incorrect API key provided: sk-abcdefghijkl',
+        type: 'invalid_request_error',
+        code: 'invalid_api_key',
+      },
+    },
+    'badCredentials',
+  ],
+  [
+    'OpenAI, bad field',
+    400,
+    {
+      error: {
+        message: "'temperature' must be <= 2",
+        type: 'invalid_request_error',
+        param: 'temperature',
+        code: 'invalid_value',
+      },
+    },
+    'rejected',
+  ],
   ['OpenRouter, no credit', 402, { error: { code: 402, message: 'Insufficient credits' } }, 'outOfQuota'],
-  ['OpenRouter, moderation', 403, { error: { code: 403, message: 'flagged', metadata: { reasons: ['violence'], flagged_input: '…', provider_name: 'OpenAI' } } }, 'filtered'],
+  [
+    'OpenRouter, moderation',
+    403,
+    {
+      error: {
+        code: 403,
+        message: 'flagged',
+        metadata: { reasons: ['violence'], flagged_input: '…', provider_name: 'OpenAI' },
+      },
+    },
+    'filtered',
+  ],
   ['OpenRouter, bad key', 401, { error: { code: 401, message: 'No auth credentials found' } }, 'badCredentials'],
-  ['OpenRouter, provider overloaded', 503, { error: { code: 503, message: 'overloaded', metadata: { error_type: 'provider_overloaded' } } }, 'overloaded'],
-  ['OpenRouter, broken off mid-stream', null, { error: { code: 'server_error', message: 'Provider disconnected unexpectedly' } }, 'failed'],
+  [
+    'OpenRouter, provider overloaded',
+    503,
+    { error: { code: 503, message: 'overloaded', metadata: { error_type: 'provider_overloaded' } } },
+    'overloaded',
+  ],
+  [
+    'OpenRouter, broken off mid-stream',
+    null,
+    { error: { code: 'server_error', message: 'Provider disconnected unexpectedly' } },
+    'failed',
+  ],
   ['OpenRouter, rate inside a stream', null, { error: { code: 429, message: 'slow down' } }, 'overloaded'],
-  ['Azure, filter', 400, { error: { message: 'The response was filtered', type: null, param: 'prompt', code: 'content_filter', status: 400, innererror: { code: 'ResponsibleAIPolicyViolation' } } }, 'filtered'],
-  ['Azure, no deployment', 404, { error: { code: 'DeploymentNotFound', message: 'The API deployment for this resource does not exist.' } }, 'modelMissing'],
-  ['Azure, key', 401, { error: { code: '401', message: 'Access denied due to invalid subscription key' } }, 'badCredentials'],
-  ['Azure, rate', 429, { error: { code: '429', message: 'exceeded token rate limit of your current pricing tier; maximum context' } }, 'overloaded'],
-  ['Anthropic, overloaded', 529, { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } }, 'overloaded'],
+  [
+    'Azure, filter',
+    400,
+    {
+      error: {
+        message: 'The response was filtered',
+        type: null,
+        param: 'prompt',
+        code: 'content_filter',
+        status: 400,
+        innererror: { code: 'ResponsibleAIPolicyViolation' },
+      },
+    },
+    'filtered',
+  ],
+  [
+    'Azure, no deployment',
+    404,
+    { error: { code: 'DeploymentNotFound', message: 'The API deployment for this resource does not exist.' } },
+    'modelMissing',
+  ],
+  [
+    'Azure, key',
+    401,
+    { error: { code: '401', message: 'Access denied due to invalid subscription key' } },
+    'badCredentials',
+  ],
+  [
+    'Azure, rate',
+    429,
+    { error: { code: '429', message: 'exceeded token rate limit of your current pricing tier; maximum context' } },
+    'overloaded',
+  ],
+  [
+    'Anthropic, overloaded',
+    529,
+    { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } },
+    'overloaded',
+  ],
   ['a proxy page', 502, '<html><body>Bad gateway</body></html>', 'failed'],
   ['an empty body', 500, '', 'failed'],
   ['an unknown path', 404, 'Not Found', 'failed'],
@@ -64,7 +269,16 @@ describe('classifying error replies', () => {
   });
 
   test('survives any JSON', () => {
-    for (const body of [null, 1, [], [[]], { error: null }, { error: [] }, { error: { message: 5, code: {} } }, { error: 7 }]) {
+    for (const body of [
+      null,
+      1,
+      [],
+      [[]],
+      { error: null },
+      { error: [] },
+      { error: { message: 5, code: {} } },
+      { error: 7 },
+    ]) {
       expect(normaliseError({ status: 500, retryAfterMs: null, body, where: 't' }).kind).toBe('failed');
     }
   });

@@ -32,28 +32,27 @@ export class EventSource {
     this.parser = new SseParser(sink);
   }
 
-  /**
-   * Reads one network chunk and feeds its events to the sink. False: the stream has ended properly.
-   * Rejects with UpstreamError, also with those that the sink throws; the socket is closed then.
-   */
-  async pull(): Promise<boolean> {
-    if (this.state.done) return false;
-    const { body, watch } = this.#context;
-    try {
-      this.#startIdle(watch);
-      const bytes = await body.read();
-      // While the client is slow nobody waits for the upstream: its silence is not its fault.
-      watch.stop('idle');
-      if (bytes === null) {
-        this.#endOfBody();
-        return false;
-      }
-      this.parser.push(bytes);
-      if (this.state.done) this.#endMarker();
-      return true;
-    } catch (error) {
-      throw this.fail(error);
+  /** True after the proper end. */
+  get ended(): boolean {
+    return this.state.done;
+  }
+
+  /** Asks the network for its next bytes. Await it and give the result to `accept`, or what it rejects with to `fail`. */
+  pull(): Promise<{ readonly value?: Uint8Array | undefined }> {
+    this.#startIdle(this.#context.watch);
+    return this.#context.body.pull();
+  }
+
+  /** Feeds the events in the bytes to the sink. Throws UpstreamError, also the sink's own; give that to `fail` too. */
+  accept({ value }: { readonly value?: Uint8Array | undefined }): void {
+    // While the client is slow nobody waits for the upstream: its silence is not its fault.
+    this.#context.watch.stop('idle');
+    if (value === undefined) {
+      this.#endOfBody();
+      return;
     }
+    this.parser.push(value);
+    if (this.state.done) this.#endMarker();
   }
 
   /** Closes the socket; harmless after the end. */
@@ -63,10 +62,7 @@ export class EventSource {
 
   /** Closes the socket because of `error` and returns it classified. */
   fail(error: unknown): UpstreamError {
-    const cause =
-      error instanceof UpstreamError
-        ? error
-        : new UpstreamError('failed', 'reading the stream failed', { cause: error });
+    const cause = error instanceof UpstreamError ? error : this.#context.body.fault(error);
     this.#context.watch.abort(cause);
     return cause;
   }

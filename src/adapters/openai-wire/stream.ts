@@ -37,18 +37,17 @@ export class WireStream implements StreamReply, SseSink {
 
   async next(): Promise<StreamBatch | null> {
     if (this.#failure !== null) throw this.#failure;
-    for (;;) {
-      let more: boolean;
+    const source = this.#source;
+    while (!source.ended) {
       try {
-        more = await this.#source.pull();
+        source.accept(await source.pull());
       } catch (error) {
-        this.#failure = error as UpstreamError;
-        if (this.#hasEvents) return this.#batch();
-        throw error;
+        this.#failure = source.fail(error);
+        if (!this.#hasEvents) throw this.#failure;
       }
       if (this.#hasEvents) return this.#batch();
-      if (!more) return null;
     }
+    return null;
   }
 
   cancel(): void {

@@ -112,7 +112,8 @@ function headersFor(vendor: WireVendor, { target, request }: UpstreamCall, ask: 
 async function readReply(reply: TransportReply, call: UpstreamCall, watch: AttemptWatch): Promise<UpstreamReply> {
   const { target, request } = call;
   const where = target.id;
-  if ((await formOf(reply, where)) === 'events') {
+  const form = statedForm(reply, where) ?? (await sniffForm(reply, where));
+  if (form === 'events') {
     const context = { body: reply.body, watch, clocks: target.clocks, where };
     return request.stream ? new WireStream(context, request.includeUsage) : await assembleReply(context);
   }
@@ -122,24 +123,30 @@ async function readReply(reply: TransportReply, call: UpstreamCall, watch: Attem
   return request.stream ? new ReplyAsStream(checked, request.includeUsage) : checked.whole;
 }
 
-/** Which form the reply has, by its content type and, where that says nothing, by its first bytes. */
-async function formOf({ headers, body }: TransportReply, where: string): Promise<'events' | 'json'> {
-  const type = headers.get('content-type') ?? '';
-  if (type.startsWith('text/event-stream')) return 'events';
+type Form = 'events' | 'json';
+
+/** The reply's form by its content type; null when that says nothing. */
+function statedForm({ headers }: TransportReply, where: string): Form | null {
+  const type = headers.get('content-type');
+  if (type === null) return null;
   if (type.startsWith('application/json')) return 'json';
+  if (type.startsWith('text/event-stream')) return 'events';
   if (type.startsWith('text/html')) {
     throw new UpstreamError('malformed', `${where} answered with a web page, not with a completion`);
   }
+  return null;
+}
+
+/** The reply's form by its first bytes. */
+async function sniffForm({ headers, body }: TransportReply, where: string): Promise<Form> {
   const first = await body.read();
   if (first === null) throw new UpstreamError('malformed', `${where} sent an empty reply`);
   body.unread(first);
   const begin = new TextDecoder().decode(first.subarray(0, 64)).trimStart();
   if (begin.startsWith('{')) return 'json';
   if (/^(data|event|id|retry)?:/.test(begin)) return 'events';
-  throw new UpstreamError(
-    'malformed',
-    `${where} sent neither JSON nor a stream of events (content-type ${type || 'missing'})`,
-  );
+  const type = headers.get('content-type') ?? 'missing';
+  throw new UpstreamError('malformed', `${where} sent neither JSON nor a stream of events (content-type ${type})`);
 }
 
 /** Reads an error reply and classifies it; a body that cannot be read leaves the status to decide. */

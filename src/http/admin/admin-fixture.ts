@@ -86,9 +86,9 @@ export function overflowFixture(changes: Partial<OverflowProviderPorts> = {}) {
     },
   };
   const ports: OverflowProviderPorts = {
-    async vetAddress(url) {
+    async vetAddress(url, network) {
       events.push('vet');
-      if (url.includes('10.0.0.')) throw new Error('10.0.0.2 is a private address');
+      if (network === 'public' && url.includes('10.0.0.')) throw new Error('10.0.0.2 is a private address');
     },
     toTarget: asTarget,
     async probe() {

@@ -30,8 +30,7 @@ function unknownField(name: string, body: Readonly<Record<string, unknown>>, key
   return {
     field: printable(name, key),
     seen: 'not a known field',
-    allowed:
-      nearest === null ? `one of ${known.join(', ')}` : `left out, or did you mean "${nearest}"?`.replace(/\?$/, ''),
+    allowed: nearest === null ? `one of ${known.join(', ')}` : `"${nearest}", or left out`,
   };
 }
 

@@ -68,6 +68,7 @@ export function createOverflowProviders(ports: OverflowProviderPorts): OverflowP
     list: () => inTurn(() => loaded().catch(failedToRead)),
 
     async add(provider, verify) {
+      checkKeyKeptApart(provider);
       const target = ports.toTarget(provider);
       checkName(provider, target);
       await vet(ports, provider);
@@ -124,6 +125,13 @@ export function createOverflowProviders(ports: OverflowProviderPorts): OverflowP
     const owner = base === null ? 'another target' : `a ${base.adapterKind} target from the ${base.source}`;
     throw refuseFor([{ field: 'name', seen: shown(provider.name), allowed: `another name: ${owner} has this one` }]);
   }
+}
+
+/** A key pasted into a second field would be shown wherever that field is. Shorter ones may occur by chance. */
+function checkKeyKeptApart({ apiKey, ...others }: OverflowProvider): void {
+  const key = apiKey.reveal();
+  if (key.length < 12 || !JSON.stringify(others).includes(key)) return;
+  throw refuseFor([{ field: 'api_key', seen: 'also in another field', allowed: 'in api_key alone' }]);
 }
 
 async function vet(ports: OverflowProviderPorts, provider: OverflowProvider): Promise<void> {

@@ -1,0 +1,329 @@
+import { describe, expect, test } from 'bun:test';
+import type { Config, LoadInput, Problem, SettingInForce } from './config.ts';
+import { loadConfig } from './load.ts';
+import { describeProblem } from './problem.ts';
+
+type Given = Partial<Omit<LoadInput, 'readFile'>> & { readonly files?: Readonly<Record<string, string>> };
+
+function load({ files = {}, ...given }: Given) {
+  return loadConfig({
+    flags: {},
+    environment: {},
+    directory: '/work-folder',
+    homeDirectory: '/home/ann',
+    platform: 'linux',
+    readFile: (path) => files[path.replace('/work-folder/', '')] ?? null,
+    ...given,
+  });
+}
+
+function configOf(given: Given): Config {
+  const result = load(given);
+  if (!result.ok) throw new Error(result.problems.map(describeProblem).join('\n'));
+  return result.config;
+}
+
+function problemsOf(given: Given): readonly Problem[] {
+  const result = load(given);
+  if (result.ok) throw new Error('the settings were accepted');
+  return result.problems;
+}
+
+const inForce = (config: Config, name: string): SettingInForce | undefined =>
+  config.settings.find((setting) => setting.name === name);
+
+const yaml = (text: string): Given => ({ files: { 'swarmrouter.yaml': text } });
+
+describe('defaults', () => {
+  test('with no settings at all it starts, on loopback, with the documented values', () => {
+    const config = configOf({});
+    expect(config).toMatchObject({
+      host: '127.0.0.1',
+      port: 8000,
+      dataDir: '/home/ann/.local/share/swarmrouter',
+      adminKey: null,
+      strategy: 'local-first',
+      standIn: 'always',
+      maxRetries: 3,
+      retryDelayMs: 1000,
+      queueTimeoutMs: 60_000,
+      queueLimit: 256,
+      requestTimeoutMs: 300_000,
+      probeIntervalMs: 5000,
+      drainTimeoutMs: 30_000,
+      maxBodyBytes: 33_554_432,
+      logLevel: 'info',
+      logRequests: false,
+      logResponses: false,
+    });
+    expect(config.settings.every((setting) => setting.source === 'default')).toBe(true);
+  });
+
+  test('each kind of place has its own clocks, and a set clock counts for both', () => {
+    const usual = configOf({});
+    expect(usual.clocksFor('local')).toEqual({
+      connectMs: 2000,
+      firstByteMs: 30_000,
+      firstTokenMs: 120_000,
+      idleMs: 120_000,
+      warmupMs: 180_000,
+      streamMs: 1_800_000,
+    });
+    expect(usual.clocksFor('cloud')).toMatchObject({
+      connectMs: 5000,
+      firstByteMs: 60_000,
+      firstTokenMs: 60_000,
+      idleMs: 30_000,
+    });
+    const set = configOf({ environment: { SWARMROUTER_CONNECT_TIMEOUT: '0.25', SWARMROUTER_IDLE_TIMEOUT: '7' } });
+    for (const place of ['local', 'cloud'] as const) {
+      expect(set.clocksFor(place)).toMatchObject({ connectMs: 250, idleMs: 7000 });
+    }
+  });
+
+  test('an empty variable counts as unset', () => {
+    const config = configOf({ environment: { SWARMROUTER_PORT: '', OPENROUTER_API_KEY: '  ' } });
+    expect(config.port).toBe(8000);
+    expect(config.targets.some((target) => target.place === 'cloud')).toBe(false);
+  });
+});
+
+describe('places', () => {
+  test('command line, environment, .env, YAML, default: the earlier wins, and it is told where a value came from', () => {
+    const files = { '.env': 'SWARMROUTER_MAX_RETRIES=5', 'swarmrouter.yaml': '# retries\nmax_retries: 4' };
+    const environment = { SWARMROUTER_MAX_RETRIES: '6' };
+    const seen = [
+      configOf({ files, environment, flags: { 'max-retries': '7' } }),
+      configOf({ files, environment }),
+      configOf({ files }),
+      configOf(yaml(files['swarmrouter.yaml'])),
+      configOf({}),
+    ].map((config) => inForce(config, 'SWARMROUTER_MAX_RETRIES'));
+    expect(seen.map((setting) => [setting?.value, setting?.source, setting?.where])).toEqual([
+      ['7', 'command line', 'the command line'],
+      ['6', 'environment', 'the environment'],
+      ['5', '.env', '.env line 1'],
+      ['4', 'yaml', 'swarmrouter.yaml line 2'],
+      ['3', 'default', 'default'],
+    ]);
+  });
+
+  test('an empty value in a stronger place does not hide a weaker one', () => {
+    const config = configOf({
+      environment: { SWARMROUTER_PORT: '' },
+      files: { '.env': 'SWARMROUTER_PORT=\n', 'swarmrouter.yaml': 'port: 9100' },
+    });
+    expect(config.port).toBe(9100);
+  });
+
+  test('SWARMROUTER_CONFIG names another YAML file; one that is missing is a problem, the usual one may be missing', () => {
+    const environment = { SWARMROUTER_CONFIG: 'conf/other.yaml' };
+    const config = configOf({ environment, files: { 'conf/other.yaml': 'port: 9200' } });
+    expect(config.port).toBe(9200);
+    expect(inForce(config, 'SWARMROUTER_PORT')?.where).toBe('conf/other.yaml line 1');
+    expect(problemsOf({ environment })).toMatchObject([{ name: 'SWARMROUTER_CONFIG', seen: 'conf/other.yaml' }]);
+  });
+
+  test('a file that cannot be read is a problem, not a crash', () => {
+    const result = load({});
+    expect(result.ok).toBe(true);
+    const unreadable = loadConfig({
+      flags: {},
+      environment: {},
+      directory: '/w',
+      readFile: () => {
+        throw new Error('EACCES: permission denied');
+      },
+    });
+    expect(unreadable.ok).toBe(false);
+    expect(unreadable.ok ? [] : unreadable.problems.map((problem) => problem.message).join()).toContain('EACCES');
+  });
+
+  test('lists, maps, numbers and booleans are read in YAML as YAML writes them', () => {
+    const config = configOf(
+      yaml(`
+lmstudio_url: [http://a:1234, http://b:1234/v1]
+retry_delay: 1.50
+log_requests: yes
+model_aliases:
+  gpt-4o: qwen
+  "odd,name=x": llama
+allowed_hosts:
+  - AI.example.com
+`),
+    );
+    expect(config.targets.filter((target) => target.place === 'local').map((target) => target.baseUrl)).toEqual([
+      'http://a:1234',
+      'http://b:1234',
+    ]);
+    expect(config.retryDelayMs).toBe(1500);
+    expect(config.logRequests).toBe(true);
+    expect([...config.modelAliases]).toEqual([
+      ['gpt-4o', 'qwen'],
+      ['odd,name=x', 'llama'],
+    ]);
+    expect(config.allowedHosts).toEqual(['ai.example.com']);
+  });
+
+  test('`aliases:` is the YAML form of the alias setting, and a stronger place overrules it', () => {
+    const file = yaml('aliases: { fast: openrouter/openai/gpt-4o-mini }');
+    expect(configOf(file).modelAliases.get('fast')).toBe('openrouter/openai/gpt-4o-mini');
+    const overruled = configOf({ ...file, environment: { SWARMROUTER_MODEL_ALIASES: 'slow=x' } });
+    expect([...overruled.modelAliases]).toEqual([['slow', 'x']]);
+  });
+
+  test('the links that Kubernetes makes for a service called swarmrouter are not settings', () => {
+    const config = configOf({
+      environment: {
+        SWARMROUTER_PORT: 'tcp://10.0.0.1:8000',
+        SWARMROUTER_SERVICE_HOST: '10.0.0.1',
+        SWARMROUTER_PORT_8000_TCP_ADDR: '10.0.0.1',
+      },
+    });
+    expect(config.port).toBe(8000);
+  });
+});
+
+describe('problems', () => {
+  test('all are listed at once, each with the name, the value seen, what is allowed and the fix', () => {
+    const problems = problemsOf({
+      flags: { prot: '9' },
+      environment: { SWARMROUTER_PORT: '99999', SWARMROUTER_MAX_RETRYS: '1', SWARMROUTER_LOG_LEVEL: 'loud' },
+      files: { '.env': 'LMSTUDIO_TIMEOUT=30s\nnonsense', 'swarmrouter.yaml': 'hosst: x\nqueue_limit: -1' },
+    });
+    const summary = problems.map(({ name, where, seen }) => [name, where, seen]);
+    expect(summary).toEqual([
+      ['.env', '.env line 2', null],
+      ['--prot', 'the command line', null],
+      ['SWARMROUTER_MAX_RETRYS', 'the environment', null],
+      ['hosst', 'swarmrouter.yaml line 1', null],
+      ['LMSTUDIO_TIMEOUT', '.env line 1', '30s'],
+      ['queue_limit', 'swarmrouter.yaml line 2', '-1'],
+      ['SWARMROUTER_PORT', 'the environment', '99999'],
+      ['SWARMROUTER_LOG_LEVEL', 'the environment', 'loud'],
+    ]);
+    expect(problems.every((problem) => problem.fix !== '')).toBe(true);
+    const text = problems.map(describeProblem).join('\n');
+    expect(text).toContain('did you mean --port?');
+    expect(text).toContain('did you mean SWARMROUTER_MAX_RETRIES?');
+    expect(text).toContain('did you mean host?');
+    expect(text).toContain('a whole number from 0 to 65535');
+    expect(text).toContain('one of DEBUG, INFO, WARN, ERROR');
+  });
+
+  test("other programs' variables are no mistake in the environment, but a near miss in .env is", () => {
+    expect(load({ environment: { AZURE_CLIENT_ID: 'x', OPENROUTER_KEY: 'x', LMSTUDIO_HOME: '/x' } }).ok).toBe(true);
+    expect(problemsOf({ files: { '.env': 'OPENROUTER_KEY=x\nPATH_TO=x' } })).toMatchObject([
+      { name: 'OPENROUTER_KEY', where: '.env line 1', fix: 'did you mean OPENROUTER_API_KEY' },
+    ]);
+  });
+
+  test.each([
+    'CHANGEME',
+    'change-me',
+    'your-api-key',
+    '<your key>',
+    'sk-...',
+    'sk-or-v1-xxxx',
+    'xxxx',
+    '${KEY}',
+    'api-key-here',
+  ])('the placeholder %s is not taken for a key', (value) => {
+    const [problem, ...others] = problemsOf({ environment: { OPENROUTER_API_KEY: value, OPENROUTER_ENABLED: 'true' } });
+    expect(problem?.message).toContain('placeholder');
+    expect(others).toEqual([]);
+  });
+
+  test('a key with a space or a curly quote is refused, and never shown', () => {
+    for (const value of ['sk-or-v1-0123456789 abcdef', '“sk-or-v1-0123456789abcdef”']) {
+      const problems = problemsOf({ environment: { OPENROUTER_API_KEY: value } });
+      expect(problems).toHaveLength(1);
+      expect(problems.map(describeProblem).join()).not.toContain('0123456789');
+    }
+  });
+
+  test('a password in a URL is refused and not shown', () => {
+    const text = problemsOf({ environment: { LMSTUDIO_URL: 'http://me:hunter2@box:1234' } })
+      .map(describeProblem)
+      .join();
+    expect(text).toContain('user name or password');
+    expect(text).not.toContain('hunter2');
+  });
+
+  test('a time with a unit is refused with a word about the unit', () => {
+    expect(problemsOf({ environment: { SWARMROUTER_QUEUE_TIMEOUT: '500ms' } })[0]?.message).toContain(
+      'bare number of seconds',
+    );
+  });
+
+  test('bad YAML is told with its line and without its text', () => {
+    const problems = problemsOf(yaml('port: 9000\nopenrouter_api_key: "sk-or-v1-verysecret\nhost: [1\n'));
+    expect(problems[0]?.where).toMatch(/^swarmrouter\.yaml line \d+$/);
+    expect(JSON.stringify(problems)).not.toContain('verysecret');
+    expect(problemsOf(yaml('port: 1\nport: 2'))[0]?.where).toBe('swarmrouter.yaml line 2');
+    expect(problemsOf(yaml('- port'))[0]?.message).toContain('not a mapping');
+  });
+});
+
+describe('settings that depend on each other', () => {
+  test('a provider that is enabled without what it needs is a problem', () => {
+    const problems = problemsOf({ environment: { OPENROUTER_ENABLED: 'true', AZURE_ENABLED: 'true' } });
+    expect(problems.map((problem) => problem.name)).toEqual(['OPENROUTER_ENABLED', 'AZURE_ENABLED']);
+    expect(problems[1]?.message).toContain('AZURE_ENDPOINT and AZURE_API_KEY are not set');
+  });
+
+  test('a key for Azure needs an endpoint, unless Azure is turned off', () => {
+    expect(problemsOf({ environment: { AZURE_API_KEY: 'k-0123456789' } })).toMatchObject([{ name: 'AZURE_API_KEY' }]);
+    expect(load({ environment: { AZURE_API_KEY: 'k-0123456789', AZURE_ENABLED: 'false' } }).ok).toBe(true);
+  });
+
+  test('an address that others can reach needs an admin key', () => {
+    const [problem] = problemsOf({ environment: { SWARMROUTER_HOST: '0.0.0.0' } });
+    expect(problem).toMatchObject({ name: 'SWARMROUTER_HOST', seen: '0.0.0.0', where: 'the environment' });
+    expect(problem?.fix).toContain('SWARMROUTER_ADMIN_KEY');
+    const config = configOf({
+      environment: { SWARMROUTER_HOST: '0.0.0.0', SWARMROUTER_ADMIN_KEY: 'a-long-random-text' },
+    });
+    expect(config.adminKey?.reveal()).toBe('a-long-random-text');
+    for (const host of ['localhost', '::1', '127.0.0.2'])
+      expect(load({ environment: { SWARMROUTER_HOST: host } }).ok).toBe(true);
+  });
+
+  test('an unknown strategy is refused with those there are', () => {
+    const environment = { SWARMROUTER_STRATEGY: 'fastest' };
+    expect(problemsOf({ environment })[0]?.allowed).toBe('one of local-first');
+    expect(configOf({ environment, strategies: ['local-first', 'fastest'] }).strategy).toBe('fastest');
+  });
+});
+
+describe('secrets', () => {
+  test('are masked in the settings in force', () => {
+    const config = configOf({ environment: { OPENROUTER_API_KEY: 'sk-or-v1-0123456789abcdef' } });
+    expect(inForce(config, 'OPENROUTER_API_KEY')?.value).toBe('sk-…cdef');
+    expect(JSON.stringify(config)).not.toContain('0123456789');
+  });
+
+  test('may stand in another variable or in a file', () => {
+    const config = configOf({
+      environment: {
+        MY_KEY: 'k-from-a-variable',
+        OPENROUTER_API_KEY: 'env:MY_KEY',
+        LMSTUDIO_API_KEY: 'file:secrets/lm',
+      },
+      files: { 'secrets/lm': 'k-from-a-file\n' },
+    });
+    const keys = config.targets.map((target) => target.apiKey?.reveal());
+    expect(keys).toContain('k-from-a-variable');
+    expect(keys).toContain('k-from-a-file');
+  });
+
+  test('a reference that leads nowhere is told by its own name', () => {
+    const problems = problemsOf({
+      environment: { OPENROUTER_API_KEY: 'env:NOWHERE', LMSTUDIO_API_KEY: 'file:/nowhere' },
+    });
+    expect(problems.map((problem) => [problem.name, problem.seen])).toEqual([
+      ['LMSTUDIO_API_KEY', 'file:/nowhere'],
+      ['OPENROUTER_API_KEY', 'env:NOWHERE'],
+    ]);
+  });
+});
