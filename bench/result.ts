@@ -62,6 +62,13 @@ export function isMet(value: number, bound: Judgement['bound'], limit: number): 
   }
 }
 
+/** Judges the value as it will be stored: rounded to five significant digits. */
 export function judge(claim: string, value: number, unit: string, bound: Judgement['bound'], limit: number): Judgement {
-  return { claim, value, unit, bound, limit, met: isMet(value, bound, limit) };
+  const stored = rounded(value);
+  return { claim, value: stored, unit, bound, limit, met: isMet(stored, bound, limit) };
+}
+
+/** Five significant digits say all that a measurement can, and keep the files readable. */
+export function rounded(value: number): number {
+  return Number(value.toPrecision(5));
 }

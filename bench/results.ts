@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { renderPage } from './report.ts';
-import type { BenchResult } from './result.ts';
+import { type BenchResult, rounded } from './result.ts';
 
 export const RESULTS_FOLDER = join(import.meta.dir, 'results');
 export const PAGE = join(import.meta.dir, '..', 'docs', 'benchmarks.md');
@@ -18,12 +18,7 @@ export function newestResult(): BenchResult | null {
 
 export function writeResult(result: BenchResult, path = join(RESULTS_FOLDER, `${result.date}.json`)): string {
   mkdirSync(RESULTS_FOLDER, { recursive: true });
-  // Five significant digits say all that a measurement can, and keep the files readable.
-  const json = JSON.stringify(
-    result,
-    (_, value) => (typeof value === 'number' ? Number(value.toPrecision(5)) : value),
-    2,
-  );
+  const json = JSON.stringify(result, (_, value) => (typeof value === 'number' ? rounded(value) : value), 2);
   writeFileSync(path, `${json}\n`);
   return path;
 }

@@ -75,7 +75,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   for (const target of config.targets) directory.put(target);
   const slots = new SlotTable(clock, directory, config.queueLimit);
   const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
-  const providers = createProviders(config, adapters, directory);
+  const providers = createProviders(config, adapters, directory, prober);
   await providers.restore();
 
   const metrics = createMetrics({ targets: () => directory.views(), version: VERSION });
@@ -158,6 +158,7 @@ function createProviders(
   config: Config,
   adapters: ReturnType<typeof createAdapters>,
   directory: TargetDirectory,
+  prober: HealthProber,
 ): OverflowProviderService {
   return createOverflowProviders({
     vetAddress: (url, network) => vetAddress(url, { network }),
@@ -168,7 +169,15 @@ function createProviders(
       return adapter.probe(target, signal);
     },
     store: overflowProviderFile(config.dataDir),
-    directory,
+    directory: {
+      has: (id) => directory.has(id),
+      remove: (id) => directory.remove(id),
+      // The next request must find its models known, else it would be sent under a guessed name.
+      put: async (target) => {
+        const entry = directory.put(target);
+        if (prober.running) await prober.firstProbe(entry);
+      },
+    },
     baseTargets: config.targets,
     reservedNames: RESERVED_NAMES,
   });

@@ -22,7 +22,7 @@ export async function manyStreams(context: BenchContext): Promise<readonly Figur
   const { upstream, quick } = context;
   await upstream.pace({ tokens: ENDLESS, intervalMs: INTERVAL_MS });
   // Two sockets a stream in the subject.
-  const count = Math.min(quick ? 1_000 : STREAMS, Math.floor((openFilesLimit() - 500) / 2));
+  const count = Math.min(STREAMS, Math.floor((openFilesLimit() - 500) / 2));
   const starters = [
     { name: 'bare looked-at', start: () => startBare('looked-at', upstream.url) },
     { name: 'gateway', start: () => startGateway(upstream.url, { assemble: true }) },

@@ -11,6 +11,7 @@ const ENDLESS = 1_000_000_000;
 const EVENT_BYTES = Buffer.byteLength(TOKEN_EVENT);
 /** Fewer events delivered than this share of those sent: the subject did not keep up. */
 const LEAST_DELIVERED = 0.98;
+const MOST_ATTEMPTS = 5;
 
 /** CPU per event of a running stream. */
 export async function streamChunks(context: BenchContext): Promise<readonly Figure[]> {
@@ -46,7 +47,26 @@ export async function streamChunks(context: BenchContext): Promise<readonly Figu
   ];
 }
 
+/** A round in which the subject did not keep up (the machine did something else) is taken again, a few times. */
 async function cpuPerChunk(context: BenchContext, subject: Subject, durationMs: number): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    const sample = await sampleOf(context, subject, durationMs);
+    if (sample.delivered >= LEAST_DELIVERED) return sample.cpuMicros;
+    const share = `${Math.round(sample.delivered * 100)} % of the events`;
+    if (attempt === MOST_ATTEMPTS)
+      throw new Error(`${subject.name}: delivered only ${share} in time, ${attempt} times`);
+    context.progress(`${subject.name} delivered ${share} in time; again`);
+    await Bun.sleep(2_000);
+  }
+}
+
+interface Sample {
+  readonly cpuMicros: number;
+  /** Of what the upstream sent in the time measured, the share that the clients received. */
+  readonly delivered: number;
+}
+
+async function sampleOf(context: BenchContext, subject: Subject, durationMs: number): Promise<Sample> {
   const { upstream } = context;
   if (subject.pid === null) throw new Error(`${subject.name} has no process to measure`);
   const request = httpRequest(subject.port, requestBody(true));
@@ -65,13 +85,10 @@ async function cpuPerChunk(context: BenchContext, subject: Subject, durationMs: 
   const { begun, ended } = crowd;
   crowd.close();
   await upstream.quiet();
-  const chunks = after.tokens - before.tokens;
-  const expectedBytes = chunks * EVENT_BYTES;
   if (begun < STREAMS || ended > 0) {
     throw new Error(`${subject.name}: ${begun} of ${STREAMS} streams began, ${ended} ended early`);
   }
-  if (afterBytes - beforeBytes < expectedBytes * LEAST_DELIVERED) {
-    throw new Error(`${subject.name}: delivered ${afterBytes - beforeBytes} bytes of ${expectedBytes} and more`);
-  }
-  return ((afterMs - beforeMs) * 1000) / chunks;
+  const chunks = after.tokens - before.tokens;
+  const delivered = (afterBytes - beforeBytes) / (chunks * EVENT_BYTES);
+  return { cpuMicros: ((afterMs - beforeMs) * 1000) / chunks, delivered };
 }

@@ -96,7 +96,7 @@ function checkSpecs(input: CrossCheckInput): Problem[] {
     if (owner !== undefined) report('name', spec.name, `the name is taken by ${owner}`, 'choose another name');
     else owners.set(spec.name, `${spec.path} (${spec.where})`);
     if (spec.kind === 'openai-compatible' && RESERVED_PROVIDERS.has(spec.name)) {
-      report('name', spec.name, 'the name stands for a kind of provider', 'choose another name');
+      report('name', spec.name, 'the name means something else in a model name', 'choose another name');
     }
     if (spec.max_concurrent !== null && (spec.place ?? defaultPlace(spec.kind)) === 'cloud') {
       report(

@@ -23,7 +23,7 @@ describe('.env', () => {
   });
 
   test('nothing is expanded', () => {
-    expect(valuesOf('A=$HOME\nB=${A}\nC=`id`')).toEqual({ A: '$HOME', B: '${A}', C: '`id`' });
+    expect(valuesOf('A=$HOME\nB=$(id)\nC=`id`')).toEqual({ A: '$HOME', B: '$(id)', C: '`id`' });
   });
 
   test('the last of two lines for one name counts, with its line', () => {

@@ -226,7 +226,7 @@ describe('problems', () => {
     'sk-...',
     'sk-or-v1-xxxx',
     'xxxx',
-    '${KEY}',
+    '$KEY',
     'api-key-here',
   ])('the placeholder %s is not taken for a key', (value) => {
     const [problem, ...others] = problemsOf({ environment: { OPENROUTER_API_KEY: value, OPENROUTER_ENABLED: 'true' } });

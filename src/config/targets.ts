@@ -182,7 +182,7 @@ export function targetFromOverflowProvider(provider: OverflowProvider, clocks: T
   switch (provider.type) {
     case 'openrouter': {
       const base = provider.baseUrl ?? SETTINGS.openrouterBaseUrl.default;
-      const network = provider.baseUrl === null ? 'any' : 'public';
+      const network = provider.baseUrl === null ? 'any' : networkOf(provider);
       return {
         ...plain(name, 'openrouter', base, 'admin'),
         apiKey,
@@ -196,17 +196,21 @@ export function targetFromOverflowProvider(provider: OverflowProvider, clocks: T
         ...plain(name, 'azure-openai', provider.endpoint, 'admin'),
         apiKey,
         clocks,
-        network: 'public',
+        network: networkOf(provider),
         defaultModel: provider.defaultDeployment,
         deployments: new Map(Object.entries(provider.deployments)),
         apiVersion: provider.apiVersion,
       };
     case 'openai-compatible': {
-      const network = provider.network === 'public' ? 'public' : 'any';
+      const network = networkOf(provider);
       const target = plain(name, 'openai-compatible', provider.baseUrl, 'admin');
       return { ...target, apiKey, clocks, network, defaultModel: provider.defaultModel };
     }
   }
+}
+
+function networkOf(provider: OverflowProvider): Target['network'] {
+  return provider.network === 'public' ? 'public' : 'any';
 }
 
 /** What most targets share; the clocks are always given by the caller. */

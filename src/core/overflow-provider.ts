@@ -4,6 +4,8 @@ interface Common {
   /** Unique among targets; `openrouter` and `azure` for those two types. */
   readonly name: string;
   readonly apiKey: Secret;
+  /** `lan`: a private or loopback address is meant. `public`: the address must be public, checked before each call. */
+  readonly network: 'lan' | 'public';
 }
 
 /** A cloud provider given at run time through the admin API. Kept over restarts, stronger than the environment until deleted. */
@@ -21,8 +23,6 @@ export type OverflowProvider =
       readonly type: 'openai-compatible';
       readonly baseUrl: string;
       readonly defaultModel: string | null;
-      /** `lan`: a private or loopback address is meant. `public`: the address must be public, checked before each call. */
-      readonly network: 'lan' | 'public';
     });
 
 /** Where overflow providers given at run time are kept. */

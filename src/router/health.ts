@@ -30,6 +30,7 @@ export class HealthProber {
   readonly #stop = new AbortController();
   #firstRound: Promise<void> = Promise.resolve();
   #firstRoundDone = false;
+  #started = false;
 
   constructor(directory: TargetDirectory, clock: Clock, logger: Logger, options: HealthOptions) {
     this.#directory = directory;
@@ -39,6 +40,7 @@ export class HealthProber {
   }
 
   start(): void {
+    this.#started = true;
     this.#directory.onChange((entry) => this.#reconsider(entry));
     this.#firstRound = Promise.all([...this.#directory.entries()].map((entry) => this.probe(entry))).then(() => {
       this.#firstRoundDone = true;
@@ -51,6 +53,10 @@ export class HealthProber {
     this.#timers.clear();
   }
 
+  get running(): boolean {
+    return this.#started && !this.#stop.signal.aborted;
+  }
+
   /** True once every target of the start has been asked. */
   get firstRoundDone(): boolean {
     return this.#firstRoundDone;
@@ -58,13 +64,21 @@ export class HealthProber {
 
   /** Resolves when the first round has ended, at the latest after `atMostMs`. */
   async firstRound(atMostMs: number): Promise<void> {
-    if (this.#firstRoundDone) return;
+    if (!this.#firstRoundDone) await this.#atMost(this.#firstRound, atMostMs);
+  }
+
+  async #atMost(work: Promise<void>, limitMs: number): Promise<void> {
     let cancel = (): void => undefined;
     const limit = new Promise<void>((resolve) => {
-      cancel = this.#clock.after(atMostMs, resolve);
+      cancel = this.#clock.after(limitMs, resolve);
     });
-    await Promise.race([this.#firstRound, limit]);
+    await Promise.race([work, limit]);
     cancel();
+  }
+
+  /** Resolves when the target's models are known, or at the latest after its connect clock. */
+  async firstProbe(entry: TargetEntry): Promise<void> {
+    if (entry.probedAtWallMs === null) await this.#atMost(this.probe(entry), entry.target.clocks.connectMs);
   }
 
   /** Probes now; callers who come while one runs share it. Never rejects. */

@@ -55,12 +55,13 @@ export class TargetDirectory {
   }
 
   /** Adds or replaces. Requests in flight keep the target they began with. Throws for an adapter kind that is not built in. */
-  put(target: Target): void {
+  put(target: Target): TargetEntry {
     const adapter = this.#adapters.get(target.adapterKind);
     if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}" for target "${target.id}"`);
     const entry = new TargetEntry(target, adapter);
     this.#entries.set(target.id, entry);
     this.#changed(entry);
+    return entry;
   }
 
   remove(id: TargetId): void {

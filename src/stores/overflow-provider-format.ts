@@ -51,6 +51,7 @@ function parseProvider(value: unknown, where: string): OverflowProvider {
         type: 'openrouter',
         name,
         apiKey,
+        network: networkOf(entry, where),
         baseUrl: optionalText(entry, 'baseUrl', where),
         defaultModel: optionalText(entry, 'defaultModel', where),
       };
@@ -59,6 +60,7 @@ function parseProvider(value: unknown, where: string): OverflowProvider {
         type: 'azure',
         name,
         apiKey,
+        network: networkOf(entry, where),
         endpoint: textOf(entry, 'endpoint', where),
         apiVersion: optionalText(entry, 'apiVersion', where),
         deployments: textMap(entry, 'deployments', where),

@@ -20,11 +20,19 @@ afterEach(() => rm(parent, { recursive: true, force: true }));
 const permissions = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8);
 
 const PROVIDERS: readonly OverflowProvider[] = [
-  { type: 'openrouter', name: 'openrouter', apiKey: new Secret('sk-or-1'), baseUrl: null, defaultModel: 'a/b' },
+  {
+    type: 'openrouter',
+    name: 'openrouter',
+    apiKey: new Secret('sk-or-1'),
+    network: 'public',
+    baseUrl: null,
+    defaultModel: 'a/b',
+  },
   {
     type: 'azure',
     name: 'azure',
     apiKey: new Secret('azure-key'),
+    network: 'lan',
     endpoint: 'https://r.openai.azure.com',
     apiVersion: '2024-10-21',
     deployments: { 'gpt-4o': 'prod-4o', __proto__x: 'y' },
@@ -83,7 +91,7 @@ describe('the overflow provider file', () => {
     ['from a newer program', '{"version":2,"providers":[]}', 'format version 2 is newer'],
     [
       'of an unknown type',
-      '{"version":1,"providers":[{"type":"x","name":"n","apiKey":"sk-canary"}]}',
+      '{"version":1,"providers":[{"type":"x","name":"n","network":"public","apiKey":"sk-canary"}]}',
       'providers[0].type',
     ],
     [
@@ -93,7 +101,7 @@ describe('the overflow provider file', () => {
     ],
     [
       'with a name twice',
-      '{"version":1,"providers":[{"type":"openrouter","name":"n","apiKey":"sk-canary"},{"type":"openrouter","name":"n","apiKey":"b"}]}',
+      '{"version":1,"providers":[{"type":"openrouter","name":"n","network":"public","apiKey":"sk-canary"},{"type":"openrouter","name":"n","network":"public","apiKey":"b"}]}',
       'two providers are named "n"',
     ],
   ];
@@ -119,13 +127,14 @@ describe('the overflow provider file', () => {
       type: fc.constant('azure' as const),
       name: text,
       apiKey: text.map((value) => new Secret(value)),
+      network: fc.constantFrom('lan' as const, 'public' as const),
       endpoint: text,
       apiVersion: fc.option(text),
-      deployments: fc.dictionary(text, text),
+      deployments: fc.dictionary(text, text, { maxKeys: 4 }),
       defaultDeployment: fc.option(text),
     });
     fc.assert(
-      fc.property(fc.uniqueArray(provider, { selector: ({ name }) => name }), (providers) => {
+      fc.property(fc.uniqueArray(provider, { selector: ({ name }) => name, maxLength: 4 }), (providers) => {
         expect(plain(parseProviders(serialiseProviders(providers)))).toEqual(plain(providers));
       }),
     );

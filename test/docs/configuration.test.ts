@@ -24,7 +24,9 @@ function load(change: Partial<LoadInput>): Config {
 
 /** `NAME=value` lines. */
 function assignments(text: string): Record<string, string> {
-  return Object.fromEntries([...text.matchAll(/^([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]));
+  return Object.fromEntries(
+    [...text.matchAll(/^([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]),
+  );
 }
 
 describe('the README', () => {

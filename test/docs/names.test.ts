@@ -38,10 +38,22 @@ describe('names in the documents', () => {
   }
 
   test('every metric exists', () => {
-    const known: ReadonlySet<string> = new Set(METRICS.flatMap(({ name }) => [name, `${name}_bucket`, `${name}_sum`, `${name}_count`]));
+    const known: ReadonlySet<string> = new Set(
+      METRICS.flatMap(({ name }) => [name, `${name}_bucket`, `${name}_sum`, `${name}_count`]),
+    );
     const used = markdownPages().flatMap((path) => allOf(readText(path), /\b(?:swarmrouter|process)_[a-z_]+\b/g));
     expect(used.length).toBeGreaterThan(5);
     expect(used.filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  test('every error code occurs in the program', () => {
+    const sources = [...new Bun.Glob('src/**/*.ts').scanSync({ cwd: ROOT })].filter(
+      (path) => !path.endsWith('.test.ts'),
+    );
+    const program = sources.map(readText).join('\n');
+    const codes = markdownPages().flatMap((path) => allOf(readText(path), /\b[45]\d\d `([a-z]+(?:_[a-z]+)+)`/g));
+    expect(codes.length).toBeGreaterThan(10);
+    expect(codes.filter((code) => !program.includes(`'${code}'`))).toEqual([]);
   });
 
   test('every subcommand of the command line exists', async () => {

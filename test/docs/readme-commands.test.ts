@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { codeBlocks, readText, sectionOf, tableRows } from './documents.ts';
+import { codeBlocks, ROOT, readText, sectionOf, tableRows } from './documents.ts';
 import { type StartedGateway, startFromCommandLine } from './started-gateway.ts';
 
 const page = readText('README.md');
@@ -68,6 +68,35 @@ describe('the README’s commands', () => {
       ]);
       expect({ printed, complaint }).toEqual({ printed: String(status), complaint: '' });
     });
+  }
+});
+
+describe('the README’s JavaScript', () => {
+  const programs = codeBlocks(page).filter((block) => block.language === 'js');
+
+  test('is there for the openai package and the AI SDK', () => {
+    expect(programs.map(({ text }) => /from '(openai|ai)';/.exec(text)?.[1])).toEqual(['openai', 'ai']);
+  });
+
+  for (const { text } of programs) {
+    test(`runs: ${text.split('\n')[0]}`, async () => {
+      // The AI SDK's example keeps its text; printing it shows that there was one.
+      const program = here(text) + (text.includes('{ text }') ? '\nprocess.stdout.write(text);' : '');
+      const child = Bun.spawn({
+        cmd: [process.execPath, '--eval', program],
+        cwd: ROOT,
+        env: { PATH: process.env['PATH'] ?? '' },
+        stdout: 'pipe',
+        stderr: 'pipe',
+      });
+      const [printed, complaint, exitCode] = await Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+        child.exited,
+      ]);
+      expect({ exitCode, complaint }).toEqual({ exitCode: 0, complaint: '' });
+      expect(printed.trim()).not.toBe('');
+    }, 15_000);
   }
 });
 

@@ -28,6 +28,8 @@ export class ChunkState {
   readonly #open = new Set<number>();
   readonly #finished = new Set<number>();
   #sawFilter = false;
+  /** The choice opened last: nearly every chunk is for the same one. */
+  #lastOpened = -1;
 
   constructor(where: string) {
     this.#where = where;
@@ -83,7 +85,10 @@ export class ChunkState {
       if (reason === 'content_filter') this.#sawFilter = true;
       this.#finished.add(index);
       this.#open.delete(index);
-    } else if (!this.#finished.has(index)) this.#open.add(index);
+    } else if (index !== this.#lastOpened) {
+      this.#lastOpened = index;
+      if (!this.#finished.has(index)) this.#open.add(index);
+    }
     const said = choice['delta'] ?? choice['message'];
     return isObject(said) && saysSomething(said);
   }

@@ -21,8 +21,14 @@ const COLON = 0x3a;
 const LOWER_D = 0x64;
 const SPACE = 0x20;
 const EMPTY = new Uint8Array(0);
-// ignoreBOM: only the stream's first three bytes are a byte order mark; inside data U+FEFF is a character.
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/**
+ * UTF-8 text out of a byte range; bad bytes become U+FFFD. Through Buffer because it needs no view of the range:
+ * making one costs three times as much as the decoding itself.
+ */
+function textOf(bytes: Uint8Array, start: number, end: number): string {
+  return Buffer.prototype.toString.call(bytes, 'utf8', start, end);
+}
 
 /**
  * A push parser for server-sent events (WHATWG HTML, "event stream interpretation") over bytes, split anywhere.
@@ -146,7 +152,7 @@ export class SseParser {
     if (start === end) this.#dispatch(next);
     else if (bytes[start] === LOWER_D && isDataField(bytes, start, end)) this.#dataLine(start, end);
     else if (bytes[start] === COLON) this.#comment(next);
-    else this.#field(decoder.decode(bytes.subarray(start, end)));
+    else this.#field(textOf(bytes, start, end));
   }
 
   /** A run of comments without blank lines must not count as one endless event. */
@@ -167,7 +173,7 @@ export class SseParser {
       return;
     }
     this.#plain = false;
-    this.#data = `${this.#data ?? this.#firstData() ?? ''}\n${decoder.decode(this.#window.subarray(from, end))}`;
+    this.#data = `${this.#data ?? this.#firstData() ?? ''}\n${textOf(this.#window, from, end)}`;
     this.#firstDataStart = -1;
   }
 
@@ -181,7 +187,7 @@ export class SseParser {
 
   #firstData(): string | null {
     if (this.#firstDataStart === -1) return null;
-    return decoder.decode(this.#window.subarray(this.#firstDataStart, this.#firstDataEnd));
+    return textOf(this.#window, this.#firstDataStart, this.#firstDataEnd);
   }
 
   #dispatch(next: number): void {

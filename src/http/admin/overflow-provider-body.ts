@@ -34,12 +34,18 @@ const defaultModel = text('a model name').optional().openapi({
   description: 'Model that takes names which this provider does not know.',
 });
 
+const network = z
+  .enum(['lan', 'public'], { error: '"public" (the default) or "lan"' })
+  .default('public')
+  .openapi({ description: '`lan`: a private or loopback address is meant. `public`: the address must be public.' });
+
 const openRouterBody = z
   .strictObject({
     type: z.literal('openrouter'),
     api_key: apiKey,
     base_url: address('https://openrouter.ai/api/v1').optional(),
     default_model: defaultModel,
+    network,
     verify,
   })
   .openapi('OpenRouterProvider');
@@ -59,6 +65,7 @@ const azureBody = z
     default_deployment: text('the name of a deployment').optional().openapi({
       description: 'Deployment that takes models which the map does not name.',
     }),
+    network,
     verify,
   })
   .openapi('AzureProvider');
@@ -75,10 +82,7 @@ const compatibleBody = z
     base_url: address('https://api.example.com/v1'),
     api_key: apiKey,
     default_model: defaultModel,
-    network: z
-      .enum(['lan', 'public'], { error: '"public" (the default) or "lan"' })
-      .default('public')
-      .openapi({ description: '`lan`: a private or loopback address is meant. `public`: the address must be public.' }),
+    network,
     verify,
   })
   .openapi('OpenAiCompatibleProvider');
@@ -106,6 +110,7 @@ export function toOverflowProvider(body: OverflowProviderBody): OverflowProvider
         type: 'openrouter',
         name: 'openrouter',
         apiKey: key,
+        network: body.network,
         baseUrl: body.base_url === undefined ? null : normalUrl(body.base_url),
         defaultModel: body.default_model ?? null,
       };
@@ -114,6 +119,7 @@ export function toOverflowProvider(body: OverflowProviderBody): OverflowProvider
         type: 'azure',
         name: 'azure',
         apiKey: key,
+        network: body.network,
         endpoint: normalUrl(body.endpoint),
         apiVersion: body.api_version ?? null,
         deployments: body.deployments,

@@ -136,7 +136,12 @@ async function refuseBody(issues: Parameters<typeof problemsOf>[0], body: Promis
 }
 
 function providerBody(provider: OverflowProvider): z.infer<typeof providerSchema> {
-  const common = { name: provider.name, type: provider.type, key: maskSecret(provider.apiKey.reveal()) };
+  const common = {
+    name: provider.name,
+    type: provider.type,
+    key: maskSecret(provider.apiKey.reveal()),
+    network: provider.network,
+  };
   switch (provider.type) {
     case 'openrouter':
       return { ...common, base_url: provider.baseUrl, default_model: provider.defaultModel };
@@ -153,7 +158,6 @@ function providerBody(provider: OverflowProvider): z.infer<typeof providerSchema
         ...common,
         base_url: provider.baseUrl,
         default_model: provider.defaultModel,
-        network: provider.network,
       };
   }
 }

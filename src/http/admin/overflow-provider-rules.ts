@@ -7,9 +7,9 @@ export function addressOf(
 ): { readonly field: string; readonly url: string; readonly network: 'lan' | 'public' } | null {
   switch (provider.type) {
     case 'openrouter':
-      return provider.baseUrl === null ? null : { field: 'base_url', url: provider.baseUrl, network: 'public' };
+      return provider.baseUrl === null ? null : { field: 'base_url', url: provider.baseUrl, network: provider.network };
     case 'azure':
-      return { field: 'endpoint', url: provider.endpoint, network: 'public' };
+      return { field: 'endpoint', url: provider.endpoint, network: provider.network };
     case 'openai-compatible':
       return { field: 'base_url', url: provider.baseUrl, network: provider.network };
   }

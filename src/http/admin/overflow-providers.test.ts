@@ -167,7 +167,7 @@ describe('a wrong body', () => {
     [{ ...OPENROUTER, defaultModel: 'x' }, 'is not a known field: it should be "default_model", or left out'],
     [{ type: 'openrouter', apikey: KEY }, 'is not a known field: it should be "api_key", or left out'],
     [{ ...LAN, baseurl: 'x' }, 'is not a known field: it should be "base_url", or left out'],
-    [{ ...OPENROUTER, zzzzzzzzz: 1 }, 'one of type, api_key, base_url, default_model, verify'],
+    [{ ...OPENROUTER, zzzzzzzzz: 1 }, 'one of type, api_key, base_url, default_model, network, verify'],
   ];
   for (const [body, hint] of unknown) {
     test(`with an unknown field is pointed to: ${hint}`, async () => {

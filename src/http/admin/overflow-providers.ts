@@ -13,8 +13,12 @@ export interface OverflowProviderPorts {
   /** A free call: never loads a model, never spends a token. */
   probe(target: Target, signal: AbortSignal): Promise<TargetSnapshot>;
   readonly store: OverflowProviderStore;
-  /** The live targets. `put` adds or replaces by id, from the next request on; none of these throws. */
-  readonly directory: { put(target: Target): void; remove(id: TargetId): void; has(id: TargetId): boolean };
+  /** The live targets. `put` adds or replaces by id, and resolves when its models are known or that takes too long; none of these throws. */
+  readonly directory: {
+    put(target: Target): void | Promise<void>;
+    remove(id: TargetId): void;
+    has(id: TargetId): boolean;
+  };
   /** Targets that the environment and YAML give: they come back when a provider that replaced one is deleted. */
   readonly baseTargets: readonly Target[];
   /** Names that mean something else in a model name or in the API. */
@@ -77,7 +81,7 @@ export function createOverflowProviders(ports: OverflowProviderPorts): OverflowP
         const before = await loaded().catch(failedToRead);
         checkNotTaken(provider, target, before);
         await persist([...before.filter(({ name }) => name !== provider.name), provider]);
-        ports.directory.put(target);
+        await ports.directory.put(target);
         const models = snapshot === null ? null : snapshot.models.length;
         const replaced = before.some(({ name }) => name === provider.name);
         return { provider, target, replaced, verified: verify, models, warnings: warningsFor(provider, snapshot) };
@@ -93,14 +97,14 @@ export function createOverflowProviders(ports: OverflowProviderPorts): OverflowP
         const { id } = ports.toTarget(provider);
         const base = baseTarget(id);
         if (base === null) ports.directory.remove(id);
-        else ports.directory.put(base);
+        else await ports.directory.put(base);
         return { provider, nowInForce: base };
       }),
 
     restore: () =>
       inTurn(async () => {
         const providers = await loaded();
-        for (const provider of providers) ports.directory.put(ports.toTarget(provider));
+        for (const provider of providers) void ports.directory.put(ports.toTarget(provider));
         return providers.length;
       }),
   };
@@ -140,8 +144,7 @@ async function vet(ports: OverflowProviderPorts, provider: OverflowProvider): Pr
   try {
     await ports.vetAddress(address.url, address.network);
   } catch (error) {
-    const hint =
-      provider.type === 'openai-compatible' && provider.network === 'public' ? ', or add "network": "lan"' : '';
+    const hint = provider.network === 'public' ? ', or add "network": "lan"' : '';
     const allowed = `an address that may be called (${withoutKey(messageOf(error), provider)})${hint}`;
     throw refuseFor([{ field: address.field, seen: shown(address.url, provider.apiKey.reveal()), allowed }]);
   }

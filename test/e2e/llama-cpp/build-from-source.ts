@@ -7,7 +7,7 @@ import { runStep, StepFailed } from './run-step.ts';
 
 const DOWNLOAD_LIMIT_MS = 240_000;
 const CONFIGURE_LIMIT_MS = 120_000;
-const BUILD_LIMIT_MS = 900_000;
+const BUILD_LIMIT_MS = 1_500_000;
 
 /**
  * The package's own build compiles every tool, example and test of llama.cpp; only the server is wanted here. The
