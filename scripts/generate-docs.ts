@@ -1,6 +1,7 @@
 // Writes the documents that are derived from code. `--check` writes nothing and fails when one of them is out of date.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { metricsPage } from '../src/telemetry/metrics-page.ts';
 import { envExample } from './docs/env-example.ts';
 import { failuresPage } from './docs/failures-page.ts';
 import { settingsPage } from './docs/settings-page.ts';
@@ -12,6 +13,7 @@ const GENERATORS: Readonly<Record<string, () => string>> = {
   '.env.example': envExample,
   'docs/reference/settings.md': settingsPage,
   'docs/reference/failures.md': failuresPage,
+  'docs/reference/metrics.md': metricsPage,
 };
 
 export interface GeneratedFile {

@@ -143,7 +143,7 @@ function addProviders(program: Command, terminal: Terminal, finish: Finish): voi
     .option('--default-deployment <name>', 'azure: takes names that no deployment is given for')
     .option('--default-model <model>', 'takes names that the provider does not know')
     .addOption(
-      new Option('--network <network>', 'openai-compatible: whether its address is private').choices(['public', 'lan']),
+      new Option('--network <network>', 'whether its address is meant to be private').choices(['public', 'lan']),
     )
     .option('--verify', 'try it with a free call first');
   adminCommand(add, terminal, finish, (client) =>

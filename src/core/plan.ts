@@ -12,8 +12,11 @@ export interface PlanStep {
   readonly reason: string;
 }
 
-/** `fenced`: the request itself excludes it · `down` · `absent`: never there · `no-model`: lacks what was asked for. */
-export type LeftOutKind = 'fenced' | 'down' | 'absent' | 'no-model';
+/**
+ * `fenced`: the request itself excludes it · `down` · `cooling`: asked to be left alone for a while · `absent`: never
+ * there · `no-model`: lacks what was asked for.
+ */
+export type LeftOutKind = 'fenced' | 'down' | 'cooling' | 'absent' | 'no-model';
 
 /** A target that was left out, and why. */
 export interface LeftOut {
@@ -32,7 +35,7 @@ export interface RoutePlan {
 
 /** Nobody can serve it: what the client is told, and the reason for each target. */
 export interface NoRoute {
-  readonly status: 400 | 404 | 503;
+  readonly status: number;
   readonly code: string;
   readonly message: string;
   readonly leftOut: readonly LeftOut[];

@@ -1,8 +1,10 @@
+import { FAILURE_RULES } from '../core/failure.ts';
 import type { LeftOut, NoRoute } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 
 type PlanRequest = Pick<InferenceRequest, 'requestedModel' | 'fence'>;
 
+import type { Cooldown } from './cooldown.ts';
 import type { AskedModel } from './models.ts';
 import type { TargetEntry } from './targets.ts';
 
@@ -14,9 +16,10 @@ export function noRoute(
   asked: AskedModel,
   entries: readonly TargetEntry[],
   leftOut: readonly LeftOut[],
+  nowMs: number,
 ): NoRoute {
   const present = entries.filter((entry) => entry.health !== 'absent');
-  const answer = (status: NoRoute['status'], code: string, message: string, retryAfterMs: number | null): NoRoute => ({
+  const answer: Answer = (status, code, message, retryAfterMs) => ({
     status,
     code,
     message,
@@ -34,6 +37,8 @@ export function noRoute(
   const fencedIds = new Set(leftOut.filter((left) => left.kind === 'fenced').map((left) => left.targetId));
   const allowed = present.filter((entry) => !fencedIds.has(entry.target.id));
   if (allowed.length === 0) return fenced(request, asked, answer);
+  const cooled = coolingAnswer(allowed, nowMs, answer);
+  if (cooled !== null) return cooled;
   const down = allowed.filter((entry) => entry.breaker.name !== 'closed' || entry.snapshot === null);
   if (down.length > 0) {
     const names = down.map((entry) => entry.target.id).join(', ');
@@ -43,11 +48,27 @@ export function noRoute(
   return answer(404, 'model_not_found', `${name}. ${availableModels(allowed)}`, null);
 }
 
-function fenced(
-  request: PlanRequest,
-  asked: AskedModel,
-  answer: (status: NoRoute['status'], code: string, message: string, retryAfterMs: number | null) => NoRoute,
-): NoRoute {
+type Answer = (status: number, code: string, message: string, retryAfterMs: number | null) => NoRoute;
+
+/** Those that could serve asked to be left alone: the client is told when the first of them may be asked again. */
+function coolingAnswer(entries: readonly TargetEntry[], nowMs: number, answer: Answer): NoRoute | null {
+  let soonest: Cooldown | null = null;
+  for (const { cooldown, breaker } of entries) {
+    if (cooldown === null || cooldown.untilMs <= nowMs || breaker.name === 'open') continue;
+    if (soonest === null || cooldown.untilMs < soonest.untilMs) soonest = cooldown;
+  }
+  if (soonest === null) return null;
+  const rule = FAILURE_RULES[soonest.kind];
+  const waitMs = soonest.untilMs - nowMs;
+  return answer(
+    rule.clientStatus,
+    rule.clientCode,
+    `Every target that could serve this asked to be left alone (${rule.meaning}); the first may be asked again in ${Math.ceil(waitMs / 1000)} s.`,
+    waitMs,
+  );
+}
+
+function fenced(request: PlanRequest, asked: AskedModel, answer: Answer): NoRoute {
   if (asked.pin !== null) {
     return answer(
       404,

@@ -22,7 +22,7 @@ function plan(
   options: Partial<PlanOptions> = {},
   fence: Partial<RequestFence> = {},
 ) {
-  return planRoute({ requestedModel: model, fence: { ...OPEN, ...fence } }, entries, { ...OPTIONS, ...options });
+  return planRoute({ requestedModel: model, fence: { ...OPEN, ...fence } }, entries, { ...OPTIONS, ...options }, 0);
 }
 
 /** `target:model`, in order; `…(waits)` for a step that waits for a slot; the code of a refusal. */
@@ -103,6 +103,21 @@ describe('local first', () => {
     expect('plan' in result && result.plan.leftOut).toEqual([
       { kind: 'down', targetId: 'lmstudio', place: 'local', reason: 'down: connection refused' },
     ]);
+  });
+
+  test('leaves a target alone that asked for it, and tells when it may be asked again', () => {
+    const router = openRouter();
+    router.cooldown = { untilMs: 2_500, kind: 'overloaded', stated: true };
+    const other = entryOf({ id: 'other', kind: 'openai-compatible', place: 'cloud', models: ['gpt-4o-mini'] });
+    expect(steps([router, other], 'gpt-4o-mini')).toEqual(['other:gpt-4o-mini']);
+    const refused = plan([router], 'gpt-4o-mini');
+    expect('noRoute' in refused && [refused.noRoute.status, refused.noRoute.retryAfterMs]).toEqual([429, 2_500]);
+  });
+
+  test('still asks it when the time was only a guess and nobody else is left', () => {
+    const router = openRouter();
+    router.cooldown = { untilMs: 2_500, kind: 'overloaded', stated: false };
+    expect(steps([router], 'gpt-4o-mini')).toEqual(['openrouter:openai/gpt-4o-mini']);
   });
 
   test('asks a target that failed lately but answers probes when nobody else is left', () => {
@@ -257,8 +272,8 @@ describe('for any fleet', () => {
           const before = JSON.stringify(entries);
           const request = { requestedModel: model, fence: { ...OPEN, place } };
           const options = { ...OPTIONS, standIn: standIn as PlanOptions['standIn'] };
-          const result = planRoute(request, entries, options);
-          expect(planRoute(request, entries, options)).toEqual(result);
+          const result = planRoute(request, entries, options, 0);
+          expect(planRoute(request, entries, options, 0)).toEqual(result);
           expect(JSON.stringify(entries)).toBe(before);
           const taken = 'plan' in result ? result.plan.steps : [];
           const leftOut = 'plan' in result ? result.plan.leftOut : result.noRoute.leftOut;

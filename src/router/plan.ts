@@ -32,16 +32,21 @@ export type PlanResult = { readonly plan: RoutePlan } | { readonly noRoute: NoRo
  * Who could serve this request, in which order, and why not the others? Pure: reads the entries, changes nothing,
  * does no I/O. Each target ends up as a step or with a reason.
  */
-export function planRoute(request: PlanRequest, entries: readonly TargetEntry[], options: PlanOptions): PlanResult {
+export function planRoute(
+  request: PlanRequest,
+  entries: readonly TargetEntry[],
+  options: PlanOptions,
+  nowMs: number,
+): PlanResult {
   const asked = readAskedModel(request.requestedModel, options, entries);
   const strict = request.fence.strictModel || options.standIn === 'never';
-  const survey = surveyTargets(request, asked, entries, strict);
+  const survey = surveyTargets(request, asked, entries, strict, nowMs);
   addStandIns(survey, asked, strict ? 'never' : options.standIn);
   let ranked = options.strategy.rank(survey.candidates);
   // Better a target that has just failed than nobody: it may be back, and the client loses nothing.
   if (ranked.length === 0) ranked = options.strategy.rank(survey.resting);
   const [first, ...rest] = ranked.map(toStep);
-  if (first === undefined) return { noRoute: noRoute(request, asked, entries, survey.leftOut) };
+  if (first === undefined) return { noRoute: noRoute(request, asked, entries, survey.leftOut, nowMs) };
   return { plan: { steps: [first, ...rest], leftOut: survey.leftOut, maxAttempts: options.maxAttempts } };
 }
 
@@ -61,6 +66,7 @@ function surveyTargets(
   asked: AskedModel,
   entries: readonly TargetEntry[],
   strict: boolean,
+  nowMs: number,
 ): Survey {
   const survey: Survey = { candidates: [], resting: [], leftOut: [], lacking: [], localHasIt: false, anyHasIt: false };
   for (const entry of entries) {
@@ -70,7 +76,7 @@ function surveyTargets(
       leaveOut(survey, entry, 'fenced', fenced);
       continue;
     }
-    const rest = restingReason(entry);
+    const rest = restingReason(entry, nowMs);
     const result = place === 'local' ? matchLocal(entry, asked) : matchCloud(entry, asked, strict);
     if (rest !== null) {
       if (rest.lastResort && 'match' in result) survey.resting.push(candidate(entry, result.match, false));
@@ -109,12 +115,16 @@ function fencedOut(fence: RequestFence, asked: AskedModel, entry: TargetEntry): 
 }
 
 /** Why a target is not asked now; null: it may be. `lastResort`: it answers probes, so it may be asked when nobody else can. */
-function restingReason(entry: TargetEntry): Resting | null {
-  const { breaker, probeFailure } = entry;
+function restingReason(entry: TargetEntry, nowMs: number): Resting | null {
+  const { breaker, probeFailure, cooldown } = entry;
   if (entry.health === 'absent') return { kind: 'absent', reason: 'was not found', lastResort: false };
   if (breaker.name === 'open') {
     const why = probeFailure?.message ?? 'its last requests failed';
     return { kind: 'down', reason: `down: ${why}`, lastResort: probeFailure === null };
+  }
+  if (cooldown !== null && cooldown.untilMs > nowMs) {
+    const reason = `cooling down (${cooldown.kind}) for ${Math.ceil((cooldown.untilMs - nowMs) / 1000)} s more`;
+    return { kind: 'cooling', reason, lastResort: !cooldown.stated };
   }
   if (breaker.name === 'half-open' && breaker.trialRunning) {
     return { kind: 'down', reason: 'on trial after a failure', lastResort: true };

@@ -62,11 +62,12 @@ export class Engine {
 
   async serve(request: InferenceRequest): Promise<ServeResult> {
     if (!this.#prober.firstRoundDone) await this.#prober.firstRound(this.#options.firstRoundMs);
-    const planned = planRoute(request, [...this.#directory.entries()], {
+    const options = {
       ...this.#options,
       strategy: this.#strategyFor(request),
       maxAttempts: this.#options.maxRetries + 1,
-    });
+    };
+    const planned = planRoute(request, [...this.#directory.entries()], options, this.#clock.nowMs());
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
     const lifetime = new RequestLifetime(request, this.#clock, this.#options.requestTimeoutMs);
     const result = await this.#runner.run(request, planned.plan, lifetime.signal, lifetime.deadlineMs);

@@ -5,6 +5,7 @@ import { FAILURE_RULES } from '../core/failure.ts';
 import type { AdapterKind, Target, TargetId, TargetSnapshot } from '../core/target.ts';
 import type { TargetHealth, TargetView } from '../core/target-view.ts';
 import { type BreakerState, CLOSED, nextBreakerState } from './breaker.ts';
+import { type Cooldown, nextCooldown } from './cooldown.ts';
 import { TargetStatsCounter } from './target-stats.ts';
 
 /** A target with all that is known of it now. Planning only reads it; the directory and the load table write. */
@@ -15,6 +16,7 @@ export class TargetEntry {
   /** Latest good probe; null: none yet. */
   snapshot: TargetSnapshot | null = null;
   breaker: BreakerState = CLOSED;
+  cooldown: Cooldown | null = null;
   /** The latest probe's verdict: null before the first. */
   probeFailure: { readonly message: string } | null = null;
   probedAtWallMs: number | null = null;
@@ -104,6 +106,7 @@ export class TargetDirectory {
       return;
     }
     entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
+    entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
     this.#breaker(entry, HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth]);
     if (error.kind === 'modelMissing') forgetModel(entry, model);
   }

@@ -27,7 +27,7 @@ beforeAll(async () => {
     servers.push(await startLlamaServer({ program, slots: 2, withTools: true }));
   gateway = await startGatewayProcess({
     LLAMACPP_URL: servers.map((server) => server.url).join(','),
-    SWARMROUTER_PROBE_INTERVAL: '0.5',
+    SWARMROUTER_PROBE_INTERVAL: '0.2',
     SWARMROUTER_RETRY_DELAY: '0.2',
     SWARMROUTER_LOG_LEVEL: 'WARN',
   });
@@ -52,10 +52,10 @@ async function isIdle(server: LlamaServer): Promise<boolean> {
 const allIdle = async (): Promise<boolean> => (await Promise.all(servers.map(isIdle))).every(Boolean);
 
 /** Replaces a server that is gone by a new one on the same port. */
-async function restart(index: number, start: typeof launchLlamaServer): Promise<LlamaServer> {
+function restart(index: number): LlamaServer {
   const port = servers[index]?.port;
   if (port === undefined) throw new Error(`there is no server ${index}`);
-  const server = start({ program, slots: 2, withTools: true, port });
+  const server = launchLlamaServer({ program, slots: 2, withTools: true, port });
   servers = servers.with(index, server);
   return server;
 }
@@ -274,7 +274,7 @@ describe('when a real server is killed under load', () => {
   test(
     'after its restart it is used again, without a restart of the gateway',
     async () => {
-      await (await restart(0, launchLlamaServer)).ready;
+      await restart(0).ready;
       const used = new Set<string | null>();
       await until(
         'both servers answer',
@@ -293,19 +293,22 @@ describe('when a real server is killed under load', () => {
   test(
     'a request that meets a server which is still loading its model waits for it',
     async () => {
-      await Promise.all(servers.map((server) => server.kill()));
-      await until('the gateway sees both gone', async () => (await healthOf(FIRST)) === 'down', 20_000);
-      const server = await restart(0, launchLlamaServer);
-      await until('the server listens, and loads', () => answersAtAll(server), 20_000);
+      await servers[1]?.kill();
+      let seen = '';
+      // The model is small and loads within a second or so: the probe that finds it loading may need another try.
+      for (let tries = 0; tries < 8 && seen !== 'warming'; tries++) {
+        await servers[0]?.kill();
+        await until('the gateway sees it gone', async () => (await healthOf(FIRST)) === 'down', 20_000);
+        restart(0);
+        await until('the gateway sees it back', async () => (await healthOf(FIRST)) !== 'down', 20_000);
+        seen = await healthOf(FIRST);
+      }
+      expect(seen).toBe('warming');
       const reply = await client.chat.completions.create({ model: 'auto', messages: ask('Hi'), max_tokens: 4 });
       expect(reply.model).toBe(DEFAULT_ALIAS);
     },
     CALL_MS,
   );
-
-  async function answersAtAll(server: LlamaServer): Promise<boolean> {
-    return (await lookAt(`${server.url}/health`).catch(() => null)) !== null;
-  }
 
   async function healthOf(target: string): Promise<string> {
     const reply = await fetch(`${gateway.url}/admin/status`, {

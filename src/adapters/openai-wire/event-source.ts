@@ -52,6 +52,7 @@ export class EventSource {
       return;
     }
     this.parser.push(value);
+    if (this.#contentsSeen === 0 && this.state.contents > 0) this.#context.watch.stop('firstToken');
     if (this.state.done) this.#endMarker();
   }
 
@@ -73,7 +74,6 @@ export class EventSource {
     if (contents === 0) return;
     const nowMs = watch.nowMs();
     if (contents !== this.#contentsSeen) {
-      if (this.#contentsSeen === 0) watch.stop('firstToken');
       this.#contentsSeen = contents;
       this.#contentAtMs = nowMs;
     }

@@ -52,11 +52,9 @@ async function runToEnd(
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
-    child.kill('SIGKILL');
+    endGroup(child.pid);
   }, options.limitMs);
-  const stop = (): void => {
-    child.kill('SIGTERM');
-  };
+  const stop = (): void => endGroup(child.pid);
   process.once('exit', stop);
   try {
     const [outputTail, errorTail, code] = await Promise.all([
@@ -78,10 +76,20 @@ function spawnOrExplain(command: readonly string[], cwd: string | undefined) {
       stdin: 'ignore',
       stdout: 'pipe',
       stderr: 'pipe',
+      // A process group of its own, so that a build tool's compilers end with it.
+      detached: true,
       ...(cwd === undefined ? {} : { cwd }),
     });
   } catch (error) {
     return error instanceof Error ? oneLine(error.message) : String(error);
+  }
+}
+
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
   }
 }
 

@@ -1,0 +1,282 @@
+import { dlopen } from 'bun:ffi';
+import { afterEach, describe, expect, test } from 'bun:test';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { failureOf, targetOf } from '../../test/contract/adapters-support.ts';
+import { UpstreamError } from '../core/failure.ts';
+import type { TargetClocks } from '../core/target.ts';
+import { systemClock } from '../system-clock.ts';
+import { AttemptWatch } from './attempt-watch.ts';
+import { Transport, type TransportCall } from './transport.ts';
+
+const opened: (() => void)[] = [];
+afterEach(() => {
+  for (const close of opened.splice(0)) close();
+});
+
+/** A raw TCP server; `handle` sees each connection. */
+async function listen(handle: (socket: Socket) => void): Promise<{ url: string; server: Server; port: number }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => sockets.delete(socket));
+    handle(socket);
+  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.listen(0, '127.0.0.1', resolve);
+  await promise;
+  opened.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return { url: `http://127.0.0.1:${address.port}`, server, port: address.port };
+}
+
+const CLOCKS: TargetClocks = {
+  connectMs: 1_000,
+  firstByteMs: 5_000,
+  firstTokenMs: 5_000,
+  idleMs: 5_000,
+  warmupMs: 5_000,
+  streamMs: 5_000,
+};
+
+function callTo(url: string, clocks: Partial<TargetClocks> = {}): TransportCall {
+  return {
+    target: targetOf('openai-compatible', url, { clocks: { ...CLOCKS, ...clocks } }),
+    method: 'POST',
+    url: `${url}/v1/chat/completions`,
+    headers: { 'content-type': 'application/json', authorization: 'Bearer secret' },
+    body: new TextEncoder().encode('{"a":1}'),
+  };
+}
+
+const watch = (): AttemptWatch => new AttemptWatch(systemClock, new AbortController().signal);
+
+async function fetchText(transport: Transport, call: TransportCall): Promise<string> {
+  const attempt = watch();
+  const reply = await transport.open(call, attempt);
+  const bytes = await reply.body.readAll(1_000_000, 5_000);
+  attempt.dispose();
+  return new TextDecoder().decode(bytes);
+}
+
+const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
+
+describe('the keep-alive race (faults F-33)', () => {
+  test('an upstream that silently closes idle connections costs no call', async () => {
+    let connections = 0;
+    const { url } = await listen((socket) => {
+      connections++;
+      let idle: ReturnType<typeof setTimeout> | undefined;
+      socket.on('data', () => {
+        clearTimeout(idle);
+        socket.write(OK);
+        // A hard close shortly after the answer meets the next request on its way.
+        idle = setTimeout(() => socket.resetAndDestroy(), 3);
+      });
+    });
+    const transport = new Transport(systemClock);
+    const outcomes: string[] = [];
+    for (let round = 0; round < 300; round++) {
+      outcomes.push(await fetchText(transport, callTo(url)).catch((error: Error) => error.message));
+      await Bun.sleep(round % 3 === 0 ? 3 : 2);
+    }
+    expect(outcomes.filter((outcome) => outcome !== 'ok')).toEqual([]);
+    expect(connections).toBeGreaterThan(10);
+  }, 20_000);
+
+  test('is replayed once on a fresh connection, and only once', async () => {
+    let requests = 0;
+    const { url } = await listen((socket) => {
+      socket.on('data', () => {
+        requests++;
+        if (requests === 1) socket.write(OK);
+        else socket.resetAndDestroy();
+      });
+    });
+    const transport = new Transport(systemClock);
+    expect(await fetchText(transport, callTo(url))).toBe('ok');
+    const error = await failureOf(transport.open(callTo(url), watch()));
+    expect(error.kind).toBe('failed');
+    expect(requests).toBe(3);
+  });
+
+  test('is not assumed of a server that never answered before', async () => {
+    let requests = 0;
+    const { url } = await listen((socket) => {
+      socket.on('data', () => {
+        requests++;
+        socket.resetAndDestroy();
+      });
+    });
+    const error = await failureOf(new Transport(systemClock).open(callTo(url), watch()));
+    expect(error.kind).toBe('failed');
+    expect(requests).toBe(1);
+  });
+});
+
+describe('what a connection can do wrong', () => {
+  test('a closed port is unreachable at once', async () => {
+    const { url, server } = await listen(() => undefined);
+    server.close();
+    const error = await failureOf(new Transport(systemClock).open(callTo(url), watch()));
+    expect(error.kind).toBe('unreachable');
+    expect(error.message).toContain('refused');
+  });
+
+  test('an unknown host is unreachable', async () => {
+    const error = await failureOf(new Transport(systemClock).open(callTo('http://no-such-host.invalid'), watch()));
+    expect(error.kind).toBe('unreachable');
+  });
+
+  test('plain HTTP on a TLS port is unreachable', async () => {
+    const { url } = await listen((socket) => socket.on('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
+    const error = await failureOf(new Transport(systemClock).open(callTo(url.replace('http:', 'https:')), watch()));
+    expect(error.kind).toBe('unreachable');
+  });
+
+  test('bytes that are not HTTP fail', async () => {
+    const { url } = await listen((socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n'));
+    const error = await failureOf(new Transport(systemClock).open(callTo(url), watch()));
+    expect(['failed', 'malformed']).toContain(error.kind);
+  });
+
+  test('a redirect is refused and the credential goes nowhere', async () => {
+    let visits = 0;
+    const other = await listen((socket) => {
+      visits++;
+      socket.end(OK);
+    });
+    const { url } = await listen((socket) =>
+      socket.on('data', () => socket.write(`HTTP/1.1 307 x\r\nlocation: ${other.url}/\r\ncontent-length: 0\r\n\r\n`)),
+    );
+    const error = await failureOf(new Transport(systemClock).open(callTo(url), watch()));
+    expect(error).toMatchObject({ kind: 'malformed', status: 307 });
+    expect(visits).toBe(0);
+  });
+
+  test('a body beyond the limit is refused, also when it is small on the wire', async () => {
+    const packed = Bun.gzipSync(new Uint8Array(8 << 20));
+    const { url } = await listen((socket) =>
+      socket.on('data', () => {
+        socket.write(`HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: ${packed.length}\r\n\r\n`);
+        socket.write(packed);
+      }),
+    );
+    const reply = await new Transport(systemClock).open(callTo(url), watch());
+    const error = await failureOf(reply.body.readAll(1 << 20, 5_000));
+    expect(error.kind).toBe('malformed');
+    expect(error.message).toContain('more than 1048576 bytes');
+  });
+
+  test('a compressed body that is none is malformed', async () => {
+    const { url } = await listen((socket) =>
+      socket.on('data', () =>
+        socket.write('HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nzzzz'),
+      ),
+    );
+    const transport = new Transport(systemClock);
+    expect((await failureOf(fetchText(transport, callTo(url)))).kind).toBe('malformed');
+  });
+
+  test('a body shorter than announced is truncated', async () => {
+    const { url } = await listen((socket) =>
+      socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nonly this')),
+    );
+    const error = await failureOf(fetchText(new Transport(systemClock), callTo(url)));
+    expect(error.kind).toBe('truncated');
+  });
+});
+
+describe('the connect clock', () => {
+  const libc = process.platform === 'linux' ? openLibc() : null;
+
+  test.skipIf(libc === null)('gives up on a host that neither accepts nor refuses', async () => {
+    if (libc === null) return;
+    const full = await listenWithFullBacklog(libc);
+    const started = performance.now();
+    const error = await failureOf(new Transport(systemClock).open(callTo(full, { connectMs: 200 }), watch()));
+    expect(error.kind).toBe('unreachable');
+    expect(error.message).toBe('no connection within 200 ms');
+    expect(performance.now() - started).toBeLessThan(4_000);
+  });
+
+  test('leaves a server in peace that accepts and thinks', async () => {
+    let connections = 0;
+    const { url } = await listen((socket) => {
+      connections++;
+      socket.on('data', () => setTimeout(() => socket.write(OK), 200));
+    });
+    const transport = new Transport(systemClock);
+    expect(await fetchText(transport, callTo(url, { connectMs: 60 }))).toBe('ok');
+    expect(connections).toBe(2);
+    expect(await fetchText(transport, callTo(url, { connectMs: 60 }))).toBe('ok');
+    expect(connections).toBe(2);
+  });
+});
+
+describe('leaving', () => {
+  test("the caller's classified reason is kept, any other means cancelled", async () => {
+    const { url } = await listen(() => undefined);
+    for (const [reason, kind] of [
+      [new UpstreamError('timeout', 'the request took too long'), 'timeout'],
+      [new Error('gone'), 'cancelled'],
+    ] as const) {
+      const leaver = new AbortController();
+      const work = new Transport(systemClock).open(callTo(url), new AttemptWatch(systemClock, leaver.signal));
+      const failure = failureOf(work);
+      leaver.abort(reason);
+      expect((await failure).kind).toBe(kind);
+    }
+  });
+
+  test('a caller that has left already sends nothing', async () => {
+    let connections = 0;
+    const { url } = await listen(() => connections++);
+    const attempt = new AttemptWatch(systemClock, AbortSignal.abort());
+    expect((await failureOf(new Transport(systemClock).open(callTo(url), attempt))).kind).toBe('cancelled');
+    expect(connections).toBe(0);
+  });
+});
+
+/** The calls that node:net has no way to make: it accepts every connection. Null where there is no such library. */
+function openLibc() {
+  try {
+    return dlopen('libc.so.6', {
+      socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+      bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+      listen: { args: ['i32', 'i32'], returns: 'i32' },
+      getsockname: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
+      close: { args: ['i32'], returns: 'i32' },
+    }).symbols;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * A listening socket whose queue of connections is full and which nobody accepts from: Linux then drops further
+ * SYNs, so connecting hangs.
+ */
+async function listenWithFullBacklog(libc: NonNullable<ReturnType<typeof openLibc>>): Promise<string> {
+  const [AF_INET, SOCK_STREAM] = [2, 1];
+  const file = libc.socket(AF_INET, SOCK_STREAM, 0);
+  opened.push(() => libc.close(file));
+  const address = new Uint8Array(16);
+  address.set([AF_INET, 0, 0, 0, 127, 0, 0, 1]);
+  libc.bind(file, address, address.length);
+  libc.listen(file, 0);
+  libc.getsockname(file, address, new Uint32Array([address.length]));
+  const port = new DataView(address.buffer).getUint16(2);
+  // With a backlog of 0 one connection stands, the next ones hang.
+  for (let filler = 0; filler < 3; filler++) {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.on('error', () => socket.destroy());
+    opened.push(() => void socket.destroy());
+  }
+  await Bun.sleep(100);
+  return `http://127.0.0.1:${port}`;
+}

@@ -1,0 +1,246 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { SETTING_LIST } from '../config/schema.ts';
+import { createGateway, type Gateway } from '../gateway.ts';
+import { VERSION } from '../version.ts';
+import { gatewayUrl } from './admin-client.ts';
+import { runProgram } from './program.ts';
+import type { Terminal } from './terminal.ts';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'swarmrouter-cli-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly error: string;
+  /** What the gateway was started with; null: it was not. */
+  readonly started: Config | null;
+}
+
+/** Runs `swarmrouter <words>` with nothing of this process's own environment. */
+async function run(words: string, environment: Record<string, string> = {}, typed: string | null = null): Promise<Ran> {
+  let out = '';
+  let error = '';
+  let started: Config | null = null;
+  const terminal: Terminal = {
+    environment: { SWARMROUTER_DATA_DIR: join(folder, 'data'), ...environment },
+    directory: folder,
+    colours: false,
+    out: (text) => {
+      out += `${text}\n`;
+    },
+    error: (text) => {
+      error += `${text}\n`;
+    },
+    readSecret: async () => typed,
+  };
+  const code = await runProgram(words.split(' ').filter(Boolean), terminal, async (config) => {
+    started = config;
+    return 0;
+  });
+  return { code, out, error, started };
+}
+
+describe('swarmrouter start', () => {
+  test('is the default command, and its flags are the strongest settings', async () => {
+    const ran = await run('--port 9100 --log-requests --lmstudio-url http://a:1 --lmstudio-url http://b:2', {
+      SWARMROUTER_PORT: '9000',
+    });
+    expect(ran).toMatchObject({ code: 0, error: '' });
+    expect(ran.started).toMatchObject({ port: 9100, logRequests: true });
+    expect(ran.started?.targets.map((target) => target.baseUrl)).toEqual(['http://a:1', 'http://b:2']);
+    expect((await run('start', { SWARMROUTER_PORT: '9000' })).started?.port).toBe(9000);
+  });
+
+  test('--flag=value and --flag value are the same', async () => {
+    expect((await run('start --max-retries=7')).started?.maxRetries).toBe(7);
+    expect((await run('start --max-retries 7')).started?.maxRetries).toBe(7);
+  });
+
+  test('with wrong settings it does not start: code 2, every problem, the nearest names', async () => {
+    const ran = await run('start --prot 9 --max-retries 99 --host', {
+      SWARMROUTER_LOG_LEVLE: 'x',
+      AZURE_ENABLED: 'true',
+    });
+    expect(ran).toMatchObject({ code: 2, started: null, out: '' });
+    expect(ran.error).toContain('there are 5 problems');
+    for (const words of [
+      'did you mean --port?',
+      '--max-retries = "99"',
+      '--host (the command line): it has no value',
+      'did you mean SWARMROUTER_LOG_LEVEL?',
+      'Azure is enabled but',
+    ])
+      expect(ran.error).toContain(words);
+  });
+
+  test('a mistyped command is told with the nearest one', async () => {
+    const ran = await run('strat');
+    expect(ran).toMatchObject({ code: 2, started: null });
+    expect(ran.error).toContain('did you mean start?');
+  });
+
+  test('its help lists a flag and a variable for every setting', async () => {
+    const { code, out } = await run('start --help');
+    expect(code).toBe(0);
+    for (const [, setting] of SETTING_LIST) expect(out).toContain(setting.name);
+    expect(out).toContain('--max-retries <number>');
+  });
+});
+
+describe('swarmrouter check', () => {
+  test('shows each setting in force with its place, the targets, and starts nothing', async () => {
+    const ran = await run('check --port 9100', { OPENROUTER_API_KEY: 'sk-or-v1-0123456789abcdef' });
+    expect(ran).toMatchObject({ code: 0, started: null });
+    expect(ran.out).toMatch(/SWARMROUTER_PORT +9100 +the command line/);
+    expect(ran.out).toMatch(/OPENROUTER_API_KEY +sk-…cdef +the environment/);
+    expect(ran.out).toMatch(/SWARMROUTER_MAX_RETRIES +3 +default/);
+    expect(ran.out).toMatch(/openrouter +openrouter +cloud +https:\/\/openrouter\.ai\/api\/v1/);
+    expect(ran.out).not.toContain('0123456789');
+  });
+
+  test('lists every problem with code 2, and shows the wrong value where it stands', async () => {
+    const ran = await run('check --json', { SWARMROUTER_PORT: 'eighty', SWARMROUTER_STRATEGY: 'none' });
+    expect(ran.code).toBe(2);
+    const report = JSON.parse(ran.out);
+    expect(report.ok).toBe(false);
+    expect(report.problems.map((problem: { name: string }) => problem.name)).toEqual([
+      'SWARMROUTER_PORT',
+      'SWARMROUTER_STRATEGY',
+    ]);
+    expect(report.settings).toContainEqual({
+      name: 'SWARMROUTER_PORT',
+      value: 'eighty',
+      source: 'environment',
+      where: 'the environment',
+      group: 'Server',
+    });
+  });
+});
+
+test('--version says the version of the package', async () => {
+  expect(await run('--version')).toMatchObject({ code: 0, out: `${VERSION}\n`, started: null });
+});
+
+test('a client on this machine reaches a gateway that listens everywhere through loopback', () => {
+  expect(gatewayUrl({ host: '0.0.0.0', port: 8000 })).toBe('http://127.0.0.1:8000');
+  expect(gatewayUrl({ host: '::', port: 8000 })).toBe('http://[::1]:8000');
+  expect(gatewayUrl({ host: 'box.lan', port: 8000 })).toBe('http://box.lan:8000');
+});
+
+describe('with a running gateway', () => {
+  const environment = { SWARMROUTER_ADMIN_KEY: 'cli-test-admin-key-0123' };
+  let gateway: Gateway;
+
+  beforeAll(async () => {
+    const { started } = await run('start --port 0 --lmstudio-url http://127.0.0.1:1', environment);
+    if (started === null) throw new Error('the settings were refused');
+    gateway = await createGateway(started, { logTo: join(folder, 'log.jsonl') });
+    await gateway.probed(3000);
+  });
+  afterAll(() => gateway.stop(0));
+
+  const admin = (words: string, more: Record<string, string> = {}, typed: string | null = null) =>
+    run(`${words} --port ${gateway.port}`, { ...environment, ...more }, typed);
+
+  test('status tells what it is and how its targets are', async () => {
+    const ran = await admin('status');
+    expect(ran).toMatchObject({ code: 0, error: '' });
+    expect(ran.out).toContain(`SwarmRouter ${VERSION} at http://127.0.0.1:${gateway.port}`);
+    expect(ran.out).toMatch(/lmstudio +down +local/);
+    const asJson = JSON.parse((await admin('status --json')).out);
+    expect(asJson.targets[0]).toMatchObject({ id: 'lmstudio', health: 'down' });
+  });
+
+  test('providers are added with a typed key or a variable, listed without it, and removed', async () => {
+    const typed = await admin(
+      'providers add openrouter --base-url http://127.0.0.1:1/v1 --network lan',
+      {},
+      'sk-or-v1-typed-0123456789',
+    );
+    expect(typed).toMatchObject({ code: 0, error: '' });
+    expect(typed.out).toContain('openrouter is in force for the next request');
+    const named = await admin(
+      'providers add azure --endpoint http://127.0.0.1:2 --network lan --deployments gpt-4o=main --api-key env:AZURE_SECRET',
+      { AZURE_SECRET: 'azure-0123456789abcd' },
+    );
+    expect(named).toMatchObject({ code: 0, error: '' });
+
+    const list = await admin('providers list');
+    expect(list.out).toMatch(/openrouter +openrouter +sk-…6789 +http:\/\/127\.0\.0\.1:1\/v1/);
+    expect(list.out).toMatch(/azure +azure +azu…abcd +http:\/\/127\.0\.0\.1:2/);
+    const stored = JSON.parse((await admin('providers list --json')).out);
+    expect(stored.providers.find((provider: { name: string }) => provider.name === 'azure').deployments).toEqual({
+      'gpt-4o': 'main',
+    });
+
+    for (const name of ['openrouter', 'azure']) {
+      const removed = await admin(`providers remove ${name}`);
+      expect(removed).toMatchObject({ code: 0, error: '' });
+      expect(removed.out).toContain(`${name} is deleted`);
+    }
+    expect((await admin('providers list')).out).toContain('No provider was added');
+    const again = await admin('providers remove azure');
+    expect(again.code).toBe(1);
+    expect(again.error).toContain('azure');
+  });
+
+  test('what the gateway refuses is told in its words', async () => {
+    const ran = await admin('providers add openai-compatible --api-key k-0123456789');
+    expect(ran.code).toBe(1);
+    expect(ran.error).toContain('base_url');
+    expect(ran.error).toContain('name');
+  });
+
+  test('no key, a key that leads nowhere and wrong deployments are told before anything is sent', async () => {
+    const nothing = await admin('providers add openrouter');
+    expect(nothing).toMatchObject({ code: 2 });
+    expect(nothing.error).toContain('no API key was given');
+    const nowhere = await admin('providers add openrouter --api-key env:NOWHERE');
+    expect(nowhere.error).toContain('the variable NOWHERE is not set');
+    const pairs = await admin('providers add azure --api-key k-0123456789 --deployments gpt-4o');
+    expect(pairs.error).toContain('model=deployment');
+  });
+
+  test('a wrong admin key, a missing one, no gateway and something else at its address each have their own words', async () => {
+    const wrong = await admin('status', { SWARMROUTER_ADMIN_KEY: 'another-key-0123456789' });
+    expect(wrong).toMatchObject({ code: 1 });
+    expect(wrong.error).toContain('refused the admin key');
+
+    const missing = await admin('status', { SWARMROUTER_ADMIN_KEY: '', SWARMROUTER_DATA_DIR: join(folder, 'nothing') });
+    expect(missing.error).toContain('There is no admin key at');
+
+    const stranger = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: () => new Response('<html>', { status: 200 }),
+    });
+    const elsewhere = await admin(`status --url http://127.0.0.1:${stranger.port}`);
+    expect(elsewhere.error).toContain('is not SwarmRouter');
+    await stranger.stop(true);
+
+    const gone = await admin(`status --url http://127.0.0.1:${stranger.port}`);
+    expect(gone).toMatchObject({ code: 1 });
+    expect(gone.error).toContain('No gateway answers at');
+  });
+
+  test('the admin key is read from the data folder when no variable holds it', async () => {
+    const dataDir = mkdtempSync(join(folder, 'keys-'));
+    writeFileSync(join(dataDir, 'admin-key'), `${environment.SWARMROUTER_ADMIN_KEY}\n`, { mode: 0o600 });
+    const ran = await admin('status', { SWARMROUTER_ADMIN_KEY: '', SWARMROUTER_DATA_DIR: dataDir });
+    expect(ran).toMatchObject({ code: 0, error: '' });
+  });
+
+  test('an unknown flag of a command that talks to it is wrong use', async () => {
+    const ran = await admin('status --jsn');
+    expect(ran.code).toBe(2);
+    expect(ran.error).toContain('--json');
+  });
+});
