@@ -4,6 +4,7 @@ import { Admission } from './admission/admission.ts';
 import type { Config } from './config/config.ts';
 import { targetFromOverflowProvider } from './config/targets.ts';
 import type { Clock } from './core/clock.ts';
+import { UpstreamError } from './core/failure.ts';
 import type { OutcomeSink } from './core/outcome.ts';
 import type { TargetView } from './core/target-view.ts';
 import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
@@ -140,7 +141,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     targets: () => directory.views(),
     probed: (atMostMs) => prober.firstRound(atMostMs),
     stop: async (graceMs) => {
-      const finished = await drain(server, clock, graceMs);
+      const finished = await drain(server, engine, clock, graceMs);
       prober.stop();
       await log.flush();
       return finished;
@@ -212,15 +213,25 @@ function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
 }
 
 const DRAIN_POLL_MS = 20;
+/** Time for the error events of interrupted streams to leave. */
+const LAST_WORDS_MS = 500;
 
-/** Running requests may finish for `graceMs`; what is left then is closed. */
-async function drain(server: HttpServer, clock: Clock, graceMs: number): Promise<boolean> {
+/** Running requests may finish for `graceMs`; what is left then gets an error event and is closed. */
+async function drain(server: HttpServer, engine: Engine, clock: Clock, graceMs: number): Promise<boolean> {
   server.drain();
-  const deadlineMs = clock.nowMs() + graceMs;
+  const finished = await untilIdle(server, clock, graceMs);
+  if (!finished) {
+    engine.interrupt(new UpstreamError('failed', 'the gateway is shutting down; ask again'));
+    await untilIdle(server, clock, LAST_WORDS_MS);
+  }
+  await server.close();
+  return finished;
+}
+
+async function untilIdle(server: HttpServer, clock: Clock, limitMs: number): Promise<boolean> {
+  const deadlineMs = clock.nowMs() + limitMs;
   while (server.running() > 0 && clock.nowMs() < deadlineMs) {
     await new Promise<void>((resolve) => clock.after(DRAIN_POLL_MS, resolve));
   }
-  const finished = server.running() === 0;
-  await server.close();
-  return finished;
+  return server.running() === 0;
 }

@@ -46,7 +46,7 @@ export interface HttpServerParts {
 export interface HttpServer {
   readonly port: number;
   readonly url: string;
-  /** Not ready any more; running requests go on. */
+  /** Not ready and not listening any more; running requests go on. */
   drain(): void;
   /** Requests that have not ended. */
   readonly running: () => number;
@@ -187,6 +187,8 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${server.port}`,
     drain: () => {
       draining = true;
+      // Stops listening; what is running goes on.
+      void server.stop(false);
     },
     running: () => server.pendingRequests,
     close: () => server.stop(true),

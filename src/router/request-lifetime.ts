@@ -29,6 +29,10 @@ export class RequestLifetime {
     this.#cancelTimer();
   }
 
+  interrupt(error: UpstreamError): void {
+    this.#controller.abort(error);
+  }
+
   end(): void {
     this.#cancelTimer();
     this.#clientSignal.removeEventListener('abort', this.#onClientGone);

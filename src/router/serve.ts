@@ -47,6 +47,7 @@ export class Engine {
   readonly #clock: Clock;
   readonly #sink: OutcomeSink;
   readonly #options: ServeOptions;
+  readonly #running = new Set<RequestLifetime>();
 
   constructor(
     parts: { directory: TargetDirectory; prober: HealthProber; slots: SlotTable; clock: Clock; sink: OutcomeSink },
@@ -69,15 +70,31 @@ export class Engine {
     };
     const planned = planRoute(request, [...this.#directory.entries()], options, this.#clock.nowMs());
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
-    const lifetime = new RequestLifetime(request, this.#clock, this.#options.requestTimeoutMs);
+    const lifetime = this.#begin(request);
     const result = await this.#runner.run(request, planned.plan, lifetime.signal, lifetime.deadlineMs);
     lifetime.begun();
     const { leftOut } = planned.plan;
     if (result.kind === 'failed') {
-      lifetime.end();
+      this.#end(lifetime);
       return this.#fail(request, leftOut, result);
     }
     return this.#answer(request, leftOut, result, lifetime);
+  }
+
+  /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
+  interrupt(error: UpstreamError): void {
+    for (const lifetime of [...this.#running]) lifetime.interrupt(error);
+  }
+
+  #begin(request: InferenceRequest): RequestLifetime {
+    const lifetime = new RequestLifetime(request, this.#clock, this.#options.requestTimeoutMs);
+    this.#running.add(lifetime);
+    return lifetime;
+  }
+
+  #end(lifetime: RequestLifetime): void {
+    lifetime.end();
+    this.#running.delete(lifetime);
   }
 
   #strategyFor(request: InferenceRequest) {
@@ -121,7 +138,7 @@ export class Engine {
     const { entry } = lease.choice;
     const finish = (finished: Finished): void => {
       lease.release();
-      lifetime.end();
+      this.#end(lifetime);
       const answeredBy = { ...committed.record, durationMs: committed.record.durationMs + finished.streamedMs };
       const common = this.#common(request, [...attempts.slice(0, -1), answeredBy], leftOut);
       const answered = { ...common, by: answeredBy, model: committed.reply.model, usage: committed.reply.usage };
