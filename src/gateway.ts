@@ -2,7 +2,8 @@ import { vetAddress } from './adapters/address-guard.ts';
 import { createAdapters } from './adapters/index.ts';
 import { Admission } from './admission/admission.ts';
 import type { Config } from './config/config.ts';
-import { targetFromOverflowProvider } from './config/targets.ts';
+import { RESERVED_PROVIDERS, targetFromOverflowProvider } from './config/targets.ts';
+import { isLoopbackHost } from './config/urls.ts';
 import type { Clock } from './core/clock.ts';
 import { UpstreamError } from './core/failure.ts';
 import type { OutcomeSink } from './core/outcome.ts';
@@ -45,24 +46,11 @@ export interface GatewayOptions {
 }
 
 const STDOUT = 1;
-/** They mean something else in a model name. */
-const RESERVED_NAMES = [
-  'auto',
-  'swarmrouter',
-  'lmstudio',
-  'ollama',
-  'llamacpp',
-  'vllm',
-  'sglang',
-  'openrouter',
-  'azure',
-];
-const LOOPBACK_HOSTS = new Set(['127.0.0.1', 'localhost', '::1', '[::1]']);
 
 /** The composition root: Config → running gateway. The only file that names concrete parts. */
 export async function createGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const clock = options.clock ?? systemClock;
-  const loopback = LOOPBACK_HOSTS.has(config.host);
+  const loopback = isLoopbackHost(config.host);
   const log = createLog({
     level: config.logLevel,
     format: formatFor(process.stdout.isTTY === true && options.logTo === undefined),
@@ -180,7 +168,7 @@ function createProviders(
       },
     },
     baseTargets: config.targets,
-    reservedNames: RESERVED_NAMES,
+    reservedNames: ['auto', 'swarmrouter', ...RESERVED_PROVIDERS],
   });
 }
 

@@ -3,7 +3,7 @@ import type { TargetView } from './core/target-view.ts';
 
 export interface StartupFacts {
   readonly targets: readonly TargetView[];
-  readonly config: Pick<Config, 'targets' | 'strategy'>;
+  readonly config: Pick<Config, 'hints'>;
   readonly newAdminKeyPath: string | null;
   readonly url: string;
 }
@@ -21,14 +21,12 @@ export function startupLines(facts: StartupFacts): string[] {
   const present = facts.targets.filter((view) => view.health !== 'absent');
   const lines = present.map(targetLine);
   const local = present.filter((view) => view.target.place === 'local');
-  const cloud = present.filter((view) => view.target.place === 'cloud');
   if (local.length === 0) {
     const looked = facts.targets.map((view) => `${view.target.id} ${portOf(view.target.baseUrl)}`).join(', ');
     lines.push(`  No local model server was found${looked === '' ? '' : ` (looked for ${looked})`}; still looking.`);
     lines.push('  Next: start the server in LM Studio, or set LMSTUDIO_URL to where it listens.');
   }
-  if (cloud.length === 0)
-    lines.push('  No cloud overflow. Next: set OPENROUTER_API_KEY, or AZURE_ENDPOINT and AZURE_API_KEY.');
+  for (const hint of facts.config.hints) lines.push(`  Next: ${hint}`);
   if (facts.newAdminKeyPath !== null) lines.push(`  Admin key: made now, kept in ${facts.newAdminKeyPath}`);
   lines.push(
     `  Try: curl ${facts.url}/v1/chat/completions -H 'content-type: application/json' -d '{"messages":[{"role":"user","content":"Hello"}]}'`,

@@ -1,4 +1,5 @@
 import type { Target } from '../../core/target.ts';
+import { OPENAI_MANNER } from '../openai-wire/assemble.ts';
 import type { WireVendor } from '../openai-wire/wire-adapter.ts';
 import { probeAzure } from './probe.ts';
 import { chatUrl } from './urls.ts';
@@ -12,6 +13,7 @@ export const azureOpenAi: WireVendor = {
   kind: 'azure-openai',
   defaultSlots: 4,
   rules: { maxTokensOnly: false, refuses: [] },
+  whole: OPENAI_MANNER,
   chatUrl,
   headers: azureHeaders,
   probe: (target, signal, tools) => probeAzure(target, signal, tools, azureHeaders(target)),

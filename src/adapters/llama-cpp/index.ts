@@ -7,6 +7,7 @@ export const llamaCpp: WireVendor = {
   kind: 'llama-cpp',
   defaultSlots: 4,
   rules: { maxTokensOnly: true, refuses: [] },
+  whole: { silentContent: '', indexedToolCalls: false },
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,
   headers: bearer,
   probe: probeLlamaCpp,

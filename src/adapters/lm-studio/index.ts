@@ -1,3 +1,4 @@
+import { OPENAI_MANNER } from '../openai-wire/assemble.ts';
 import type { WireVendor } from '../openai-wire/wire-adapter.ts';
 import { bearer, rootOf } from '../urls.ts';
 import { probeLmStudio } from './probe.ts';
@@ -7,6 +8,7 @@ export const lmStudio: WireVendor = {
   kind: 'lm-studio',
   defaultSlots: 4,
   rules: { maxTokensOnly: true, refuses: [] },
+  whole: OPENAI_MANNER,
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,
   headers: bearer,
   probe: probeLmStudio,

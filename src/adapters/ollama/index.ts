@@ -7,6 +7,7 @@ export const ollama: WireVendor = {
   kind: 'ollama',
   defaultSlots: 1,
   rules: { maxTokensOnly: true, refuses: [] },
+  whole: { silentContent: '', indexedToolCalls: true },
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,
   headers: bearer,
   probe: probeOllama,

@@ -1,3 +1,4 @@
+import { OPENAI_MANNER } from '../openai-wire/assemble.ts';
 import type { WireVendor } from '../openai-wire/wire-adapter.ts';
 import { baseOf, bearer } from '../urls.ts';
 import { probeOpenAiCompatible } from './probe.ts';
@@ -7,6 +8,7 @@ export const openAiCompatible: WireVendor = {
   kind: 'openai-compatible',
   defaultSlots: 4,
   rules: { maxTokensOnly: false, refuses: [] },
+  whole: OPENAI_MANNER,
   chatUrl: (target) => `${baseOf(target)}/chat/completions`,
   headers: bearer,
   probe: probeOpenAiCompatible,

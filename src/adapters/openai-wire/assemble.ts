@@ -22,6 +22,16 @@ interface ToolCallParts {
   readonly arguments: string[];
 }
 
+/** How a server's whole replies look where its streams do not tell. */
+export interface WholeManner {
+  /** `content` when there are only tool calls. */
+  readonly silentContent: string | null;
+  /** Tool calls keep the `index` that streams need. */
+  readonly indexedToolCalls: boolean;
+}
+
+export const OPENAI_MANNER: WholeManner = { silentContent: null, indexedToolCalls: false };
+
 /** Fields of a delta that are pieces of a text; all others replace what came before. */
 const TEXT_FIELDS = new Set(['content', 'reasoning_content', 'reasoning', 'refusal']);
 
@@ -31,7 +41,12 @@ const STREAM_ONLY_FIELDS = new Set(['index', 'content_filter_offsets']);
 /** Puts the chunks of one stream together to the `chat.completion` that the server would have sent whole. */
 export class Assembler {
   readonly #top: Bag = {};
+  readonly #manner: WholeManner;
   readonly #choices = new Map<number, ChoiceParts>();
+
+  constructor(manner: WholeManner = OPENAI_MANNER) {
+    this.#manner = manner;
+  }
 
   add(chunk: JsonObject): void {
     for (const [field, value] of Object.entries(chunk)) {
@@ -44,7 +59,9 @@ export class Assembler {
 
   result(): Bag {
     const { usage, ...top } = this.#top;
-    const choices = [...this.#choices.values()].sort((one, other) => one.index - other.index).map(choiceOf);
+    const choices = [...this.#choices.values()]
+      .sort((one, other) => one.index - other.index)
+      .map((parts) => choiceOf(parts, this.#manner));
     const reply: Bag = { ...top, object: 'chat.completion', choices };
     if (usage !== undefined && usage !== null) reply['usage'] = usage;
     return reply;
@@ -60,10 +77,15 @@ export class Assembler {
     }
     for (const [field, value] of Object.entries(choice)) {
       if (field === 'delta' || field === 'message') addDelta(parts, value);
-      else if (!STREAM_ONLY_FIELDS.has(field) && (value !== null || !(field in parts.fields)))
-        parts.fields[field] = value;
+      else if (!STREAM_ONLY_FIELDS.has(field) && says(value, parts.fields[field])) parts.fields[field] = value;
     }
   }
+}
+
+/** Does a value replace the one before it? An empty one (null, Azure's `{}` beside a finish) only fills a gap. */
+function says(value: unknown, known: unknown): boolean {
+  if (known === undefined) return true;
+  return value !== null && !(isObject(value) && Object.keys(value).length === 0);
 }
 
 function addDelta(parts: ChoiceParts, delta: unknown): void {
@@ -128,7 +150,7 @@ function joinField(field: string, known: unknown, part: unknown): unknown {
   return part === null && known !== undefined ? known : part;
 }
 
-function choiceOf(parts: ChoiceParts): Bag {
+function choiceOf(parts: ChoiceParts, manner: WholeManner): Bag {
   const message: Bag = { role: 'assistant', ...parts.message };
   for (const [field, pieces] of parts.texts) message[field] = pieces.join('');
   const toolCalls = [...parts.toolCalls.entries()]
@@ -136,8 +158,8 @@ function choiceOf(parts: ChoiceParts): Bag {
     .map(([, call]) => toolCallOf(call));
   if (toolCalls.length > 0) {
     message['tool_calls'] = toolCalls;
-    // Role chunks of some servers open with `content: ""` before the call: their whole replies say null.
-    if (message['content'] === '' || message['content'] === undefined) message['content'] = null;
+    // What the role chunk opens with says nothing of what the whole reply has.
+    if (!message['content']) message['content'] = manner.silentContent;
   } else message['content'] ??= '';
   return { index: parts.index, message, ...parts.fields };
 }
@@ -150,10 +172,11 @@ function toolCallOf(call: ToolCallParts): Bag {
 
 /** Feeds an Assembler from the wire. */
 class AssemblingSink implements SseSink {
-  readonly assembler = new Assembler();
+  readonly assembler: Assembler;
   readonly source: EventSource;
 
-  constructor(context: StreamContext) {
+  constructor(context: StreamContext, manner: WholeManner) {
+    this.assembler = new Assembler(manner);
     this.source = new EventSource(context, this);
   }
 
@@ -166,8 +189,8 @@ class AssemblingSink implements SseSink {
 const encoder = new TextEncoder();
 
 /** Reads a stream to its end under its clocks and gives the whole reply. Rejects only with UpstreamError. */
-export async function assembleReply(context: StreamContext): Promise<WholeReply> {
-  const { assembler, source } = new AssemblingSink(context);
+export async function assembleReply(context: StreamContext, manner: WholeManner): Promise<WholeReply> {
+  const { assembler, source } = new AssemblingSink(context, manner);
   try {
     while (!source.ended) source.accept(await source.pull());
   } catch (error) {

@@ -4,7 +4,7 @@ import type { Operation } from '../../core/request.ts';
 import type { AdapterKind, Target, TargetSnapshot } from '../../core/target.ts';
 import { AttemptWatch } from '../attempt-watch.ts';
 import type { Transport, TransportReply } from '../transport.ts';
-import { assembleReply } from './assemble.ts';
+import { assembleReply, type WholeManner } from './assemble.ts';
 import { normaliseError } from './errors.ts';
 import { checkReply, MAX_REPLY_BYTES, ReplyAsStream } from './reply.ts';
 import { type AskFor, bodyFor, type RequestRules, streamsFaithfully } from './request.ts';
@@ -21,6 +21,7 @@ export interface WireVendor {
   readonly kind: AdapterKind;
   readonly defaultSlots: number;
   readonly rules: RequestRules;
+  readonly whole: WholeManner;
   /** Where chat completions are posted. */
   chatUrl(target: Target, model: string): string;
   /** The credential and whatever else the vendor wants to be told. */
@@ -65,7 +66,7 @@ async function callUpstream(
   watch.stop('firstByte');
   try {
     if (reply.status < 200 || reply.status > 299) throw await errorOf(reply, target, tools.clock.wallMs());
-    return await readReply(reply, call, watch);
+    return await readReply(vendor, reply, call, watch);
   } catch (error) {
     const cause = watch.cause ?? (error instanceof UpstreamError ? error : unexpected(target.id, error));
     watch.abort(cause);
@@ -109,13 +110,20 @@ function headersFor(vendor: WireVendor, { target, request }: UpstreamCall, ask: 
   return headers;
 }
 
-async function readReply(reply: TransportReply, call: UpstreamCall, watch: AttemptWatch): Promise<UpstreamReply> {
+async function readReply(
+  vendor: WireVendor,
+  reply: TransportReply,
+  call: UpstreamCall,
+  watch: AttemptWatch,
+): Promise<UpstreamReply> {
   const { target, request } = call;
   const where = target.id;
   const form = statedForm(reply, where) ?? (await sniffForm(reply, where));
   if (form === 'events') {
     const context = { body: reply.body, watch, clocks: target.clocks, where };
-    return request.stream ? new WireStream(context, request.includeUsage) : await assembleReply(context);
+    return request.stream
+      ? new WireStream(context, request.includeUsage)
+      : await assembleReply(context, vendor.whole);
   }
   const bytes = await reply.body.readAll(MAX_REPLY_BYTES, target.place === 'cloud' ? target.clocks.idleMs : null);
   watch.dispose();

@@ -1,4 +1,5 @@
 import type { Target } from '../../core/target.ts';
+import { OPENAI_MANNER } from '../openai-wire/assemble.ts';
 import type { WireVendor } from '../openai-wire/wire-adapter.ts';
 import { baseOf, bearer } from '../urls.ts';
 import { probeOpenRouter } from './probe.ts';
@@ -12,6 +13,7 @@ export const openRouter: WireVendor = {
   kind: 'openrouter',
   defaultSlots: 4,
   rules: { maxTokensOnly: false, refuses: [] },
+  whole: OPENAI_MANNER,
   chatUrl: (target) => `${baseOf(target)}/chat/completions`,
   headers: openRouterHeaders,
   probe: (target, signal, tools) => probeOpenRouter(target, signal, tools, openRouterHeaders(target)),

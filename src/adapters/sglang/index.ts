@@ -1,3 +1,4 @@
+import { OPENAI_MANNER } from '../openai-wire/assemble.ts';
 import type { WireVendor } from '../openai-wire/wire-adapter.ts';
 import { bearer, rootOf } from '../urls.ts';
 import { probeSglang } from './probe.ts';
@@ -7,6 +8,7 @@ export const sglang: WireVendor = {
   kind: 'sglang',
   defaultSlots: 4,
   rules: { maxTokensOnly: false, refuses: [] },
+  whole: OPENAI_MANNER,
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,
   headers: bearer,
   probe: probeSglang,
