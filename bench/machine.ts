@@ -13,7 +13,8 @@ export function describeMachine(): BenchResult['machine'] {
     cpu: processors[0]?.model.trim() || 'unknown',
     cores: processors.length,
     memoryMb: Math.round(totalmem() / 1024 / 1024),
-    kernel: release(),
+    // Major and minor: the rest names a build, not a behaviour.
+    kernel: /^\d+\.\d+/.exec(release())?.[0] ?? release(),
     pinned: canPin,
     loadBefore: loadavg()[0] ?? Number.NaN,
   };

@@ -141,6 +141,9 @@ function printFigure(figure: Figure): void {
     const verdict = judgement.met ? pc.green('met   ') : pc.red('MISSED');
     console.log(`  ${verdict} ${judgement.claim}: ${formatJudgement(judgement)}`);
   }
+  for (const { claim, value, unit } of figure.comparisons) {
+    console.log(pc.dim(`         ${claim}: ${formatNumber(value)} ${unit}`));
+  }
 }
 
 process.exit(await main());

@@ -1,4 +1,4 @@
-import type { BenchResult, Figure, Judgement, Measurement } from './result.ts';
+import type { BenchResult, Comparison, Figure, Judgement, Measurement } from './result.ts';
 
 /** A result → the page docs/benchmarks.md. Pure: the same result gives the same page. */
 export function renderPage(result: BenchResult): string {
@@ -57,8 +57,23 @@ function figureSection(figure: Figure): string {
     spread(measurement),
     String(measurement.rounds.length),
   ]);
-  const settings = figure.settings.map((line) => `- ${line}`).join('\n');
-  return `## ${figure.title}\n\n${settings}\n\n${table(['', `Median, ${figure.unit}`, 'Lowest to highest round', 'Rounds'], rows)}`;
+  const head = ['', `Median, ${figure.unit}`, 'Lowest to highest round', 'Rounds'];
+  const derived = [...figure.judgements.map(judgedLine), ...figure.comparisons.map(comparisonLine)];
+  const parts = [`## ${figure.title}`, bullets(figure.settings), table(head, rows)];
+  if (derived.length > 0) parts.push(bullets(derived));
+  return parts.join('\n\n');
+}
+
+function judgedLine(judgement: Judgement): string {
+  return `${judgement.claim}: ${formatJudgement(judgement)}, ${judgement.met ? 'met' : '**missed**'}`;
+}
+
+function comparisonLine({ claim, value, unit }: Comparison): string {
+  return `${claim}: ${withUnit(value, unit)}`;
+}
+
+function bullets(lines: readonly string[]): string {
+  return lines.map((line) => `- ${line}`).join('\n');
 }
 
 function spread(measurement: Measurement): string {

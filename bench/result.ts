@@ -29,6 +29,14 @@ export interface Figure {
   readonly settings: readonly string[];
   readonly measurements: readonly Measurement[];
   readonly judgements: readonly Judgement[];
+  /** Worth knowing, but promised to nobody. */
+  readonly comparisons: readonly Comparison[];
+}
+
+export interface Comparison {
+  readonly claim: string;
+  readonly value: number;
+  readonly unit: string;
 }
 
 export interface Measurement {

@@ -1,5 +1,11 @@
 import { median } from '../statistics.ts';
 
+export interface MicroResult {
+  readonly name: string;
+  /** Nanoseconds of one run. */
+  readonly rounds: readonly number[];
+}
+
 /** Keeps what a benchmark computes, so that the compiler cannot leave the work out. */
 let kept: unknown;
 export function keep(value: unknown): void {

@@ -1,7 +1,6 @@
 import { checkDepth, patchTopLevel } from '../../src/core/json-patch.ts';
 import { requestBody } from '../wire.ts';
-import { keep, timePerRunNs } from './harness.ts';
-import type { MicroResult } from './micro.ts';
+import { keep, type MicroResult, timePerRunNs } from './harness.ts';
 
 const CHANGES = { model: 'bench-model', stream: true, stream_options: { include_usage: true } };
 const decoder = new TextDecoder();

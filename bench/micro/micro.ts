@@ -4,12 +4,6 @@ import { jsonPatchBenchmarks } from './json-patch.ts';
 import { planBenchmarks } from './plan.ts';
 import { sseParserBenchmarks } from './sse-parser.ts';
 
-export interface MicroResult {
-  readonly name: string;
-  /** Nanoseconds of one run. */
-  readonly rounds: readonly number[];
-}
-
 /** The pure parts of the hot path, each by itself and without a socket. */
 export async function micro(context: Pick<BenchContext, 'progress'>): Promise<readonly Figure[]> {
   context.progress('planning, patching, parsing');
@@ -22,6 +16,7 @@ export async function micro(context: Pick<BenchContext, 'progress'>): Promise<re
       settings: ['Wall time of one call, in this process, after a warm-up; seven rounds.'],
       measurements: results.map((result) => measurement(result.name, result.rounds)),
       judgements: [],
+      comparisons: [],
     },
   ];
 }

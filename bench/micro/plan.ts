@@ -2,8 +2,7 @@ import { type PlanOptions, planRoute } from '../../src/router/plan.ts';
 import { localFirst } from '../../src/router/strategies/local-first.ts';
 import type { TargetEntry } from '../../src/router/targets.ts';
 import { entryOf } from '../../test/support/fleet.ts';
-import { keep, timePerRunNs } from './harness.ts';
-import type { MicroResult } from './micro.ts';
+import { keep, type MicroResult, timePerRunNs } from './harness.ts';
 
 const OPTIONS: PlanOptions = {
   strategy: localFirst,

@@ -1,7 +1,6 @@
 import { SseParser } from '../../src/adapters/openai-wire/sse-parser.ts';
 import { TOKEN_EVENT } from '../wire.ts';
-import { keep, timePerRunNs } from './harness.ts';
-import type { MicroResult } from './micro.ts';
+import { keep, type MicroResult, timePerRunNs } from './harness.ts';
 
 const sink = { event: (_type: string, data: string): void => keep(data) };
 

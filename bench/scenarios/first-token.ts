@@ -64,9 +64,11 @@ function figureOf(samples: ReadonlyMap<string, readonly Sample[]>, bareName: str
       measurement(`${name}, p50`, of(name, 'p50Ms')),
       measurement(`${name}, p99`, of(name, 'p99Ms')),
     ]),
-    judgements: [
-      judge('added first-token time p99, gateway', added('gateway', 'p99Ms'), 'ms', 'under', 2),
-      judge('added first-token time p99, bare looked-at (for comparison)', added(bareName, 'p99Ms'), 'ms', 'under', 2),
+    judgements: [judge('added first-token time p99, gateway', added('gateway', 'p99Ms'), 'ms', 'under', 2)],
+    comparisons: [
+      { claim: 'added first-token time p99, bare looked-at', value: added(bareName, 'p99Ms'), unit: 'ms' },
+      { claim: 'added first-token time p50, gateway', value: added('gateway', 'p50Ms'), unit: 'ms' },
+      { claim: 'added first-token time p50, bare looked-at', value: added(bareName, 'p50Ms'), unit: 'ms' },
     ],
   };
 }

@@ -97,5 +97,6 @@ function figureOf(samples: ReadonlyMap<string, readonly Sample[]>, count: number
       ),
       judge("more at once than fetch's own limit", Math.min(...peaks), 'streams', 'more than', FETCH_DEFAULT_LIMIT),
     ],
+    comparisons: [],
   };
 }

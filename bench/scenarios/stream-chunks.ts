@@ -43,6 +43,9 @@ export async function streamChunks(context: BenchContext): Promise<readonly Figu
       ],
       measurements: subjects.map((subject) => measurement(subject.name, of(subject))),
       judgements: [judge('CPU per chunk, gateway ÷ bare looked-at', ratio(of(gateway), of(bare)), '×', 'at most', 1.3)],
+      comparisons: [
+        { claim: 'CPU per chunk, gateway ÷ bare untouched', value: ratio(of(gateway), of(untouched)), unit: '×' },
+      ],
     },
   ];
 }

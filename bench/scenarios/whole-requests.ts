@@ -62,17 +62,19 @@ function cpuFigure(samples: ReadonlyMap<string, readonly Sample[]>): Figure {
   const names = ['bare whole', 'gateway whole', 'bare assembling', 'gateway assembling'];
   const claim = (name: string, bare: string) =>
     judge(`CPU per request, ${name} ÷ ${bare}`, ratio(cpu(name), cpu(bare)), '×', 'at most', 1.6);
+  const compare = (name: string, bare: string) => ({
+    claim: `CPU per request, ${name} ÷ ${bare}`,
+    value: ratio(cpu(name), cpu(bare)),
+    unit: '×',
+  });
   return {
     id: 'whole-cpu',
     title: 'CPU per whole request',
     unit: 'µs',
     settings: [...SETTINGS, 'User and system time of the process from /proc, over all requests of a round.'],
     measurements: names.map((name) => measurement(name, cpu(name))),
-    judgements: [
-      claim('gateway whole', 'bare whole'),
-      claim('gateway assembling', 'bare assembling'),
-      claim('gateway assembling', 'bare whole'),
-    ],
+    judgements: [claim('gateway whole', 'bare whole'), claim('gateway assembling', 'bare assembling')],
+    comparisons: [compare('gateway assembling', 'bare whole'), compare('bare assembling', 'bare whole')],
   };
 }
 
@@ -80,16 +82,18 @@ function throughputFigure(samples: ReadonlyMap<string, readonly Sample[]>): Figu
   const speed = (name: string): number[] => (samples.get(name) ?? []).map((sample) => sample.perSecond);
   const claim = (name: string, bare: string) =>
     judge(`throughput, ${name} ÷ ${bare}`, ratio(speed(name), speed(bare)), '×', 'at least', 0.6);
+  const compare = (name: string, bare: string) => ({
+    claim: `throughput, ${name} ÷ ${bare}`,
+    value: ratio(speed(name), speed(bare)),
+    unit: '×',
+  });
   return {
     id: 'whole-throughput',
     title: 'Whole requests a second on one core',
     unit: 'requests/s',
     settings: SETTINGS,
     measurements: [...samples.keys()].map((name) => measurement(name, speed(name))),
-    judgements: [
-      claim('gateway whole', 'bare whole'),
-      claim('gateway assembling', 'bare assembling'),
-      claim('gateway assembling', 'bare whole'),
-    ],
+    judgements: [claim('gateway whole', 'bare whole'), claim('gateway assembling', 'bare assembling')],
+    comparisons: [compare('gateway assembling', 'bare whole'), compare('bare assembling', 'bare whole')],
   };
 }

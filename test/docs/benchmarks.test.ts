@@ -28,11 +28,13 @@ describe('the benchmark page', () => {
       settings: ['As it was measured.'],
       measurements: [{ subject: 'gateway', rounds: [1, 12_345, 3], median: 3 }],
       judgements: [judge('fast', 3, 'ms', 'under', 2), judge('small', 1, 'MB', 'at most', 1)],
+      comparisons: [{ claim: 'something else', value: 0.5, unit: '×' }],
     };
     const page = renderPage({ ...sample, figures: [figure] });
     expect(page).toContain('1 of 2 targets are missed.');
     expect(page).toContain('| fast | 3.00 ms | under 2.00 ms | **missed** |');
     expect(page).toContain('| small | 1.00 MB | at most 1.00 MB | met |');
+    expect(page).toContain('- something else: 0.500 ×');
     expect(page).toContain('| gateway | 3.00 | 1.00 to 12,345 | 3 |');
   });
 });

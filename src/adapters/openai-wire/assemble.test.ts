@@ -15,7 +15,10 @@ const MANNERS: Readonly<Record<string, WholeManner>> = {
   ollama: ollama.whole,
 };
 
-/** Recorded pairs: NAME.stream.txt as it came over the wire, NAME.whole.json as the same server answered whole. */
+/**
+ * Pairs of NAME.stream.txt as it comes over the wire and NAME.whole.json as the same server answers whole; recorded
+ * where the folder has a RECORDED.md, else written after the vendor's documents and sources.
+ */
 const PAIRS = readdirSync(FIXTURES, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.stream.txt'))
   .map((file) => file.slice(0, -'.stream.txt'.length));

@@ -13,10 +13,11 @@ interface ChoiceParts {
   readonly message: Bag;
   /** Texts that arrive in pieces: content, reasoning_content, reasoning, refusal. */
   readonly texts: Map<string, string[]>;
-  readonly toolCalls: Map<number, ToolCallParts>;
+  readonly toolCalls: ToolCallParts[];
 }
 
 interface ToolCallParts {
+  readonly index: number;
   readonly fields: Bag;
   readonly function: Bag;
   readonly arguments: string[];
@@ -72,7 +73,7 @@ export class Assembler {
     const index = countOf(choice['index']) ?? 0;
     let parts = this.#choices.get(index);
     if (parts === undefined) {
-      parts = { index, fields: {}, message: {}, texts: new Map(), toolCalls: new Map() };
+      parts = { index, fields: {}, message: {}, texts: new Map(), toolCalls: [] };
       this.#choices.set(index, parts);
     }
     for (const [field, value] of Object.entries(choice)) {
@@ -104,17 +105,22 @@ function addDelta(parts: ChoiceParts, delta: unknown): void {
 
 function addToolCall(parts: ChoiceParts, call: unknown): void {
   if (!isObject(call)) return;
-  const index = countOf(call['index']) ?? parts.toolCalls.size;
-  let known = parts.toolCalls.get(index);
-  if (known === undefined) {
-    known = { fields: {}, function: {}, arguments: [] };
-    parts.toolCalls.set(index, known);
+  const index = countOf(call['index']) ?? parts.toolCalls.length;
+  let known = parts.toolCalls.findLast((other) => other.index === index);
+  // Some servers number every call 0 and send each whole: another id is another call.
+  if (known === undefined || isOther(known.fields['id'], call['id'])) {
+    known = { index, fields: {}, function: {}, arguments: [] };
+    parts.toolCalls.push(known);
   }
   for (const [field, value] of Object.entries(call)) {
     if (field === 'index') continue;
     if (field === 'function' && isObject(value)) addFunction(known, value);
     else if (value !== null && value !== '') known.fields[field] = value;
   }
+}
+
+function isOther(known: unknown, id: unknown): boolean {
+  return typeof id === 'string' && id !== '' && typeof known === 'string' && known !== id;
 }
 
 function addFunction(known: ToolCallParts, value: JsonObject): void {
@@ -153,9 +159,9 @@ function joinField(field: string, known: unknown, part: unknown): unknown {
 function choiceOf(parts: ChoiceParts, manner: WholeManner): Bag {
   const message: Bag = { role: 'assistant', ...parts.message };
   for (const [field, pieces] of parts.texts) message[field] = pieces.join('');
-  const toolCalls = [...parts.toolCalls.entries()]
-    .sort(([one], [other]) => one - other)
-    .map(([, call]) => toolCallOf(call));
+  const toolCalls = parts.toolCalls
+    .toSorted((one, other) => one.index - other.index)
+    .map((call) => toolCallOf(call, manner));
   if (toolCalls.length > 0) {
     message['tool_calls'] = toolCalls;
     // What the role chunk opens with says nothing of what the whole reply has.
@@ -164,8 +170,8 @@ function choiceOf(parts: ChoiceParts, manner: WholeManner): Bag {
   return { index: parts.index, message, ...parts.fields };
 }
 
-function toolCallOf(call: ToolCallParts): Bag {
-  const { fields } = call;
+function toolCallOf(call: ToolCallParts, manner: WholeManner): Bag {
+  const fields = manner.indexedToolCalls ? { index: call.index, ...call.fields } : call.fields;
   if (call.arguments.length === 0 && Object.keys(call.function).length === 0) return fields;
   return { ...fields, function: { ...call.function, arguments: call.arguments.join('') } };
 }

@@ -121,9 +121,7 @@ async function readReply(
   const form = statedForm(reply, where) ?? (await sniffForm(reply, where));
   if (form === 'events') {
     const context = { body: reply.body, watch, clocks: target.clocks, where };
-    return request.stream
-      ? new WireStream(context, request.includeUsage)
-      : await assembleReply(context, vendor.whole);
+    return request.stream ? new WireStream(context, request.includeUsage) : await assembleReply(context, vendor.whole);
   }
   const bytes = await reply.body.readAll(MAX_REPLY_BYTES, target.place === 'cloud' ? target.clocks.idleMs : null);
   watch.dispose();

@@ -1,0 +1,335 @@
+import { afterEach, describe, expect, test } from 'bun:test';
+import { callOf, failureOf, targetOf } from '../../test/contract/adapters-support.ts';
+import { Secret } from '../core/secret.ts';
+import type { AdapterKind, Target, TargetSnapshot } from '../core/target.ts';
+import { systemClock } from '../system-clock.ts';
+import { createAdapters } from './index.ts';
+import { kindByName } from './model-kind.ts';
+
+const adapters = createAdapters({ clock: systemClock });
+const servers: { stop(force: boolean): unknown }[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.stop(true);
+});
+
+type Reply = object | (() => Response);
+
+/** A server that answers these paths, and others as `otherwise` says; its log holds `METHOD path?query`. */
+function serve(
+  paths: Readonly<Record<string, Reply>>,
+  otherwise: () => Response = () => new Response('', { status: 404 }),
+) {
+  const log: { what: string; headers: Headers }[] = [];
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch(request) {
+      const { pathname, search } = new URL(request.url);
+      log.push({ what: `${request.method} ${pathname}${search}`, headers: request.headers });
+      const reply = paths[pathname];
+      if (reply === undefined) return otherwise();
+      return typeof reply === 'function' ? reply() : Response.json(reply);
+    },
+  });
+  servers.push(server);
+  return { url: `http://127.0.0.1:${server.port}`, log };
+}
+
+function probe(kind: AdapterKind, url: string, changes: Partial<Target> = {}): Promise<TargetSnapshot> {
+  const adapter = adapters.get(kind);
+  if (adapter === undefined) throw new Error(`no adapter for ${kind}`);
+  return adapter.probe(targetOf(kind, url, changes), new AbortController().signal);
+}
+
+const list = (...ids: string[]) => ({ object: 'list', data: ids.map((id) => ({ id, object: 'model' })) });
+const unexpected = (): Response => Response.json({ error: 'Unexpected endpoint or method. (GET /x)' });
+
+describe('the probe of LM Studio', () => {
+  const instance = (id: string, parallel: number, context_length: number) => ({
+    id,
+    config: { parallel, context_length },
+  });
+  const native = {
+    models: [
+      {
+        type: 'llm',
+        key: 'google/gemma',
+        loaded_instances: [instance('google/gemma', 4, 4096), instance('google/gemma:2', 2, 8192)],
+        max_context_length: 262144,
+        variants: ['google/gemma@q4_k_m'],
+      },
+      { type: 'llm', key: 'qwen/qwen3', loaded_instances: [], max_context_length: 32768, quantization: null },
+      {
+        type: 'embedding',
+        key: 'nomic',
+        loaded_instances: [{ id: 'nomic', config: { context_length: 2048 } }],
+        max_context_length: 2048,
+      },
+    ],
+  };
+
+  test('learns slots, context, instances and what is loaded', async () => {
+    const snapshot = await probe('lm-studio', serve({ '/api/v1/models': native }).url);
+    expect(snapshot.slots).toBe(6);
+    expect(snapshot.models).toEqual([
+      {
+        id: 'google/gemma',
+        alsoKnownAs: ['google/gemma:2', 'google/gemma@q4_k_m'],
+        kind: 'chat',
+        state: 'loaded',
+        contextLength: 4096,
+        slots: 6,
+      },
+      { id: 'qwen/qwen3', alsoKnownAs: [], kind: 'chat', state: 'on-disk', contextLength: 32768, slots: null },
+      { id: 'nomic', alsoKnownAs: [], kind: 'embedding', state: 'loaded', contextLength: 2048, slots: null },
+    ]);
+  });
+
+  test.each([
+    ['a 200 with an error', unexpected],
+    ['a 404', () => new Response('', { status: 404 })],
+  ])('falls back to older listings when the server says %s to an unknown path', async (_name, otherwise) => {
+    const older = {
+      data: [
+        { id: 'q', type: 'vlm', state: 'loaded', max_context_length: 9, loaded_context_length: 5 },
+        { id: 'r', type: 'llm', state: 'not-loaded' },
+        { id: 'e', type: 'embeddings', state: 'not-loaded' },
+      ],
+    };
+    const v0 = await probe('lm-studio', serve({ '/api/v0/models': older }, otherwise).url);
+    expect(v0.models.map(({ id, kind, state, contextLength }) => [id, kind, state, contextLength])).toEqual([
+      ['q', 'chat', 'loaded', 5],
+      ['r', 'chat', 'on-disk', null],
+      ['e', 'embedding', 'on-disk', null],
+    ]);
+    const names = await probe('lm-studio', serve({ '/v1/models': list('a', 'text-embedding-b') }, otherwise).url);
+    expect(names.models.map(({ id, kind }) => [id, kind])).toEqual([
+      ['a', 'chat'],
+      ['text-embedding-b', 'embedding'],
+    ]);
+  });
+
+  test('takes a URL that ends in /v1 as the same server', async () => {
+    const server = serve({ '/api/v1/models': native });
+    expect((await probe('lm-studio', `${server.url}/v1/`)).models.length).toBe(3);
+  });
+
+  test('refuses a server that knows none of its paths', async () => {
+    expect((await failureOf(probe('lm-studio', serve({}, unexpected).url))).kind).toBe('malformed');
+  });
+});
+
+describe('the probe of Ollama', () => {
+  const tags = {
+    models: [
+      { name: 'llama3.2:latest', model: 'llama3.2:latest', details: { family: 'llama' } },
+      { name: 'nomic-embed-text:latest', model: 'nomic-embed-text:latest', details: { family: 'nomic-bert' } },
+      { name: 'e:1', model: 'e:1', details: { family: 'gemma3' }, capabilities: ['embedding'] },
+      {
+        name: 'gpt-oss:120b-cloud',
+        model: 'gpt-oss:120b-cloud',
+        remote_host: 'https://ollama.com:443',
+        remote_model: 'gpt-oss:120b',
+      },
+    ],
+  };
+  const ps = { models: [{ name: 'llama3.2:latest', model: 'llama3.2:latest', context_length: 4096 }] };
+
+  test('tells loaded models, names, embedding models, and leaves out what runs in its cloud', async () => {
+    const { url } = serve({ '/api/tags': tags, '/api/ps': ps, '/api/version': { version: '0.13.3' } });
+    const snapshot = await probe('ollama', url);
+    expect(snapshot.version).toBe('0.13.3');
+    expect(
+      snapshot.models.map(({ id, alsoKnownAs, kind, state, contextLength }) => [
+        id,
+        alsoKnownAs,
+        kind,
+        state,
+        contextLength,
+      ]),
+    ).toEqual([
+      ['llama3.2:latest', ['llama3.2'], 'chat', 'loaded', 4096],
+      ['nomic-embed-text:latest', ['nomic-embed-text'], 'embedding', 'on-disk', null],
+      ['e:1', [], 'embedding', 'on-disk', null],
+    ]);
+  });
+
+  test('refuses another server', async () => {
+    expect((await failureOf(probe('ollama', serve({ '/api/tags': { hello: 1 } }).url))).kind).toBe('malformed');
+  });
+});
+
+describe('the probe of llama.cpp', () => {
+  const props = { total_slots: 3, default_generation_settings: { n_ctx: 2048 }, build_info: 'b6000' };
+  const models = {
+    object: 'list',
+    data: [{ id: '/models/smollm2.gguf', owned_by: 'llamacpp', meta: { n_ctx_train: 8192 } }],
+  };
+
+  test('learns slots, context and the names of its file', async () => {
+    const snapshot = await probe(
+      'llama-cpp',
+      serve({ '/health': { status: 'ok' }, '/props': props, '/v1/models': models }).url,
+    );
+    expect(snapshot).toMatchObject({ slots: 3, version: 'b6000', warming: false });
+    expect(snapshot.models).toEqual([
+      {
+        id: '/models/smollm2.gguf',
+        alsoKnownAs: ['smollm2.gguf', 'smollm2'],
+        kind: 'chat',
+        state: 'loaded',
+        contextLength: 2048,
+        slots: null,
+      },
+    ]);
+  });
+
+  test('sees a model that is loading as warming, not as down', async () => {
+    const loading = () =>
+      Response.json({ error: { code: 503, message: 'Loading model', type: 'unavailable_error' } }, { status: 503 });
+    expect(await probe('llama-cpp', serve({}, loading).url)).toMatchObject({ warming: true, models: [] });
+  });
+
+  test('does not take any 503 for a loading model', async () => {
+    const busy = () => new Response('Service Unavailable', { status: 503 });
+    expect((await failureOf(probe('llama-cpp', serve({}, busy).url))).kind).toBe('overloaded');
+  });
+
+  test('reads the states of a router', async () => {
+    const item = (id: string, status: object) => ({ id, owned_by: 'llamacpp', status });
+    const data = [
+      item('a', { value: 'loaded' }),
+      item('b', { value: 'unloaded' }),
+      item('c', { value: 'loading' }),
+      item('d', { value: 'unloaded', failed: true }),
+    ];
+    const snapshot = await probe('llama-cpp', serve({ '/health': { status: 'ok' }, '/v1/models': { data } }).url);
+    expect(snapshot.models.map(({ id, state }) => [id, state])).toEqual([
+      ['a', 'loaded'],
+      ['b', 'on-disk'],
+      ['c', 'loading'],
+    ]);
+  });
+
+  test('refuses something else on its port', async () => {
+    const { url } = serve({ '/health': { status: 'ok' }, '/v1/models': list('gpt') });
+    expect((await failureOf(probe('llama-cpp', url))).message).toContain('is something else on that address?');
+  });
+});
+
+describe('the probes of vLLM and SGLang', () => {
+  const owned = (owned_by: string) => ({
+    data: [
+      { id: 'm', owned_by, max_model_len: 4096 },
+      { id: 'lora', owned_by, parent: 'm' },
+    ],
+  });
+
+  test.each([
+    ['vllm', { '/v1/models': owned('vllm'), '/version': { version: '0.32.0' } }, '0.32.0'],
+    ['vllm', { '/v1/models': owned('vllm') }, null],
+    ['sglang', { '/v1/models': owned('sglang') }, null],
+    ['sglang', { '/v1/models': owned('me'), '/get_model_info': { model_path: '/m' } }, null],
+  ] as const)('%s is known by its own signs', async (kind, paths, version) => {
+    const snapshot = await probe(kind, serve(paths).url);
+    expect(snapshot).toMatchObject({ version, slots: null });
+    expect(snapshot.models.map(({ id, state, contextLength }) => [id, state, contextLength])).toEqual([
+      ['m', 'loaded', 4096],
+      ['lora', 'loaded', null],
+    ]);
+  });
+
+  test.each(['vllm', 'sglang'] as const)('%s is not taken for granted', async (kind) => {
+    expect((await failureOf(probe(kind, serve({ '/v1/models': owned('someone') }).url))).kind).toBe('malformed');
+  });
+});
+
+describe('the probes of clouds', () => {
+  test('OpenRouter tries the key where it costs nothing, and knows what its models put out', async () => {
+    const models = {
+      data: [
+        { id: 'openai/gpt-4o-mini', context_length: 128000, architecture: { output_modalities: ['text'] } },
+        { id: 'x/painter', architecture: { output_modalities: ['image'] } },
+      ],
+    };
+    const good = serve({ '/models': models, '/key': { data: {} } });
+    const snapshot = await probe('openrouter', good.url, { apiKey: new Secret('sk-or-1') });
+    expect(snapshot.models.map(({ id, kind, contextLength }) => [id, kind, contextLength])).toEqual([
+      ['openai/gpt-4o-mini', 'chat', 128000],
+      ['x/painter', 'other', null],
+      ['openrouter/auto', 'chat', null],
+    ]);
+    expect(good.log[0]?.headers.get('x-openrouter-title')).toBe('SwarmRouter');
+    const refused = serve({
+      '/models': models,
+      '/key': () => Response.json({ error: { code: 401, message: 'No auth' } }, { status: 401 }),
+    });
+    expect((await failureOf(probe('openrouter', refused.url))).kind).toBe('badCredentials');
+  });
+
+  test.each([
+    [null, '/openai/v1/models', 'GET /openai/v1/models'],
+    ['2024-10-21', '/openai/models', 'GET /openai/models?api-version=2024-10-21'],
+  ])('Azure (api-version %p) names the deployments it was told of', async (apiVersion, path, what) => {
+    const server = serve({ [path]: list('gpt-4o', 'whisper') });
+    const deployments = new Map([['gpt-4o', 'prod-4o']]);
+    const changes = { apiVersion, deployments, defaultModel: 'fallback', apiKey: new Secret('azure-key') };
+    const snapshot = await probe('azure-openai', `${server.url}/openai/v1/`, changes);
+    expect(snapshot.models.map(({ id }) => id)).toEqual(['gpt-4o', 'fallback']);
+    expect(snapshot.listsEverything).toBe(false);
+    expect(server.log.map((entry) => entry.what)).toEqual([what]);
+    expect(server.log[0]?.headers.get('api-key')).toBe('azure-key');
+  });
+
+  test.each([
+    [null, 'POST /openai/v1/chat/completions'],
+    ['2024-10-21', 'POST /openai/deployments/prod%204o/chat/completions?api-version=2024-10-21'],
+  ])('Azure (api-version %p) is asked at its own URL form', async (apiVersion, what) => {
+    const server = serve({});
+    const target = targetOf('azure-openai', server.url, { apiVersion });
+    const call = adapters
+      .get('azure-openai')
+      ?.call(callOf(target, {}, { model: 'prod 4o' }), new AbortController().signal);
+    expect((await failureOf(call ?? Promise.resolve())).status).toBe(404);
+    expect(server.log.map((entry) => entry.what)).toEqual([what]);
+  });
+
+  test('a compatible server without a list is up', async () => {
+    expect(await probe('openai-compatible', serve({}).url)).toMatchObject({ models: [], listsEverything: false });
+  });
+
+  test('a listing that never ends is given up', async () => {
+    const endless = () => new Response('x'.repeat(9 * 1024 * 1024));
+    expect((await failureOf(probe('openai-compatible', serve({ '/models': endless }).url))).message).toContain(
+      'more than 8388608 bytes',
+    );
+  });
+
+  test.each([[[]], [{ data: 7 }], [{ data: [7, null, { id: 5 }, { id: '' }] }], ['x'], [null]])(
+    'a lying list (%j) does no harm',
+    async (body) => {
+      const lies = () => Response.json(body);
+      const result = await probe('openai-compatible', serve({ '/models': lies }).url).catch((error) => error.kind);
+      if (typeof result === 'string') expect(result).toBe('malformed');
+      else expect(result.models).toEqual([]);
+    },
+  );
+});
+
+test.each([
+  ['text-embedding-3-small', 'embedding'],
+  ['nomic-embed-text-v1.5', 'embedding'],
+  ['BAAI/bge-m3', 'embedding'],
+  ['intfloat/e5-large-v2', 'embedding'],
+  ['mxbai-embed-large', 'embedding'],
+  ['all-minilm:l6-v2', 'embedding'],
+  ['bge-reranker-v2-m3', 'other'],
+  ['whisper-1', 'other'],
+  ['tts-1-hd', 'other'],
+  ['gpt-4o', 'chat'],
+  ['qwen2.5-7b-instruct', 'chat'],
+  ['google/gemma-3-4b', 'chat'],
+  ['mistral-large', 'chat'],
+])('by its name %s is for %s', (id, kind) => {
+  expect(kindByName(id)).toBe(kind as never);
+});
