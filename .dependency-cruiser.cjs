@@ -52,6 +52,36 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/(core|router|http)/' },
     },
     {
+      name: 'cli-imports-main-config-and-core',
+      severity: 'error',
+      from: { path: part('cli'), pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/(core|cli|config)/|^src/(main|version)\\.ts$' },
+    },
+    {
+      name: 'main-imports-gateway-config-and-core',
+      comment: 'The other files at the root of src are the process entry, not a part of their own.',
+      severity: 'error',
+      from: { path: '^src/[^/]+\\.ts$', pathNot: '^src/gateway\\.ts$|\\.test\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/(core|config)/|^src/[^/]+\\.ts$' },
+    },
+    {
+      name: 'every-folder-of-src-has-a-rule',
+      comment: 'A new part gets its place in the order here before it may import anything.',
+      severity: 'error',
+      from: { path: '^src/[^/]+/', pathNot: `^src/(core|http|router|cli|${LEAF_PARTS.join('|')})/` },
+      to: {},
+    },
+    {
+      name: 'product-uses-known-libraries-only',
+      comment: 'A new library gets its owner folder here; tools for tests are none.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '\\.test\\.ts$' },
+      to: {
+        path: '(^|/)node_modules/',
+        pathNot: `(^|/)node_modules/(${Object.keys(OWNERS).join('|')}|@types|bun-types|openapi3-ts)/`,
+      },
+    },
+    {
       name: 'only-the-composition-root-sees-everything',
       comment: 'gateway.ts is imported by main.ts (and tests, demo, bench) alone.',
       severity: 'error',
@@ -86,7 +116,7 @@ module.exports = {
       name: `${library.replaceAll(/[^a-z]+/g, '-').replace(/^-/, '')}-has-one-owner`,
       severity: 'error',
       from: { path: '^src/', pathNot: `(${owner}|\\.test\\.ts$)` },
-      to: { path: `^node_modules/${library.replaceAll('.', '\\.')}/` },
+      to: { path: `(^|/)node_modules/${library.replaceAll('.', '\\.')}/` },
     })),
   ],
   options: {

@@ -2,11 +2,12 @@ import { vetAddress } from './adapters/address-guard.ts';
 import { createAdapters } from './adapters/index.ts';
 import { Admission } from './admission/admission.ts';
 import type { Config } from './config/config.ts';
-import { RESERVED_PROVIDERS, targetFromOverflowProvider } from './config/targets.ts';
+import { targetFromOverflowProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
 import type { Clock } from './core/clock.ts';
 import { UpstreamError } from './core/failure.ts';
 import type { OutcomeSink } from './core/outcome.ts';
+import { RESERVED_PROVIDERS } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
 import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
@@ -43,9 +44,13 @@ export interface GatewayOptions {
   readonly sink?: OutcomeSink;
   /** A file for the log lines. Default: standard output. */
   readonly logTo?: string;
+  /** A client that takes nothing of its stream for this long is let go, ms. Default 60,000. */
+  readonly clientStallMs?: number;
 }
 
 const STDOUT = 1;
+/** A client that takes nothing of its stream for this long holds a slot for nothing (faults F-30). */
+const CLIENT_STALL_MS = 60_000;
 
 /** The composition root: Config → running gateway. The only file that names concrete parts. */
 export async function createGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
@@ -78,10 +83,9 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const engine = new Engine(
     { directory, prober, slots, clock, sink: fanOut(...sinks) },
     {
-      ...engineOptions(config),
+      ...engineOptions(config, options.clientStallMs ?? CLIENT_STALL_MS),
     },
   );
-  prober.start();
 
   const startedAtMs = clock.nowMs();
   const server = startHttpServer(
@@ -121,6 +125,9 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       }),
     },
   );
+
+  // Only now, so that a port that is taken leaves nothing running.
+  prober.start();
 
   return {
     url: server.url,
@@ -177,7 +184,7 @@ function firstRoundMs(config: Config): number {
   return Math.max(0, ...config.targets.map((target) => target.clocks.connectMs));
 }
 
-function engineOptions(config: Config) {
+function engineOptions(config: Config, clientStallMs: number) {
   return {
     aliases: config.modelAliases,
     defaultModel: config.defaultModel,
@@ -188,6 +195,7 @@ function engineOptions(config: Config) {
     queueTimeoutMs: config.queueTimeoutMs,
     requestTimeoutMs: config.requestTimeoutMs,
     firstRoundMs: firstRoundMs(config),
+    clientStallMs,
   };
 }
 

@@ -28,7 +28,9 @@ export function planBenchmarks(): MicroResult[] {
     const entries = fleet(size);
     const time = (name: string, requestedModel: string): MicroResult => ({
       name: `planRoute, ${size} targets, ${name}`,
-      rounds: timePerRunNs(() => keep(planRoute({ requestedModel, fence: FENCE }, entries, OPTIONS, 0))),
+      rounds: timePerRunNs(() =>
+        keep(planRoute({ operation: 'chat', requestedModel, fence: FENCE }, entries, OPTIONS, 0)),
+      ),
     });
     return [time('a model that all have', 'model-3'), time('a name that none has (stand-in)', 'gpt-unknown')];
   });

@@ -1,4 +1,6 @@
+import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
+import type { Deadlines, Timed } from '../core/deadlines.ts';
 import { UpstreamError } from '../core/failure.ts';
 
 /** The clocks an attempt can be cut by. */
@@ -16,33 +18,30 @@ const WHAT_DID_NOT_COME: Readonly<Record<WatchClock, string>> = {
 const OFF = Number.POSITIVE_INFINITY;
 
 /**
- * The clocks and the abort of one attempt. Deadlines are plain numbers and one timer serves all of them: it is
- * set again only when it fires or when a deadline earlier than it appears, so a chunk of a stream costs two
- * number writes instead of two timer calls.
+ * The clocks and the abort of one attempt. Deadlines are plain numbers and all attempts share one timer, so a chunk
+ * of a stream costs two number writes instead of two timer calls.
  */
-export class AttemptWatch {
+export class AttemptWatch implements Timed {
   readonly startedAtMs: number;
   readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
   readonly #controller = new AbortController();
-  readonly #outer: AbortSignal;
-  readonly #deadlineMs: Record<WatchClock, number>;
-  readonly #limitMs: Record<WatchClock, number>;
-  readonly #onOuterAbort = (): void => this.abort(errorOfAbort(this.#outer.reason));
-  #timerAtMs = OFF;
-  #cancelTimer: (() => void) | null = null;
+  readonly #cancellation: Cancellation;
+  readonly #atMs: Record<WatchClock, number> = { connect: OFF, firstByte: OFF, firstToken: OFF, idle: OFF, total: OFF };
+  readonly #limitMs: Record<WatchClock, number> = { connect: 0, firstByte: 0, firstToken: 0, idle: 0, total: 0 };
+  readonly #onCancel = (cause: UpstreamError): void => this.abort(cause);
   #cause: UpstreamError | null = null;
+  #disposed = false;
 
-  constructor(clock: Clock, outer: AbortSignal) {
+  constructor(clock: Clock, deadlines: Deadlines, cancellation: Cancellation) {
     this.#clock = clock;
-    this.#outer = outer;
+    this.#deadlines = deadlines;
+    this.#cancellation = cancellation;
     this.startedAtMs = clock.nowMs();
-    this.#deadlineMs = { connect: OFF, firstByte: OFF, firstToken: OFF, idle: OFF, total: OFF };
-    this.#limitMs = { connect: 0, firstByte: 0, firstToken: 0, idle: 0, total: 0 };
-    if (outer.aborted) this.#onOuterAbort();
-    else outer.addEventListener('abort', this.#onOuterAbort, { once: true });
+    cancellation.onCancel(this.#onCancel);
   }
 
-  /** Fires when a clock ran out, when the caller's signal fired, or on `abort`. */
+  /** Fires when a clock ran out, when the request was cancelled, or on `abort`. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -52,20 +51,26 @@ export class AttemptWatch {
     return this.#cause;
   }
 
+  /** The earliest of its clocks. */
+  get deadlineMs(): number {
+    const { connect, firstByte, firstToken, idle, total } = this.#atMs;
+    return Math.min(connect, firstByte, firstToken, idle, total);
+  }
+
   nowMs(): number {
     return this.#clock.nowMs();
   }
 
   /** Starts or moves a clock: it runs out `limitMs` after `fromMs`, which is now or earlier. */
   start(which: WatchClock, limitMs: number, fromMs: number): void {
+    if (this.#disposed) return;
     this.#limitMs[which] = limitMs;
-    const atMs = fromMs + limitMs;
-    this.#deadlineMs[which] = atMs;
-    if (atMs < this.#timerAtMs) this.#arm(atMs);
+    this.#atMs[which] = fromMs + limitMs;
+    this.#deadlines.watch(this);
   }
 
   stop(which: WatchClock): void {
-    this.#deadlineMs[which] = OFF;
+    this.#atMs[which] = OFF;
   }
 
   /** Closes the upstream's socket and makes the pending read fail with `cause`. Only the first cause counts. */
@@ -76,45 +81,21 @@ export class AttemptWatch {
     this.#controller.abort(cause);
   }
 
-  /** Lets go of the timer and of the caller's signal. Harmless when repeated. */
+  /** Lets go of the clocks and of the request. Harmless when repeated. */
   dispose(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = null;
-    // A start() after the end must not arm a timer again.
-    this.#timerAtMs = Number.NEGATIVE_INFINITY;
-    this.#outer.removeEventListener('abort', this.#onOuterAbort);
+    this.#disposed = true;
+    this.#deadlines.forget(this);
+    this.#cancellation.forget(this.#onCancel);
   }
 
-  #arm(atMs: number): void {
-    this.#cancelTimer?.();
-    this.#timerAtMs = atMs;
-    this.#cancelTimer = this.#clock.after(Math.max(0, atMs - this.#clock.nowMs()), () => this.#fire());
-  }
-
-  #fire(): void {
-    this.#cancelTimer = null;
-    this.#timerAtMs = OFF;
-    const nowMs = this.#clock.nowMs();
-    let nextMs = OFF;
+  /** Called by the shared timer. */
+  expire(nowMs: number): void {
     for (const which of CLOCKS) {
-      const atMs = this.#deadlineMs[which];
-      if (atMs <= nowMs) {
-        this.abort(expired(which, this.#limitMs[which]));
-        return;
-      }
-      if (atMs < nextMs) nextMs = atMs;
+      if (this.#atMs[which] > nowMs) continue;
+      const kind = which === 'connect' ? 'unreachable' : 'timeout';
+      const limit = Math.round(this.#limitMs[which]);
+      this.abort(new UpstreamError(kind, `${WHAT_DID_NOT_COME[which]} within ${limit} ms`));
+      return;
     }
-    if (nextMs !== OFF) this.#arm(nextMs);
   }
-}
-
-function expired(which: WatchClock, limitMs: number): UpstreamError {
-  const kind = which === 'connect' ? 'unreachable' : 'timeout';
-  return new UpstreamError(kind, `${WHAT_DID_NOT_COME[which]} within ${Math.round(limitMs)} ms`);
-}
-
-/** What the caller's signal means: its reason when that is classified already, else the client went away. */
-function errorOfAbort(reason: unknown): UpstreamError {
-  if (reason instanceof UpstreamError) return reason;
-  return new UpstreamError('cancelled', 'the request was cancelled', { cause: reason });
 }

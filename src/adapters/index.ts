@@ -1,4 +1,5 @@
 import type { AdapterTools, ProviderAdapter } from '../core/adapter.ts';
+import { Deadlines } from '../core/deadlines.ts';
 import type { AdapterKind } from '../core/target.ts';
 import { azureOpenAi } from './azure-openai/index.ts';
 import { llamaCpp } from './llama-cpp/index.ts';
@@ -24,6 +25,6 @@ const VENDORS: readonly WireVendor[] = [
 
 /** One adapter a kind, all over one transport. */
 export function createAdapters(tools: AdapterTools): ReadonlyMap<AdapterKind, ProviderAdapter> {
-  const transport = new Transport(tools.clock);
-  return new Map(VENDORS.map((vendor) => [vendor.kind, createWireAdapter(vendor, { ...tools, transport })]));
+  const wireTools = { ...tools, transport: new Transport(tools.clock), deadlines: new Deadlines(tools.clock) };
+  return new Map(VENDORS.map((vendor) => [vendor.kind, createWireAdapter(vendor, wireTools)]));
 }

@@ -1,6 +1,7 @@
 import { UpstreamError } from '../core/failure.ts';
 import type { Target } from '../core/target.ts';
 import { AttemptWatch } from './attempt-watch.ts';
+import { cancellationOf } from './cancellation-of.ts';
 import { errorOf, type WireTools } from './openai-wire/wire-adapter.ts';
 
 /** A listing longer than this is no listing. */
@@ -24,7 +25,7 @@ export async function probeGet(
   headers: Record<string, string>,
   signal: AbortSignal,
 ): Promise<ProbeReply> {
-  const watch = new AttemptWatch(tools.clock, signal);
+  const watch = new AttemptWatch(tools.clock, tools.deadlines, cancellationOf(signal));
   const { clocks } = target;
   // A probe is a small question: it may take as long as connecting may, and once more for the answer.
   watch.start('firstByte', Math.min(clocks.firstByteMs, clocks.connectMs * 2), watch.startedAtMs);

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { callOf, failureOf, targetOf } from '../../test/contract/adapters-support.ts';
+import { Cancellation } from '../core/cancellation.ts';
 import { Secret } from '../core/secret.ts';
 import type { AdapterKind, Target, TargetSnapshot } from '../core/target.ts';
 import { systemClock } from '../system-clock.ts';
@@ -287,9 +288,7 @@ describe('the probes of clouds', () => {
   ])('Azure (api-version %p) is asked at its own URL form', async (apiVersion, what) => {
     const server = serve({});
     const target = targetOf('azure-openai', server.url, { apiVersion });
-    const call = adapters
-      .get('azure-openai')
-      ?.call(callOf(target, {}, { model: 'prod 4o' }), new AbortController().signal);
+    const call = adapters.get('azure-openai')?.call(callOf(target, {}, { model: 'prod 4o' }), new Cancellation());
     expect((await failureOf(call ?? Promise.resolve())).status).toBe(404);
     expect(server.log.map((entry) => entry.what)).toEqual([what]);
   });

@@ -2,10 +2,13 @@ import { dlopen } from 'bun:ffi';
 import { afterEach, describe, expect, test } from 'bun:test';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { failureOf, targetOf } from '../../test/contract/adapters-support.ts';
+import { Cancellation } from '../core/cancellation.ts';
+import { Deadlines } from '../core/deadlines.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { TargetClocks } from '../core/target.ts';
 import { systemClock } from '../system-clock.ts';
 import { AttemptWatch } from './attempt-watch.ts';
+import { cancellationOf } from './cancellation-of.ts';
 import { Transport, type TransportCall } from './transport.ts';
 
 const opened: (() => void)[] = [];
@@ -53,7 +56,8 @@ function callTo(url: string, clocks: Partial<TargetClocks> = {}): TransportCall 
   };
 }
 
-const watch = (): AttemptWatch => new AttemptWatch(systemClock, new AbortController().signal);
+const deadlines = new Deadlines(systemClock);
+const watch = (): AttemptWatch => new AttemptWatch(systemClock, deadlines, new Cancellation());
 
 async function fetchText(transport: Transport, call: TransportCall): Promise<string> {
   const attempt = watch();
@@ -226,7 +230,8 @@ describe('leaving', () => {
       [new Error('gone'), 'cancelled'],
     ] as const) {
       const leaver = new AbortController();
-      const work = new Transport(systemClock).open(callTo(url), new AttemptWatch(systemClock, leaver.signal));
+      const attempt = new AttemptWatch(systemClock, deadlines, cancellationOf(leaver.signal));
+      const work = new Transport(systemClock).open(callTo(url), attempt);
       const failure = failureOf(work);
       leaver.abort(reason);
       expect((await failure).kind).toBe(kind);
@@ -236,7 +241,7 @@ describe('leaving', () => {
   test('a caller that has left already sends nothing', async () => {
     let connections = 0;
     const { url } = await listen(() => connections++);
-    const attempt = new AttemptWatch(systemClock, AbortSignal.abort());
+    const attempt = new AttemptWatch(systemClock, deadlines, cancellationOf(AbortSignal.abort()));
     expect((await failureOf(new Transport(systemClock).open(callTo(url), attempt))).kind).toBe('cancelled');
     expect(connections).toBe(0);
   });

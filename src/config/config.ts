@@ -71,7 +71,7 @@ export interface LoadInput {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Where `.env` and `swarmrouter.yaml` are looked for, and what relative paths start from. Absolute. */
   readonly directory: string;
-  /** Names of the routing strategies there are; default `['local-first']`. */
+  /** Names of the routing strategies there are; default: all that are built in. */
   readonly strategies?: readonly string[];
   /** The text of a file; null: there is no such file. May throw: the reason is listed as a problem. Default: the file system. */
   readonly readFile?: (path: string) => string | null;

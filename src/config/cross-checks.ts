@@ -1,8 +1,9 @@
+import { nearestName } from '../core/nearest-name.ts';
+import { RESERVED_PROVIDERS } from '../core/target.ts';
 import type { SettingInForce } from './config.ts';
-import { nearestName } from './nearest.ts';
 import type { Problem } from './problem.ts';
 import type { Values } from './schema.ts';
-import { azureIsOn, defaultPlace, openRouterIsOn, RESERVED_PROVIDERS } from './targets.ts';
+import { azureIsOn, defaultPlace, openRouterIsOn } from './targets.ts';
 import { isLoopbackHost } from './urls.ts';
 import type { TargetSpec } from './yaml-targets.ts';
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { STRATEGY_NAMES } from '../core/strategy-names.ts';
 import type { Config, LoadInput, LoadResult, SettingInForce } from './config.ts';
 import { crossCheck } from './cross-checks.ts';
 import { absolutePath, defaultDataDir } from './data-dir.ts';
@@ -30,7 +31,7 @@ export function loadConfig(input: LoadInput): LoadResult {
   const around: Surroundings = {
     environment: input.environment,
     directory: input.directory,
-    strategies: input.strategies ?? ['local-first'],
+    strategies: input.strategies ?? STRATEGY_NAMES,
     readFile: input.readFile ?? readTextFile,
     homeDirectory: input.homeDirectory ?? homedir(),
     platform: input.platform ?? process.platform,

@@ -1,26 +1,17 @@
 import type { OverflowProvider } from '../core/overflow-provider.ts';
-import type { AdapterKind, Place, Target, TargetClocks, TargetId, TargetSource } from '../core/target.ts';
+import {
+  type AdapterKind,
+  type Place,
+  PROVIDER_NAMES,
+  type Target,
+  type TargetClocks,
+  type TargetId,
+  type TargetSource,
+} from '../core/target.ts';
 import type { Values } from './schema.ts';
 import { SETTINGS } from './schema.ts';
 import { baseUrlFor, sameServerKey } from './urls.ts';
 import type { TargetSpec } from './yaml-targets.ts';
-
-/** The name that pins a kind in a model name, `lmstudio/qwen2.5`; null: the target's own name does. */
-const PROVIDERS: Readonly<Record<AdapterKind, string | null>> = {
-  'lm-studio': 'lmstudio',
-  ollama: 'ollama',
-  'llama-cpp': 'llamacpp',
-  vllm: 'vllm',
-  sglang: 'sglang',
-  openrouter: 'openrouter',
-  'azure-openai': 'azure',
-  'openai-compatible': null,
-};
-
-/** Names that stand for a whole kind, so no single `openai-compatible` target may take one. */
-export const RESERVED_PROVIDERS: ReadonlySet<string> = new Set(
-  Object.values(PROVIDERS).filter((name) => name !== null),
-);
 
 const LOCAL_KINDS: ReadonlySet<AdapterKind> = new Set(['lm-studio', 'ollama', 'llama-cpp', 'vllm', 'sglang']);
 
@@ -77,7 +68,7 @@ function lmStudioUrls(values: Values): readonly string[] {
 }
 
 function localFromUrls(values: Values, kind: AdapterKind, urls: readonly string[]): Target[] {
-  const provider = PROVIDERS[kind] ?? kind;
+  const provider = PROVIDER_NAMES[kind] ?? kind;
   return urls.map((url, index) => {
     const id = index === 0 ? provider : `${provider}-${index + 1}`;
     return localTarget(values, kind, id, url, 'environment');
@@ -110,7 +101,7 @@ function lookedFor(values: Values, asked: readonly Target[]): Target[] {
   const found: Target[] = [];
   for (const { kind, url } of candidates) {
     if (servers.has(sameServerKey(url))) continue;
-    const id = freeId(PROVIDERS[kind] ?? kind, taken);
+    const id = freeId(PROVIDER_NAMES[kind] ?? kind, taken);
     taken.add(id);
     found.push(localTarget(values, kind, id, url, 'found'));
   }
@@ -217,7 +208,7 @@ function networkOf(provider: OverflowProvider): Target['network'] {
 function plain(id: TargetId, adapterKind: AdapterKind, url: string, source: TargetSource): Omit<Target, 'clocks'> {
   return {
     id,
-    provider: PROVIDERS[adapterKind] ?? id,
+    provider: PROVIDER_NAMES[adapterKind] ?? id,
     adapterKind,
     place: 'cloud',
     baseUrl: baseUrlFor(adapterKind, url.replace(/\/+$/, '')),

@@ -1,5 +1,5 @@
+import { nearestName } from '../core/nearest-name.ts';
 import { isServiceLink, type Layers } from './layers.ts';
-import { nearestName } from './nearest.ts';
 import type { Problem } from './problem.ts';
 import { flagOf, SETTING_LIST } from './schema.ts';
 

@@ -1,5 +1,5 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
-import { nearestName } from './nearest.ts';
+import { nearestName } from '../core/nearest-name.ts';
 import type { Problem } from './problem.ts';
 
 /** A value as YAML can say it: one text, several, or pairs. null: given as empty. */

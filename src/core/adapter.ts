@@ -1,3 +1,4 @@
+import type { Cancellation } from './cancellation.ts';
 import type { Clock } from './clock.ts';
 import type { InferenceRequest, Operation } from './request.ts';
 import type { AdapterKind, Target, TargetSnapshot } from './target.ts';
@@ -58,7 +59,7 @@ export interface ProviderAdapter {
    * Resolves once the upstream accepted (whole replies: once complete and checked); rejects, then or while
    * streaming, only with UpstreamError. Owns the connect, first-byte, first-token and idle clocks.
    */
-  call(call: UpstreamCall, signal: AbortSignal): Promise<UpstreamReply>;
+  call(call: UpstreamCall, cancellation: Cancellation): Promise<UpstreamReply>;
   /** Is it up, which models, which are loaded, how many slots? Never loads a model, never spends a token. */
   probe(target: Target, signal: AbortSignal): Promise<TargetSnapshot>;
 }

@@ -15,6 +15,23 @@ export const ADAPTER_KINDS = [
 ] as const;
 export type AdapterKind = (typeof ADAPTER_KINDS)[number];
 
+/** The name that pins a kind in a model name, `lmstudio/qwen2.5`; null: the target's own name does. */
+export const PROVIDER_NAMES: Readonly<Record<AdapterKind, string | null>> = {
+  'lm-studio': 'lmstudio',
+  ollama: 'ollama',
+  'llama-cpp': 'llamacpp',
+  vllm: 'vllm',
+  sglang: 'sglang',
+  openrouter: 'openrouter',
+  'azure-openai': 'azure',
+  'openai-compatible': null,
+};
+
+/** Names that stand for a whole kind: in a model name they pin it, so no single target may take one. */
+export const RESERVED_PROVIDERS: ReadonlySet<string> = new Set(
+  Object.values(PROVIDER_NAMES).filter((name) => name !== null),
+);
+
 /** Where a target came from: what a person wrote, what was found on this machine, or the admin API. */
 export type TargetSource = 'environment' | 'yaml' | 'found' | 'admin';
 

@@ -1,4 +1,5 @@
-import { UpstreamError } from '../core/failure.ts';
+import type { UpstreamError } from '../core/failure.ts';
+import { asUpstreamError } from '../router/attempt.ts';
 import type { ServedStream } from '../router/committed-stream.ts';
 import type { AnsweredBy, ServeResult } from '../router/serve.ts';
 import { type ErrorReply, errorBodyOf, exhaustedReply, noRouteReply } from './error-reply.ts';
@@ -53,6 +54,9 @@ export function errorResponse(reply: ErrorReply, requestId: string): Response {
 function toBody(stream: ServedStream, tap: ResponseTap | null): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
+      start(controller) {
+        stream.onStall = () => controller.error(new Error('the client stopped reading'));
+      },
       async pull(controller) {
         try {
           let bytes = await stream.next();
@@ -64,7 +68,9 @@ function toBody(stream: ServedStream, tap: ResponseTap | null): ReadableStream<U
           }
           controller.enqueue(DONE);
         } catch (thrown) {
-          if (thrown instanceof UpstreamError) controller.enqueue(errorEvent(thrown));
+          // Harmless where the stream has ended; frees its slot where it has not.
+          stream.cancel();
+          controller.enqueue(errorEvent(asUpstreamError(thrown)));
         }
         tap?.end();
         controller.close();
@@ -96,7 +102,14 @@ function answerHeaders(by: AnsweredBy, requestId: string, contentType: string): 
   };
 }
 
+/** Texts that were found fit for a header: the same few come with every request. */
+const fitForHeader = new Set<string>();
+const MAX_KNOWN_TEXTS = 1_000;
+
 /** Model names come from clients and servers: only printable ASCII may stand in a header. */
 function headerText(text: string): string {
-  return /^[\x20-\x7e]*$/.test(text) ? text : text.replaceAll(/[^\x20-\x7e]/g, '?');
+  if (fitForHeader.has(text)) return text;
+  if (!/^[\x20-\x7e]*$/.test(text)) return text.replaceAll(/[^\x20-\x7e]/g, '?');
+  if (fitForHeader.size < MAX_KNOWN_TEXTS && text.length < 256) fitForHeader.add(text);
+  return text;
 }

@@ -1,4 +1,5 @@
 import type { StreamReply, UpstreamReply, WholeReply } from '../core/adapter.ts';
+import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
@@ -28,36 +29,46 @@ export async function runAttempt(
   request: InferenceRequest,
   step: PlanStep,
   lease: Lease,
-  signal: AbortSignal,
+  cancellation: Cancellation,
   clock: Clock,
 ): Promise<AttemptResult> {
   const startedAtMs = clock.nowMs();
-  const record = (failure: UpstreamError | null, firstContentMs: number | null): AttemptRecord => ({
+  let opened: UpstreamReply | null = null;
+  try {
+    const call = { target: step.target, model: step.model, modelLoaded: step.modelLoaded, request };
+    opened = await lease.choice.entry.adapter.call(call, cancellation);
+    if (opened.kind === 'whole') {
+      return { kind: 'whole', reply: opened, record: recordOf(step, lease, clock.nowMs() - startedAtMs, null) };
+    }
+    const { held, ended } = await holdUntilContent(opened);
+    return {
+      kind: 'stream',
+      reply: opened,
+      held,
+      ended,
+      record: recordOf(step, lease, clock.nowMs() - startedAtMs, null),
+    };
+  } catch (thrown) {
+    if (opened?.kind === 'stream') opened.cancel();
+    const error = asUpstreamError(thrown);
+    return { kind: 'failed', error, record: recordOf(step, lease, clock.nowMs() - startedAtMs, error) };
+  }
+}
+
+function recordOf(step: PlanStep, lease: Lease, durationMs: number, failure: UpstreamError | null): AttemptRecord {
+  return {
     targetId: step.target.id,
     adapterKind: step.target.adapterKind,
     place: step.target.place,
     model: step.model,
     reason: step.reason,
-    failure: failure?.kind ?? null,
-    failureMessage: failure?.message ?? null,
-    status: failure?.status ?? null,
+    failure: failure === null ? null : failure.kind,
+    failureMessage: failure === null ? null : failure.message,
+    status: failure === null ? null : failure.status,
     queuedMs: lease.queuedMs,
-    durationMs: clock.nowMs() - startedAtMs,
-    firstContentMs,
-  });
-  let opened: UpstreamReply | null = null;
-  try {
-    const call = { target: step.target, model: step.model, modelLoaded: step.modelLoaded, request };
-    opened = await lease.choice.entry.adapter.call(call, signal);
-    if (opened.kind === 'whole')
-      return { kind: 'whole', reply: opened, record: record(null, clock.nowMs() - startedAtMs) };
-    const { held, ended } = await holdUntilContent(opened);
-    return { kind: 'stream', reply: opened, held, ended, record: record(null, clock.nowMs() - startedAtMs) };
-  } catch (thrown) {
-    if (opened?.kind === 'stream') opened.cancel();
-    const error = asUpstreamError(thrown);
-    return { kind: 'failed', error, record: record(error, null) };
-  }
+    durationMs,
+    firstContentMs: failure === null ? durationMs : null,
+  };
 }
 
 /** The commit point: start-up events are held back, so that until the first real content failover is invisible. */
@@ -74,7 +85,6 @@ async function holdUntilContent(reply: StreamReply): Promise<{ held: Uint8Array;
 /** Adapters promise UpstreamError; anything else is a bug of ours and must fail this request alone. */
 export function asUpstreamError(thrown: unknown): UpstreamError {
   if (thrown instanceof UpstreamError) return thrown;
-  return new UpstreamError('failed', `internal error: ${thrown instanceof Error ? thrown.message : String(thrown)}`, {
-    cause: thrown,
-  });
+  const words = thrown instanceof Error ? thrown.message : String(thrown);
+  return new UpstreamError('failed', `internal error: ${words}`, { cause: thrown });
 }

@@ -66,8 +66,39 @@ describe('the breaker', () => {
     expect(run([['neutral', 3]], running)).toEqual({ name: 'half-open', trialRunning: false, failedTrials: 0 });
   });
 
+  test('the first token of a trial lets the next trial in, only a finished reply closes it', () => {
+    const running = run([
+      ['down', 0],
+      ['probe-ok', 1],
+      ['trial-started', 2],
+      ['content', 3],
+    ]);
+    expect(running).toEqual({ name: 'half-open', trialRunning: false, failedTrials: 0 });
+    expect(run([['failure', 4]], running)).toMatchObject({ name: 'open', failedTrials: 1 });
+    expect(run([['success', 4]], running)).toEqual(CLOSED);
+  });
+
+  test('a probe that fails costs no ejection, however often the machine sleeps', () => {
+    let state: BreakerState = CLOSED;
+    for (let nowMs = 0; nowMs < 100_000; nowMs += 1_000) {
+      state = run([['probe-failed', nowMs]], state);
+      expect(state).toEqual({ name: 'open', trialAtMs: nowMs, failedTrials: 0 });
+      state = run([['probe-ok', nowMs + 500]], state);
+      expect(state.name).toBe('half-open');
+    }
+  });
+
   test('never waits longer than the longest ejection, and heals from any state by a probe and a success', () => {
-    const event = fc.constantFrom<BreakerEvent>('success', 'down', 'failure', 'neutral', 'trial-started', 'probe-ok');
+    const event = fc.constantFrom<BreakerEvent>(
+      'success',
+      'content',
+      'down',
+      'failure',
+      'neutral',
+      'trial-started',
+      'probe-ok',
+      'probe-failed',
+    );
     fc.assert(
       fc.property(fc.array(fc.tuple(event, fc.nat(1_000)), { maxLength: 200 }), (steps) => {
         let nowMs = 0;

@@ -8,8 +8,10 @@ export type BreakerState =
   | { readonly name: 'half-open'; readonly trialRunning: boolean; readonly failedTrials: number };
 
 export type BreakerEvent =
-  /** The target gave real content, or a whole reply. */
+  /** A reply came to its proper end. */
   | 'success'
+  /** The first real content came: a trial has shown that it answers, not yet that it finishes. */
+  | 'content'
   /** A failure that surely means it is down (refused, no such host). */
   | 'down'
   /** A failure that means so when several follow each other. */
@@ -17,7 +19,9 @@ export type BreakerEvent =
   /** Nothing learned: a rate limit, the client's own mistake, a client that left. */
   | 'neutral'
   | 'trial-started'
-  | 'probe-ok';
+  | 'probe-ok'
+  /** A probe failed: out of rotation, but no request was hurt, so nothing to atone for. */
+  | 'probe-failed';
 
 export interface BreakerOptions {
   /** Failures in a row that open it. Default 5 (faults.md, default timers). */
@@ -45,9 +49,14 @@ export function nextBreakerState(
     case 'failure':
       return afterFailure(state, event, nowMs, options);
     case 'neutral':
+    case 'content':
+      // The place of the trial is free: the next request is one more trial.
       return state.name === 'half-open' ? { ...state, trialRunning: false } : state;
     case 'trial-started':
       return state.name === 'half-open' ? { ...state, trialRunning: true } : state;
+    case 'probe-failed':
+      if (state.name === 'open') return state;
+      return { name: 'open', trialAtMs: nowMs, failedTrials: state.name === 'half-open' ? state.failedTrials : 0 };
     case 'probe-ok':
       return state.name === 'open' && nowMs >= state.trialAtMs
         ? { name: 'half-open', trialRunning: false, failedTrials: state.failedTrials }

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { Deadlines, Timed } from '../core/deadlines.ts';
 import { UpstreamError } from '../core/failure.ts';
 import { asUpstreamError, type Committed } from './attempt.ts';
 
@@ -9,6 +10,8 @@ export interface ServedStream {
   next(): Promise<Uint8Array | null>;
   /** The client went away. */
   cancel(): void;
+  /** Set by whoever writes to the client: called when the client has not taken anything for too long. */
+  onStall: (() => void) | null;
 }
 
 export interface Finished {
@@ -17,35 +20,51 @@ export interface Finished {
   readonly streamedMs: number;
 }
 
-/** A stream past its commit point: hands on bytes, and says exactly once how it ended. */
-export class CommittedStream implements ServedStream {
+/**
+ * A stream past its commit point: hands on bytes, and says exactly once how it ended. A client that stops reading
+ * would hold a slot for ever (faults F-30), so it is let go when it takes nothing for `stallMs`.
+ */
+export class CommittedStream implements ServedStream, Timed {
+  onStall: (() => void) | null = null;
+  /** While bytes wait for the client. */
+  deadlineMs: number;
   readonly #source: CommittedStreamReply;
   readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
+  readonly #stallMs: number;
   readonly #committedAtMs: number;
   readonly #finish: (finished: Finished) => void;
   #held: Uint8Array | null;
   #finished = false;
 
-  constructor(source: CommittedStreamReply, clock: Clock, finish: (finished: Finished) => void) {
+  constructor(
+    source: CommittedStreamReply,
+    time: { readonly clock: Clock; readonly deadlines: Deadlines; readonly stallMs: number },
+    finish: (finished: Finished) => void,
+  ) {
     this.#source = source;
-    this.#clock = clock;
-    this.#committedAtMs = clock.nowMs();
+    this.#clock = time.clock;
+    this.#deadlines = time.deadlines;
+    this.#stallMs = time.stallMs;
+    this.#committedAtMs = time.clock.nowMs();
     this.#finish = finish;
     this.#held = source.held;
+    this.deadlineMs = this.#committedAtMs + time.stallMs;
+    time.deadlines.watch(this);
   }
 
   async next(): Promise<Uint8Array | null> {
+    this.deadlineMs = Number.POSITIVE_INFINITY;
     const held = this.#held;
     if (held !== null) {
       this.#held = null;
-      return held;
+      return this.#given(held);
     }
     if (this.#finished) return null;
     if (this.#source.ended) return this.#end(null);
     try {
       const batch = await this.#source.reply.next();
-      if (batch === null) return this.#end(null);
-      return batch.bytes;
+      return batch === null ? this.#end(null) : this.#given(batch.bytes);
     } catch (thrown) {
       const error = asUpstreamError(thrown);
       this.#end(error);
@@ -58,9 +77,22 @@ export class CommittedStream implements ServedStream {
     this.#end(new UpstreamError('cancelled', 'the client went away'));
   }
 
+  expire(): void {
+    this.#source.reply.cancel();
+    this.#end(new UpstreamError('cancelled', `the client took nothing for ${this.#stallMs / 1000} s`));
+    this.onStall?.();
+  }
+
+  #given(bytes: Uint8Array): Uint8Array {
+    this.deadlineMs = this.#clock.nowMs() + this.#stallMs;
+    this.#deadlines.watch(this);
+    return bytes;
+  }
+
   #end(error: UpstreamError | null): null {
     if (!this.#finished) {
       this.#finished = true;
+      this.#deadlines.forget(this);
       this.#finish({ error, streamedMs: this.#clock.nowMs() - this.#committedAtMs });
     }
     return null;

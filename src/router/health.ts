@@ -42,7 +42,7 @@ export class HealthProber {
   start(): void {
     this.#started = true;
     this.#directory.onChange((entry) => this.#reconsider(entry));
-    this.#firstRound = Promise.all([...this.#directory.entries()].map((entry) => this.probe(entry))).then(() => {
+    this.#firstRound = Promise.all(this.#directory.entries().map((entry) => this.probe(entry))).then(() => {
       this.#firstRoundDone = true;
     });
   }
@@ -106,6 +106,7 @@ export class HealthProber {
       const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
       const snapshot = await entry.adapter.probe(entry.target, signal);
       this.#directory.probed(entry, snapshot);
+      this.#logger.debug({ target: entry.target.id, models: snapshot.models.length, slots: snapshot.slots }, 'probed');
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#failed(entry, error);
@@ -144,8 +145,14 @@ export class HealthProber {
     const jitter = 0.9 + Math.random() * 0.2;
     this.#timers.set(
       entry,
-      this.#clock.after(this.#pauseMs(entry) * jitter, () => void this.probe(entry)),
+      this.#clock.after(this.#pauseMs(entry) * jitter, () => this.#again(entry)),
     );
+  }
+
+  /** A target that was taken away or replaced meanwhile is left alone, and so is its key. */
+  #again(entry: TargetEntry): void {
+    this.#timers.delete(entry);
+    if (this.#directory.get(entry.target.id) === entry) void this.probe(entry);
   }
 
   #pauseMs(entry: TargetEntry): number {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
-import { entryOf } from '../../test/support/fleet.ts';
+import { entryOf, snapshotOf } from '../../test/support/fleet.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
+import { Cancellation } from '../core/cancellation.ts';
 import { UpstreamError } from '../core/failure.ts';
 import { SlotTable } from './load.ts';
 import { TargetDirectory, type TargetEntry } from './targets.ts';
@@ -8,11 +9,11 @@ import { TargetDirectory, type TargetEntry } from './targets.ts';
 function table(queueLimit = 2) {
   const clock = new ManualClock();
   const directory = new TargetDirectory(new Map(), clock);
-  return { clock, slots: new SlotTable(clock, directory, queueLimit) };
+  return { clock, directory, slots: new SlotTable(clock, directory, queueLimit) };
 }
 
-const choice = (entry: TargetEntry) => ({ entry, model: 'm', info: null });
-const never = new AbortController().signal;
+const choice = (entry: TargetEntry) => ({ entry, model: 'm' });
+const never = new Cancellation();
 
 describe('slots', () => {
   test('are given while there are some, and come back exactly once', () => {
@@ -86,23 +87,53 @@ describe('the queue', () => {
     const { clock, slots } = table();
     const entry = entryOf({ maxConcurrent: 1 });
     const held = slots.take(choice(entry));
-    const client = new AbortController();
-    const waiting = slots.wait([choice(entry)], 1_000, client.signal).catch((error: UpstreamError) => error.kind);
-    client.abort(new UpstreamError('cancelled', 'gone'));
+    const client = new Cancellation();
+    const waiting = slots.wait([choice(entry)], 1_000, client).catch((error: UpstreamError) => error.kind);
+    client.cancel(new UpstreamError('cancelled', 'gone'));
     expect((await waiting) as string).toBe('cancelled');
     held?.release();
     expect([entry.inFlight, entry.queued, clock.pendingTimers]).toEqual([0, 0, 0]);
   });
 
-  test('a slot at a target that went down is not given', async () => {
-    const { clock, slots } = table();
+  test('a slot that is free already is given at once, wherever it is', async () => {
+    const { slots } = table();
+    const [a, b] = [entryOf({ id: 'a', maxConcurrent: 1 }), entryOf({ id: 'b', maxConcurrent: 1 })];
+    slots.take(choice(a));
+    const lease = await slots.wait([choice(a), choice(b)], 1_000, never);
+    expect([lease.choice.entry.target.id, lease.queuedMs]).toEqual(['b', 0]);
+  });
+
+  test('ends at once when every server that was waited for has gone down', async () => {
+    const { clock, directory, slots } = table();
     const entry = entryOf({ maxConcurrent: 1 });
-    const held = slots.take(choice(entry));
-    const waiting = slots.wait([choice(entry)], 1_000, never).catch((error: UpstreamError) => error.kind);
-    entry.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
-    held?.release();
-    await clock.advance(1_000);
-    expect((await waiting) as string).toBe('overloaded');
-    expect(entry.inFlight).toBe(0);
+    slots.take(choice(entry));
+    const waiting = slots.wait([choice(entry)], 60_000, never).catch((error: UpstreamError) => error.kind);
+    directory.probeFailed(entry, 'refused', true);
+    expect((await waiting) as string).toBe('unreachable');
+    expect([entry.queued, clock.pendingTimers]).toEqual([0, 0]);
+  });
+
+  test('serves at once when a probe shows more slots than before', async () => {
+    const { directory, slots } = table();
+    const entry = entryOf({ models: [{ id: 'm', slots: 1 }] });
+    slots.take(choice(entry));
+    const waiting = slots.wait([choice(entry)], 60_000, never);
+    directory.probed(entry, snapshotOf({ models: [{ id: 'm', slots: 4 }] }));
+    expect((await waiting).choice.entry).toBe(entry);
+  });
+
+  test('lets one alone through while it is not known whether the target works again', async () => {
+    const { clock, directory, slots } = table(8);
+    const entry = entryOf({ maxConcurrent: 3 });
+    const running = [1, 2, 3].map(() => slots.take(choice(entry)));
+    let served = 0;
+    for (let n = 0; n < 3; n++) void slots.wait([choice(entry)], 60_000, never).then(() => served++);
+    entry.breaker = { name: 'half-open', trialRunning: false, failedTrials: 0 };
+    for (const lease of running) lease?.release();
+    await clock.advance(0);
+    expect(served).toBe(1);
+    directory.probed(entry, entry.snapshot as never);
+    await clock.advance(0);
+    expect(served).toBe(1);
   });
 });

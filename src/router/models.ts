@@ -1,6 +1,6 @@
-import type { ModelInfo } from '../core/target.ts';
+import { type ModelInfo, RESERVED_PROVIDERS } from '../core/target.ts';
 import { bareName, modelIndex } from './model-index.ts';
-import type { TargetEntry } from './targets.ts';
+import type { TargetEntry } from './target-entry.ts';
 
 export type StandIn = 'always' | 'unknown' | 'never';
 
@@ -10,9 +10,6 @@ export interface ModelRules {
   readonly defaultModel: string | null;
   readonly standIn: StandIn;
 }
-
-/** Provider names that mean a pin even when no such target is configured: the client asked for that provider, not for a guess. */
-const KNOWN_PROVIDERS = new Set(['lmstudio', 'ollama', 'llamacpp', 'vllm', 'sglang', 'openrouter', 'azure']);
 
 /** What the client's model name means, before any target is looked at. */
 export interface AskedModel {
@@ -28,7 +25,8 @@ export function readAskedModel(requested: string, rules: ModelRules, entries: It
   const slash = meant.indexOf('/');
   if (slash > 0) {
     const prefix = meant.slice(0, slash).toLowerCase();
-    if (KNOWN_PROVIDERS.has(prefix) || isTarget(prefix, entries)) {
+    // A known provider is a pin even when no such target is configured: the client asked for it, not for a guess.
+    if (RESERVED_PROVIDERS.has(prefix) || isTarget(prefix, entries)) {
       const rest = meant.slice(slash + 1);
       return { name: isAny(rest) ? '' : rest, pin: prefix };
     }
@@ -54,8 +52,11 @@ export interface ModelMatch {
   readonly model: string;
   readonly info: ModelInfo | null;
   readonly loaded: boolean;
-  /** `named`: the target has the name · `assumed`: it may have it, its list is incomplete · `stand-in`: another model answers. */
-  readonly how: 'named' | 'assumed' | 'stand-in';
+  /**
+   * `named`: the target has the name · `assumed`: it may have it, its list is incomplete · `stand-in`: another model
+   * answers · `loading`: the server is up and loads its only model.
+   */
+  readonly how: 'named' | 'assumed' | 'stand-in' | 'loading';
   /** A few words for the reason header. */
   readonly words: string;
 }
@@ -152,7 +153,7 @@ function assumed(name: string): ModelMatch {
 
 /** The server is up and loading its only model: whoever has nowhere else to go waits for it. */
 export function loadingMatch(model: string): ModelMatch {
-  return { model, info: null, loaded: false, how: 'assumed', words: 'it is loading its model' };
+  return { model, info: null, loaded: false, how: 'loading', words: 'it is loading its model' };
 }
 
 function byDefault(model: string, asked: string): ModelMatch {

@@ -6,7 +6,7 @@ type PlanRequest = Pick<InferenceRequest, 'requestedModel' | 'fence'>;
 
 import type { Cooldown } from './cooldown.ts';
 import type { AskedModel } from './models.ts';
-import type { TargetEntry } from './targets.ts';
+import type { TargetEntry } from './target-entry.ts';
 
 const LISTED_NAMES = 8;
 
@@ -37,7 +37,12 @@ export function noRoute(
   const fencedIds = new Set(leftOut.filter((left) => left.kind === 'fenced').map((left) => left.targetId));
   const allowed = present.filter((entry) => !fencedIds.has(entry.target.id));
   if (allowed.length === 0) return fenced(request, asked, answer);
-  const cooled = coolingAnswer(allowed, nowMs, answer);
+  const coolingIds = new Set(leftOut.filter((left) => left.kind === 'cooling').map((left) => left.targetId));
+  const cooled = coolingAnswer(
+    allowed.filter((entry) => coolingIds.has(entry.target.id)),
+    nowMs,
+    answer,
+  );
   if (cooled !== null) return cooled;
   const down = allowed.filter((entry) => entry.breaker.name !== 'closed' || entry.snapshot === null);
   if (down.length > 0) {
@@ -53,8 +58,8 @@ type Answer = (status: number, code: string, message: string, retryAfterMs: numb
 /** Those that could serve asked to be left alone: the client is told when the first of them may be asked again. */
 function coolingAnswer(entries: readonly TargetEntry[], nowMs: number, answer: Answer): NoRoute | null {
   let soonest: Cooldown | null = null;
-  for (const { cooldown, breaker } of entries) {
-    if (cooldown === null || cooldown.untilMs <= nowMs || breaker.name === 'open') continue;
+  for (const { cooldown } of entries) {
+    if (cooldown === null) continue;
     if (soonest === null || cooldown.untilMs < soonest.untilMs) soonest = cooldown;
   }
   if (soonest === null) return null;

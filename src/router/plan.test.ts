@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { type EntrySketch, entryOf } from '../../test/support/fleet.ts';
+import { type EntrySketch, entryOf, snapshotOf } from '../../test/support/fleet.ts';
 import type { RequestFence } from '../core/request.ts';
 import type { AdapterKind } from '../core/target.ts';
 import { type PlanOptions, planRoute } from './plan.ts';
@@ -22,7 +22,12 @@ function plan(
   options: Partial<PlanOptions> = {},
   fence: Partial<RequestFence> = {},
 ) {
-  return planRoute({ requestedModel: model, fence: { ...OPEN, ...fence } }, entries, { ...OPTIONS, ...options }, 0);
+  return planRoute(
+    { operation: 'chat', requestedModel: model, fence: { ...OPEN, ...fence } },
+    entries,
+    { ...OPTIONS, ...options },
+    0,
+  );
 }
 
 /** `target:model`, in order; `…(waits)` for a step that waits for a slot; the code of a refusal. */
@@ -125,6 +130,62 @@ describe('local first', () => {
     studio.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
     expect(steps([studio], 'qwen2.5-7b-instruct')).toEqual(['lmstudio:qwen/qwen2.5-7b-instruct']);
     expect(steps([studio, openRouter()], 'gpt-4o-mini')).toEqual(['openrouter:openai/gpt-4o-mini']);
+  });
+});
+
+describe('the only local server, resting', () => {
+  const trial = () => {
+    const studio = lmStudio();
+    studio.breaker = { name: 'half-open', trialRunning: true, failedTrials: 0 };
+    return studio;
+  };
+  const guessed = () => {
+    const studio = lmStudio();
+    studio.cooldown = { untilMs: 1_000, kind: 'overloaded', stated: false };
+    return studio;
+  };
+  for (const [name, build] of [
+    ['on trial', trial],
+    ['after a rate limit of unknown length', guessed],
+  ] as const) {
+    test(`${name}: still serves "auto", a missing model and foreign names`, () => {
+      for (const model of ['auto', '', 'gpt-4o', 'qwen2.5-7b-instruct']) {
+        expect(steps([build()], model)).toEqual(['lmstudio:qwen/qwen2.5-7b-instruct']);
+      }
+      expect(steps([build(), openRouter()], 'gpt-4o-mini')).toEqual(['openrouter:openai/gpt-4o-mini']);
+    });
+  }
+
+  test('loading its model: is waited for, but not under a strict foreign name', () => {
+    const loading = entryOf({ kind: 'llama-cpp', models: [] });
+    loading.snapshot = { ...snapshotOf({ models: ['qwen'] }), warming: true };
+    expect(steps([loading], 'gpt-4o')).toEqual(['llamacpp:qwen']);
+    expect(steps([loading], 'gpt-4o', {}, { strictModel: true })).toEqual(['404 model_not_found']);
+  });
+});
+
+describe('names of targets that are out of rotation', () => {
+  const downRouter = () => {
+    const router = openRouter();
+    router.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
+    router.probeFailure = { message: 'refused' };
+    return router;
+  };
+
+  test('"unknown" does not stand in for a name that a target has, though it is down', () => {
+    expect(steps([lmStudio(), downRouter()], 'gpt-4o-mini', { standIn: 'unknown' })).toEqual([
+      '503 no_target_available',
+    ]);
+    expect(steps([lmStudio(), downRouter()], 'nobody-has-it', { standIn: 'unknown' })).toEqual([
+      'lmstudio:qwen/qwen2.5-7b-instruct',
+    ]);
+  });
+
+  test('a name that nobody has is 404, also while a target is cooling down', () => {
+    const router = openRouter();
+    router.cooldown = { untilMs: 9_000, kind: 'overloaded', stated: true };
+    expect(steps([lmStudio(), router], 'nonsense', { standIn: 'never' })).toEqual(['404 model_not_found']);
+    expect(steps([lmStudio(), router], 'gpt-4o-mini', { standIn: 'never' })).toEqual(['429 rate_limit_exceeded']);
   });
 });
 
@@ -270,7 +331,7 @@ describe('for any fleet', () => {
         (drawn, model, standIn, place) => {
           const entries = drawn.map((one, index) => build(one, index));
           const before = JSON.stringify(entries);
-          const request = { requestedModel: model, fence: { ...OPEN, place } };
+          const request = { operation: 'chat' as const, requestedModel: model, fence: { ...OPEN, place } };
           const options = { ...OPTIONS, standIn: standIn as PlanOptions['standIn'] };
           const result = planRoute(request, entries, options, 0);
           expect(planRoute(request, entries, options, 0)).toEqual(result);

@@ -1,6 +1,5 @@
 import type { LeftOut, LeftOutKind, NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest, RequestFence } from '../core/request.ts';
-import { slotUse } from './load.ts';
 import {
   type AskedModel,
   isPinnedTo,
@@ -14,8 +13,9 @@ import {
   standIns,
 } from './models.ts';
 import { noRoute } from './no-route.ts';
+import { type Resting, restingReason } from './resting.ts';
 import type { Candidate, RankedCandidate, Strategy } from './strategies/strategy.ts';
-import type { TargetEntry } from './targets.ts';
+import { slotUse, type TargetEntry } from './target-entry.ts';
 
 export interface PlanOptions extends ModelRules {
   readonly strategy: Strategy;
@@ -24,7 +24,7 @@ export interface PlanOptions extends ModelRules {
 }
 
 /** What of a request planning looks at. */
-export type PlanRequest = Pick<InferenceRequest, 'requestedModel' | 'fence'>;
+export type PlanRequest = Pick<InferenceRequest, 'operation' | 'requestedModel' | 'fence'>;
 
 export type PlanResult = { readonly plan: RoutePlan } | { readonly noRoute: NoRoute };
 
@@ -40,128 +40,124 @@ export function planRoute(
 ): PlanResult {
   const asked = readAskedModel(request.requestedModel, options, entries);
   const strict = request.fence.strictModel || options.standIn === 'never';
-  const survey = surveyTargets(request, asked, entries, strict, nowMs);
-  addStandIns(survey, asked, strict ? 'never' : options.standIn);
-  let ranked = options.strategy.rank(survey.candidates);
+  const question = { request, asked, strict, standIn: strict ? 'never' : options.standIn, nowMs } as const;
+  let survey = surveyTargets(question, entries, (rest) => rest === null);
   // Better a target that has just failed than nobody: it may be back, and the client loses nothing.
-  if (ranked.length === 0) ranked = options.strategy.rank(survey.resting);
-  const [first, ...rest] = ranked.map(toStep);
+  if (survey.candidates.length === 0 && survey.someRest) {
+    survey = surveyTargets(question, entries, (rest) => rest === null || rest.lastResort);
+  }
+  const [first, ...rest] = options.strategy.rank(survey.candidates).map(toStep);
   if (first === undefined) return { noRoute: noRoute(request, asked, entries, survey.leftOut, nowMs) };
   return { plan: { steps: [first, ...rest], leftOut: survey.leftOut, maxAttempts: options.maxAttempts } };
 }
 
+interface Question {
+  readonly request: PlanRequest;
+  readonly asked: AskedModel;
+  readonly strict: boolean;
+  readonly standIn: ModelRules['standIn'];
+  readonly nowMs: number;
+}
+
 interface Survey {
   readonly candidates: Candidate[];
-  /** Could serve, probe well, but failed lately: asked only when nobody else is left. */
-  readonly resting: Candidate[];
   readonly leftOut: LeftOut[];
-  /** Healthy local targets that lack the name: a stand-in may answer there. */
+  /** Local targets in rotation that lack the name: a stand-in may answer there. */
   readonly lacking: { readonly entry: TargetEntry; readonly reason: string }[];
+  /** A local target in rotation has the name. */
   localHasIt: boolean;
+  /** Some target has the name, in rotation or not. */
   anyHasIt: boolean;
+  /** Some target was left out that may be asked as a last resort. */
+  someRest: boolean;
 }
 
 function surveyTargets(
-  request: PlanRequest,
-  asked: AskedModel,
+  question: Question,
   entries: readonly TargetEntry[],
-  strict: boolean,
-  nowMs: number,
+  mayServe: (rest: Resting | null) => boolean,
 ): Survey {
-  const survey: Survey = { candidates: [], resting: [], leftOut: [], lacking: [], localHasIt: false, anyHasIt: false };
+  const survey: Survey = {
+    candidates: [],
+    leftOut: [],
+    lacking: [],
+    localHasIt: false,
+    anyHasIt: false,
+    someRest: false,
+  };
   for (const entry of entries) {
-    const { place } = entry.target;
-    const fenced = fencedOut(request.fence, asked, entry);
-    if (fenced !== null) {
-      leaveOut(survey, entry, 'fenced', fenced);
-      continue;
-    }
-    const rest = restingReason(entry, nowMs);
-    const result = place === 'local' ? matchLocal(entry, asked) : matchCloud(entry, asked, strict);
-    if (rest !== null) {
-      if (rest.lastResort && 'match' in result) survey.resting.push(candidate(entry, result.match, false));
-      leaveOut(survey, entry, rest.kind, rest.reason);
-      continue;
-    }
-    if (place === 'local' && entry.snapshot?.warming === true) {
-      const model = entry.snapshot.models[0]?.id ?? asked.name;
-      survey.candidates.push(candidate(entry, loadingMatch(model), true));
-    } else note(survey, entry, result);
+    const fenced = fencedOut(question.request, question.asked, entry);
+    if (fenced === null) surveyTarget(survey, question, entry, mayServe);
+    else leaveOut(survey, entry, 'fenced', fenced);
   }
+  addStandIns(survey, question);
   return survey;
 }
 
-function note(survey: Survey, entry: TargetEntry, result: MatchResult): void {
-  const { place } = entry.target;
-  if ('match' in result) {
-    if (result.match.how === 'named') {
-      survey.anyHasIt = true;
-      if (place === 'local') survey.localHasIt = true;
-    }
-    survey.candidates.push(candidate(entry, result.match, false));
-  } else if (place === 'local') survey.lacking.push({ entry, reason: result.leftOut });
+function surveyTarget(
+  survey: Survey,
+  question: Question,
+  entry: TargetEntry,
+  mayServe: (rest: Resting | null) => boolean,
+): void {
+  const isLocal = entry.target.place === 'local';
+  const result = matchTarget(question, entry);
+  const hasIt = 'match' in result && result.match.how === 'named';
+  if (hasIt) survey.anyHasIt = true;
+  const rest = restingReason(entry, question.nowMs);
+  if (!mayServe(rest)) {
+    if (rest?.lastResort === true) survey.someRest = true;
+    // What it could not have answered anyway is no reason to ask again later.
+    const lacksIt = 'leftOut' in result && !isLocal && rest?.kind === 'cooling';
+    if (rest !== null)
+      leaveOut(survey, entry, lacksIt ? 'no-model' : rest.kind, lacksIt ? result.leftOut : rest.reason);
+  } else if ('match' in result) {
+    if (hasIt && isLocal) survey.localHasIt = true;
+    survey.candidates.push(candidate(entry, result.match, result.match.how === 'loading'));
+  } else if (isLocal) survey.lacking.push({ entry, reason: result.leftOut });
   else leaveOut(survey, entry, 'no-model', result.leftOut);
+}
+
+function matchTarget({ request, asked, strict }: Question, entry: TargetEntry): MatchResult {
+  if (!entry.adapter.operations.has(request.operation)) return { leftOut: `cannot do ${request.operation} requests` };
+  if (entry.target.place === 'cloud') return matchCloud(entry, asked, strict);
+  const result = matchLocal(entry, asked);
+  const warming = entry.snapshot?.warming === true;
+  if ('match' in result || !warming || (strict && asked.name !== '')) return result;
+  return { match: loadingMatch(entry.snapshot?.models[0]?.id ?? asked.name) };
 }
 
 function leaveOut(survey: Survey, entry: TargetEntry, kind: LeftOutKind, reason: string): void {
   survey.leftOut.push({ kind, targetId: entry.target.id, place: entry.target.place, reason });
 }
 
-function fencedOut(fence: RequestFence, asked: AskedModel, entry: TargetEntry): string | null {
-  if (fence.place !== null && fence.place !== entry.target.place)
+function fencedOut({ fence }: { fence: RequestFence }, asked: AskedModel, entry: TargetEntry): string | null {
+  if (fence.place !== null && fence.place !== entry.target.place) {
     return `the request may only go to ${fence.place} targets`;
-  if (!isPinnedTo(entry, asked.pin)) return `the request is pinned to ${asked.pin}`;
-  return null;
-}
-
-/** Why a target is not asked now; null: it may be. `lastResort`: it answers probes, so it may be asked when nobody else can. */
-function restingReason(entry: TargetEntry, nowMs: number): Resting | null {
-  const { breaker, probeFailure, cooldown } = entry;
-  if (entry.health === 'absent') return { kind: 'absent', reason: 'was not found', lastResort: false };
-  if (breaker.name === 'open') {
-    const why = probeFailure?.message ?? 'its last requests failed';
-    return { kind: 'down', reason: `down: ${why}`, lastResort: probeFailure === null };
   }
-  if (cooldown !== null && cooldown.untilMs > nowMs) {
-    const reason = `cooling down (${cooldown.kind}) for ${Math.ceil((cooldown.untilMs - nowMs) / 1000)} s more`;
-    return { kind: 'cooling', reason, lastResort: !cooldown.stated };
-  }
-  if (breaker.name === 'half-open' && breaker.trialRunning) {
-    return { kind: 'down', reason: 'on trial after a failure', lastResort: true };
-  }
-  return null;
-}
-
-interface Resting {
-  readonly kind: LeftOutKind;
-  readonly reason: string;
-  readonly lastResort: boolean;
+  return isPinnedTo(entry, asked.pin) ? null : `the request is pinned to ${asked.pin}`;
 }
 
 /** Local targets without the name: may one of their models stand in? */
-function addStandIns(survey: Survey, asked: AskedModel, mode: ModelRules['standIn']): void {
-  const allowed =
-    asked.name === '' || (!survey.localHasIt && (mode === 'always' || (mode === 'unknown' && !survey.anyHasIt)));
+function addStandIns(survey: Survey, { asked, standIn }: Question): void {
+  if (survey.lacking.length === 0) return;
+  const wanted = standIn === 'always' || (standIn === 'unknown' && !survey.anyHasIt);
+  const allowed = asked.name === '' || (wanted && !survey.localHasIt);
   for (const { entry, reason } of survey.lacking) {
     const { loaded, toLoad } = standIns(entry, asked);
     const choice = allowed ? (leastBusy(entry, loaded) ?? toLoad[0]) : undefined;
     if (choice !== undefined) survey.candidates.push(candidate(entry, choice, !choice.loaded));
-    else
-      leaveOut(
-        survey,
-        entry,
-        'no-model',
-        allowed && loaded.length === 0 ? `${reason}, and no chat model is loaded` : reason,
-      );
+    else leaveOut(survey, entry, 'no-model', allowed ? `${reason}, and it has no chat model` : reason);
   }
 }
 
 function leastBusy(entry: TargetEntry, matches: readonly ModelMatch[]): ModelMatch | undefined {
-  let best: ModelMatch | undefined;
+  let best = matches[0];
   let bestLoad = Number.POSITIVE_INFINITY;
+  if (matches.length < 2) return best;
   for (const match of matches) {
     const { busy, slots } = slotUse(entry, match.info);
-    if (best === undefined || busy / slots < bestLoad) {
+    if (busy / slots < bestLoad) {
       best = match;
       bestLoad = busy / slots;
     }
@@ -170,11 +166,11 @@ function leastBusy(entry: TargetEntry, matches: readonly ModelMatch[]): ModelMat
 }
 
 function candidate(entry: TargetEntry, match: ModelMatch, lastResort: boolean): Candidate {
-  return { entry, match, lastResort, ...slotUse(entry, match.info) };
+  const { busy, slots } = slotUse(entry, match.info);
+  return { entry, match, lastResort, busy, slots };
 }
 
-function toStep({ candidate, waits, why }: RankedCandidate): PlanStep {
-  const { entry, match } = candidate;
+function toStep({ candidate: { entry, match }, waits, why }: RankedCandidate): PlanStep {
   return {
     target: entry.target,
     model: match.model,

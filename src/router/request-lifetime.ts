@@ -1,40 +1,40 @@
-import type { Clock } from '../core/clock.ts';
+import { Cancellation } from '../core/cancellation.ts';
+import type { Deadlines, Timed } from '../core/deadlines.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { InferenceRequest } from '../core/request.ts';
 
 /** Ends all of a request's work when its client leaves, or when the reply has not begun in time. */
-export class RequestLifetime {
-  readonly deadlineMs: number;
-  readonly #controller = new AbortController();
+export class RequestLifetime extends Cancellation implements Timed {
+  deadlineMs: number;
+  readonly #deadlines: Deadlines;
+  readonly #timeoutMs: number;
   readonly #clientSignal: AbortSignal;
-  readonly #cancelTimer: () => void;
-  readonly #onClientGone = (): void => this.#controller.abort(new UpstreamError('cancelled', 'the client went away'));
+  readonly #onClientGone = (): void => this.cancel(new UpstreamError('cancelled', 'the client went away'));
 
-  constructor(request: InferenceRequest, clock: Clock, timeoutMs: number) {
+  constructor(request: InferenceRequest, deadlines: Deadlines, timeoutMs: number) {
+    super();
     this.deadlineMs = request.acceptedAtMs + timeoutMs;
+    this.#timeoutMs = timeoutMs;
+    this.#deadlines = deadlines;
     this.#clientSignal = request.clientSignal;
-    this.#cancelTimer = clock.after(Math.max(0, this.deadlineMs - clock.nowMs()), () =>
-      this.#controller.abort(new UpstreamError('timeout', `the reply did not begin within ${timeoutMs / 1000} s`)),
-    );
+    deadlines.watch(this);
     if (this.#clientSignal.aborted) this.#onClientGone();
-    else this.#clientSignal.addEventListener('abort', this.#onClientGone, { once: true });
+    else this.#clientSignal.addEventListener('abort', this.#onClientGone);
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  expire(): void {
+    this.begun();
+    this.cancel(new UpstreamError('timeout', `the reply did not begin within ${this.#timeoutMs / 1000} s`));
   }
 
   /** The reply has begun: the deadline is over, the client is still watched. */
   begun(): void {
-    this.#cancelTimer();
-  }
-
-  interrupt(error: UpstreamError): void {
-    this.#controller.abort(error);
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    this.#deadlines.forget(this);
   }
 
   end(): void {
-    this.#cancelTimer();
+    this.begun();
     this.#clientSignal.removeEventListener('abort', this.#onClientGone);
   }
 }

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
@@ -5,7 +6,6 @@ import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import { asUpstreamError, type Committed, runAttempt } from './attempt.ts';
 import type { Lease, SlotChoice, SlotTable } from './load.ts';
-import { modelIndex } from './model-index.ts';
 import { type NextStep, nextStep } from './next-step.ts';
 import type { TargetDirectory } from './targets.ts';
 
@@ -21,9 +21,32 @@ export type RunResult =
       readonly kind: 'committed';
       readonly committed: Committed;
       readonly lease: Lease;
-      readonly attempts: AttemptRecord[];
+      readonly attempts: readonly AttemptRecord[];
     }
-  | { readonly kind: 'failed'; readonly error: UpstreamError; readonly attempts: AttemptRecord[] };
+  | { readonly kind: 'failed'; readonly error: UpstreamError; readonly attempts: readonly AttemptRecord[] };
+
+interface Taken {
+  readonly step: PlanStep;
+  readonly lease: Lease;
+}
+
+/** Where the walk along one plan stands. */
+interface Walk {
+  readonly request: InferenceRequest;
+  readonly cancellation: Cancellation;
+  readonly deadlineMs: number;
+  readonly maxAttempts: number;
+  readonly untried: PlanStep[];
+  readonly attempts: AttemptRecord[];
+  /** Attempts that use up the retry limit. */
+  charged: number;
+  /** The step to ask again; null: go on to the next one. */
+  again: PlanStep | null;
+  triesOfTarget: number;
+  /** Since when the target now asked says that it is loading. */
+  loadingSinceMs: number | null;
+  lastError: UpstreamError | null;
+}
 
 /** Walks the plan: one attempt after the other until one commits or nothing is left. */
 export class PlanRunner {
@@ -39,96 +62,107 @@ export class PlanRunner {
     this.#options = options;
   }
 
-  /** `signal` fires with an UpstreamError as its reason: the client left, or the reply did not begin before `deadlineMs`. */
-  async run(request: InferenceRequest, plan: RoutePlan, signal: AbortSignal, deadlineMs: number): Promise<RunResult> {
-    const attempts: AttemptRecord[] = [];
-    const untried = [...plan.steps];
-    let charged = 0;
-    let triesOfTarget = 0;
-    let loadingSinceMs: number | null = null;
-    let lastError: UpstreamError | null = null;
-    for (let again: PlanStep | null = null; ; ) {
-      const lease = await this.#leaseNext(again, untried, signal);
-      if (lease instanceof UpstreamError) return { kind: 'failed', error: preferred(lastError, lease), attempts };
-      if (lease === null) {
-        return { kind: 'failed', error: lastError ?? new UpstreamError('overloaded', 'all slots are taken'), attempts };
-      }
-      const { step } = lease;
-      triesOfTarget = again === null ? 1 : triesOfTarget + 1;
-      this.#directory.used(lease.held.choice.entry);
-      lease.held.choice.entry.stats.started();
-      const result = await runAttempt(request, step, lease.held, signal, this.#clock);
-      attempts.push(result.record);
+  /** The cancellation fires when the client left, or when the reply did not begin before `deadlineMs`. */
+  async run(
+    request: InferenceRequest,
+    plan: RoutePlan,
+    cancellation: Cancellation,
+    deadlineMs: number,
+  ): Promise<RunResult> {
+    const walk: Walk = {
+      request,
+      cancellation,
+      deadlineMs,
+      maxAttempts: plan.maxAttempts,
+      untried: [...plan.steps],
+      attempts: [],
+      charged: 0,
+      again: null,
+      triesOfTarget: 0,
+      loadingSinceMs: null,
+      lastError: null,
+    };
+    for (;;) {
+      const taken = this.#takeFree(walk) ?? (await this.#waitForSlot(walk));
+      if (taken instanceof UpstreamError) return failed(walk, preferred(walk.lastError, taken));
+      const { step, lease } = taken;
+      const result = await runAttempt(request, step, lease, cancellation, this.#clock);
+      walk.attempts.push(result.record);
       if (result.kind !== 'failed') {
-        this.#directory.succeeded(lease.held.choice.entry);
-        return { kind: 'committed', committed: result, lease: lease.held, attempts };
+        this.#directory.answering(lease.call);
+        return { kind: 'committed', committed: result, lease, attempts: walk.attempts };
       }
-      lease.held.release();
-      this.#directory.failed(lease.held.choice.entry, step.model, result.error);
-      const nowMs = this.#clock.nowMs();
-      if (result.error.kind === 'modelLoading') loadingSinceMs ??= nowMs;
-      charged++;
-      const decision = nextStep({
-        error: result.error,
-        step,
-        untried: untried.length,
-        attemptsLeft: plan.maxAttempts - charged,
-        triesOfTarget,
-        loadingForMs: loadingSinceMs === null ? 0 : nowMs - loadingSinceMs,
-        timeLeftMs: deadlineMs - nowMs,
-        retryDelayMs: this.#options.retryDelayMs,
-        random: Math.random(),
-      });
-      lastError = preferred(lastError, result.error);
-      if (decision.do === 'stop' || signal.aborted) return { kind: 'failed', error: lastError, attempts };
-      if (decision.do === 'same-again' && decision.free) charged--;
-      const pause = await this.#pause(decision, signal);
-      if (pause !== null) return { kind: 'failed', error: pause, attempts };
-      again = decision.do === 'same-again' ? step : null;
+      lease.release();
+      const error = this.#judge(lease, result.error, cancellation);
+      const decision = this.#decide(walk, step, error);
+      walk.lastError = preferred(walk.lastError, error);
+      if (decision.do === 'stop' || cancellation.cause !== null) return failed(walk, walk.lastError);
+      const interrupted = await this.#pause(decision, cancellation);
+      if (interrupted !== null) return failed(walk, interrupted);
     }
   }
 
-  /** A slot at the next step that has one: null when none is left, an error when waiting for one failed. */
-  async #leaseNext(
-    again: PlanStep | null,
-    untried: PlanStep[],
-    signal: AbortSignal,
-  ): Promise<{ readonly step: PlanStep; readonly held: Lease } | UpstreamError | null> {
-    if (again !== null) {
-      const held = await this.#hold([again], signal);
-      return held instanceof UpstreamError ? held : { step: again, held: held.held };
+  /** What the failure says of the target: nothing, when it was us or the client who ended the attempt. */
+  #judge(lease: Lease, error: UpstreamError, cancellation: Cancellation): UpstreamError {
+    if (cancellation.cause !== null) {
+      this.#directory.givenUp(lease.call);
+      return cancellation.cause;
     }
+    this.#directory.failed(lease.call, error);
+    return error;
+  }
+
+  #decide(walk: Walk, step: PlanStep, error: UpstreamError): NextStep {
+    const nowMs = this.#clock.nowMs();
+    walk.charged++;
+    walk.triesOfTarget = walk.again === null ? 1 : walk.triesOfTarget + 1;
+    if (walk.again === null) walk.loadingSinceMs = null;
+    if (error.kind === 'modelLoading') walk.loadingSinceMs ??= nowMs;
+    const decision = nextStep({
+      error,
+      step,
+      untried: walk.untried.length,
+      attemptsLeft: walk.maxAttempts - walk.charged,
+      triesOfTarget: walk.triesOfTarget,
+      loadingForMs: walk.loadingSinceMs === null ? 0 : nowMs - walk.loadingSinceMs,
+      timeLeftMs: walk.deadlineMs - nowMs,
+      retryDelayMs: this.#options.retryDelayMs,
+      random: Math.random(),
+    });
+    walk.again = decision.do === 'same-again' ? step : null;
+    if (decision.do === 'same-again' && decision.free) walk.charged--;
+    return decision;
+  }
+
+  /** The next step that has a free slot now; null: none has. Steps that are full by now go to the end, to be waited for. */
+  #takeFree(walk: Walk): Taken | null {
+    if (walk.again !== null) return null;
+    const { untried } = walk;
     for (let step = untried[0]; step !== undefined && !step.waits; step = untried[0]) {
       untried.shift();
       const choice = this.#choice(step);
-      const held = choice === null ? null : this.#slots.take(choice);
-      if (held !== null) return { step, held };
-      // Filled up since the plan was made: it may still be waited for, after everybody else.
-      if (choice !== null) untried.push({ ...step, waits: true });
+      if (choice === null) continue;
+      const lease = this.#slots.take(choice);
+      if (lease !== null) return { step, lease };
+      untried.push({ ...step, waits: true });
     }
-    if (untried.length === 0) return null;
-    const held = await this.#hold(untried, signal);
-    if (held instanceof UpstreamError) return held;
-    untried.splice(untried.indexOf(held.step), 1);
-    return held;
+    return null;
   }
 
-  async #hold(
-    steps: readonly PlanStep[],
-    signal: AbortSignal,
-  ): Promise<{ readonly step: PlanStep; readonly held: Lease } | UpstreamError> {
+  async #waitForSlot(walk: Walk): Promise<Taken | UpstreamError> {
+    const steps = walk.again === null ? walk.untried : [walk.again];
     const choices = new Map<SlotChoice, PlanStep>();
     for (const step of steps) {
       const choice = this.#choice(step);
       if (choice !== null) choices.set(choice, step);
     }
-    const [only] = choices;
-    if (only === undefined) return new UpstreamError('unreachable', 'the target was removed');
+    if (choices.size === 0) return walk.lastError ?? new UpstreamError('unreachable', 'the target was removed');
     try {
-      const held =
-        (choices.size === 1 ? this.#slots.take(only[0]) : null) ??
-        (await this.#slots.wait([...choices.keys()], this.#options.queueTimeoutMs, signal));
-      return { step: choices.get(held.choice) ?? only[1], held };
+      const lease = await this.#slots.wait([...choices.keys()], this.#options.queueTimeoutMs, walk.cancellation);
+      const step = choices.get(lease.choice) as PlanStep;
+      const at = walk.untried.indexOf(step);
+      if (at !== -1) walk.untried.splice(at, 1);
+      return { step, lease };
     } catch (thrown) {
       return asUpstreamError(thrown);
     }
@@ -136,32 +170,31 @@ export class PlanRunner {
 
   #choice(step: PlanStep): SlotChoice | null {
     const entry = this.#directory.get(step.target.id);
-    if (entry === undefined) return null;
-    const info = entry.snapshot === null ? null : modelIndex(entry.snapshot).find(step.model);
-    return { entry, model: step.model, info };
+    return entry === undefined ? null : { entry, model: step.model };
   }
 
-  async #pause(decision: NextStep, signal: AbortSignal): Promise<UpstreamError | null> {
+  /** Resolves with the cause when the request is cancelled meanwhile. */
+  async #pause(decision: NextStep, cancellation: Cancellation): Promise<UpstreamError | null> {
     if (decision.do !== 'same-again' || decision.delayMs <= 0) return null;
     return new Promise((resolve) => {
-      const onAbort = (): void => {
-        cancel();
-        resolve(asUpstreamError(signal.reason));
+      const onCancel = (cause: UpstreamError): void => {
+        cancelTimer();
+        resolve(cause);
       };
-      const cancel = this.#clock.after(decision.delayMs, () => {
-        signal.removeEventListener('abort', onAbort);
+      const cancelTimer = this.#clock.after(decision.delayMs, () => {
+        cancellation.forget(onCancel);
         resolve(null);
       });
-      if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true });
+      cancellation.onCancel(onCancel);
     });
   }
 }
 
-/**
- * Of two failures the one that helps the client more: what is wrong with its request beats what is wrong with a
- * server, and the newest beats the older.
- */
+function failed(walk: Walk, error: UpstreamError): RunResult {
+  return { kind: 'failed', error, attempts: walk.attempts };
+}
+
+/** Of two failures the one that helps the client more: that its prompt is too long beats what befell a later server. */
 function preferred(older: UpstreamError | null, newer: UpstreamError): UpstreamError {
   return older?.kind === 'contextTooLong' && newer.kind !== 'cancelled' ? older : newer;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, OutcomeSink } from '../core/outcome.ts';
 import type { LeftOut, NoRoute } from '../core/plan.ts';
@@ -7,11 +8,11 @@ import { CommittedStream, type Finished, type ServedStream } from './committed-s
 import type { HealthProber } from './health.ts';
 import type { SlotTable } from './load.ts';
 import type { ModelRules } from './models.ts';
-import { planRoute } from './plan.ts';
+import { type PlanOptions, planRoute } from './plan.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
 import { STRATEGIES } from './strategies/index.ts';
-import type { TargetDirectory } from './targets.ts';
+import type { CallOnTarget, TargetDirectory } from './targets.ts';
 
 export interface ServeOptions extends ModelRules, RunOptions {
   /** Name of a strategy in strategies/index.ts. */
@@ -22,6 +23,8 @@ export interface ServeOptions extends ModelRules, RunOptions {
   readonly requestTimeoutMs: number;
   /** How long a request may wait for the first round of probes, ms. */
   readonly firstRoundMs: number;
+  /** A client that takes nothing of its stream for this long is let go, ms. */
+  readonly clientStallMs: number;
 }
 
 /** Who answered, for the reply headers. */
@@ -47,6 +50,9 @@ export class Engine {
   readonly #clock: Clock;
   readonly #sink: OutcomeSink;
   readonly #options: ServeOptions;
+  readonly #optionsByStrategy: ReadonlyMap<string, PlanOptions>;
+  readonly #deadlines: Deadlines;
+  readonly #time: { readonly clock: Clock; readonly deadlines: Deadlines; readonly stallMs: number };
   readonly #running = new Set<RequestLifetime>();
 
   constructor(
@@ -58,20 +64,21 @@ export class Engine {
     this.#clock = parts.clock;
     this.#sink = parts.sink;
     this.#options = options;
+    this.#deadlines = new Deadlines(parts.clock);
+    this.#time = { clock: parts.clock, deadlines: this.#deadlines, stallMs: options.clientStallMs };
+    const maxAttempts = options.maxRetries + 1;
+    this.#optionsByStrategy = new Map(
+      [...STRATEGIES].map(([name, strategy]) => [name, { ...options, strategy, maxAttempts }]),
+    );
     this.#runner = new PlanRunner(parts.directory, parts.slots, parts.clock, options);
   }
 
   async serve(request: InferenceRequest): Promise<ServeResult> {
     if (!this.#prober.firstRoundDone) await this.#prober.firstRound(this.#options.firstRoundMs);
-    const options = {
-      ...this.#options,
-      strategy: this.#strategyFor(request),
-      maxAttempts: this.#options.maxRetries + 1,
-    };
-    const planned = planRoute(request, [...this.#directory.entries()], options, this.#clock.nowMs());
+    const planned = planRoute(request, this.#directory.entries(), this.#planOptions(request), this.#clock.nowMs());
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
     const lifetime = this.#begin(request);
-    const result = await this.#runner.run(request, planned.plan, lifetime.signal, lifetime.deadlineMs);
+    const result = await this.#runner.run(request, planned.plan, lifetime, lifetime.deadlineMs);
     lifetime.begun();
     const { leftOut } = planned.plan;
     if (result.kind === 'failed') {
@@ -83,11 +90,11 @@ export class Engine {
 
   /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
   interrupt(error: UpstreamError): void {
-    for (const lifetime of [...this.#running]) lifetime.interrupt(error);
+    for (const lifetime of [...this.#running]) lifetime.cancel(error);
   }
 
   #begin(request: InferenceRequest): RequestLifetime {
-    const lifetime = new RequestLifetime(request, this.#clock, this.#options.requestTimeoutMs);
+    const lifetime = new RequestLifetime(request, this.#deadlines, this.#options.requestTimeoutMs);
     this.#running.add(lifetime);
     return lifetime;
   }
@@ -97,12 +104,12 @@ export class Engine {
     this.#running.delete(lifetime);
   }
 
-  #strategyFor(request: InferenceRequest) {
+  #planOptions(request: InferenceRequest): PlanOptions {
     const name = request.fence.strategy ?? this.#options.strategy;
-    const strategy = STRATEGIES.get(name);
+    const options = this.#optionsByStrategy.get(name);
     // http refuses unknown names, config refuses them at start.
-    if (strategy === undefined) throw new Error(`unknown strategy "${name}"`);
-    return strategy;
+    if (options === undefined) throw new Error(`unknown strategy "${name}"`);
+    return options;
   }
 
   #refuse(request: InferenceRequest, noRoute: NoRoute): ServeResult {
@@ -135,28 +142,32 @@ export class Engine {
   ): ServeResult {
     const { committed, lease, attempts } = result;
     const by = { attempt: committed.record, model: committed.reply.model, attempts: attempts.length };
-    const { entry } = lease.choice;
     const finish = (finished: Finished): void => {
       lease.release();
       this.#end(lifetime);
-      const answeredBy = { ...committed.record, durationMs: committed.record.durationMs + finished.streamedMs };
-      const common = this.#common(request, [...attempts.slice(0, -1), answeredBy], leftOut);
-      const answered = { ...common, by: answeredBy, model: committed.reply.model, usage: committed.reply.usage };
-      if (finished.error === null) {
-        entry.stats.served(answeredBy.durationMs);
-        this.#record({ kind: 'served', ...answered });
-      } else if (finished.error.kind === 'cancelled') {
-        this.#record({ kind: 'abandoned', ...common, by: answeredBy, usage: committed.reply.usage });
-      } else {
-        this.#directory.failed(entry, committed.record.model, finished.error);
-        this.#record({ kind: 'cut', ...answered, failure: finished.error.kind });
-      }
+      this.#judge(lease.call, lifetime, finished, committed.record.durationMs);
+      this.#record(outcomeOf(finished));
+    };
+    const outcomeOf = ({ error, streamedMs }: Finished): Outcome => {
+      const last = { ...committed.record, durationMs: committed.record.durationMs + streamedMs };
+      const common = this.#common(request, [...attempts.slice(0, -1), last], leftOut);
+      const { model, usage } = committed.reply;
+      if (error === null) return { kind: 'served', ...common, by: last, model, usage };
+      if (error.kind === 'cancelled') return { kind: 'abandoned', ...common, by: last, usage };
+      return { kind: 'cut', ...common, by: last, model, usage, failure: error.kind };
     };
     if (committed.kind === 'whole') {
       finish({ error: null, streamedMs: 0 });
       return { kind: 'whole', bytes: committed.reply.bytes, by };
     }
-    return { kind: 'stream', by, stream: new CommittedStream(committed, this.#clock, finish) };
+    return { kind: 'stream', by, stream: new CommittedStream(committed, this.#time, finish) };
+  }
+
+  /** What the end of a reply says of its target: nothing, when it was us or the client who ended it. */
+  #judge(call: CallOnTarget, lifetime: RequestLifetime, { error, streamedMs }: Finished, committedMs: number): void {
+    if (error === null) this.#directory.finished(call, committedMs + streamedMs);
+    else if (error.kind === 'cancelled' || lifetime.cause !== null) this.#directory.givenUp(call);
+    else this.#directory.failed(call, error);
   }
 
   #common(request: InferenceRequest, attempts: readonly AttemptRecord[], leftOut: readonly LeftOut[]) {

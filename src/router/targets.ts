@@ -3,44 +3,19 @@ import type { Clock } from '../core/clock.ts';
 import type { UpstreamError } from '../core/failure.ts';
 import { FAILURE_RULES } from '../core/failure.ts';
 import type { AdapterKind, Target, TargetId, TargetSnapshot } from '../core/target.ts';
-import type { TargetHealth, TargetView } from '../core/target-view.ts';
-import { type BreakerState, CLOSED, nextBreakerState } from './breaker.ts';
-import { type Cooldown, nextCooldown } from './cooldown.ts';
-import { TargetStatsCounter } from './target-stats.ts';
+import type { TargetView } from '../core/target-view.ts';
+import { type BreakerEvent, CLOSED, nextBreakerState } from './breaker.ts';
+import { nextCooldown } from './cooldown.ts';
+import { TargetEntry, viewOf } from './target-entry.ts';
 
-/** A target with all that is known of it now. Planning only reads it; the directory and the load table write. */
-export class TargetEntry {
-  readonly target: Target;
-  readonly adapter: ProviderAdapter;
-  readonly stats = new TargetStatsCounter();
-  /** Latest good probe; null: none yet. */
-  snapshot: TargetSnapshot | null = null;
-  breaker: BreakerState = CLOSED;
-  cooldown: Cooldown | null = null;
-  /** The latest probe's verdict: null before the first. */
-  probeFailure: { readonly message: string } | null = null;
-  probedAtWallMs: number | null = null;
-  /** It answered a probe at least once: from then on its absence is worth telling. */
-  everUp = false;
-  inFlight = 0;
-  readonly inFlightByModel = new Map<string, number>();
-  queued = 0;
-  /** Order of last use over all targets; 0: never. Round robin picks the smallest. */
-  lastUsedSequence = 0;
-  /** When it last gave bytes to a request (monotonic ms): outranks a probe that timed out on a busy server. */
-  lastSuccessAtMs = Number.NEGATIVE_INFINITY;
+export { TargetEntry } from './target-entry.ts';
 
-  constructor(target: Target, adapter: ProviderAdapter) {
-    this.target = target;
-    this.adapter = adapter;
-  }
-
-  get health(): TargetHealth {
-    if (this.probedAtWallMs === null) return 'unknown';
-    if (this.target.optional && !this.everUp) return 'absent';
-    if (this.breaker.name === 'open') return 'down';
-    return this.snapshot?.warming === true ? 'warming' : 'up';
-  }
+/** One upstream call, as far as the health of its target goes. */
+export interface CallOnTarget {
+  readonly entry: TargetEntry;
+  readonly model: string;
+  /** It was let through to see whether the target works again. */
+  readonly isTrial: boolean;
 }
 
 /** The live directory: which targets exist, and their health. One per gateway. */
@@ -48,7 +23,8 @@ export class TargetDirectory {
   readonly #entries = new Map<TargetId, TargetEntry>();
   readonly #adapters: ReadonlyMap<AdapterKind, ProviderAdapter>;
   readonly #clock: Clock;
-  readonly #onChange = new Set<(entry: TargetEntry) => void>();
+  readonly #listeners: ((entry: TargetEntry) => void)[] = [];
+  #list: readonly TargetEntry[] = [];
   #sequence = 0;
 
   constructor(adapters: ReadonlyMap<AdapterKind, ProviderAdapter>, clock: Clock) {
@@ -62,12 +38,14 @@ export class TargetDirectory {
     if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}" for target "${target.id}"`);
     const entry = new TargetEntry(target, adapter);
     this.#entries.set(target.id, entry);
+    this.#list = [...this.#entries.values()];
     this.#changed(entry);
     return entry;
   }
 
   remove(id: TargetId): void {
     this.#entries.delete(id);
+    this.#list = [...this.#entries.values()];
   }
 
   has(id: TargetId): boolean {
@@ -79,36 +57,54 @@ export class TargetDirectory {
   }
 
   /** In order of configuration. */
-  entries(): IterableIterator<TargetEntry> {
-    return this.#entries.values();
+  entries(): readonly TargetEntry[] {
+    return this.#list;
   }
 
-  /** Told whenever a target comes, or its health changes: the probe loop and the queue listen. */
+  views(): TargetView[] {
+    return this.#list.map(viewOf);
+  }
+
+  /** Told whenever a target comes, is probed, or its health changes: the probe loop and the queue listen. */
   onChange(listener: (entry: TargetEntry) => void): void {
-    this.#onChange.add(listener);
+    this.#listeners.push(listener);
   }
 
-  used(entry: TargetEntry): void {
+  /** A call begins. While the target is half-open this takes the one place of the trial. */
+  begin(entry: TargetEntry, model: string): CallOnTarget {
     entry.lastUsedSequence = ++this.#sequence;
-    if (entry.breaker.name === 'half-open') this.#breaker(entry, 'trial-started');
+    entry.stats.started();
+    const isTrial = entry.breaker.name === 'half-open';
+    if (isTrial) this.#breaker(entry, 'trial-started');
+    return { entry, model, isTrial };
   }
 
-  /** It gave real content. */
-  succeeded(entry: TargetEntry): void {
+  /** The first real content came. */
+  answering({ entry, isTrial }: CallOnTarget): void {
     entry.lastSuccessAtMs = this.#clock.nowMs();
-    this.#breaker(entry, 'success');
+    if (isTrial) this.#breaker(entry, 'content');
   }
 
-  /** A request for `model` failed there: what that says of its health is the failure table's word. */
-  failed(entry: TargetEntry, model: string, error: UpstreamError): void {
-    if (error.kind === 'cancelled') {
-      this.#breaker(entry, 'neutral');
-      return;
-    }
+  /** The reply came to its proper end. */
+  finished({ entry }: CallOnTarget, durationMs: number): void {
+    entry.stats.served(durationMs);
+    entry.lastSuccessAtMs = this.#clock.nowMs();
+    if (entry.breaker !== CLOSED) this.#breaker(entry, 'success');
+  }
+
+  /** The call ended for a reason that says nothing of the target: the client left, our own clock ran out. */
+  givenUp({ entry, isTrial }: CallOnTarget): void {
+    if (isTrial) this.#breaker(entry, 'neutral');
+  }
+
+  /** The call failed: what that says of the target's health is the failure table's word. */
+  failed({ entry, model, isTrial }: CallOnTarget, error: UpstreamError): void {
     entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
     entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
-    this.#breaker(entry, HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth]);
     if (error.kind === 'modelMissing') forgetModel(entry, model);
+    // Calls that had begun before it opened say nothing about the trial.
+    if (entry.breaker.name === 'half-open' && !isTrial) return;
+    this.#breaker(entry, HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth]);
   }
 
   probed(entry: TargetEntry, snapshot: TargetSnapshot): void {
@@ -128,22 +124,18 @@ export class TargetDirectory {
     const repeated = entry.probeFailure !== null;
     entry.probeFailure = { message };
     entry.probedAtWallMs = this.#clock.wallMs();
-    if (certain || first || repeated) this.#breaker(entry, 'down');
+    if (certain || first || repeated) this.#breaker(entry, 'probe-failed');
     if (first) this.#changed(entry);
   }
 
-  views(): TargetView[] {
-    return [...this.#entries.values()].map((entry) => viewOf(entry));
-  }
-
-  #breaker(entry: TargetEntry, event: Parameters<typeof nextBreakerState>[1]): void {
+  #breaker(entry: TargetEntry, event: BreakerEvent): void {
     const before = entry.breaker;
     entry.breaker = nextBreakerState(before, event, this.#clock.nowMs());
     if (before.name !== entry.breaker.name) this.#changed(entry);
   }
 
   #changed(entry: TargetEntry): void {
-    for (const listener of this.#onChange) listener(entry);
+    for (const listener of this.#listeners) listener(entry);
   }
 }
 
@@ -154,29 +146,4 @@ function forgetModel(entry: TargetEntry, missing: string): void {
   if (entry.snapshot === null) return;
   const models = entry.snapshot.models.filter((model) => model.id !== missing);
   entry.snapshot = { ...entry.snapshot, models };
-}
-
-function viewOf(entry: TargetEntry): TargetView {
-  const health = entry.health;
-  const up = health === 'up' || health === 'warming';
-  return {
-    target: entry.target,
-    health,
-    healthReason: up
-      ? null
-      : (entry.probeFailure?.message ?? entry.stats.read().lastError?.message ?? 'not probed yet'),
-    snapshot: entry.snapshot,
-    inFlight: entry.inFlight,
-    queued: entry.queued,
-    slots: slotsOf(entry),
-    stats: entry.stats.read(),
-    probedAtWallMs: entry.probedAtWallMs,
-  };
-}
-
-/** Requests at once over the whole target; null: no limit. */
-export function slotsOf(entry: Pick<TargetEntry, 'target' | 'snapshot' | 'adapter'>): number | null {
-  if (entry.target.maxConcurrent !== null) return entry.target.maxConcurrent;
-  if (entry.target.place === 'cloud') return null;
-  return entry.snapshot?.slots ?? entry.adapter.defaultSlots;
 }

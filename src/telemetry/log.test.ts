@@ -1,10 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { Secret } from '../core/secret.ts';
-import { openLineOutput } from './line-output.ts';
 import { createLog, type LogFormat, type LogLevel } from './log.ts';
 import { cut, exhausted, failedAttempt, served, someAttempt, someRequest } from './outcome-fixture.ts';
 import { createRequestLog, LOGGED_BODY_BYTES } from './request-log.ts';
@@ -13,6 +9,7 @@ function recording(format: LogFormat = 'json', level: LogLevel = 'info') {
   const written: string[] = [];
   const output = {
     write: (line: string) => void written.push(line),
+    takeDropped: () => 0,
     flush: async () => undefined,
     flushNow: () => undefined,
   };
@@ -40,6 +37,42 @@ describe('a JSON log line', () => {
     log.warn({}, 'c');
     log.error({}, 'd');
     expect(objects().map(({ msg }) => msg)).toEqual(['c', 'd']);
+  });
+
+  test('survives fields that JSON cannot hold, and keeps the others', () => {
+    const { log, objects } = recording();
+    const circular: Record<string, unknown> = { name: 'loop' };
+    circular['self'] = circular;
+    log.warn({ circular, big: 10n, target: 'box' }, 'odd fields');
+    expect(objects()[0]).toMatchObject({ circular: '[not shown]', big: '10', target: 'box', msg: 'odd fields' });
+  });
+
+  test('tells the whole chain of causes of an error, and of a closed chain its beginning', () => {
+    const { log, objects } = recording();
+    const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+    refused.cause = refused;
+    log.error({ error: new TypeError('no reply', { cause: refused }) }, 'request failed');
+    expect(objects()[0].error).toMatchObject({
+      type: 'TypeError',
+      message: 'no reply',
+      cause: { message: 'refused', code: 'ECONNREFUSED' },
+    });
+    expect(objects()[0].error.stack).toContain('no reply');
+  });
+
+  test('tells first how many lines were dropped before it, also when warnings are off', () => {
+    const written: string[] = [];
+    const dropped = [0, 7, 0];
+    const output = {
+      write: (line: string) => void written.push(line),
+      takeDropped: () => dropped.shift() ?? 0,
+      flush: async () => undefined,
+      flushNow: () => undefined,
+    };
+    const log = createLog({ level: 'error', format: 'json', output, wallMs: () => 0 });
+    for (const message of ['a', 'b', 'c']) log.error({}, message);
+    const lines = written.map((line) => JSON.parse(line));
+    expect(lines.map(({ dropped_lines, msg }) => dropped_lines ?? msg)).toEqual(['a', 7, 'b', 'c']);
   });
 
   test('never shows a secret', () => {
@@ -130,10 +163,28 @@ describe('the request log', () => {
     expect(objects()[1]).toMatchObject({
       status: 503,
       code: 'target_unreachable',
-      left_out: [{ targetId: 'openrouter', reason: 'no key' }],
+      left_out: [{ target: 'openrouter', place: 'cloud', kind: 'down', reason: 'no key' }],
     });
     expect(written.join('')).not.toContain('_body');
     expect(requests.tapResponse('req-1')).toBeNull();
+  });
+
+  test('mentions what was left out only when something was', () => {
+    const { requests, objects } = requestLog('json');
+    requests.record(served());
+    expect(objects()[0]).not.toHaveProperty('left_out');
+  });
+
+  test('does not even look at an outcome when its line is not written', () => {
+    const { log, written } = recording('json', 'warn');
+    const requests = createRequestLog({ log, format: 'json', logRequests: true, logResponses: false });
+    const untouchable = new Proxy(served(), {
+      get() {
+        throw new Error('looked at');
+      },
+    });
+    expect(() => requests.record(untouchable)).not.toThrow();
+    expect(written).toEqual([]);
   });
 
   test('adds bodies only when asked to, and of a large one only the beginning', () => {
@@ -161,58 +212,5 @@ describe('the request log', () => {
     buffer.fill(0x78);
     tap?.end();
     expect(objects()[0].response_body).toBe('first');
-  });
-});
-
-describe('the buffered output', () => {
-  test('is written 100 ms after the first line, and holds no timer when idle', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'swarmrouter-log-'));
-    try {
-      const path = join(folder, 'log');
-      const timers: { delayMs: number; run: () => void }[] = [];
-      const output = openLineOutput(path, {
-        after(delayMs, run) {
-          timers.push({ delayMs, run });
-          return () => undefined;
-        },
-      });
-      expect(timers).toEqual([]);
-      output.write('one\n');
-      output.write('two\n');
-      expect(timers.map(({ delayMs }) => delayMs)).toEqual([100]);
-      timers[0]?.run();
-      await output.flush();
-      expect(await Bun.file(path).text()).toBe('one\ntwo\n');
-      output.write('three\n');
-      expect(timers.map(({ delayMs }) => delayMs)).toEqual([100, 1000, 100]);
-      output.flushNow();
-      expect(await Bun.file(path).text()).toBe('one\ntwo\nthree\n');
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
-  });
-
-  test('loses no line of a process that exits at once, also through a pipe', async () => {
-    const program = `
-      const { openLineOutput } = await import(${JSON.stringify(join(import.meta.dir, 'line-output.ts'))});
-      const output = openLineOutput(1, { after(ms, run) { const t = setTimeout(run, ms); return () => clearTimeout(t); } });
-      for (let at = 0; at < 5000; at++) output.write('line ' + at + '\\n');
-      process.exit(0);`;
-    const child = Bun.spawn([process.execPath, '-e', program], { stdout: 'pipe' });
-    const lines = (await new Response(child.stdout).text()).trimEnd().split('\n');
-    expect(await child.exited).toBe(0);
-    expect(lines).toEqual(Array.from({ length: 5000 }, (_, at) => `line ${at}`));
-  });
-
-  test('does not stop the process when its reader is gone', async () => {
-    const program = `
-      const { openLineOutput } = await import(${JSON.stringify(join(import.meta.dir, 'line-output.ts'))});
-      const output = openLineOutput(1, { after(ms, run) { const t = setTimeout(run, ms); return () => clearTimeout(t); } });
-      for (let at = 0; at < 20; at++) { output.write('x'.repeat(20000) + '\\n'); await Bun.sleep(5); }
-      await output.flush();
-      console.error('alive');
-      process.exit(0);`;
-    const child = Bun.spawn(['sh', '-c', `"$0" -e "$1" | true`, process.execPath, program], { stderr: 'pipe' });
-    expect(await new Response(child.stderr).text()).toBe('alive\n');
   });
 });

@@ -1,7 +1,7 @@
-import { pino } from 'pino';
 import type { Logger } from '../core/logger.ts';
+import { jsonLine } from './json-line.ts';
 import type { LineOutput } from './line-output.ts';
-import { safeJsonLine, safeText } from './line-safety.ts';
+import { safeText } from './line-safety.ts';
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -20,18 +20,42 @@ export interface LogOptions {
 
 export interface Log extends Logger {
   readonly format: LogFormat;
+  /** Whether `info` lines are written, for callers whose fields are costly to make. */
+  readonly infoWritten: boolean;
   flush(): Promise<void>;
   flushNow(): void;
 }
 
 /** What the process writes about itself. A `Secret` among the fields shows as `[secret]`. */
 export function createLog(options: LogOptions): Log {
-  const lines = options.format === 'json' ? jsonLines(options) : readableLines(options);
+  const { format, output } = options;
+  const isWritten = (level: LogLevel) => LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(options.level);
+  const write = createWriter(options);
+  const writerOf = (level: LogLevel): Logger[LogLevel] =>
+    isWritten(level) ? (fields, message) => write(level, fields, message) : () => undefined;
   return {
-    ...lines,
-    format: options.format,
-    flush: () => options.output.flush(),
-    flushNow: () => options.output.flushNow(),
+    debug: writerOf('debug'),
+    info: writerOf('info'),
+    warn: writerOf('warn'),
+    error: writerOf('error'),
+    format,
+    infoWritten: isWritten('info'),
+    flush: () => output.flush(),
+    flushNow: () => output.flushNow(),
+  };
+}
+
+type Write = (level: LogLevel, fields: object, message: string) => void;
+
+function createWriter({ format, output, wallMs }: LogOptions): Write {
+  const toLine = format === 'json' ? jsonLine : readableLine;
+  const write: Write = (level, fields, message) => output.write(toLine(level, wallMs(), fields, message));
+  return (level, fields, message) => {
+    const dropped = output.takeDropped();
+    // Told whatever the level is: whoever reads the log must know that it has a hole.
+    if (dropped > 0)
+      write('warn', { dropped_lines: dropped }, 'log lines were dropped: they were not read fast enough');
+    write(level, fields, message);
   };
 }
 
@@ -40,45 +64,13 @@ export function formatFor(stdoutIsTerminal: boolean): LogFormat {
   return stdoutIsTerminal ? 'readable' : 'json';
 }
 
-function jsonLines({ level, output, wallMs }: LogOptions): Logger {
-  const logger = pino(
-    {
-      level,
-      base: null,
-      timestamp: () => `,"time":"${new Date(wallMs()).toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-      serializers: { error: serialiseError },
-    },
-    { write: (line: string) => output.write(safeJsonLine(line)) },
-  );
-  return {
-    debug: (fields, message) => logger.debug(fields, message),
-    info: (fields, message) => logger.info(fields, message),
-    warn: (fields, message) => logger.warn(fields, message),
-    error: (fields, message) => logger.error(fields, message),
-  };
-}
-
-function serialiseError(value: unknown): unknown {
-  return value instanceof Error ? pino.stdSerializers.err(value) : value;
-}
-
-function readableLines({ level, output, wallMs }: LogOptions): Logger {
-  const lowest = LOG_LEVELS.indexOf(level);
-  const writer = (at: LogLevel) => (fields: object, message: string) => {
-    if (LOG_LEVELS.indexOf(at) < lowest) return;
-    output.write(`${readableLine(at, wallMs(), fields, message)}\n`);
-  };
-  return { debug: writer('debug'), info: writer('info'), warn: writer('warn'), error: writer('error') };
-}
-
-/** `12:04:31 warn message key=value`; the level is left out for the ordinary `info`. Time is the machine's own. */
+/** `12:04:31 warn message key=value`; with its line feed; the level is left out for the ordinary `info`. Time is the machine's own. */
 export function readableLine(level: LogLevel, wallMs: number, fields: object, message: string): string {
   const time = new Date(wallMs).toTimeString().slice(0, 8);
   const details = Object.entries(fields)
     .filter(([, value]) => value !== undefined && value !== null)
     .map(([name, value]) => `${name}=${fieldText(value)}`);
-  return safeText([time, ...(level === 'info' ? [] : [level]), message, ...details].join(' '));
+  return `${safeText([time, ...(level === 'info' ? [] : [level]), message, ...details].join(' '))}\n`;
 }
 
 function fieldText(value: unknown): string {

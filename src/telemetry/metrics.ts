@@ -1,10 +1,9 @@
-import { Gauge, Histogram, Registry } from 'prom-client';
 import type { AttemptRecord, Outcome, OutcomeSink } from '../core/outcome.ts';
 import type { TargetView } from '../core/target-view.ts';
-import type { Usage } from '../core/usage.ts';
-import { CounterCells } from './counter-cells.ts';
-import { DURATION_BUCKETS, METRICS, type MetricDescription, type MetricName } from './metric-list.ts';
-import { registerProcessMetrics } from './process-metrics.ts';
+import { DurationHistogram } from './duration-histogram.ts';
+import { EXPOSITION_CONTENT_TYPE, exposition, type Sample, type Samples } from './exposition.ts';
+import { processSamples } from './process-metrics.ts';
+import { type TargetCounts, TargetCountsTable } from './target-counts.ts';
 
 export interface MetricsOptions {
   readonly version: string;
@@ -24,42 +23,32 @@ const MAX_TARGET_LABELS = 256;
 
 /** @param options.version Shown by `swarmrouter_build_info`. */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const registry = new Registry();
-  const counted = createCounters(registry);
-  const timed = createHistograms(registry);
-  const labelOf = boundedLabels(MAX_TARGET_LABELS);
-  registerTargetGauges(registry, options.targets);
-  registerProcessMetrics(registry, describe);
-  new Gauge({ ...promOptions('swarmrouter_build_info', registry) }).labels(options.version).set(1);
-
+  const requests = createRequestCounts();
+  const requestDuration = new DurationHistogram();
+  const counts = new TargetCountsTable(MAX_TARGET_LABELS);
   return {
-    contentType: registry.contentType,
-    text: () => registry.metrics(),
+    contentType: EXPOSITION_CONTENT_TYPE,
+    async text() {
+      return exposition({
+        swarmrouter_requests_total: requestSamples(requests),
+        swarmrouter_request_duration_seconds: [{ labels: [], value: requestDuration }],
+        ...countedSamples(counts.all()),
+        ...gaugeSamples(options.targets()),
+        swarmrouter_build_info: [{ labels: [options.version], value: 1 }],
+        ...processSamples(),
+      });
+    },
     record(outcome) {
       const last = lastAttempt(outcome);
-      counted.requests.add(1, outcome.kind, last?.place ?? 'none');
-      timed.request.observe(outcome.durationMs / 1000);
-      for (const attempt of outcome.attempts) recordAttempt(attempt, failureOf(attempt, outcome));
+      requests[outcome.kind][last?.place ?? 'none']++;
+      requestDuration.observe(outcome.durationMs / 1000);
+      for (const attempt of outcome.attempts) {
+        counts.of(attempt.targetId).countAttempt(attempt, failureOf(attempt, outcome));
+      }
       const usage = 'usage' in outcome ? outcome.usage : null;
-      if (usage !== null && last !== undefined) recordTokens(labelOf(last.targetId), usage);
+      if (usage !== null && last !== undefined) counts.of(last.targetId).countTokens(usage);
     },
   };
-
-  function recordAttempt(attempt: AttemptRecord, failure: AttemptRecord['failure']): void {
-    const target = labelOf(attempt.targetId);
-    const result = failure === null ? 'ok' : failure === 'cancelled' ? 'cancelled' : 'error';
-    counted.attempts.add(1, target, attempt.adapterKind, result);
-    if (result === 'error') counted.errors.add(1, target, failure ?? '');
-    if (attempt.firstContentMs !== null) timed.firstToken(target).observe(attempt.firstContentMs / 1000);
-    if (attempt.queuedMs > 0) timed.queueWait(target).observe(attempt.queuedMs / 1000);
-  }
-
-  function recordTokens(target: string, usage: Usage): void {
-    counted.tokens.add(usage.promptTokens, target, 'prompt');
-    counted.tokens.add(usage.completionTokens, target, 'completion');
-    if (usage.cachedTokens > 0) counted.tokens.add(usage.cachedTokens, target, 'cached');
-    if (usage.reasoningTokens > 0) counted.tokens.add(usage.reasoningTokens, target, 'reasoning');
-  }
 }
 
 /** Who answered; for requests that nobody answered, who was tried last. */
@@ -75,78 +64,68 @@ function failureOf(attempt: AttemptRecord, outcome: Outcome): AttemptRecord['fai
   return attempt.failure;
 }
 
-function describe(name: MetricName): MetricDescription {
-  const found = METRICS.find((metric) => metric.name === name);
-  if (found === undefined) throw new Error(`metric ${name} is not in METRICS`);
-  return found;
+type PlaceCounts = Record<AttemptRecord['place'] | 'none', number>;
+type RequestCounts = Readonly<Record<Outcome['kind'], PlaceCounts>>;
+
+function createRequestCounts(): RequestCounts {
+  const zero = (): PlaceCounts => ({ local: 0, cloud: 0, none: 0 });
+  return { served: zero(), cut: zero(), abandoned: zero(), exhausted: zero(), refused: zero() };
 }
 
-function promOptions(name: MetricName, registry: Registry) {
-  const { help, labels } = describe(name);
-  return { name, help, labelNames: [...labels], registers: [registry] };
+function requestSamples(requests: RequestCounts): Sample[] {
+  return Object.entries(requests).flatMap(([outcome, places]) =>
+    aboveZero(Object.entries(places).map(([place, value]) => ({ labels: [outcome, place], value }))),
+  );
 }
 
-function createCounters(registry: Registry) {
-  const cells = (name: MetricName): CounterCells => {
-    const { help, labels } = describe(name);
-    return new CounterCells(name, help, labels, registry);
-  };
+/** A series begins with its first count, so that a page does not list all that never happened. */
+function aboveZero<Counted extends { readonly value: number }>(samples: readonly Counted[]): Counted[] {
+  return samples.filter(({ value }) => value > 0);
+}
+
+function countedSamples(targets: readonly TargetCounts[]) {
+  const seen = (label: string, histogram: DurationHistogram): Sample[] =>
+    histogram.count > 0 ? [{ labels: [label], value: histogram }] : [];
   return {
-    requests: cells('swarmrouter_requests_total'),
-    attempts: cells('swarmrouter_attempts_total'),
-    errors: cells('swarmrouter_errors_total'),
-    tokens: cells('swarmrouter_tokens_total'),
-  };
+    swarmrouter_attempts_total: targets.flatMap(attemptSamples),
+    swarmrouter_errors_total: targets.flatMap(({ label, errors }) =>
+      [...errors].map(([kind, value]) => ({ labels: [label, kind], value })),
+    ),
+    swarmrouter_tokens_total: targets.flatMap(tokenSamples),
+    swarmrouter_first_token_seconds: targets.flatMap(({ label, firstToken }) => seen(label, firstToken)),
+    swarmrouter_queue_wait_seconds: targets.flatMap(({ label, queueWait }) => seen(label, queueWait)),
+  } satisfies Partial<Samples>;
 }
 
-function createHistograms(registry: Registry) {
-  const histogram = (name: MetricName) =>
-    new Histogram({ ...promOptions(name, registry), buckets: [...DURATION_BUCKETS] });
-  return {
-    request: histogram('swarmrouter_request_duration_seconds'),
-    firstToken: childrenOf(histogram('swarmrouter_first_token_seconds')),
-    queueWait: childrenOf(histogram('swarmrouter_queue_wait_seconds')),
-  };
+function attemptSamples({ label, results }: TargetCounts): Sample[] {
+  return [...results].flatMap(([provider, counts]) =>
+    aboveZero(Object.entries(counts).map(([result, value]) => ({ labels: [label, provider, result], value }))),
+  );
 }
 
-/** Resolves each label child once. */
-function childrenOf(histogram: Histogram): (target: string) => Histogram.Internal<string> {
-  const children = new Map<string, Histogram.Internal<string>>();
-  return (target) => {
-    let child = children.get(target);
-    if (child === undefined) {
-      child = histogram.labels(target);
-      children.set(target, child);
-    }
-    return child;
-  };
+function tokenSamples({ label, tokens, usageReports }: TargetCounts): Sample[] {
+  if (usageReports === 0) return [];
+  const always: Sample[] = [
+    { labels: [label, 'prompt'], value: tokens.prompt },
+    { labels: [label, 'completion'], value: tokens.completion },
+  ];
+  const ofSome = [
+    { labels: [label, 'cached'], value: tokens.cached },
+    { labels: [label, 'reasoning'], value: tokens.reasoning },
+  ];
+  return [...always, ...aboveZero(ofSome)];
 }
 
-function boundedLabels(limit: number): (targetId: string) => string {
-  const known = new Set<string>();
-  return (targetId) => {
-    if (known.has(targetId)) return targetId;
-    if (known.size >= limit) return 'other';
-    known.add(targetId);
-    return targetId;
-  };
-}
-
-function registerTargetGauges(registry: Registry, targets: () => readonly TargetView[]): void {
-  const gauge = (name: MetricName, read: (view: TargetView) => number | null): void => {
-    new Gauge({
-      ...promOptions(name, registry),
-      collect() {
-        this.reset();
-        for (const view of targets()) {
-          const value = read(view);
-          if (value !== null) this.set({ target: view.target.id }, value);
-        }
-      },
+function gaugeSamples(views: readonly TargetView[]) {
+  const gauge = (read: (view: TargetView) => number | null): Sample[] =>
+    views.flatMap((view) => {
+      const value = read(view);
+      return value === null ? [] : [{ labels: [view.target.id], value }];
     });
-  };
-  gauge('swarmrouter_target_in_flight', (view) => view.inFlight);
-  gauge('swarmrouter_target_queued', (view) => view.queued);
-  gauge('swarmrouter_target_slots', (view) => view.slots);
-  gauge('swarmrouter_target_healthy', (view) => (view.health === 'up' ? 1 : 0));
+  return {
+    swarmrouter_target_in_flight: gauge((view) => view.inFlight),
+    swarmrouter_target_queued: gauge((view) => view.queued),
+    swarmrouter_target_slots: gauge((view) => view.slots),
+    swarmrouter_target_healthy: gauge((view) => (view.health === 'up' ? 1 : 0)),
+  } satisfies Partial<Samples>;
 }

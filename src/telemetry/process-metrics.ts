@@ -1,31 +1,20 @@
-import { Counter, Gauge, type Registry } from 'prom-client';
-import type { MetricDescription, MetricName } from './metric-list.ts';
+import type { Sample } from './exposition.ts';
 
-/**
- * The few process figures that dashboards ask for. prom-client's own set keeps an event-loop histogram with a
- * 10 ms timer running, which an idle gateway on a laptop should not.
- */
-export function registerProcessMetrics(registry: Registry, describe: (name: MetricName) => MetricDescription): void {
-  const named = (name: MetricName) => ({ name, help: describe(name).help, registers: [registry] });
-  new Counter({
-    ...named('process_cpu_seconds_total'),
-    collect() {
-      const { user, system } = process.cpuUsage();
-      this.reset();
-      this.inc((user + system) / 1e6);
-    },
-  });
-  new Gauge({
-    ...named('process_resident_memory_bytes'),
-    collect() {
-      this.set(process.memoryUsage.rss());
-    },
-  });
-  new Gauge({
-    ...named('process_heap_bytes'),
-    collect() {
-      this.set(process.memoryUsage().heapUsed);
-    },
-  });
-  new Gauge(named('process_start_time_seconds')).set(Math.round(Date.now() / 1000 - process.uptime()));
+/** The few process figures that dashboards ask for, read now. */
+export function processSamples() {
+  const { user, system } = process.cpuUsage();
+  const { rss, heapUsed } = process.memoryUsage();
+  return {
+    process_cpu_seconds_total: single((user + system) / 1e6),
+    process_resident_memory_bytes: single(rss),
+    process_heap_bytes: single(heapUsed),
+    process_start_time_seconds: single(STARTED_AT_SECONDS),
+  };
+}
+
+/** Fixed once: derived anew at each scrape it would waver, and look like a restart. */
+const STARTED_AT_SECONDS = Math.round(Date.now() / 1000 - process.uptime());
+
+function single(value: number): readonly Sample[] {
+  return [{ labels: [], value }];
 }

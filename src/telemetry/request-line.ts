@@ -1,4 +1,5 @@
 import type { AttemptRecord, Outcome } from '../core/outcome.ts';
+import type { LeftOut } from '../core/plan.ts';
 
 /** nginx's number for a client that went away: no status was ever sent. */
 const CLIENT_WENT_AWAY = 499;
@@ -31,7 +32,7 @@ export function requestFields(outcome: Outcome): Record<string, unknown> {
     queued_ms: rounded(outcome.attempts.reduce((sum, attempt) => sum + attempt.queuedMs, 0)),
     ...usageFields(outcome),
     attempts: outcome.attempts.map(attemptFields),
-    left_out: outcome.leftOut.length === 0 ? undefined : outcome.leftOut,
+    left_out: outcome.leftOut.length === 0 ? undefined : outcome.leftOut.map(leftOutFields),
   };
 }
 
@@ -94,6 +95,10 @@ function attemptFields(attempt: AttemptRecord): Record<string, unknown> {
     duration_ms: rounded(attempt.durationMs),
     first_content_ms: rounded(attempt.firstContentMs),
   };
+}
+
+function leftOutFields(leftOut: LeftOut): Record<string, unknown> {
+  return { target: leftOut.targetId, place: leftOut.place, kind: leftOut.kind, reason: leftOut.reason };
 }
 
 function rounded(milliseconds: number | null): number | undefined {

@@ -1,10 +1,10 @@
 import type { Logger } from '../core/logger.ts';
 import type { Outcome, OutcomeSink } from '../core/outcome.ts';
-import type { LogFormat } from './log.ts';
+import type { Log, LogFormat } from './log.ts';
 import { requestFields, requestSentence } from './request-line.ts';
 
 export interface RequestLogOptions {
-  readonly log: Logger;
+  readonly log: Log;
   readonly format: LogFormat;
   /** Adds the request's body, as sent. Default of the product: off, since bodies are private. */
   readonly logRequests: boolean;
@@ -31,9 +31,10 @@ export function createRequestLog(options: RequestLogOptions): RequestLog {
   const { log, format, logRequests, logResponses } = options;
   return {
     record(outcome) {
+      if (!log.infoWritten) return;
       const body = logRequests ? bodyFields('request_body', outcome.request.rawBody) : {};
       if (format === 'readable') log.info(body, requestSentence(outcome));
-      else log.info({ ...requestFields(outcome), ...body }, MESSAGES[outcome.kind]);
+      else log.info(Object.assign(requestFields(outcome), body), MESSAGES[outcome.kind]);
     },
     tapResponse: (requestId) => (logResponses ? createTap(log, requestId) : null),
   };

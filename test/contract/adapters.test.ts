@@ -2,7 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import { type Fault, type Simulator, startSimulator } from '../../simulators/index.ts';
 import { createAdapters } from '../../src/adapters/index.ts';
 import type { ProviderAdapter, UpstreamCall, UpstreamReply } from '../../src/core/adapter.ts';
+import { Cancellation } from '../../src/core/cancellation.ts';
 import type { FailureKind } from '../../src/core/failure.ts';
+import { UpstreamError } from '../../src/core/failure.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { ADAPTER_KINDS, type AdapterKind, type Target, type TargetClocks } from '../../src/core/target.ts';
 import { systemClock } from '../../src/system-clock.ts';
@@ -10,6 +12,7 @@ import { asStream, asWhole, CLOCKS, callOf, failureOf, readStream, targetOf } fr
 
 const KEY = 'sk-contract-0123456789';
 const adapters = createAdapters({ clock: systemClock });
+const GONE = new UpstreamError('cancelled', 'the client went away');
 const noAbort = (): AbortSignal => new AbortController().signal;
 const WEATHER = [
   { type: 'function', function: { name: 'get_weather', parameters: { type: 'object', properties: {} } } },
@@ -33,7 +36,7 @@ describe.each([...ADAPTER_KINDS])('the %s adapter', (kind) => {
     targetOf(kind, simulator.baseUrl, { apiKey: new Secret(KEY), defaultModel: 'sim-model', ...changes });
   const fast = (clocks: Partial<TargetClocks>): Target => target({ clocks: { ...CLOCKS, ...clocks } });
   const call = (body: Record<string, unknown> = {}, on = target(), changes: Partial<UpstreamCall> = {}) =>
-    adapter.call(callOf(on, body, changes), noAbort());
+    adapter.call(callOf(on, body, changes), new Cancellation());
   const posts = () => simulator.log.filter(({ method }) => method === 'POST');
 
   beforeAll(async () => {
@@ -278,20 +281,20 @@ describe.each([...ADAPTER_KINDS])('the %s adapter', (kind) => {
   describe('leaving', () => {
     test('an abort before the reply closes the upstream socket', async () => {
       await simulator.setFault({ kind: 'hang' });
-      const leaver = new AbortController();
-      const failure = failureOf(adapter.call(callOf(target(), { stream: true }), leaver.signal));
+      const leaver = new Cancellation();
+      const failure = failureOf(adapter.call(callOf(target(), { stream: true }), leaver));
       await until(() => posts().length === 1);
-      leaver.abort();
+      leaver.cancel(GONE);
       expect((await failure).kind).toBe('cancelled');
       await until(() => posts()[0]?.aborted === true);
     });
 
     test.each(['abort', 'cancel'])('an %s in the middle of a stream closes the upstream socket', async (how) => {
       await simulator.setFault({ kind: 'stall', afterChunks: 2 });
-      const leaver = new AbortController();
-      const stream = asStream(await adapter.call(callOf(target(), { stream: true }), leaver.signal));
+      const leaver = new Cancellation();
+      const stream = asStream(await adapter.call(callOf(target(), { stream: true }), leaver));
       await stream.next();
-      if (how === 'abort') leaver.abort();
+      if (how === 'abort') leaver.cancel(GONE);
       else stream.cancel();
       await until(() => posts()[0]?.aborted === true);
       const { error } = await readStream(stream);

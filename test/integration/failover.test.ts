@@ -106,9 +106,23 @@ describe('after the first content a fault ends the stream with a typed error, ne
       const read = async () => {
         for await (const chunk of stream) expect(chunk.choices).toBeDefined();
       };
-      expect(read()).rejects.toBeInstanceOf(OpenAI.APIError);
+      await expect(read()).rejects.toBeInstanceOf(OpenAI.APIError);
     });
   }
+});
+
+describe('a server that breaks every answer', () => {
+  test('is taken out after five of them, though each began well', async () => {
+    const { studio, cloud, chat } = await studioAndCloud();
+    await studio.setFault({ kind: 'reset', afterChunks: 2 });
+    for (let n = 0; n < 5; n++)
+      await readEvents(await chat({ stream: true, messages: [{ role: 'user', content: 'hi' }] }));
+    const events = await readEvents(
+      await chat({ model: 'gpt-4o-mini', stream: true, messages: [{ role: 'user', content: 'hi' }] }),
+    );
+    expect(events.at(-1)).toBe('[DONE]');
+    expect([inference(studio).length, inference(cloud).length]).toEqual([5, 1]);
+  });
 });
 
 describe("a client's own mistake goes to nobody else", () => {

@@ -97,7 +97,10 @@ describe('when the local server cannot, the cloud does, with no change on the cl
     const cloud = await simulator({ kind: 'openrouter', models: [{ id: 'openai/gpt-4o-mini' }] });
     const { chat } = await gateway([targetFor(studio, { maxConcurrent: 1 }), targetFor(cloud)]);
     const ask = () => chat({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hi' }] });
-    const [first, second] = await Promise.all([ask(), Bun.sleep(50).then(ask)]);
+    const running = ask();
+    await until('the first one runs', () => studio.active() === 1);
+    const second = await ask();
+    const first = await running;
     expect([servedBy(first), servedBy(second)]).toEqual(['lmstudio', 'openrouter']);
     expect(second.headers.get('x-swarmrouter-reason')).toStartWith('overflow: all local slots full');
   });

@@ -9,6 +9,11 @@ import type { Target } from '../../src/core/target.ts';
 import { createGateway, type Gateway } from '../../src/gateway.ts';
 import { type EntrySketch, targetOf, testClocks } from './fleet.ts';
 
+interface TestOnly {
+  readonly awaitProbes?: boolean;
+  readonly clientStallMs?: number;
+}
+
 export interface TestGateway {
   readonly gateway: Gateway;
   readonly url: string;
@@ -23,7 +28,7 @@ export interface TestGateway {
 /** A whole gateway in this process, on a free port, in front of the given targets. */
 export async function startTestGateway(
   targets: readonly Target[],
-  { awaitProbes = true, ...change }: Partial<Config> & { readonly awaitProbes?: boolean } = {},
+  { awaitProbes = true, clientStallMs, ...change }: Partial<Config> & TestOnly = {},
 ): Promise<TestGateway> {
   const dataDir = change.dataDir ?? mkdtempSync(join(tmpdir(), 'swarmrouter-test-'));
   const adminKey = 'test-admin-key-0123456789';
@@ -57,6 +62,7 @@ export async function startTestGateway(
   const outcomes: Outcome[] = [];
   const gateway = await createGateway(config, {
     logTo: join(dataDir, 'log.jsonl'),
+    ...(clientStallMs === undefined ? {} : { clientStallMs }),
     sink: { record: (outcome) => outcomes.push(outcome) },
   });
   if (awaitProbes) await gateway.probed(2_000);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { asStream, CLOCKS, callOf, readStream, requestOf, targetOf } from '../../../test/contract/adapters-support.ts';
 import type { StreamReply } from '../../core/adapter.ts';
+import { Cancellation } from '../../core/cancellation.ts';
 import type { Target } from '../../core/target.ts';
 import { systemClock } from '../../system-clock.ts';
 import { createAdapters } from '../index.ts';
@@ -42,7 +43,7 @@ function serve(pieces: readonly string[], contentType = 'text/event-stream') {
 async function open(pieces: readonly string[], body: object = {}, changes: Partial<Target> = {}, type?: string) {
   const server = serve(pieces, type);
   const target = targetOf('openai-compatible', server.url, changes);
-  const reply = await adapter?.call(callOf(target, { stream: true, ...body }), new AbortController().signal);
+  const reply = await adapter?.call(callOf(target, { stream: true, ...body }), new Cancellation());
   if (reply === undefined) throw new Error('no adapter');
   return { reply, server };
 }

@@ -1,4 +1,6 @@
 import type { AdapterTools, ProviderAdapter, UpstreamCall, UpstreamReply } from '../../core/adapter.ts';
+import type { Cancellation } from '../../core/cancellation.ts';
+import type { Deadlines } from '../../core/deadlines.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import type { Operation } from '../../core/request.ts';
 import type { AdapterKind, Target, TargetSnapshot } from '../../core/target.ts';
@@ -14,6 +16,8 @@ import { WireStream } from './stream.ts';
 /** What every adapter works with. */
 export interface WireTools extends AdapterTools {
   readonly transport: Transport;
+  /** One timer for the clocks of all attempts. */
+  readonly deadlines: Deadlines;
 }
 
 /** One vendor's differences from the shared OpenAI wire. */
@@ -38,7 +42,7 @@ export function createWireAdapter(vendor: WireVendor, tools: WireTools): Provide
     kind: vendor.kind,
     operations: CHAT_ONLY,
     defaultSlots: vendor.defaultSlots,
-    call: (call, signal) => callUpstream(vendor, tools, call, signal),
+    call: (call, cancellation) => callUpstream(vendor, tools, call, cancellation),
     probe: (target, signal) => vendor.probe(target, signal, tools),
   };
 }
@@ -47,11 +51,11 @@ async function callUpstream(
   vendor: WireVendor,
   tools: WireTools,
   call: UpstreamCall,
-  signal: AbortSignal,
+  cancellation: Cancellation,
 ): Promise<UpstreamReply> {
   const { target, request, model } = call;
   const ask = askFor(call);
-  const watch = new AttemptWatch(tools.clock, signal);
+  const watch = new AttemptWatch(tools.clock, tools.deadlines, cancellation);
   startClocks(watch, call, ask);
   const reply = await tools.transport.open(
     {

@@ -1,4 +1,4 @@
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '../../core/nearest-name.ts';
 import { fieldsOf } from './overflow-provider-body.ts';
 import { type Problem, shown } from './problems.ts';
 

@@ -1,6 +1,8 @@
+import type { StrategyName } from '../../core/strategy-names.ts';
 import { localFirst } from './local-first.ts';
 import type { Strategy } from './strategy.ts';
 
-export const STRATEGIES: ReadonlyMap<string, Strategy> = new Map(
-  [localFirst].map((strategy) => [strategy.name, strategy]),
-);
+/** A name without a strategy does not compile. */
+const BY_NAME: Readonly<Record<StrategyName, Strategy>> = { 'local-first': localFirst };
+
+export const STRATEGIES: ReadonlyMap<string, Strategy> = new Map(Object.entries(BY_NAME));

@@ -7,33 +7,48 @@ import type { Candidate, RankedCandidate, Strategy } from './strategy.ts';
 export const localFirst: Strategy = {
   name: 'local-first',
   rank(candidates) {
-    const local = candidates.filter((candidate) => candidate.entry.target.place === 'local');
-    const cloud = candidates.filter((candidate) => candidate.entry.target.place === 'cloud').sort(byLeastRecentUse);
-    const free = local.filter((candidate) => candidate.busy < candidate.slots);
-    const full = local.filter((candidate) => candidate.busy >= candidate.slots);
-    const ready = free.filter((candidate) => !candidate.lastResort).sort(byLoad);
-    const overflow = overflowReason(local, ready, full);
-    return [
-      ...ready.map((candidate) => ranked(candidate, false, slotWords(candidate))),
-      ...cloud.map((candidate) => ranked(candidate, false, ready.length > 0 ? 'overflow after local' : overflow)),
-      ...free.filter((candidate) => candidate.lastResort).map((candidate) => ranked(candidate, false, 'last resort')),
-      ...full.sort(byLoad).map((candidate) => ranked(candidate, true, 'waits for a local slot')),
-    ];
+    const { ready, cloud, lastResort, full } = sorted(candidates);
+    const ranked: RankedCandidate[] = [];
+    for (const candidate of ready) ranked.push({ candidate, waits: false, why: slotWords(candidate) });
+    if (cloud.length > 0) {
+      const why = overflowWords(ready.length, full.length, lastResort.length);
+      for (const candidate of cloud) ranked.push({ candidate, waits: false, why });
+    }
+    for (const candidate of lastResort) ranked.push({ candidate, waits: false, why: 'last resort' });
+    for (const candidate of full) ranked.push({ candidate, waits: true, why: 'waits for a local slot' });
+    return ranked;
   },
 };
 
-function ranked(candidate: Candidate, waits: boolean, why: string): RankedCandidate {
-  return { candidate, waits, why };
+interface Sorted {
+  readonly ready: Candidate[];
+  readonly cloud: Candidate[];
+  readonly lastResort: Candidate[];
+  readonly full: Candidate[];
+}
+
+function sorted(candidates: readonly Candidate[]): Sorted {
+  const groups: Sorted = { ready: [], cloud: [], lastResort: [], full: [] };
+  for (const candidate of candidates) {
+    if (candidate.entry.target.place === 'cloud') groups.cloud.push(candidate);
+    else if (candidate.busy >= candidate.slots) groups.full.push(candidate);
+    else if (candidate.lastResort) groups.lastResort.push(candidate);
+    else groups.ready.push(candidate);
+  }
+  if (groups.ready.length > 1) groups.ready.sort(byLoad);
+  if (groups.full.length > 1) groups.full.sort(byLoad);
+  if (groups.cloud.length > 1) groups.cloud.sort(byLeastRecentUse);
+  return groups;
 }
 
 function slotWords({ busy, slots }: Candidate): string {
   return `local, ${busy} of ${slots} slots busy`;
 }
 
-function overflowReason(local: readonly Candidate[], ready: readonly Candidate[], full: readonly Candidate[]): string {
-  if (ready.length === 0 && full.length > 0)
-    return `overflow: all ${full.length > 1 ? 'local targets are' : 'local slots'} full`;
-  return local.length === 0 ? 'overflow: no local target can serve it' : 'overflow';
+function overflowWords(ready: number, full: number, lastResort: number): string {
+  if (ready > 0) return 'overflow after local';
+  if (full > 0) return `overflow: all ${full > 1 ? 'local targets are' : 'local slots'} full`;
+  return lastResort > 0 ? 'overflow: no local model is loaded' : 'overflow: no local target can serve it';
 }
 
 function byLoad(a: Candidate, b: Candidate): number {

@@ -1,5 +1,5 @@
 import type { ModelMatch } from '../models.ts';
-import type { TargetEntry } from '../targets.ts';
+import type { TargetEntry } from '../target-entry.ts';
 
 /** A target that could serve the request, with the model it would answer with. */
 export interface Candidate {

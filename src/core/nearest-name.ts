@@ -16,11 +16,16 @@ export function editDistance(from: string, to: string): number {
   return at(from.length, to.length);
 }
 
+/** `apiKey`, `api-key` and `API_KEY` are the same name spelled three ways. */
+function simplify(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+}
+
 /** The known name a person most likely meant; null: none is near enough to be helpful (over half of it would change). */
 export function nearestName(unknown: string, known: Iterable<string>): string | null {
   let best: { name: string; distance: number } | null = null;
   for (const name of known) {
-    const distance = editDistance(unknown.toLowerCase(), name.toLowerCase());
+    const distance = editDistance(simplify(unknown.slice(0, 64)), simplify(name));
     if (best === null || distance < best.distance) best = { name, distance };
   }
   if (best === null) return null;

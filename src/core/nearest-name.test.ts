@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { editDistance, nearestName } from './nearest.ts';
+import { editDistance, nearestName } from './nearest-name.ts';
 
 describe('the nearest known name', () => {
   test('a swapped pair of letters is one edit', () => {

@@ -1,0 +1,55 @@
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
+import type { TargetView } from '../core/target-view.ts';
+import type { Engine } from '../router/serve.ts';
+import { HttpError } from './http-error.ts';
+import type { ResponseTap } from './reply.ts';
+
+export interface HttpServerOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly loopback: boolean;
+  readonly allowedHosts: readonly string[];
+  readonly maxBodyBytes: number;
+  readonly version: string;
+  readonly modelAliases: ReadonlyMap<string, string>;
+  readonly strategies: ReadonlySet<string>;
+}
+
+export interface HttpServerParts {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Credential → may it in? */
+  readonly admit: (headers: Headers) => { readonly ok: true } | { readonly ok: false; readonly message: string };
+  readonly targets: () => readonly TargetView[];
+  /** True once every target of the start has been probed. */
+  readonly probed: () => boolean;
+  /** Resolves then, or when that takes too long. */
+  readonly firstRound: () => Promise<void>;
+  readonly metricsText: () => Promise<string>;
+  /** Sees the bytes of each reply when replies are logged; null: they are not. */
+  readonly tapResponse: ((requestId: string) => ResponseTap | null) | null;
+  /** The control plane, loaded at its first request: it must not slow the start. */
+  readonly admin: () => Promise<(request: Request) => Response | Promise<Response>>;
+}
+
+/** What every endpoint is made with. */
+export interface EndpointContext {
+  readonly options: HttpServerOptions;
+  readonly parts: HttpServerParts;
+  /** Monotonic. */
+  readonly startedAtMs: number;
+  readonly isDraining: () => boolean;
+}
+
+/** One endpoint. Throws HttpError for what it refuses. `liftIdleTimeout` lets the connection be silent from now on. */
+export type Endpoint = (request: Request, id: string, liftIdleTimeout: () => void) => Response | Promise<Response>;
+
+/** Refuses whoever may not use the data plane, before a byte of the body is read. */
+export function authorize({ parts }: EndpointContext, headers: Headers): void {
+  const admitted = parts.admit(headers);
+  if (admitted.ok) return;
+  throw new HttpError(401, 'invalid_api_key', admitted.message, { headers: { 'www-authenticate': 'Bearer' } });
+}

@@ -1,0 +1,38 @@
+import { authorize, type Endpoint, type EndpointContext } from '../endpoint.ts';
+import { findModel, listModels, type ModelObject } from './models.ts';
+
+const ONE_MODEL = '/v1/models/';
+
+/** GET /v1/models. */
+export function modelList(context: EndpointContext): Endpoint {
+  return async (request) => {
+    authorize(context, request.headers);
+    return Response.json({ object: 'list', data: await modelsOf(context) });
+  };
+}
+
+/** GET /v1/models/{id}; an id may hold slashes. */
+export function oneModel(context: EndpointContext): Endpoint {
+  return async (request) => {
+    authorize(context, request.headers);
+    const id = new URL(request.url).pathname.slice(ONE_MODEL.length);
+    return Response.json(findModel(await modelsOf(context), decoded(id)));
+  };
+}
+
+async function modelsOf({ options, parts, startedAtMs }: EndpointContext): Promise<ModelObject[]> {
+  await parts.firstRound();
+  const upForMs = parts.clock.nowMs() - startedAtMs;
+  // No server tells when its models were made: the gateway's own start is what is known.
+  const createdAtSeconds = Math.floor((parts.clock.wallMs() - upForMs) / 1000);
+  return listModels(parts.targets(), options.modelAliases, createdAtSeconds);
+}
+
+function decoded(pathPart: string): string {
+  try {
+    return decodeURIComponent(pathPart);
+  } catch {
+    // A stray percent sign: take it as it is, it will not be found.
+    return pathPart;
+  }
+}

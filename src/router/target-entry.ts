@@ -1,0 +1,90 @@
+import type { ProviderAdapter } from '../core/adapter.ts';
+import type { ModelInfo, Target, TargetSnapshot } from '../core/target.ts';
+import type { TargetHealth, TargetView } from '../core/target-view.ts';
+import { type BreakerState, CLOSED } from './breaker.ts';
+import type { Cooldown } from './cooldown.ts';
+import { modelIndex } from './model-index.ts';
+import { TargetStatsCounter } from './target-stats.ts';
+
+/** A target with all that is known of it now. Planning only reads it; the directory and the slot table write. */
+export class TargetEntry {
+  readonly target: Target;
+  readonly adapter: ProviderAdapter;
+  readonly stats = new TargetStatsCounter();
+  /** Latest good probe; null: none yet. */
+  snapshot: TargetSnapshot | null = null;
+  breaker: BreakerState = CLOSED;
+  cooldown: Cooldown | null = null;
+  /** The latest probe failed; null: it did not, or there was none. */
+  probeFailure: { readonly message: string } | null = null;
+  probedAtWallMs: number | null = null;
+  /** It answered a probe at least once: from then on its absence is worth telling. */
+  everUp = false;
+  inFlight = 0;
+  readonly inFlightByModel = new Map<string, number>();
+  queued = 0;
+  /** Order of last use over all targets; 0: never. Round robin picks the smallest. */
+  lastUsedSequence = 0;
+  /** When it last gave bytes to a request (monotonic ms): outranks a probe that timed out on a busy server. */
+  lastSuccessAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(target: Target, adapter: ProviderAdapter) {
+    this.target = target;
+    this.adapter = adapter;
+  }
+
+  get health(): TargetHealth {
+    if (this.probedAtWallMs === null) return 'unknown';
+    if (this.target.optional && !this.everUp) return 'absent';
+    if (this.breaker.name === 'open') return 'down';
+    return this.snapshot?.warming === true ? 'warming' : 'up';
+  }
+}
+
+/** How full a target is for one model. */
+export interface SlotUse {
+  readonly busy: number;
+  /** Infinity: no limit. */
+  readonly slots: number;
+}
+
+/**
+ * LM Studio and llama.cpp give each loaded model its own slots; a limit that a person set, and servers that say
+ * nothing, count over the whole target. The router counts for itself: desktop servers never say that they are busy.
+ */
+export function slotUse(entry: TargetEntry, model: ModelInfo | null): SlotUse {
+  const { target } = entry;
+  if (model !== null && model.slots !== null && target.maxConcurrent === null && target.place === 'local') {
+    return { busy: entry.inFlightByModel.get(model.id) ?? 0, slots: model.slots };
+  }
+  return { busy: entry.inFlight, slots: slotsOf(entry) ?? Number.POSITIVE_INFINITY };
+}
+
+/** The same by the model's name, as the target reports it now. */
+export function slotUseByName(entry: TargetEntry, model: string): SlotUse {
+  return slotUse(entry, entry.snapshot === null ? null : modelIndex(entry.snapshot).find(model));
+}
+
+/** Requests at once over the whole target; null: no limit. */
+export function slotsOf({ target, snapshot, adapter }: TargetEntry): number | null {
+  if (target.maxConcurrent !== null) return target.maxConcurrent;
+  if (target.place === 'cloud') return null;
+  return snapshot?.slots ?? adapter.defaultSlots;
+}
+
+export function viewOf(entry: TargetEntry): TargetView {
+  const health = entry.health;
+  const up = health === 'up' || health === 'warming';
+  const stats = entry.stats.read();
+  return {
+    target: entry.target,
+    health,
+    healthReason: up ? null : (entry.probeFailure?.message ?? stats.lastError?.message ?? 'not probed yet'),
+    snapshot: entry.snapshot,
+    inFlight: entry.inFlight,
+    queued: entry.queued,
+    slots: slotsOf(entry),
+    stats,
+    probedAtWallMs: entry.probedAtWallMs,
+  };
+}
