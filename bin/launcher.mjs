@@ -45,6 +45,7 @@ export function runWithBun(args) {
   const child = spawn(bun, args, { stdio: 'inherit', env });
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
   for (const signal of signals) process.on(signal, () => child.kill(signal));
+  if (process.env.npm_lifecycle_event && process.platform !== 'win32') stopWithParent(child);
   child.on('error', (error) => {
     console.error(`swarmrouter: could not start Bun at ${bun}: ${error.message}`);
     process.exit(1);
@@ -56,5 +57,18 @@ export function runWithBun(args) {
     process.kill(process.pid, signal);
   });
 }
+
+/**
+ * Under `npm start` a signal to npm reaches only the shell between it and us, which dies without passing it on. That
+ * shows as a new parent: what would then hold the port as an orphan is asked to end.
+ */
+function stopWithParent(child) {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) child.kill('SIGTERM');
+  }, PARENT_CHECK_MS).unref();
+}
+
+const PARENT_CHECK_MS = 500;
 
 export const inPackage = (...path) => join(root, ...path);

@@ -1,3 +1,5 @@
+import type { Secret } from './secret.ts';
+
 /** What to do about a failure of one attempt. */
 export interface FailureRule {
   /** May another target hide it? `false`: it is the client's own mistake, or its own decision. */
@@ -178,4 +180,22 @@ export class UpstreamError extends Error {
     this.retryAfterMs = details.retryAfterMs ?? null;
     this.param = details.param ?? null;
   }
+}
+
+/**
+ * The same error without the provider's key: servers repeat a key that they refuse, and an error's words reach the
+ * client, the log and the status page.
+ */
+export function withoutSecret(error: UpstreamError, secret: Secret | null): UpstreamError {
+  const value = secret === null ? '' : secret.reveal();
+  const said = [error.message, error.param, error.upstreamCode];
+  if (value === '' || !said.some((text) => text?.includes(value))) return error;
+  const clean = (text: string): string => text.replaceAll(value, '[secret]');
+  const { kind, status, retryAfterMs, param, upstreamCode } = error;
+  return new UpstreamError(kind, clean(error.message), {
+    status,
+    retryAfterMs,
+    param: param === null ? null : clean(param),
+    upstreamCode: upstreamCode === null ? null : clean(upstreamCode),
+  });
 }

@@ -25,6 +25,8 @@ export interface InferenceRequest {
   /** The parsed body; read it, never write to it: other attempts read it too. */
   readonly body: Readonly<Record<string, unknown>>;
   readonly fence: RequestFence;
+  /** Gateways of this kind that it came through: a loop must end. */
+  readonly hops: number;
   /** W3C trace context as received, passed on to local targets only; null: none. */
   readonly traceparent: string | null;
   /** Fires when the client goes away. */

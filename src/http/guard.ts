@@ -1,6 +1,8 @@
 import { HttpError } from './http-error.ts';
 
 export interface GuardOptions {
+  /** What the gateway listens on; always a name of its own. */
+  readonly host: string;
   /** True: listens on loopback only, where a web page could reach us through the user's browser. */
   readonly loopback: boolean;
   /** Further Host names to accept, lower case, without port. */
@@ -14,7 +16,7 @@ const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
  * models. A duplicate Host header arrives joined with a comma and so is refused too.
  */
 export function createGuard(options: GuardOptions): (headers: Headers) => void {
-  const allowed = new Set([...LOOPBACK_NAMES, ...options.allowedHosts]);
+  const allowed = new Set([...LOOPBACK_NAMES, options.host.toLowerCase(), ...options.allowedHosts]);
   // The same few values come with every request: judge each once.
   const known = new Set<string>();
   const checkName = (header: string, value: string): void => {
@@ -32,7 +34,8 @@ export function createGuard(options: GuardOptions): (headers: Headers) => void {
     const host = headers.get('host');
     if (host?.includes(',')) throw new HttpError(400, 'duplicate_host', 'The request has more than one Host header.');
     if (!options.loopback) return;
-    if (host !== null) checkName('Host', host);
+    if (host === null) throw new HttpError(400, 'missing_host', 'The request has no Host header.');
+    checkName('Host', host);
     const origin = headers.get('origin');
     if (origin !== null) checkName('Origin', origin);
   };

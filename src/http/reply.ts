@@ -105,11 +105,14 @@ function answerHeaders(by: AnsweredBy, requestId: string, contentType: string): 
 /** Texts that were found fit for a header: the same few come with every request. */
 const fitForHeader = new Set<string>();
 const MAX_KNOWN_TEXTS = 1_000;
+/** Clients refuse replies with long headers (Node: 16 KB for all of them). */
+const MAX_HEADER_TEXT = 256;
 
 /** Model names come from clients and servers: only printable ASCII may stand in a header. */
-function headerText(text: string): string {
-  if (fitForHeader.has(text)) return text;
+function headerText(whole: string): string {
+  if (fitForHeader.has(whole)) return whole;
+  const text = whole.length > MAX_HEADER_TEXT ? `${whole.slice(0, MAX_HEADER_TEXT)}...` : whole;
   if (!/^[\x20-\x7e]*$/.test(text)) return text.replaceAll(/[^\x20-\x7e]/g, '?');
-  if (fitForHeader.size < MAX_KNOWN_TEXTS && text.length < 256) fitForHeader.add(text);
+  if (fitForHeader.size < MAX_KNOWN_TEXTS && text === whole) fitForHeader.add(text);
   return text;
 }

@@ -77,7 +77,9 @@ function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: L
     const id = requestId(headers);
     try {
       guard(headers);
-      return await endpoint(request, id, () => server.timeout(request, 0));
+      const response = await endpoint(request, id, () => server.timeout(request, 0));
+      if (!response.headers.has('x-request-id')) response.headers.set('x-request-id', id);
+      return response;
     } catch (error) {
       if (error instanceof HttpError) return errorResponse(httpErrorReply(error), id);
       // A client that left while its body was read: nobody is there to answer.

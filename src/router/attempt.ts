@@ -1,7 +1,7 @@
 import type { StreamReply, UpstreamReply, WholeReply } from '../core/adapter.ts';
 import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
-import { UpstreamError } from '../core/failure.ts';
+import { UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
@@ -50,7 +50,7 @@ export async function runAttempt(
     };
   } catch (thrown) {
     if (opened?.kind === 'stream') opened.cancel();
-    const error = asUpstreamError(thrown);
+    const error = withoutSecret(asUpstreamError(thrown), step.target.apiKey);
     return { kind: 'failed', error, record: recordOf(step, lease, clock.nowMs() - startedAtMs, error) };
   }
 }
@@ -73,14 +73,24 @@ function recordOf(step: PlanStep, lease: Lease, durationMs: number, failure: Ups
 
 /** The commit point: start-up events are held back, so that until the first real content failover is invisible. */
 async function holdUntilContent(reply: StreamReply): Promise<{ held: Uint8Array; ended: boolean }> {
-  let held: Uint8Array | null = null;
-  for (;;) {
-    const batch = await reply.next();
-    if (batch === null) return { held: held ?? new Uint8Array(0), ended: true };
-    held = held === null ? batch.bytes : Buffer.concat([held, batch.bytes]);
-    if (batch.hasContent) return { held, ended: false };
+  const first = await reply.next();
+  // Most streams begin with their content: nothing to collect.
+  if (first?.hasContent === true) return { held: first.bytes, ended: false };
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for (let batch = first; batch !== null; batch = await reply.next()) {
+    pieces.push(batch.bytes);
+    length += batch.bytes.length;
+    if (batch.hasContent) return { held: Buffer.concat(pieces), ended: false };
+    if (length > MAX_HELD_BYTES) {
+      throw new UpstreamError('malformed', `more than ${MAX_HELD_BYTES} bytes of events came before the first content`);
+    }
   }
+  return { held: Buffer.concat(pieces), ended: true };
 }
+
+/** Start-up events that may come before the first content; real servers send a few hundred bytes. */
+const MAX_HELD_BYTES = 1_048_576;
 
 /** Adapters promise UpstreamError; anything else is a bug of ours and must fail this request alone. */
 export function asUpstreamError(thrown: unknown): UpstreamError {

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Deadlines, Timed } from '../core/deadlines.ts';
-import { UpstreamError } from '../core/failure.ts';
+import { UpstreamError, withoutSecret } from '../core/failure.ts';
+import type { Secret } from '../core/secret.ts';
 import { asUpstreamError, type Committed } from './attempt.ts';
 
 type CommittedStreamReply = Committed & { readonly kind: 'stream' };
@@ -29,6 +30,8 @@ export class CommittedStream implements ServedStream, Timed {
   /** While bytes wait for the client. */
   deadlineMs: number;
   readonly #source: CommittedStreamReply;
+  /** The target's key, which its errors must not repeat. */
+  readonly #secret: Secret | null;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #stallMs: number;
@@ -39,10 +42,12 @@ export class CommittedStream implements ServedStream, Timed {
 
   constructor(
     source: CommittedStreamReply,
+    secret: Secret | null,
     time: { readonly clock: Clock; readonly deadlines: Deadlines; readonly stallMs: number },
     finish: (finished: Finished) => void,
   ) {
     this.#source = source;
+    this.#secret = secret;
     this.#clock = time.clock;
     this.#deadlines = time.deadlines;
     this.#stallMs = time.stallMs;
@@ -66,7 +71,7 @@ export class CommittedStream implements ServedStream, Timed {
       const batch = await this.#source.reply.next();
       return batch === null ? this.#end(null) : this.#given(batch.bytes);
     } catch (thrown) {
-      const error = asUpstreamError(thrown);
+      const error = withoutSecret(asUpstreamError(thrown), this.#secret);
       this.#end(error);
       throw error;
     }

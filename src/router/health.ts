@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
-import { UpstreamError } from '../core/failure.ts';
+import { UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { Logger } from '../core/logger.ts';
+import { asUpstreamError } from './attempt.ts';
 import type { TargetDirectory, TargetEntry } from './targets.ts';
 
 export interface HealthOptions {
@@ -117,7 +118,7 @@ export class HealthProber {
   }
 
   #failed(entry: TargetEntry, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = withoutSecret(asUpstreamError(error), entry.target.apiKey).message;
     // A server that is busy with a long prompt may be slow to answer a probe while it serves requests well.
     if (this.#clock.nowMs() - entry.lastSuccessAtMs < RECENT_SUCCESS_MS && !isUnreachable(error)) return;
     this.#directory.probeFailed(entry, message, isUnreachable(error));

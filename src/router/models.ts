@@ -20,7 +20,7 @@ export interface AskedModel {
 }
 
 export function readAskedModel(requested: string, rules: ModelRules, entries: Iterable<TargetEntry>): AskedModel {
-  const aliased = rules.aliases.get(requested) ?? requested;
+  const aliased = rules.aliases.get(requested) ?? aliasInOtherCase(requested, rules.aliases) ?? requested;
   const meant = isAny(aliased) ? (rules.defaultModel ?? '') : aliased;
   const slash = meant.indexOf('/');
   if (slash > 0) {
@@ -35,7 +35,15 @@ export function readAskedModel(requested: string, rules: ModelRules, entries: It
 }
 
 function isAny(name: string): boolean {
-  return name === '' || name === 'auto';
+  return name === '' || (name.length === 4 && name.toLowerCase() === 'auto');
+}
+
+/** Model names are told apart without regard to case, everywhere. */
+function aliasInOtherCase(requested: string, aliases: ReadonlyMap<string, string>): string | undefined {
+  if (aliases.size === 0) return undefined;
+  const wanted = requested.toLowerCase();
+  for (const [name, target] of aliases) if (name.toLowerCase() === wanted) return target;
+  return undefined;
 }
 
 function isTarget(prefix: string, entries: Iterable<TargetEntry>): boolean {

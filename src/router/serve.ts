@@ -160,7 +160,11 @@ export class Engine {
       finish({ error: null, streamedMs: 0 });
       return { kind: 'whole', bytes: committed.reply.bytes, by };
     }
-    return { kind: 'stream', by, stream: new CommittedStream(committed, this.#time, finish) };
+    return {
+      kind: 'stream',
+      by,
+      stream: new CommittedStream(committed, lease.choice.entry.target.apiKey, this.#time, finish),
+    };
   }
 
   /** What the end of a reply says of its target: nothing, when it was us or the client who ended it. */

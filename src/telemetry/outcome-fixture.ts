@@ -12,6 +12,7 @@ export function someRequest(changes: Partial<InferenceRequest> = {}): InferenceR
     rawBody: new TextEncoder().encode('{"model":"gpt-4o-mini"}'),
     body: {},
     fence: { place: null, strictModel: false, strategy: null },
+    hops: 0,
     traceparent: null,
     clientSignal: new AbortController().signal,
     acceptedAtMs: 0,

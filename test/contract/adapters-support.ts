@@ -46,6 +46,7 @@ export function requestOf(body: Record<string, unknown>): InferenceRequest {
     rawBody: new TextEncoder().encode(JSON.stringify(body)),
     body,
     fence: { place: null, strictModel: false, strategy: null },
+    hops: 0,
     traceparent: '00-11111111111111111111111111111111-2222222222222222-01',
     clientSignal: new AbortController().signal,
     acceptedAtMs: 0,

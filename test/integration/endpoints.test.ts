@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
+import type { Target } from '../../src/core/target.ts';
+import { targetOf } from '../support/fleet.ts';
 import { targetFor } from '../support/gateway.ts';
 import { inference, runningParts } from '../support/running.ts';
 
@@ -231,3 +233,25 @@ describe('who is let in', () => {
     expect(odd.headers.get('x-request-id')).toMatch(/^req_[0-9a-f-]{36}$/);
   });
 });
+
+describe('a gateway that is its own target', () => {
+  test('ends the loop with a clear error instead of asking itself for ever', async () => {
+    const port = await freePort();
+    const self: Target = {
+      ...targetOf({ id: 'self', kind: 'openai-compatible', place: 'cloud', defaultModel: 'm' }),
+      baseUrl: `http://127.0.0.1:${port}/v1`,
+    };
+    const { chat, outcomes } = await gateway([self], { port, maxRetries: 0 });
+    const response = await chat('hi');
+    expect(response.status).toBe(502);
+    expect((await response.json()).error.message).toContain('leads back to itself');
+    expect(outcomes.length).toBe(4);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const probe = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() });
+  const { port } = probe;
+  await probe.stop(true);
+  return port ?? 0;
+}

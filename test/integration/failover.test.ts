@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import OpenAI from 'openai';
 import type { Fault } from '../../simulators/index.ts';
+import { Secret } from '../../src/core/secret.ts';
 import { contentOf, readEvents, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
@@ -224,5 +225,44 @@ describe('a client that goes away', () => {
     await until('the queue is empty', () => started.targets()[0]?.queued === 0);
     expect((await first).status).toBe(200);
     expect(inference(studio).length).toBe(1);
+  });
+});
+
+describe('what a hostile upstream says', () => {
+  test('a word such as "constructor" as its error code is only a word', async () => {
+    for (const code of ['constructor', '__proto__', 'toString']) {
+      const { studio, chat, outcomes } = await studioAndCloud();
+      await studio.setFault({ kind: 'status', status: 500, body: { error: { message: 'x', code, type: code } } });
+      const response = await chat({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hi' }] });
+      expect([response.status, servedBy(response)]).toEqual([200, 'openrouter']);
+      expect(outcomes.map((outcome) => outcome.kind)).toEqual(['served']);
+    }
+  });
+
+  test('the provider’s key that an upstream repeats reaches neither the client nor the status', async () => {
+    const key = 'azure0canary0key0123456789abcdef';
+    const cloud = await simulator({ kind: 'openai-compatible', models: [{ id: 'm' }] });
+    await cloud.setFault({
+      kind: 'status',
+      status: 401,
+      body: { error: { message: `The key ${key} is wrong`, code: key } },
+    });
+    const started = await gateway([targetFor(cloud, { place: 'cloud', apiKey: new Secret(key) })]);
+    const response = await started.chat({ model: 'm', messages: [{ role: 'user', content: 'hi' }] });
+    expect(response.status).toBe(502);
+    expect(await response.text()).not.toContain(key);
+    expect(JSON.stringify([started.outcomes, started.gateway.targets()])).not.toContain(key);
+    expect(JSON.stringify(started.outcomes)).toContain('[secret]');
+  });
+
+  test('a very long model name does not break the reply for the client', async () => {
+    const cloud = await simulator({
+      kind: 'openai-compatible',
+      models: [{ id: 'm', underlyingModel: 'x'.repeat(200_000) }],
+    });
+    const { chat } = await gateway([targetFor(cloud, { place: 'cloud' })]);
+    const response = await chat({ model: 'm', messages: [{ role: 'user', content: 'hi' }] });
+    expect(response.status).toBe(200);
+    expect((response.headers.get('x-swarmrouter-model') ?? '').length).toBeLessThan(300);
   });
 });

@@ -80,7 +80,8 @@ function shapeless(body: unknown): ErrorShape {
 function kindOf(status: number | null, shape: ErrorShape): FailureKind {
   for (const word of [shape.detail, shape.code, shape.type]) {
     if (word === null) continue;
-    const kind = KIND_BY_WORD[word];
+    // The word comes from outside: `constructor` must not be found on the object's prototype.
+    const kind = Object.hasOwn(KIND_BY_WORD, word) ? KIND_BY_WORD[word] : undefined;
     if (kind !== undefined) return kind;
     if (word.includes('spend_limit')) return 'outOfQuota';
   }

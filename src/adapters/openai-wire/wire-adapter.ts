@@ -111,6 +111,10 @@ function headersFor(vendor: WireVendor, { target, request }: UpstreamCall, ask: 
     headers['x-request-id'] = request.id;
     if (request.traceparent !== null) headers['traceparent'] = request.traceparent;
   }
+  // Only such a target can be another gateway, or this one.
+  if (vendor.kind === 'openai-compatible' || target.place === 'local') {
+    headers['x-swarmrouter-hops'] = String(request.hops + 1);
+  }
   return headers;
 }
 

@@ -140,6 +140,8 @@ export function toOverflowProvider(body: OverflowProviderBody): OverflowProvider
 function isPlainUrl(value: string): boolean {
   const url = URL.parse(value);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '') return false;
+  // `http://2130706433` and `http://0x7f.1` are spelled to look harmless: an address is written as it is.
+  if (/^[\d.]+$/.test(url.hostname) && !value.includes(url.hostname)) return false;
   return url.username === '' && url.password === '' && !/[?#\\]/.test(value);
 }
 

@@ -144,8 +144,7 @@ async function vet(ports: OverflowProviderPorts, provider: OverflowProvider): Pr
   try {
     await ports.vetAddress(address.url, address.network);
   } catch (error) {
-    const hint = provider.network === 'public' ? ', or add "network": "lan"' : '';
-    const allowed = `an address that may be called (${withoutKey(messageOf(error), provider)})${hint}`;
+    const allowed = `an address that may be called (${withoutKey(messageOf(error), provider)})`;
     throw refuseFor([{ field: address.field, seen: shown(address.url, provider.apiKey.reveal()), allowed }]);
   }
 }

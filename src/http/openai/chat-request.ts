@@ -28,6 +28,7 @@ export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): 
     rawBody,
     body,
     fence: readFence(context.headers, context.strategies),
+    hops: hopsOf(context.headers),
     traceparent: context.headers.get('traceparent'),
     clientSignal: context.clientSignal,
     acceptedAtMs: context.acceptedAtMs,
@@ -112,6 +113,16 @@ function booleanOf(value: unknown, param: string): boolean {
   if (typeof value !== 'boolean')
     throw bad(`"${param}" must be true or false, not ${describe(value)}.`, param, 'invalid_type');
   return value;
+}
+
+/** Gateways may stand in a row, but a gateway that is its own target would ask itself without end. */
+const MAX_HOPS = 4;
+
+function hopsOf(headers: Headers): number {
+  const hops = Number(headers.get('x-swarmrouter-hops') ?? 0);
+  if (hops < MAX_HOPS || Number.isNaN(hops)) return Number.isInteger(hops) && hops > 0 ? hops : 0;
+  const message = `The request came through ${MAX_HOPS} gateways: one of them leads back to itself. Look at its targets.`;
+  throw new HttpError(508, 'loop_detected', message);
 }
 
 /** What the `x-swarmrouter-*` headers allow and demand. */
