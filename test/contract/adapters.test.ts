@@ -156,6 +156,7 @@ describe.each([...ADAPTER_KINDS])('the %s adapter', (kind) => {
         'content-type',
         'http-referer',
         'x-openrouter-title',
+        'x-swarmrouter-hops',
         ...local,
       ];
       const runtime = ['connection', 'content-length', 'host', 'user-agent', 'transfer-encoding'];

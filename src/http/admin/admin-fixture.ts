@@ -88,7 +88,8 @@ export function overflowFixture(changes: Partial<OverflowProviderPorts> = {}) {
   const ports: OverflowProviderPorts = {
     async vetAddress(url, network) {
       events.push('vet');
-      if (network === 'public' && url.includes('10.0.0.')) throw new Error('10.0.0.2 is a private address; give "network": "lan" when it is meant');
+      if (network === 'public' && url.includes('10.0.0.'))
+        throw new Error('10.0.0.2 is a private address; give "network": "lan" when it is meant');
     },
     toTarget: asTarget,
     async probe() {
