@@ -9,8 +9,6 @@ const OWNERS = {
   '@hono/zod-openapi': '^src/http/admin/',
   zod: '^src/http/admin/',
   yaml: '^src/config/',
-  'prom-client': '^src/telemetry/',
-  pino: '^src/telemetry/',
   'ipaddr.js': '^src/adapters/',
   commander: '^src/cli/',
   picocolors: '^src/cli/',
