@@ -40,6 +40,10 @@ describe('.env', () => {
     expect(JSON.stringify(problems)).not.toContain('sk-secret');
   });
 
+  test('a value may hold the line separators of Unicode', () => {
+    expect(valuesOf('A="a\u2028b\u2029c"')).toEqual({ A: 'a\u2028b\u2029c' });
+  });
+
   test('any value without a line break comes back from double quotes', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (value) => {

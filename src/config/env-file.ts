@@ -11,7 +11,8 @@ export interface EnvFile {
   readonly problems: readonly Problem[];
 }
 
-const ASSIGNMENT = /^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/;
+// The s flag: U+2028 and the like end no line here, so they may stand in a value.
+const ASSIGNMENT = /^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/s;
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '"': '"', '\\': '\\' };
 
 /**
@@ -55,8 +56,8 @@ function lineProblem(line: number, name: string, message: string, fix: string): 
 function readValue(rest: string): string | null {
   const quote = rest[0];
   if (quote !== '"' && quote !== "'") return rest.replace(/(^|\s)#.*$/, '').trim();
-  const pattern = quote === '"' ? /^"((?:[^"\\]|\\.)*)"\s*(#.*)?$/ : /^'([^']*)'\s*(#.*)?$/;
+  const pattern = quote === '"' ? /^"((?:[^"\\]|\\.)*)"\s*(#.*)?$/s : /^'([^']*)'\s*(#.*)?$/s;
   const inner = pattern.exec(rest)?.[1];
   if (inner === undefined) return null;
-  return quote === "'" ? inner : inner.replace(/\\(.)/g, (whole, letter: string) => ESCAPES[letter] ?? whole);
+  return quote === "'" ? inner : inner.replace(/\\(.)/gs, (whole, letter: string) => ESCAPES[letter] ?? whole);
 }

@@ -13,7 +13,7 @@ import { SETTING_LIST, type Values, yamlKeyOf } from './schema.ts';
 import type { SecretPlaces } from './secret-reference.ts';
 import { buildTargets, clocksFor } from './targets.ts';
 import { unknownNames } from './unknown-names.ts';
-import { readYamlFile, type YamlFile } from './yaml-file.ts';
+import type { YamlFile } from './yaml-file.ts';
 import { readTarget, TARGET_FIELD_NAMES, type TargetSpec } from './yaml-targets.ts';
 
 type Surroundings = Required<Omit<LoadInput, 'flags'>>;
@@ -129,7 +129,7 @@ function loadYamlFile(
     }
     return { yaml: NO_YAML, yamlLabel };
   }
-  const yaml = readYamlFile(text, yamlLabel, YAML_NAMES);
+  const yaml = yamlReader().readYamlFile(text, yamlLabel, YAML_NAMES);
   problems.push(...yaml.problems);
   return { yaml, yamlLabel };
 }
@@ -199,3 +199,8 @@ function dataDirOf(values: Values, around: Surroundings): string {
 /** People look here for where their data is, so the folder in force is shown also when nobody set it. */
 const withDataDir = (settings: readonly SettingInForce[], dataDir: string): SettingInForce[] =>
   settings.map((setting) => (setting.name === 'SWARMROUTER_DATA_DIR' ? { ...setting, value: dataDir } : setting));
+
+/** The YAML library takes a tenth of the start; most laptops have no YAML file. */
+function yamlReader(): typeof import('./yaml-file.ts') {
+  return require('./yaml-file.ts');
+}

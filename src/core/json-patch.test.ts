@@ -19,6 +19,18 @@ describe('patching top-level members of raw JSON', () => {
     expect(decode(patchTopLevel(raw, { model: 'c' })).match(/model/g)?.length).toBe(1);
   });
 
+  test('gives the very bytes back when each member has its value already', () => {
+    const raw = encode('{"model":"a", "stream":false}');
+    const parsed = { model: 'a', stream: false };
+    expect(patchTopLevel(raw, { model: 'a', stream: false, absent: undefined }, parsed)).toBe(raw);
+    expect(decode(patchTopLevel(raw, { model: 'a', stream: true }, parsed))).toBe('{"model":"a","stream":true}');
+  });
+
+  test('replaces a member that occurs twice although the last has the value already', () => {
+    const raw = encode('{"model":"hidden","x":1,"\\u006dodel":"a"}');
+    expect(decode(patchTopLevel(raw, { model: 'a' }, { model: 'a', x: 1 }))).toBe('{"x":1,"model":"a"}');
+  });
+
   test('equals parse, change and serialise for any object', () => {
     const value = fc.jsonValue();
     const key = fc.oneof(fc.constantFrom('model', 'stream', 'stream_options', '__proto__'), fc.string());
@@ -34,6 +46,9 @@ describe('patching top-level members of raw JSON', () => {
           }
           const patched = JSON.parse(decode(patchTopLevel(encode(JSON.stringify(body, null, 1)), changes))) as object;
           expect(new Map(Object.entries(patched))).toEqual(expected);
+          const raw = encode(JSON.stringify(body));
+          const again = JSON.parse(decode(patchTopLevel(raw, changes, JSON.parse(decode(raw))))) as object;
+          expect(new Map(Object.entries(again))).toEqual(expected);
         },
       ),
       { numRuns: 500 },

@@ -49,8 +49,13 @@ interface Member {
   readonly end: number;
 }
 
-const decoder = new TextDecoder();
 const encoder = new TextEncoder();
+
+/** The text of a key between its quotes. Through Buffer because that needs no view of the range. */
+function keyOf(bytes: Uint8Array, open: number, close: number): string {
+  const key: string = Buffer.prototype.toString.call(bytes, 'utf8', open + 1, close);
+  return key.includes('\\') ? (JSON.parse(`"${key}"`) as string) : key;
+}
 
 /** The members of the outermost object, in order. The bytes must already have passed JSON.parse. */
 function topLevelMembers(bytes: Uint8Array): {
@@ -71,7 +76,7 @@ function topLevelMembers(bytes: Uint8Array): {
       const close = endOfString(bytes, at);
       if (depth === 1 && keyStart === -1) {
         keyStart = at;
-        key = JSON.parse(decoder.decode(bytes.subarray(at, close + 1)));
+        key = keyOf(bytes, at, close);
       }
       at = close;
     } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) depth++;
@@ -93,49 +98,73 @@ function topLevelMembers(bytes: Uint8Array): {
 /**
  * Sets (or with `undefined` removes) top-level members of a JSON object without parsing or rewriting the rest:
  * unknown fields, number spellings and big bodies pass as the client sent them. A member that occurs twice
- * (JSON.parse takes the last) is replaced as a whole.
+ * (JSON.parse takes the last, other parsers the first) is replaced as a whole.
+ * @param parsed the same object parsed: a member that has its value already, once, then stays where it is, and when
+ *   all do the very bytes come back
  */
-export function patchTopLevel(bytes: Uint8Array, changes: Readonly<Record<string, unknown>>): Uint8Array {
+export function patchTopLevel(
+  bytes: Uint8Array,
+  changes: Readonly<Record<string, unknown>>,
+  parsed: Readonly<Record<string, unknown>> | null = null,
+): Uint8Array {
   const { open, close, members } = topLevelMembers(bytes);
-  const pieces: Uint8Array[] = [];
-  let kept = 0;
-  // Neighbouring members that stay are copied as one run.
-  let runStart = -1;
-  let runEnd = -1;
-  const flush = (): void => {
-    if (runStart === -1) return;
-    if (pieces.length > 0) pieces.push(COMMA_BYTES);
-    pieces.push(bytes.subarray(runStart, runEnd + 1));
-    runStart = -1;
-  };
-  for (const member of members) {
-    if (Object.hasOwn(changes, member.key)) {
-      flush();
-      continue;
-    }
-    if (runStart === -1) runStart = member.start;
-    runEnd = member.end;
-    kept++;
+  const replaced = new Set<string>();
+  let added = '';
+  for (const name of Object.keys(changes)) {
+    const value = changes[name];
+    const occurs = countOf(members, name);
+    if (occurs === 0 && value === undefined) continue;
+    if (occurs === 1 && parsed !== null && parsed[name] === value) continue;
+    replaced.add(name);
+    if (value !== undefined) added += `${added === '' ? '' : ','}${JSON.stringify(name)}:${JSON.stringify(value)}`;
   }
-  flush();
-  const added = Object.entries(changes)
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`)
-    .join(',');
-  const tail = encoder.encode(`${kept > 0 && added !== '' ? ',' : ''}${added}`);
-  return concat([bytes.subarray(open, open + 1), ...pieces, tail, bytes.subarray(close, close + 1)]);
+  if (replaced.size === 0) return bytes;
+  return rewrite(bytes, open, close, runsOf(members, replaced), encoder.encode(added));
 }
 
-const COMMA_BYTES = Uint8Array.of(COMMA);
+function countOf(members: readonly Member[], name: string): number {
+  let count = 0;
+  for (const { key } of members) if (key === name) count++;
+  return count;
+}
 
-function concat(pieces: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const piece of pieces) length += piece.length;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
+/** Neighbouring members that stay, as start, end, start, end …; an end is behind the last byte. */
+function runsOf(members: readonly Member[], replaced: ReadonlySet<string>): readonly number[] {
+  const runs: number[] = [];
+  let isInRun = false;
+  for (const { key, start, end } of members) {
+    if (replaced.has(key)) {
+      isInRun = false;
+      continue;
+    }
+    if (isInRun) runs[runs.length - 1] = end + 1;
+    else runs.push(start, end + 1);
+    isInRun = true;
   }
+  return runs;
+}
+
+function rewrite(
+  bytes: Uint8Array,
+  open: number,
+  close: number,
+  runs: readonly number[],
+  tail: Uint8Array,
+): Uint8Array {
+  let length = 2 + tail.length + Math.max(0, runs.length / 2 - (tail.length === 0 ? 1 : 0));
+  for (let run = 0; run < runs.length; run += 2) length += (runs[run + 1] as number) - (runs[run] as number);
+  const whole = new Uint8Array(length);
+  whole[0] = bytes[open] as number;
+  let at = 1;
+  for (let run = 0; run < runs.length; run += 2) {
+    if (run > 0) whole[at++] = COMMA;
+    const start = runs[run] as number;
+    const end = runs[run + 1] as number;
+    whole.set(bytes.subarray(start, end), at);
+    at += end - start;
+  }
+  if (runs.length > 0 && tail.length > 0) whole[at++] = COMMA;
+  whole.set(tail, at);
+  whole[length - 1] = bytes[close] as number;
   return whole;
 }

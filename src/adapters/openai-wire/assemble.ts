@@ -50,11 +50,15 @@ export class Assembler {
   }
 
   add(chunk: JsonObject): void {
-    for (const [field, value] of Object.entries(chunk)) {
+    const top = this.#top;
+    // for-in, here and below, because it makes no list of pairs for each chunk.
+    for (const field in chunk) {
+      const value = chunk[field];
       if (field === 'choices') for (const choice of listOf(value)) this.#addChoice(choice);
+      // Nearly all fields are the same in every chunk.
+      else if (value === top[field] && value !== undefined) continue;
       // `usage: null` stands in every chunk but the last; an empty id or model in Azure's first.
-      else if (value !== null && (value !== '' || !(field in this.#top))) this.#top[field] = value;
-      else if (!(field in this.#top)) this.#top[field] = value;
+      else if ((value !== null && value !== '') || !(field in top)) top[field] = value;
     }
   }
 
@@ -76,8 +80,10 @@ export class Assembler {
       parts = { index, fields: {}, message: {}, texts: new Map(), toolCalls: [] };
       this.#choices.set(index, parts);
     }
-    for (const [field, value] of Object.entries(choice)) {
+    for (const field in choice) {
+      const value = choice[field];
       if (field === 'delta' || field === 'message') addDelta(parts, value);
+      else if (value === null && parts.fields[field] !== undefined) continue;
       else if (!STREAM_ONLY_FIELDS.has(field) && says(value, parts.fields[field])) parts.fields[field] = value;
     }
   }
@@ -91,7 +97,8 @@ function says(value: unknown, known: unknown): boolean {
 
 function addDelta(parts: ChoiceParts, delta: unknown): void {
   if (!isObject(delta)) return;
-  for (const [field, value] of Object.entries(delta)) {
+  for (const field in delta) {
+    const value = delta[field];
     if (field === 'tool_calls') for (const call of listOf(value)) addToolCall(parts, call);
     else if (TEXT_FIELDS.has(field) && typeof value === 'string') {
       const pieces = parts.texts.get(field);

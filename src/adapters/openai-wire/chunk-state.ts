@@ -16,6 +16,8 @@ export interface ChunkFacts {
   readonly hasChoices: boolean;
 }
 
+const NONE: readonly number[] = [];
+
 /** Reads the chunks of one stream in order: its errors, its usage, its content and whether it ended properly. */
 export class ChunkState {
   model = '';
@@ -25,8 +27,9 @@ export class ChunkState {
   /** The end marker came. */
   done = false;
   readonly #where: string;
-  readonly #open = new Set<number>();
-  readonly #finished = new Set<number>();
+  /** Indexes of choices; lists, because a stream has one or a few and thousands of streams are open at once. */
+  #open: readonly number[] = NONE;
+  #finished: readonly number[] = NONE;
   #sawFilter = false;
   /** The choice opened last: nearly every chunk is for the same one. */
   #lastOpened = -1;
@@ -66,13 +69,13 @@ export class ChunkState {
 
   /** Throws when the stream may not end here: cut short, or nothing in it. */
   checkEnd(): void {
-    const finished = this.#finished.size > 0 && this.#open.size === 0;
+    const finished = this.#finished.length > 0 && this.#open.length === 0;
     if (!this.done && !finished) {
       throw new UpstreamError('truncated', `${this.#where} ended its stream without an end marker`);
     }
     if (this.contents > 0 || this.#sawFilter) return;
     // A model may rightly say nothing, but then it says that it stopped and what it used.
-    if (this.#finished.size > 0 && (this.usage?.completionTokens ?? 0) >= 1) return;
+    if (this.#finished.length > 0 && (this.usage?.completionTokens ?? 0) >= 1) return;
     throw new UpstreamError('malformed', `${this.#where} sent an empty completion`);
   }
 
@@ -83,11 +86,11 @@ export class ChunkState {
     if (typeof reason === 'string' && reason !== '') {
       if (reason === 'error') throw finishedWithError(choice, this.#where);
       if (reason === 'content_filter') this.#sawFilter = true;
-      this.#finished.add(index);
-      this.#open.delete(index);
+      if (!this.#finished.includes(index)) this.#finished = [...this.#finished, index];
+      this.#open = this.#open.filter((other) => other !== index);
     } else if (index !== this.#lastOpened) {
       this.#lastOpened = index;
-      if (!this.#finished.has(index)) this.#open.add(index);
+      if (!this.#finished.includes(index) && !this.#open.includes(index)) this.#open = [...this.#open, index];
     }
     const said = choice['delta'] ?? choice['message'];
     return isObject(said) && saysSomething(said);

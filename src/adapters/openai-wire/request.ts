@@ -28,7 +28,8 @@ export function bodyFor(request: InferenceRequest, model: string, ask: AskFor, r
   const { body } = request;
   const changes: Record<string, unknown> = { model };
   if (ask === 'whole') {
-    changes['stream'] = false;
+    // Left out means the same.
+    if (body['stream'] !== undefined) changes['stream'] = false;
     if (body['stream_options'] !== undefined) changes['stream_options'] = undefined;
   } else {
     changes['stream'] = true;
@@ -37,7 +38,7 @@ export function bodyFor(request: InferenceRequest, model: string, ask: AskFor, r
   }
   if (rules.maxTokensOnly) renameTokenLimit(body, changes);
   for (const field of rules.refuses) if (Object.hasOwn(body, field)) changes[field] = undefined;
-  return patchTopLevel(request.rawBody, changes);
+  return patchTopLevel(request.rawBody, changes, body);
 }
 
 function renameTokenLimit(body: Readonly<Record<string, unknown>>, changes: Record<string, unknown>): void {

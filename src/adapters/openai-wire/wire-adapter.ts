@@ -7,6 +7,7 @@ import type { AdapterKind, Target, TargetSnapshot } from '../../core/target.ts';
 import { AttemptWatch } from '../attempt-watch.ts';
 import type { Transport, TransportReply } from '../transport.ts';
 import { assembleReply, type WholeManner } from './assemble.ts';
+import { CallHeads } from './call-head.ts';
 import { normaliseError } from './errors.ts';
 import { checkReply, MAX_REPLY_BYTES, ReplyAsStream } from './reply.ts';
 import { type AskFor, bodyFor, type RequestRules, streamsFaithfully } from './request.ts';
@@ -38,17 +39,19 @@ const CHAT_ONLY: ReadonlySet<Operation> = new Set<Operation>(['chat']);
 const MAX_ERROR_BYTES = 1024 * 1024;
 
 export function createWireAdapter(vendor: WireVendor, tools: WireTools): ProviderAdapter {
+  const heads = new CallHeads(vendor);
   return {
     kind: vendor.kind,
     operations: CHAT_ONLY,
     defaultSlots: vendor.defaultSlots,
-    call: (call, cancellation) => callUpstream(vendor, tools, call, cancellation),
+    call: (call, cancellation) => callUpstream(vendor, heads, tools, call, cancellation),
     probe: (target, signal) => vendor.probe(target, signal, tools),
   };
 }
 
 async function callUpstream(
   vendor: WireVendor,
+  heads: CallHeads,
   tools: WireTools,
   call: UpstreamCall,
   cancellation: Cancellation,
@@ -61,8 +64,8 @@ async function callUpstream(
     {
       target,
       method: 'POST',
-      url: vendor.chatUrl(target, model),
-      headers: headersFor(vendor, call, ask),
+      url: heads.url(target, model),
+      headers: heads.headers(target, request),
       body: bodyFor(request, model, ask, vendor.rules),
     },
     watch,
@@ -99,23 +102,6 @@ function startClocks(watch: AttemptWatch, { target, modelLoaded }: UpstreamCall,
   watch.start('firstByte', modelLoaded ? clocks.firstByteMs : clocks.warmupMs, fromMs);
   watch.start('firstToken', modelLoaded ? clocks.firstTokenMs : clocks.warmupMs, fromMs);
   watch.start('total', clocks.streamMs, fromMs);
-}
-
-function headersFor(vendor: WireVendor, { target, request }: UpstreamCall, ask: AskFor): Record<string, string> {
-  const headers = vendor.headers(target);
-  headers['content-type'] = 'application/json';
-  headers['accept'] = ask === 'whole' ? 'application/json' : 'text/event-stream, application/json';
-  headers['accept-encoding'] = 'identity';
-  if (target.place === 'local') {
-    // Only the operator's own servers see which request it was: for others it would tie calls together.
-    headers['x-request-id'] = request.id;
-    if (request.traceparent !== null) headers['traceparent'] = request.traceparent;
-  }
-  // Only such a target can be another gateway, or this one.
-  if (vendor.kind === 'openai-compatible' || target.place === 'local') {
-    headers['x-swarmrouter-hops'] = String(request.hops + 1);
-  }
-  return headers;
 }
 
 async function readReply(
