@@ -196,6 +196,7 @@ function engineOptions(config: Config, clientStallMs: number) {
     requestTimeoutMs: config.requestTimeoutMs,
     firstRoundMs: firstRoundMs(config),
     clientStallMs,
+    keepBodies: config.logRequests,
   };
 }
 

@@ -22,8 +22,14 @@ export interface AttemptRecord {
   readonly firstContentMs: number | null;
 }
 
+/** What is kept of a request until its outcome is recorded; a long stream must not hold its prompt in memory. */
+export type RequestFacts = Omit<InferenceRequest, 'body' | 'rawBody' | 'clientSignal'> & {
+  /** Null unless request bodies are logged. */
+  readonly rawBody: Uint8Array | null;
+};
+
 interface Common {
-  readonly request: InferenceRequest;
+  readonly request: RequestFacts;
   readonly attempts: readonly AttemptRecord[];
   readonly leftOut: readonly LeftOut[];
   readonly durationMs: number;

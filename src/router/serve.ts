@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
-import type { AttemptRecord, Outcome, OutcomeSink } from '../core/outcome.ts';
+import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
 import type { LeftOut, NoRoute } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import { CommittedStream, type Finished, type ServedStream } from './committed-stream.ts';
@@ -25,6 +25,8 @@ export interface ServeOptions extends ModelRules, RunOptions {
   readonly firstRoundMs: number;
   /** A client that takes nothing of its stream for this long is let go, ms. */
   readonly clientStallMs: number;
+  /** Request bodies are kept for the log until the outcome is recorded. */
+  readonly keepBodies: boolean;
 }
 
 /** Who answered, for the reply headers. */
@@ -142,6 +144,7 @@ export class Engine {
   ): ServeResult {
     const { committed, lease, attempts } = result;
     const by = { attempt: committed.record, model: committed.reply.model, attempts: attempts.length };
+    const facts = this.#factsOf(request);
     const finish = (finished: Finished): void => {
       lease.release();
       this.#end(lifetime);
@@ -150,7 +153,7 @@ export class Engine {
     };
     const outcomeOf = ({ error, streamedMs }: Finished): Outcome => {
       const last = { ...committed.record, durationMs: committed.record.durationMs + streamedMs };
-      const common = this.#common(request, [...attempts.slice(0, -1), last], leftOut);
+      const common = this.#common(facts, [...attempts.slice(0, -1), last], leftOut);
       const { model, usage } = committed.reply;
       if (error === null) return { kind: 'served', ...common, by: last, model, usage };
       if (error.kind === 'cancelled') return { kind: 'abandoned', ...common, by: last, usage };
@@ -174,7 +177,13 @@ export class Engine {
     else this.#directory.failed(call, error);
   }
 
-  #common(request: InferenceRequest, attempts: readonly AttemptRecord[], leftOut: readonly LeftOut[]) {
+  #factsOf(request: InferenceRequest): RequestFacts {
+    const { id, operation, requestedModel, stream, includeUsage, fence, hops, traceparent, acceptedAtMs } = request;
+    const rawBody = this.#options.keepBodies ? request.rawBody : null;
+    return { id, operation, requestedModel, stream, includeUsage, fence, hops, traceparent, acceptedAtMs, rawBody };
+  }
+
+  #common(request: RequestFacts, attempts: readonly AttemptRecord[], leftOut: readonly LeftOut[]) {
     return { request, attempts, leftOut, durationMs: this.#clock.nowMs() - request.acceptedAtMs };
   }
 

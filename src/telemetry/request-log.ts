@@ -32,7 +32,8 @@ export function createRequestLog(options: RequestLogOptions): RequestLog {
   return {
     record(outcome) {
       if (!log.infoWritten) return;
-      const body = logRequests ? bodyFields('request_body', outcome.request.rawBody) : {};
+      const { rawBody } = outcome.request;
+      const body = logRequests && rawBody !== null ? bodyFields('request_body', rawBody) : {};
       if (format === 'readable') log.info(body, requestSentence(outcome));
       else log.info(Object.assign(requestFields(outcome), body), MESSAGES[outcome.kind]);
     },
