@@ -10,6 +10,7 @@ describe('whether a call goes through a proxy', () => {
     ["the scheme's", 'http://host.example', { HTTP_PROXY: PROXY }, true],
     ["the scheme's in lower case", 'https://host.example', { https_proxy: PROXY }, true],
     ["the other scheme's", 'https://host.example', { HTTP_PROXY: PROXY }, false],
+    ['that of all schemes', 'https://host.example', { ALL_PROXY: PROXY }, true],
     ['an exempted host', 'http://host.example', { HTTP_PROXY: PROXY, NO_PROXY: 'other, host.example' }, false],
     ['a subdomain of one', 'http://a.host.example', { HTTP_PROXY: PROXY, NO_PROXY: '.host.example' }, false],
     ['a host that only ends alike', 'http://myhost.example', { HTTP_PROXY: PROXY, NO_PROXY: 'host.example' }, true],

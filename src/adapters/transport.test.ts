@@ -208,6 +208,25 @@ describe('the connect clock', () => {
     expect(performance.now() - started).toBeLessThan(4_000);
   });
 
+  test.skipIf(libc === null)('does not ask whether the host can be reached when a proxy stands between', async () => {
+    if (libc === null) return;
+    const unreachable = await listenWithFullBacklog(libc);
+    const { url } = await listen((socket) => socket.on('data', () => setTimeout(() => socket.write(OK), 300)));
+    const names = ['http_proxy', 'HTTP_PROXY', 'no_proxy', 'NO_PROXY'];
+    const before = names.map((name) => process.env[name]);
+    for (const name of names) delete process.env[name];
+    process.env['HTTP_PROXY'] = url;
+    try {
+      expect(await fetchText(new Transport(systemClock), callTo(unreachable, { connectMs: 60 }))).toBe('ok');
+    } finally {
+      for (const [at, name] of names.entries()) {
+        const value = before[at];
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
+    }
+  });
+
   test('leaves a server in peace that accepts and thinks', async () => {
     let connections = 0;
     const { url } = await listen((socket) => {

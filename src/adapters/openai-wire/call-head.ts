@@ -1,6 +1,14 @@
 import type { InferenceRequest } from '../../core/request.ts';
-import type { Target } from '../../core/target.ts';
-import type { WireVendor } from './wire-adapter.ts';
+import type { AdapterKind, Target } from '../../core/target.ts';
+
+/** What a vendor's calls look like from outside. */
+export interface HeadMaker {
+  readonly kind: AdapterKind;
+  /** Where chat completions are posted. */
+  chatUrl(target: Target, model: string): string;
+  /** The credential and whatever else the vendor wants to be told. */
+  headers(target: Target): Record<string, string>;
+}
 
 /** What all calls to one target share. */
 interface TargetHead {
@@ -20,10 +28,10 @@ const MAX_URLS = 64;
  * another object, and with the old one its credential is let go.
  */
 export class CallHeads {
-  readonly #vendor: WireVendor;
+  readonly #vendor: HeadMaker;
   readonly #heads = new WeakMap<Target, TargetHead>();
 
-  constructor(vendor: WireVendor) {
+  constructor(vendor: HeadMaker) {
     this.#vendor = vendor;
   }
 

@@ -3,11 +3,11 @@ import type { Cancellation } from '../../core/cancellation.ts';
 import type { Deadlines } from '../../core/deadlines.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import type { Operation } from '../../core/request.ts';
-import type { AdapterKind, Target, TargetSnapshot } from '../../core/target.ts';
+import type { Target, TargetSnapshot } from '../../core/target.ts';
 import { AttemptWatch } from '../attempt-watch.ts';
 import type { Transport, TransportReply } from '../transport.ts';
 import { assembleReply, type WholeManner } from './assemble.ts';
-import { CallHeads } from './call-head.ts';
+import { CallHeads, type HeadMaker } from './call-head.ts';
 import { normaliseError } from './errors.ts';
 import { checkReply, MAX_REPLY_BYTES, ReplyAsStream } from './reply.ts';
 import { type AskFor, bodyFor, type RequestRules, streamsFaithfully } from './request.ts';
@@ -22,15 +22,10 @@ export interface WireTools extends AdapterTools {
 }
 
 /** One vendor's differences from the shared OpenAI wire. */
-export interface WireVendor {
-  readonly kind: AdapterKind;
+export interface WireVendor extends HeadMaker {
   readonly defaultSlots: number;
   readonly rules: RequestRules;
   readonly whole: WholeManner;
-  /** Where chat completions are posted. */
-  chatUrl(target: Target, model: string): string;
-  /** The credential and whatever else the vendor wants to be told. */
-  headers(target: Target): Record<string, string>;
   probe(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot>;
 }
 
