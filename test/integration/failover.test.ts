@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import OpenAI from 'openai';
 import type { Fault } from '../../simulators/index.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { targetOf } from '../support/fleet.ts';
 import { contentOf, readEvents, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
@@ -265,4 +266,36 @@ describe('what a hostile upstream says', () => {
     expect(response.status).toBe(200);
     expect((response.headers.get('x-swarmrouter-model') ?? '').length).toBeLessThan(300);
   });
+
+  test('a reply without end, joined from a stream, is given up before it fills the memory', async () => {
+    const endless = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      routes: {
+        '/v1/models': () => Response.json({ object: 'list', data: [{ id: 'm', object: 'model' }] }),
+        '/v1/chat/completions': () =>
+          new Response(endlessStream(), { headers: { 'content-type': 'text/event-stream' } }),
+      },
+      fetch: () => new Response(null, { status: 404 }),
+    });
+    try {
+      const target = {
+        ...targetOf({ id: 'endless', kind: 'openai-compatible', place: 'local' }),
+        baseUrl: `${endless.url}v1`,
+      };
+      const { chat } = await gateway([target]);
+      const response = await chat({ model: 'm', messages: [{ role: 'user', content: 'hi' }] });
+      expect([response.status, (await response.json()).error.code]).toEqual([502, 'upstream_invalid_response']);
+    } finally {
+      await endless.stop(true);
+    }
+  });
 });
+
+function endlessStream(): ReadableStream<Uint8Array> {
+  const content = 'x'.repeat(1_000_000);
+  const event = new TextEncoder().encode(
+    `data: {"model":"m","choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`,
+  );
+  return new ReadableStream({ pull: (controller) => controller.enqueue(event) });
+}

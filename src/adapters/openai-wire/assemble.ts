@@ -1,4 +1,5 @@
 import type { WholeReply } from '../../core/adapter.ts';
+import { UpstreamError } from '../../core/failure.ts';
 import { countOf, isObject, type JsonObject, listOf } from '../json-shape.ts';
 import { EventSource, type StreamContext } from './event-source.ts';
 import type { SseSink } from './sse-parser.ts';
@@ -200,12 +201,22 @@ class AssemblingSink implements SseSink {
 }
 
 const encoder = new TextEncoder();
+/** Each token comes in an event of some two hundred bytes: this is room for replies of a hundred thousand tokens. */
+const MAX_STREAM_BYTES = 64 * 1024 * 1024;
 
 /** Reads a stream to its end under its clocks and gives the whole reply. Rejects only with UpstreamError. */
 export async function assembleReply(context: StreamContext, manner: WholeManner): Promise<WholeReply> {
   const { assembler, source } = new AssemblingSink(context, manner);
   try {
-    while (!source.ended) source.accept(await source.pull());
+    for (let received = 0; !source.ended; ) {
+      const bytes = await source.pull();
+      received += bytes.value?.length ?? 0;
+      // A model that never stops would fill the memory until the request clock ends it.
+      if (received > MAX_STREAM_BYTES) {
+        throw new UpstreamError('malformed', `${context.where} sent more than ${MAX_STREAM_BYTES} bytes for one reply`);
+      }
+      source.accept(bytes);
+    }
   } catch (error) {
     throw source.fail(error);
   }
