@@ -42,6 +42,8 @@ export function runWithBun(args) {
   }
   const env = { ...process.env };
   if (!env.BUN_CONFIG_MAX_HTTP_REQUESTS) env.BUN_CONFIG_MAX_HTTP_REQUESTS = MAX_HTTP_REQUESTS;
+  // So that the child notices when we are killed without a chance to pass it on.
+  env.LAUNCHER_PID = String(process.pid);
   const child = spawn(bun, args, { stdio: 'inherit', env });
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
   for (const signal of signals) process.on(signal, () => child.kill(signal));

@@ -49,6 +49,20 @@ function explain(error: unknown, config: Config): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+const LAUNCHER_CHECK_MS = 500;
+
+/** A launcher that is killed cannot pass it on: without it nobody would stop us, and we would keep the port. */
+function onLauncherGone(run: () => void): void {
+  if (process.env['LAUNCHER_PID'] !== String(process.ppid)) return;
+  const launcher = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === launcher) return;
+    clearInterval(timer);
+    run();
+  }, LAUNCHER_CHECK_MS);
+  timer.unref();
+}
+
 function untilStopped(gateway: Gateway, graceMs: number): Promise<number> {
   return new Promise((resolve) => {
     let firstAtMs: number | null = null;
@@ -68,6 +82,7 @@ function untilStopped(gateway: Gateway, graceMs: number): Promise<number> {
         },
       );
     };
+    onLauncherGone(() => onSignal('the launcher was killed'));
     process.on('SIGTERM', () => onSignal('SIGTERM'));
     process.on('SIGINT', () => onSignal('SIGINT'));
   });

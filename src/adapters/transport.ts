@@ -50,7 +50,8 @@ export class Transport {
     const origin = originOf(call.url);
     let stopConnectClock: (() => void) | null = null;
     try {
-      if (call.target.network === 'public') await this.#vet(call.url, origin);
+      const { network } = call.target;
+      if (network !== 'any') await this.#vet(call.url, origin, network);
       const sentAtMs = this.#clock.nowMs();
       const lastSeenMs = this.#lastSeenMs.get(origin);
       if (lastSeenMs === undefined || sentAtMs - lastSeenMs >= ORIGIN_FRESH_MS) {
@@ -98,16 +99,17 @@ export class Transport {
     };
   }
 
-  async #vet(url: string, origin: string): Promise<void> {
-    const vettedAtMs = this.#vettedAtMs.get(origin);
+  async #vet(url: string, origin: string, network: 'lan' | 'public'): Promise<void> {
+    const key = `${network} ${origin}`;
+    const vettedAtMs = this.#vettedAtMs.get(key);
     const nowMs = this.#clock.nowMs();
     if (vettedAtMs !== undefined && nowMs - vettedAtMs < VETTED_FOR_MS) return;
     try {
-      await vetAddress(url, { network: 'public' });
+      await vetAddress(url, { network });
     } catch (error) {
       throw new UpstreamError('unreachable', messageOf(error), { cause: error });
     }
-    this.#vettedAtMs.set(origin, nowMs);
+    this.#vettedAtMs.set(key, nowMs);
   }
 }
 

@@ -284,6 +284,6 @@ describe('providers given at run time', () => {
     expect(networkOf({ ...openRouter, baseUrl: 'https://mirror.example.com' })).toBe('public');
     expect(networkOf(azure)).toBe('public');
     expect(networkOf({ ...compatible, network: 'public' })).toBe('public');
-    expect(networkOf({ ...compatible, network: 'lan' })).toBe('any');
+    expect(networkOf({ ...compatible, network: 'lan' })).toBe('lan');
   });
 });

@@ -173,7 +173,7 @@ export function targetFromOverflowProvider(provider: OverflowProvider, clocks: T
   switch (provider.type) {
     case 'openrouter': {
       const base = provider.baseUrl ?? SETTINGS.openrouterBaseUrl.default;
-      const network = provider.baseUrl === null ? 'any' : networkOf(provider);
+      const network = provider.baseUrl === null ? 'any' : provider.network;
       return {
         ...plain(name, 'openrouter', base, 'admin'),
         apiKey,
@@ -187,21 +187,17 @@ export function targetFromOverflowProvider(provider: OverflowProvider, clocks: T
         ...plain(name, 'azure-openai', provider.endpoint, 'admin'),
         apiKey,
         clocks,
-        network: networkOf(provider),
+        network: provider.network,
         defaultModel: provider.defaultDeployment,
         deployments: new Map(Object.entries(provider.deployments)),
         apiVersion: provider.apiVersion,
       };
     case 'openai-compatible': {
-      const network = networkOf(provider);
+      const network = provider.network;
       const target = plain(name, 'openai-compatible', provider.baseUrl, 'admin');
       return { ...target, apiKey, clocks, network, defaultModel: provider.defaultModel };
     }
   }
-}
-
-function networkOf(provider: OverflowProvider): Target['network'] {
-  return provider.network === 'public' ? 'public' : 'any';
 }
 
 /** What most targets share; the clocks are always given by the caller. */

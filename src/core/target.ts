@@ -65,8 +65,11 @@ export interface Target {
   readonly source: TargetSource;
   /** Looked for without being asked for: its absence is no fault and nobody is told of it. */
   readonly optional: boolean;
-  /** `public`: its address is checked to be public before each call (given at run time without `network: lan`). */
-  readonly network: 'any' | 'public';
+  /**
+   * Where its address may lie; checked before calls. `public`, `lan`: given at run time · `any`: the operator's word in
+   * the environment or YAML, not checked.
+   */
+  readonly network: 'any' | 'lan' | 'public';
   /** Requests at once; null: the slots that the server reports, else the kind's default. Cloud targets have no limit. */
   readonly maxConcurrent: number | null;
   readonly clocks: TargetClocks;

@@ -122,6 +122,22 @@ describe('npm start', () => {
     await until('all of them are gone', () => studio.active() === 0, 10_000);
   }, 60_000);
 
+  test('ends also when its launcher is killed, so that nothing keeps the port', async () => {
+    const { child, url } = await start({});
+    const address = await url();
+    expect((await fetch(`${address}/health`)).status).toBe(200);
+    child.kill('SIGKILL');
+    await until(
+      'nobody listens any more',
+      () =>
+        fetch(`${address}/health`).then(
+          () => false,
+          () => true,
+        ),
+      5_000,
+    );
+  });
+
   test('SIGTERM lets a running stream finish, then it exits with code 0', async () => {
     const studio = await simulator({ kind: 'lm-studio', replyTokens: 20, tokensPerSecond: 60 });
     const { child, url } = await start({ LMSTUDIO_URL: studio.baseUrl });
