@@ -11,9 +11,6 @@ export interface Sample {
 /** What a scrape shows: every declared metric has its series, be it none. */
 export type Samples = Readonly<Record<MetricName, readonly Sample[]>>;
 
-/** The Prometheus text format, version 0.0.4: https://prometheus.io/docs/instrumenting/exposition_formats/ */
-export const EXPOSITION_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
 /** All declared metrics as one page of Prometheus text, in the order of their declaration. */
 export function exposition(samples: Samples): string {
   return `${METRICS.map((metric) => family(metric, samples[metric.name])).join('\n\n')}\n`;

@@ -1,7 +1,7 @@
 import type { AttemptRecord, Outcome, OutcomeSink } from '../core/outcome.ts';
 import type { TargetView } from '../core/target-view.ts';
 import { DurationHistogram } from './duration-histogram.ts';
-import { EXPOSITION_CONTENT_TYPE, exposition, type Sample, type Samples } from './exposition.ts';
+import { exposition, type Sample, type Samples } from './exposition.ts';
 import { processSamples } from './process-metrics.ts';
 import { type TargetCounts, TargetCountsTable } from './target-counts.ts';
 
@@ -13,7 +13,6 @@ export interface MetricsOptions {
 
 /** Everything behind `/metrics`. */
 export interface Metrics extends OutcomeSink {
-  readonly contentType: string;
   /** The Prometheus text of this moment. */
   text(): Promise<string>;
 }
@@ -27,7 +26,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const requestDuration = new DurationHistogram();
   const counts = new TargetCountsTable(MAX_TARGET_LABELS);
   return {
-    contentType: EXPOSITION_CONTENT_TYPE,
     async text() {
       return exposition({
         swarmrouter_requests_total: requestSamples(requests),
