@@ -1,6 +1,8 @@
 import { vetAddress } from './adapters/address-guard.ts';
 import { createAdapters } from './adapters/index.ts';
 import { Admission } from './admission/admission.ts';
+import { OverloadGuard } from './admission/overload-guard.ts';
+import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config } from './config/config.ts';
 import { targetFromOverflowProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
@@ -44,13 +46,9 @@ export interface GatewayOptions {
   readonly sink?: OutcomeSink;
   /** A file for the log lines. Default: standard output. */
   readonly logTo?: string;
-  /** A client that takes nothing of its stream for this long is let go, ms. Default 60,000. */
-  readonly clientStallMs?: number;
 }
 
 const STDOUT = 1;
-/** A client that takes nothing of its stream for this long holds a slot for nothing (faults F-30). */
-const CLIENT_STALL_MS = 60_000;
 
 /** The composition root: Config → running gateway. The only file that names concrete parts. */
 export async function createGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
@@ -65,14 +63,15 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const adminKey = await resolveAdminKey(config);
 
   const adapters = createAdapters({ clock });
-  const directory = new TargetDirectory(adapters, clock);
+  const directory = new TargetDirectory(adapters, clock, config.retryBudget);
   for (const target of config.targets) directory.put(target);
   const slots = new SlotTable(clock, directory, config.queueLimit);
   const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
   const providers = createProviders(config, adapters, directory, prober);
   await providers.restore();
 
-  const metrics = createMetrics({ targets: () => directory.views(), version: VERSION });
+  const guard = createOverloadGuard(config, clock, () => server.running());
+  const metrics = createMetrics({ targets: () => directory.views(), version: VERSION, shed: () => guard.refused });
   const requestLog = createRequestLog({
     log,
     format: log.format,
@@ -80,12 +79,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     logResponses: config.logResponses,
   });
   const sinks = options.sink === undefined ? [metrics, requestLog] : [metrics, requestLog, options.sink];
-  const engine = new Engine(
-    { directory, prober, slots, clock, sink: fanOut(...sinks) },
-    {
-      ...engineOptions(config, options.clientStallMs ?? CLIENT_STALL_MS),
-    },
-  );
+  const engine = new Engine({ directory, prober, slots, clock, sink: fanOut(...sinks) }, engineOptions(config));
 
   const startedAtMs = clock.nowMs();
   const server = startHttpServer(
@@ -104,6 +98,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       clock,
       logger: log,
       admit: createAdmit(new Admission({ loopback, adminKey: adminKey.key })),
+      refuseOverload: () => guard.refuse()?.message ?? null,
+      overload: () => guard.overload?.message ?? null,
       targets: () => directory.views(),
       probed: () => prober.firstRoundDone,
       firstRound: () => prober.firstRound(firstRoundMs(config)),
@@ -128,6 +124,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
 
   // Only now, so that a port that is taken leaves nothing running.
   prober.start();
+  guard.start();
 
   return {
     url: server.url,
@@ -138,6 +135,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     stop: async (graceMs) => {
       const finished = await drain(server, engine, clock, graceMs);
       prober.stop();
+      guard.stop();
       await log.flush();
       return finished;
     },
@@ -184,7 +182,13 @@ function firstRoundMs(config: Config): number {
   return Math.max(0, ...config.targets.map((target) => target.clocks.connectMs));
 }
 
-function engineOptions(config: Config, clientStallMs: number) {
+function createOverloadGuard(config: Config, clock: Clock, running: () => number): OverloadGuard {
+  const { maxLoopLagMs, maxMemoryBytes } = config;
+  const limits = { maxLoopLagMs, maxMemoryBytes: maxMemoryBytes ?? defaultMemoryLimitBytes() };
+  return new OverloadGuard(clock, limits, signsOfThisProcess(running));
+}
+
+function engineOptions(config: Config) {
   return {
     aliases: config.modelAliases,
     defaultModel: config.defaultModel,
@@ -195,7 +199,8 @@ function engineOptions(config: Config, clientStallMs: number) {
     queueTimeoutMs: config.queueTimeoutMs,
     requestTimeoutMs: config.requestTimeoutMs,
     firstRoundMs: firstRoundMs(config),
-    clientStallMs,
+    cancelGraceMs: config.cancelGraceMs,
+    clientStallMs: config.clientStallMs,
     keepBodies: config.logRequests,
   };
 }

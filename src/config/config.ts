@@ -39,8 +39,14 @@ export interface Config {
   readonly maxRetries: number;
   readonly retryDelayMs: number;
   readonly queueTimeoutMs: number;
-  /** Requests that may wait at once. */
+  /** Requests that may wait for one target at once. */
   readonly queueLimit: number;
+  readonly retryBudget: { readonly percent: number; readonly floorPerSecond: number };
+  readonly cancelGraceMs: number;
+  readonly clientStallMs: number;
+  /** null: three quarters of the memory there is. */
+  readonly maxMemoryBytes: number | null;
+  readonly maxLoopLagMs: number;
   readonly requestTimeoutMs: number;
   readonly probeIntervalMs: number;
   readonly drainTimeoutMs: number;

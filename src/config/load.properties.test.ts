@@ -33,7 +33,10 @@ function goodText({ kind }: Setting<unknown>): fc.Arbitrary<string> {
       return fc.constantFrom('true', 'FALSE', 'yes', 'off', '1', '0');
     case 'integer':
     case 'seconds':
-      return fc.integer({ min: 1, max: 20 }).map(String);
+      return fc
+        .integer({ min: 1, max: 100 })
+        .map(String)
+        .filter((text) => kind.parse(text).ok);
     case 'choice':
       return fc.constantFrom(...kind.placeholder.split('|'));
     case 'secret':

@@ -224,6 +224,14 @@ export const SETTINGS = {
     group: 'Routing',
     doc: 'Pause before the same target is tried again, when there is no other.',
   }),
+  retryBudgetPercent: setting('SWARMROUTER_RETRY_BUDGET', integer(0, 100, '%'), '20', {
+    group: 'Routing',
+    doc: 'How often a target may be asked out of turn (the same request again, or while it rests after failures), in percent of its regular requests: an outage must not multiply the load.',
+  }),
+  retryBudgetFloor: setting('SWARMROUTER_RETRY_BUDGET_FLOOR', integer(0, 1_000), '1', {
+    group: 'Routing',
+    doc: 'Requests out of turn per second and target that are allowed beside that budget.',
+  }),
   maxConcurrent: optional(
     'SWARMROUTER_MAX_CONCURRENT',
     integer(1, 10_000),
@@ -236,7 +244,7 @@ export const SETTINGS = {
   ),
   queueLimit: setting('SWARMROUTER_QUEUE_LIMIT', integer(0, 100_000), '256', {
     group: 'Routing',
-    doc: 'Requests that may wait for a local slot at once, when no cloud provider can serve them; more are refused.',
+    doc: 'Requests that may wait at once for a slot of one local target, when no cloud provider can serve them; more are refused.',
   }),
   probeIntervalMs: setting('SWARMROUTER_PROBE_INTERVAL', seconds(0.1, 3600), '5', {
     group: 'Routing',
@@ -274,6 +282,10 @@ export const SETTINGS = {
     group: 'Clocks',
     doc: 'Until the first real content when the local model still has to be loaded.',
   }),
+  cancelGraceMs: setting('SWARMROUTER_CANCEL_GRACE', seconds(0, 600), '2', {
+    group: 'Clocks',
+    doc: 'How long a slot of LM Studio stays counted after a request was cancelled before its first token: LM Studio reads a prompt to its end all the same.',
+  }),
   requestTimeoutMs: setting('SWARMROUTER_REQUEST_TIMEOUT', seconds(0.1, A_DAY), '300', {
     group: 'Clocks',
     doc: 'One request in all, over every attempt, until its reply begins.',
@@ -281,6 +293,10 @@ export const SETTINGS = {
   streamTimeoutMs: setting('SWARMROUTER_STREAM_TIMEOUT', seconds(1, A_DAY), '1800', {
     group: 'Clocks',
     doc: 'How long a stream that keeps producing may run.',
+  }),
+  clientStallMs: setting('SWARMROUTER_CLIENT_STALL_TIMEOUT', seconds(0.1, A_DAY), '60', {
+    group: 'Clocks',
+    doc: 'A client that takes nothing of its stream for this long is let go.',
   }),
   drainTimeoutMs: setting('SWARMROUTER_DRAIN_TIMEOUT', seconds(0, 3600), '30', {
     group: 'Clocks',
@@ -312,6 +328,20 @@ export const SETTINGS = {
   maxBodyMegabytes: setting('SWARMROUTER_MAX_BODY_MB', integer(1, 1024, 'MB'), '32', {
     group: 'Server',
     doc: 'Largest request body accepted.',
+  }),
+  maxMemoryMegabytes: optional(
+    'SWARMROUTER_MAX_MEMORY_MB',
+    integer(64, 1_048_576, 'MB'),
+    'unset: 3/4 of the memory there is',
+    {
+      group: 'Server',
+      doc: 'Above this much memory of the process new inference requests are refused with 503.',
+      example: '2048',
+    },
+  ),
+  maxLoopLagMs: setting('SWARMROUTER_MAX_LOOP_LAG', seconds(0.01, 60), '0.5', {
+    group: 'Server',
+    doc: 'While everything the process does comes late by more than this, new inference requests are refused with 503.',
   }),
   configFile: optional(
     'SWARMROUTER_CONFIG',

@@ -55,6 +55,8 @@ export interface ProviderAdapter {
   readonly operations: ReadonlySet<Operation>;
   /** Requests at once on a local target that reports no slots. */
   readonly defaultSlots: number;
+  /** It reads a prompt to its end also when its client has left: the slot stays busy for a while. */
+  readonly finishesPrompt: boolean;
   /**
    * Resolves once the upstream accepted (whole replies: once complete and checked); rejects, then or while
    * streaming, only with UpstreamError. Owns the connect, first-byte, first-token and idle clocks.

@@ -8,6 +8,8 @@ export interface PlanStep {
   readonly modelLoaded: boolean;
   /** All its slots are taken: the request waits in the queue for one. */
   readonly waits: boolean;
+  /** It rests after failures: asked only when all others failed, and only within its retry budget. */
+  readonly resting: boolean;
   /** Why this target, in a few plain ASCII words: ends up in `x-swarmrouter-reason`. */
   readonly reason: string;
 }

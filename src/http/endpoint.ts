@@ -23,6 +23,10 @@ export interface HttpServerParts {
   readonly logger: Logger;
   /** Credential → may it in? */
   readonly admit: (headers: Headers) => { readonly ok: true } | { readonly ok: false; readonly message: string };
+  /** Why inference requests are refused now, counting one; null: they are not. */
+  readonly refuseOverload: () => string | null;
+  /** The same without counting. */
+  readonly overload: () => string | null;
   readonly targets: () => readonly TargetView[];
   /** True once every target of the start has been probed. */
   readonly probed: () => boolean;
@@ -52,4 +56,13 @@ export function authorize({ parts }: EndpointContext, headers: Headers): void {
   const admitted = parts.admit(headers);
   if (admitted.ok) return;
   throw new HttpError(401, 'invalid_api_key', admitted.message, { headers: { 'www-authenticate': 'Bearer' } });
+}
+
+/** Refuses new work while the process cannot keep up with what it has, before a byte of the body is read. */
+export function shedLoad({ parts }: EndpointContext): void {
+  const overload = parts.refuseOverload();
+  if (overload === null) return;
+  throw new HttpError(503, 'gateway_overloaded', `${overload}; ask again in a second.`, {
+    headers: { 'retry-after': '1', connection: 'close' },
+  });
 }

@@ -19,6 +19,8 @@ export function ready(context: EndpointContext): Endpoint {
 function unreadyReason({ parts, isDraining }: EndpointContext): string | null {
   if (isDraining()) return 'shutting down';
   if (!parts.probed()) return 'the first round of probes has not ended';
+  const overload = parts.overload();
+  if (overload !== null) return overload;
   const usable = parts.targets().some((view) => view.health === 'up' || view.health === 'warming');
   return usable ? null : 'no target is up';
 }

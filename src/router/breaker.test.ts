@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { BREAKER_DEFAULTS, type BreakerEvent, type BreakerState, CLOSED, nextBreakerState } from './breaker.ts';
+import {
+  BREAKER_DEFAULTS,
+  type BreakerEvent,
+  type BreakerState,
+  CLOSED,
+  concurrencyLimit,
+  isOnTrial,
+  nextBreakerState,
+} from './breaker.ts';
 
 const run = (events: readonly (readonly [BreakerEvent, number])[], from: BreakerState = CLOSED): BreakerState =>
   events.reduce((state, [event, atMs]) => nextBreakerState(state, event, atMs), from);
@@ -22,7 +30,7 @@ describe('the breaker', () => {
     expect(run([...four, ['neutral', 0], ['failure', 0]]).name).toBe('open');
   });
 
-  test('a good probe earns one trial; its success closes, its failure keeps the target out for longer each time', () => {
+  test('a good probe earns one trial; its success starts a ramp, its failure keeps the target out for longer each time', () => {
     const trial = run([
       ['down', 0],
       ['probe-ok', 1],
@@ -36,7 +44,7 @@ describe('the breaker', () => {
         ],
         trial,
       ),
-    ).toEqual(CLOSED);
+    ).toEqual({ name: 'ramping', limit: 2, failedTrials: 0 });
     const failedOnce = run(
       [
         ['trial-started', 2],
@@ -66,7 +74,7 @@ describe('the breaker', () => {
     expect(run([['neutral', 3]], running)).toEqual({ name: 'half-open', trialRunning: false, failedTrials: 0 });
   });
 
-  test('the first token of a trial lets the next trial in, only a finished reply closes it', () => {
+  test('the first token of a trial lets the next trial in, only a finished reply ends it', () => {
     const running = run([
       ['down', 0],
       ['probe-ok', 1],
@@ -75,7 +83,38 @@ describe('the breaker', () => {
     ]);
     expect(running).toEqual({ name: 'half-open', trialRunning: false, failedTrials: 0 });
     expect(run([['failure', 4]], running)).toMatchObject({ name: 'open', failedTrials: 1 });
-    expect(run([['success', 4]], running)).toEqual(CLOSED);
+    expect(run([['success', 4]], running).name).toBe('ramping');
+  });
+
+  test('a ramp doubles with each finished reply, grows by one with each that begins, and then is over', () => {
+    const ramp: BreakerState = { name: 'ramping', limit: 2, failedTrials: 1 };
+    expect(concurrencyLimit(run([['success', 0]], ramp))).toBe(4);
+    expect(concurrencyLimit(run([['content', 0]], ramp))).toBe(3);
+    const successes = Array.from({ length: 5 }, () => ['success', 0] as const);
+    expect(run(successes, ramp)).toEqual(CLOSED);
+    expect(concurrencyLimit(CLOSED)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('a failure on the ramp counts as a failed trial; a server that was switched off need not atone', () => {
+    const ramp: BreakerState = { name: 'ramping', limit: 8, failedTrials: 1 };
+    expect(run([['failure', 7]], ramp)).toEqual({ name: 'open', trialAtMs: 7 + 10_000, failedTrials: 2 });
+    expect(run([['down', 7]], ramp)).toEqual({ name: 'open', trialAtMs: 7, failedTrials: 1 });
+  });
+
+  test('a target that loads is asked by one request after each good probe, and is in rotation once it answers', () => {
+    let state = run([['loading', 5]]);
+    expect([state, isOnTrial(state)]).toEqual([
+      { name: 'warming', sinceMs: 5, trialEarned: false, trialRunning: false },
+      true,
+    ]);
+    state = run([['probe-ok', 1_000]], state);
+    expect(isOnTrial(state)).toBe(false);
+    state = run([['trial-started', 1_001]], state);
+    expect(isOnTrial(state)).toBe(true);
+    expect(run([['loading', 1_002]], state)).toMatchObject({ name: 'warming', sinceMs: 5, trialEarned: false });
+    expect(isOnTrial(run([['neutral', 1_002]], state))).toBe(false);
+    expect(run([['content', 1_002]], state)).toEqual(CLOSED);
+    expect(run([['failure', 1_002]], state).name).toBe('open');
   });
 
   test('a probe that fails costs no ejection, however often the machine sleeps', () => {
@@ -94,6 +133,7 @@ describe('the breaker', () => {
       'content',
       'down',
       'failure',
+      'loading',
       'neutral',
       'trial-started',
       'probe-ok',
@@ -112,7 +152,8 @@ describe('the breaker', () => {
         nowMs += BREAKER_DEFAULTS.maxEjectionMs;
         state = nextBreakerState(state, 'probe-ok', nowMs);
         expect(state.name).not.toBe('open');
-        expect(nextBreakerState(state, 'success', nowMs)).toEqual(CLOSED);
+        for (let n = 0; n < 7; n++) state = nextBreakerState(state, 'success', nowMs);
+        expect(state).toEqual(CLOSED);
       }),
     );
   });

@@ -26,7 +26,7 @@ export class HealthProber {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #options: HealthOptions;
-  readonly #timers = new Map<TargetEntry, () => void>();
+  readonly #timers = new Map<TargetEntry, { readonly atMs: number; cancel(): void }>();
   readonly #running = new Map<TargetEntry, Promise<void>>();
   readonly #stop = new AbortController();
   #firstRound: Promise<void> = Promise.resolve();
@@ -50,7 +50,7 @@ export class HealthProber {
 
   stop(): void {
     this.#stop.abort(new UpstreamError('cancelled', 'the gateway stops'));
-    for (const cancel of this.#timers.values()) cancel();
+    for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
   }
 
@@ -86,7 +86,7 @@ export class HealthProber {
   probe(entry: TargetEntry): Promise<void> {
     const running = this.#running.get(entry);
     if (running !== undefined) return running;
-    this.#timers.get(entry)?.();
+    this.#timers.get(entry)?.cancel();
     this.#timers.delete(entry);
     const probe = this.#probeOnce(entry).finally(() => {
       this.#running.delete(entry);
@@ -118,10 +118,10 @@ export class HealthProber {
   }
 
   #failed(entry: TargetEntry, error: unknown): void {
-    const message = withoutSecret(asUpstreamError(error), entry.target.apiKey).message;
+    const fault = withoutSecret(asUpstreamError(error), entry.target.apiKey);
     // A server that is busy with a long prompt may be slow to answer a probe while it serves requests well.
-    if (this.#clock.nowMs() - entry.lastSuccessAtMs < RECENT_SUCCESS_MS && !isUnreachable(error)) return;
-    this.#directory.probeFailed(entry, message, isUnreachable(error));
+    if (this.#clock.nowMs() - entry.lastSuccessAtMs < RECENT_SUCCESS_MS && fault.kind !== 'unreachable') return;
+    this.#directory.probeFailed(entry, fault);
   }
 
   #tell(entry: TargetEntry, before: string): void {
@@ -136,18 +136,19 @@ export class HealthProber {
   #reconsider(entry: TargetEntry): void {
     if (this.#stop.signal.aborted || this.#running.has(entry)) return;
     if (entry.probedAtWallMs === null) void this.probe(entry);
-    else if (entry.breaker.name === 'open') this.#schedule(entry);
+    else if (entry.breaker.name === 'open' || entry.breaker.name === 'warming') this.#schedule(entry);
   }
 
+  /** Never later than it was due anyway. */
   #schedule(entry: TargetEntry): void {
-    this.#timers.get(entry)?.();
-    this.#timers.delete(entry);
     if (this.#stop.signal.aborted || this.#directory.get(entry.target.id) !== entry) return;
     const jitter = 0.9 + Math.random() * 0.2;
-    this.#timers.set(
-      entry,
-      this.#clock.after(this.#pauseMs(entry) * jitter, () => this.#again(entry)),
-    );
+    const delayMs = this.#pauseMs(entry) * jitter;
+    const atMs = this.#clock.nowMs() + delayMs;
+    const due = this.#timers.get(entry);
+    if (due !== undefined && due.atMs <= atMs) return;
+    due?.cancel();
+    this.#timers.set(entry, { atMs, cancel: this.#clock.after(delayMs, () => this.#again(entry)) });
   }
 
   /** A target that was taken away or replaced meanwhile is left alone, and so is its key. */
@@ -165,8 +166,4 @@ export class HealthProber {
     }
     return entry.target.place === 'cloud' ? intervalMs * CLOUD_FACTOR : intervalMs;
   }
-}
-
-function isUnreachable(error: unknown): boolean {
-  return error instanceof UpstreamError && error.kind === 'unreachable';
 }

@@ -3,7 +3,7 @@ import { entryOf, snapshotOf } from '../../test/support/fleet.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { UpstreamError } from '../core/failure.ts';
-import { SlotTable } from './load.ts';
+import { type Lease, SlotTable } from './load.ts';
 import { TargetDirectory, type TargetEntry } from './targets.ts';
 
 function table(queueLimit = 2) {
@@ -12,7 +12,8 @@ function table(queueLimit = 2) {
   return { clock, directory, slots: new SlotTable(clock, directory, queueLimit) };
 }
 
-const choice = (entry: TargetEntry) => ({ entry, model: 'm' });
+const choice = (entry: TargetEntry, outOfTurn = false) => ({ entry, model: 'm', outOfTurn });
+const patience = (timeoutMs: number, deadlineMs = Number.POSITIVE_INFINITY) => ({ timeoutMs, deadlineMs });
 const never = new Cancellation();
 
 describe('slots', () => {
@@ -43,12 +44,12 @@ describe('the queue', () => {
     const heldA = slots.take(choice(a));
     const heldB = slots.take(choice(b));
     const order: string[] = [];
-    const first = slots.wait([choice(a), choice(b)], 10_000, never).then((lease) => {
+    const first = slots.wait([choice(a), choice(b)], patience(10_000), never).then((lease) => {
       order.push(`first:${lease.choice.entry.target.id}`);
       return lease;
     });
     const second = slots
-      .wait([choice(a)], 10_000, never)
+      .wait([choice(a)], patience(10_000), never)
       .then((lease) => order.push(`second:${lease.choice.entry.target.id}`));
     await clock.advance(500);
     heldB?.release();
@@ -63,7 +64,7 @@ describe('the queue', () => {
     const { clock, slots } = table();
     const entry = entryOf({ maxConcurrent: 1 });
     const held = slots.take(choice(entry));
-    const waiting = slots.wait([choice(entry)], 1_000, never).catch((error: UpstreamError) => error);
+    const waiting = slots.wait([choice(entry)], patience(1_000), never).catch((error: UpstreamError) => error);
     await clock.advance(1_000);
     const error = await waiting;
     expect(error).toBeInstanceOf(UpstreamError);
@@ -76,8 +77,8 @@ describe('the queue', () => {
     const { slots } = table(1);
     const entry = entryOf({ maxConcurrent: 1 });
     slots.take(choice(entry));
-    void slots.wait([choice(entry)], 1_000, never).catch(() => null);
-    expect(slots.wait([choice(entry)], 1_000, never)).rejects.toMatchObject({
+    void slots.wait([choice(entry)], patience(1_000), never).catch(() => null);
+    expect(slots.wait([choice(entry)], patience(1_000), never)).rejects.toMatchObject({
       kind: 'overloaded',
       retryAfterMs: 1_000,
     });
@@ -88,7 +89,7 @@ describe('the queue', () => {
     const entry = entryOf({ maxConcurrent: 1 });
     const held = slots.take(choice(entry));
     const client = new Cancellation();
-    const waiting = slots.wait([choice(entry)], 1_000, client).catch((error: UpstreamError) => error.kind);
+    const waiting = slots.wait([choice(entry)], patience(1_000), client).catch((error: UpstreamError) => error.kind);
     client.cancel(new UpstreamError('cancelled', 'gone'));
     expect((await waiting) as string).toBe('cancelled');
     held?.release();
@@ -99,7 +100,7 @@ describe('the queue', () => {
     const { slots } = table();
     const [a, b] = [entryOf({ id: 'a', maxConcurrent: 1 }), entryOf({ id: 'b', maxConcurrent: 1 })];
     slots.take(choice(a));
-    const lease = await slots.wait([choice(a), choice(b)], 1_000, never);
+    const lease = await slots.wait([choice(a), choice(b)], patience(1_000), never);
     expect([lease.choice.entry.target.id, lease.queuedMs]).toEqual(['b', 0]);
   });
 
@@ -107,8 +108,8 @@ describe('the queue', () => {
     const { clock, directory, slots } = table();
     const entry = entryOf({ maxConcurrent: 1 });
     slots.take(choice(entry));
-    const waiting = slots.wait([choice(entry)], 60_000, never).catch((error: UpstreamError) => error.kind);
-    directory.probeFailed(entry, 'refused', true);
+    const waiting = slots.wait([choice(entry)], patience(60_000), never).catch((error: UpstreamError) => error.kind);
+    directory.probeFailed(entry, new UpstreamError('unreachable', 'refused'));
     expect((await waiting) as string).toBe('unreachable');
     expect([entry.queued, clock.pendingTimers]).toEqual([0, 0]);
   });
@@ -117,7 +118,7 @@ describe('the queue', () => {
     const { directory, slots } = table();
     const entry = entryOf({ models: [{ id: 'm', slots: 1 }] });
     slots.take(choice(entry));
-    const waiting = slots.wait([choice(entry)], 60_000, never);
+    const waiting = slots.wait([choice(entry)], patience(60_000), never);
     directory.probed(entry, snapshotOf({ models: [{ id: 'm', slots: 4 }] }));
     expect((await waiting).choice.entry).toBe(entry);
   });
@@ -127,7 +128,7 @@ describe('the queue', () => {
     const entry = entryOf({ maxConcurrent: 3 });
     const running = [1, 2, 3].map(() => slots.take(choice(entry)));
     let served = 0;
-    for (let n = 0; n < 3; n++) void slots.wait([choice(entry)], 60_000, never).then(() => served++);
+    for (let n = 0; n < 3; n++) void slots.wait([choice(entry)], patience(60_000), never).then(() => served++);
     entry.breaker = { name: 'half-open', trialRunning: false, failedTrials: 0 };
     for (const lease of running) lease?.release();
     await clock.advance(0);
@@ -135,5 +136,77 @@ describe('the queue', () => {
     directory.probed(entry, entry.snapshot as never);
     await clock.advance(0);
     expect(served).toBe(1);
+  });
+
+  test('is bounded for each target: one that is full does not keep others from being waited for', async () => {
+    const { slots } = table(1);
+    const [a, b] = [entryOf({ id: 'a', maxConcurrent: 1 }), entryOf({ id: 'b', maxConcurrent: 1 })];
+    for (const entry of [a, b]) slots.take(choice(entry));
+    void slots.wait([choice(a)], patience(1_000), never).catch(() => null);
+    void slots.wait([choice(b)], patience(1_000), never).catch(() => null);
+    expect([a.queued, b.queued]).toEqual([1, 1]);
+    expect(slots.wait([choice(a), choice(b)], patience(1_000), never)).rejects.toMatchObject({ kind: 'overloaded' });
+  });
+
+  test('refuses at once whoever could not be served before its deadline, and says when to come back', async () => {
+    const { clock, slots } = table(100);
+    const entry = entryOf({ maxConcurrent: 1 });
+    for (let n = 0; n < 5; n++) {
+      const lease = slots.take(choice(entry));
+      await clock.advance(2_000);
+      lease?.release();
+    }
+    slots.take(choice(entry));
+    const waiting = (limit: ReturnType<typeof patience>) =>
+      slots.wait([choice(entry)], limit, never).catch((error: UpstreamError) => error);
+    // Every request takes 2 s: the first in the queue waits about 1 s, the third about 5 s.
+    void waiting(patience(60_000));
+    void waiting(patience(60_000));
+    const late = await waiting(patience(60_000, clock.nowMs() + 3_000));
+    expect(late).toMatchObject({ kind: 'overloaded', retryAfterMs: 2_000 });
+    expect(entry.queued).toBe(2);
+    void waiting(patience(60_000, clock.nowMs() + 6_000));
+    expect(entry.queued).toBe(3);
+  });
+
+  test('keeps a slot counted for a while when its server goes on with a cancelled prompt', async () => {
+    const { clock, slots } = table();
+    const entry = entryOf({ maxConcurrent: 1 });
+    slots.take(choice(entry))?.release(2_000);
+    expect([entry.inFlight, slots.take(choice(entry))]).toEqual([0, null]);
+    const waiting = slots.wait([choice(entry)], patience(10_000), never);
+    await clock.advance(2_000);
+    expect((await waiting).queuedMs).toBe(2_000);
+  });
+
+  test('holds back a target on its ramp to what the ramp allows', async () => {
+    const { slots } = table();
+    const entry = entryOf({ kind: 'openrouter' });
+    entry.breaker = { name: 'ramping', limit: 2, failedTrials: 0 };
+    expect([1, 2, 3].map(() => slots.take(choice(entry)) !== null)).toEqual([true, true, false]);
+  });
+
+  test('while a model loads one request a probe asks, however many wait, and then all are served', async () => {
+    const { clock, directory, slots } = table(256);
+    const entry = entryOf({ kind: 'llama-cpp', maxConcurrent: 300 });
+    const snapshot = entry.snapshot as NonNullable<typeof entry.snapshot>;
+    entry.breaker = { name: 'warming', sinceMs: 0, trialEarned: false, trialRunning: false };
+    const served: Lease[] = [];
+    for (let n = 0; n < 200; n++) {
+      void slots.wait([choice(entry)], patience(180_000), never).then((lease) => served.push(lease));
+    }
+    for (let second = 1; second <= 20; second++) {
+      directory.probed(entry, snapshot);
+      await clock.advance(1_000);
+      expect(served.length).toBe(second);
+      const trial = served.at(-1) as Lease;
+      directory.failed(trial.call, new UpstreamError('modelLoading', 'loading model'));
+      trial.release();
+    }
+    directory.probed(entry, snapshot);
+    await clock.advance(0);
+    directory.answering((served.at(-1) as Lease).call);
+    await clock.advance(0);
+    expect(served.length).toBe(200);
   });
 });

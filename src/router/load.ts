@@ -1,6 +1,7 @@
 import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
+import { isOnTrial } from './breaker.ts';
 import { slotUseByName, type TargetEntry } from './target-entry.ts';
 import type { CallOnTarget, TargetDirectory } from './targets.ts';
 
@@ -8,6 +9,8 @@ import type { CallOnTarget, TargetDirectory } from './targets.ts';
 export interface SlotChoice {
   readonly entry: TargetEntry;
   readonly model: string;
+  /** Asked although it rests after failures, or is on trial; the caller pays for it from the retry budget. */
+  readonly outOfTurn: boolean;
 }
 
 /** A taken slot; the call on the target begins with it. */
@@ -16,8 +19,19 @@ export interface Lease {
   readonly call: CallOnTarget;
   /** How long it was waited for. */
   readonly queuedMs: number;
-  /** Gives it back; further calls do nothing. */
-  release(): void;
+  /**
+   * Gives it back; further calls do nothing. `settlingMs`: the server goes on with the prompt of a cancelled request
+   * for about so long, so the slot stays counted.
+   */
+  release(settlingMs?: number): void;
+}
+
+/** How long a request may wait. */
+export interface Patience {
+  /** ≥ 0. */
+  readonly timeoutMs: number;
+  /** When its reply must have begun, on the monotonic clock. */
+  readonly deadlineMs: number;
 }
 
 interface Waiter {
@@ -27,14 +41,18 @@ interface Waiter {
   refuse(error: UpstreamError): void;
 }
 
+/** When a queue is full and nothing is known of how fast it moves. */
+const RETRY_GUESS_MS = 1_000;
+const MAX_RETRY_HINT_MS = 60_000;
+
 /** Counts what is in flight, and lets requests wait, first come first served, for whichever acceptable slot frees first. */
 export class SlotTable {
   readonly #clock: Clock;
   readonly #directory: TargetDirectory;
-  readonly #queueLimit: number;
+  #queueLimit: number;
   readonly #waiters = new Set<Waiter>();
 
-  /** `queueLimit`: requests that may wait at once, ≥ 0. */
+  /** `queueLimit`: requests that may wait for one target at once, ≥ 0. */
   constructor(clock: Clock, directory: TargetDirectory, queueLimit: number) {
     this.#clock = clock;
     this.#directory = directory;
@@ -51,24 +69,25 @@ export class SlotTable {
 
   /** Takes a slot if one is free now. */
   take(choice: SlotChoice, queuedMs = 0): Lease | null {
-    const { busy, slots } = slotUseByName(choice.entry, choice.model);
-    return busy < slots ? new SlotLease(this, this.#directory, choice, queuedMs) : null;
+    const { entry, model, outOfTurn } = choice;
+    if (!outOfTurn && isOnTrial(entry.breaker)) return null;
+    const { busy, slots } = slotUseByName(entry, model);
+    return busy < slots ? new SlotLease(this, this.#directory, this.#clock, choice, queuedMs) : null;
   }
 
   /**
    * Waits for a slot at any of the choices, the earlier ones preferred. Rejects with UpstreamError: `overloaded` when
-   * the queue is full or `timeoutMs` is over, `unreachable` when all choices went down, else the cancellation's cause.
+   * their queues are full, would not move in time, or did not; `unreachable` when all choices went down; else the
+   * cancellation's cause.
    */
-  wait(choices: readonly SlotChoice[], timeoutMs: number, cancellation: Cancellation): Promise<Lease> {
+  wait(choices: readonly SlotChoice[], patience: Patience, cancellation: Cancellation): Promise<Lease> {
     for (const choice of choices) {
       const lease = this.take(choice);
       if (lease !== null) return Promise.resolve(lease);
     }
-    if (this.#waiters.size >= this.#queueLimit) {
-      const message = `all slots are taken and ${this.#waiters.size} requests are waiting already`;
-      return Promise.reject(new UpstreamError('overloaded', message, { retryAfterMs: 1_000 }));
-    }
-    return new Promise((resolve, reject) => this.#enqueue(choices, timeoutMs, cancellation, resolve, reject));
+    const refusal = this.#refusal(choices, patience);
+    if (refusal !== null) return Promise.reject(refusal);
+    return new Promise((resolve, reject) => this.#enqueue(choices, patience, cancellation, resolve, reject));
   }
 
   /** Called by leases alone. */
@@ -76,9 +95,33 @@ export class SlotTable {
     if (this.#waiters.size > 0) this.#serveWaiters();
   }
 
+  /** Better refused at once than after a wait that cannot end well. */
+  #refusal(choices: readonly SlotChoice[], patience: Patience): UpstreamError | null {
+    const limitMs = Math.min(patience.timeoutMs, patience.deadlineMs - this.#clock.nowMs());
+    let shortestMs = Number.POSITIVE_INFINITY;
+    let full = true;
+    for (const { entry, model } of choices) {
+      const waitMs = predictedWaitMs(entry, model);
+      if (entry.queued < this.#queueLimit) {
+        full = false;
+        if (waitMs === null || waitMs <= limitMs) return null;
+      }
+      if (waitMs !== null && waitMs < shortestMs) shortestMs = waitMs;
+    }
+    const hintMs = shortestMs - (full ? 0 : limitMs);
+    const retryAfterMs = Number.isFinite(hintMs)
+      ? Math.min(MAX_RETRY_HINT_MS, Math.max(RETRY_GUESS_MS, hintMs))
+      : RETRY_GUESS_MS;
+    const waiting = Math.max(...choices.map(({ entry }) => entry.queued));
+    const message = full
+      ? `all slots are taken and ${waiting} requests are waiting already`
+      : `all slots are taken, and a wait of about ${Math.ceil(shortestMs / 1000)} s is longer than the request may wait`;
+    return new UpstreamError('overloaded', message, { retryAfterMs });
+  }
+
   #enqueue(
     choices: readonly SlotChoice[],
-    timeoutMs: number,
+    { timeoutMs }: Patience,
     cancellation: Cancellation,
     resolve: (lease: Lease) => void,
     reject: (error: UpstreamError) => void,
@@ -103,7 +146,9 @@ export class SlotTable {
     };
     const cancelTimer = this.#clock.after(timeoutMs, () =>
       refuse(
-        new UpstreamError('overloaded', `no slot became free within ${timeoutMs / 1000} s`, { retryAfterMs: 1_000 }),
+        new UpstreamError('overloaded', `no slot became free within ${timeoutMs / 1000} s`, {
+          retryAfterMs: RETRY_GUESS_MS,
+        }),
       ),
     );
     this.#waiters.add(waiter);
@@ -113,13 +158,12 @@ export class SlotTable {
 
   #serveWaiters(): void {
     for (const waiter of [...this.#waiters]) {
-      const open = waiter.choices.filter(({ entry }) => entry.breaker.name !== 'open');
+      const open = waiter.choices.filter(({ entry, outOfTurn }) => outOfTurn || entry.breaker.name !== 'open');
       if (open.length === 0) {
         waiter.refuse(new UpstreamError('unreachable', 'every server that was waited for went down'));
         continue;
       }
       for (const choice of open) {
-        if (isOnTrial(choice.entry)) continue;
         const lease = this.take(choice, this.#clock.nowMs() - waiter.sinceMs);
         if (lease === null) continue;
         waiter.grant(lease);
@@ -129,9 +173,13 @@ export class SlotTable {
   }
 }
 
-/** One request is already finding out whether the target works again. */
-function isOnTrial({ breaker }: TargetEntry): boolean {
-  return breaker.name === 'half-open' && breaker.trialRunning;
+/** How long a newcomer would wait at this target if its requests go on as before; null: not known. */
+function predictedWaitMs(entry: TargetEntry, model: string): number | null {
+  const { meanMs } = entry.holdTime;
+  if (meanMs === null || entry.breaker.name === 'warming') return null;
+  const { slots } = slotUseByName(entry, model);
+  // Slots free evenly spread, so the first one does after half of a turn.
+  return (meanMs / slots) * (entry.queued + 0.5);
 }
 
 class SlotLease implements Lease {
@@ -139,26 +187,44 @@ class SlotLease implements Lease {
   readonly call: CallOnTarget;
   readonly queuedMs: number;
   readonly #table: SlotTable;
+  readonly #clock: Clock;
+  readonly #takenAtMs: number;
   #held = true;
 
-  constructor(table: SlotTable, directory: TargetDirectory, choice: SlotChoice, queuedMs: number) {
+  constructor(table: SlotTable, directory: TargetDirectory, clock: Clock, choice: SlotChoice, queuedMs: number) {
     this.#table = table;
+    this.#clock = clock;
+    this.#takenAtMs = clock.nowMs();
     this.choice = choice;
     this.queuedMs = queuedMs;
     const { entry, model } = choice;
     entry.inFlight++;
-    entry.inFlightByModel.set(model, (entry.inFlightByModel.get(model) ?? 0) + 1);
+    entry.busyByModel.set(model, (entry.busyByModel.get(model) ?? 0) + 1);
     this.call = directory.begin(entry, model);
   }
 
-  release(): void {
+  release(settlingMs = 0): void {
     if (!this.#held) return;
     this.#held = false;
-    const { entry, model } = this.choice;
+    const { entry } = this.choice;
     entry.inFlight--;
-    const rest = (entry.inFlightByModel.get(model) ?? 1) - 1;
-    if (rest === 0) entry.inFlightByModel.delete(model);
-    else entry.inFlightByModel.set(model, rest);
+    if (settlingMs > 0) {
+      entry.settling++;
+      this.#clock.after(settlingMs, () => {
+        entry.settling--;
+        this.#free();
+      });
+      return;
+    }
+    entry.holdTime.record(this.#clock.nowMs() - this.#takenAtMs);
+    this.#free();
+  }
+
+  #free(): void {
+    const { entry, model } = this.choice;
+    const rest = (entry.busyByModel.get(model) ?? 1) - 1;
+    if (rest === 0) entry.busyByModel.delete(model);
+    else entry.busyByModel.set(model, rest);
     this.#table.slotFreed();
   }
 }

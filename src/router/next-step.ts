@@ -1,55 +1,69 @@
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
-import type { PlanStep } from '../core/plan.ts';
+
+/** A step that was surely not processed and may be asked again. */
+export interface Retryable {
+  /** How long until then, ms; ≤ 0: now. */
+  readonly readyInMs: number;
+}
 
 export interface FailedAttempt {
   readonly error: UpstreamError;
-  readonly step: PlanStep;
   /** Steps of the plan that were not tried. */
   readonly untried: number;
   /** Attempts that the retry limit still allows. */
   readonly attemptsLeft: number;
-  /** Tries of this target so far, this one included. */
-  readonly triesOfTarget: number;
-  /** Since the first time that this target said that it is loading; 0: now. */
-  readonly loadingForMs: number;
+  /** Steps that may be asked again, this one included where that holds for it. */
+  readonly retryable: readonly Retryable[];
+  /** Until the target's warm-up limit is over; ≤ 0: it is. Counts for a model that is loading. */
+  readonly warmupLeftMs: number;
   /** Until the reply must have begun. */
   readonly timeLeftMs: number;
-  readonly retryDelayMs: number;
-  /** 0 ≤ random < 1. */
-  readonly random: number;
 }
 
 export type NextStep =
   | { readonly do: 'next' }
-  /** `free`: does not use up the retry limit. */
-  | { readonly do: 'same-again'; readonly delayMs: number; readonly free: boolean }
+  /** The target is loading: it is asked once it is done, if nobody else has answered by then. Costs no retry. */
+  | { readonly do: 'await-loading' }
+  /** The step of `retryable` that is ready first. */
+  | { readonly do: 'again'; readonly index: number; readonly delayMs: number }
   | { readonly do: 'stop' };
-
-const MAX_DELAY_MS = 30_000;
-const LOADING_POLL_MS = 500;
 
 /** What after a failed attempt? Pure; the failure table decides, the numbers only bound it. */
 export function nextStep(failed: FailedAttempt): NextStep {
-  const rule = FAILURE_RULES[failed.error.kind];
-  if (!rule.tryNext) return { do: 'stop' };
-  if (failed.untried > 0) return failed.attemptsLeft > 0 ? { do: 'next' } : { do: 'stop' };
-  if (!rule.trySameAgain) return { do: 'stop' };
-  return sameAgain(failed);
-}
-
-/** The only target: the same one again after a pause, where the request was surely not processed. */
-function sameAgain(failed: FailedAttempt): NextStep {
-  if (failed.error.kind === 'modelLoading' && failed.loadingForMs < failed.step.target.clocks.warmupMs) {
-    return within(failed, { do: 'same-again', delayMs: failed.error.retryAfterMs ?? LOADING_POLL_MS, free: true });
+  const { error, untried, attemptsLeft } = failed;
+  if (!FAILURE_RULES[error.kind].tryNext) return { do: 'stop' };
+  if (error.kind === 'modelLoading' && failed.warmupLeftMs > 0 && failed.timeLeftMs > 0) {
+    return { do: 'await-loading' };
   }
-  if (failed.attemptsLeft <= 0) return { do: 'stop' };
-  const backoffMs = Math.min(MAX_DELAY_MS, failed.retryDelayMs * 2 ** (failed.triesOfTarget - 1));
-  // Half of it is random, so that clients which failed together do not come back together.
-  const jitteredMs = backoffMs * (0.5 + failed.random / 2);
-  const delayMs = Math.max(jitteredMs, failed.error.retryAfterMs ?? 0);
-  return within(failed, { do: 'same-again', delayMs, free: false });
+  if (attemptsLeft <= 0) return { do: 'stop' };
+  return untried > 0 ? { do: 'next' } : again(failed);
 }
 
-function within(failed: FailedAttempt, step: NextStep & { do: 'same-again' }): NextStep {
-  return step.delayMs < failed.timeLeftMs ? step : { do: 'stop' };
+/** Nobody else is left: one that was surely not processed before, as soon as it may be asked. */
+function again({ retryable, timeLeftMs }: FailedAttempt): NextStep {
+  let best = -1;
+  let delayMs = Number.POSITIVE_INFINITY;
+  for (const [index, { readyInMs }] of retryable.entries()) {
+    if (readyInMs >= delayMs) continue;
+    best = index;
+    delayMs = readyInMs;
+  }
+  return delayMs < timeLeftMs ? { do: 'again', index: best, delayMs: Math.max(0, delayMs) } : { do: 'stop' };
+}
+
+const MAX_BACKOFF_MS = 30_000;
+
+/**
+ * How long a target is left alone before the same request may be sent to it again; null: never, it may have been
+ * processed or is waited for otherwise. Exponential backoff with full jitter, so that clients which failed together do not come back together
+ * (AWS Builders' Library), but never before the time that the target itself stated.
+ *
+ * @param tries of this target so far, ≥ 1
+ * @param random 0 ≤ random < 1
+ */
+export function retryWaitMs(error: UpstreamError, tries: number, retryDelayMs: number, random: number): number | null {
+  // A model that is loading is waited for, not asked again and again.
+  if (!FAILURE_RULES[error.kind].trySameAgain || error.kind === 'modelLoading') return null;
+  const backoffMs = Math.min(MAX_BACKOFF_MS, retryDelayMs * 2 ** (tries - 1));
+  return Math.max(backoffMs * random, error.retryAfterMs ?? 0);
 }

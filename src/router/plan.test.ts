@@ -86,7 +86,7 @@ describe('local first', () => {
       slots: 3,
     });
     studio.inFlight = 1;
-    studio.inFlightByModel.set('large', 1);
+    studio.busyByModel.set('large', 1);
     expect(steps([studio], 'small')).toEqual(['lmstudio:small']);
     expect(steps([studio], 'large')).toEqual(['lmstudio:large (waits)']);
   });
@@ -102,7 +102,7 @@ describe('local first', () => {
   test('skips a target that is down and says why', () => {
     const studio = lmStudio();
     studio.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
-    studio.probeFailure = { message: 'connection refused' };
+    studio.probeFailure = { message: 'connection refused', silent: true };
     const result = plan([studio, openRouter()], 'gpt-4o-mini');
     expect('plan' in result && result.plan.steps.map((step) => step.target.id)).toEqual(['openrouter']);
     expect('plan' in result && result.plan.leftOut).toEqual([
@@ -129,7 +129,36 @@ describe('local first', () => {
     const studio = lmStudio();
     studio.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
     expect(steps([studio], 'qwen2.5-7b-instruct')).toEqual(['lmstudio:qwen/qwen2.5-7b-instruct']);
-    expect(steps([studio, openRouter()], 'gpt-4o-mini')).toEqual(['openrouter:openai/gpt-4o-mini']);
+    const result = plan([studio, openRouter()], 'gpt-4o-mini');
+    const planned = 'plan' in result ? result.plan.steps : [];
+    expect(planned.map((step) => [step.target.id, step.resting])).toEqual([
+      ['openrouter', false],
+      ['lmstudio', true],
+    ]);
+  });
+
+  test('does not ask it any more once its retry budget is spent', () => {
+    const studio = lmStudio();
+    studio.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
+    while (studio.retryBudget.withdraw());
+    expect(steps([studio], 'qwen2.5-7b-instruct')).toEqual(['503 no_target_available']);
+  });
+
+  test('a target whose health check fails in words may still serve; one that is silent may not', () => {
+    const studio = lmStudio();
+    studio.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
+    studio.probeFailure = { message: 'it answered 500', silent: false };
+    expect(steps([studio], 'qwen2.5-7b-instruct')).toEqual(['lmstudio:qwen/qwen2.5-7b-instruct']);
+    studio.probeFailure = { message: 'no answer', silent: true };
+    expect(steps([studio], 'qwen2.5-7b-instruct')).toEqual(['503 no_target_available']);
+  });
+
+  test('asks others before one that says it is loading, and waits for that one when nobody else is there', () => {
+    const loading = lmStudio();
+    loading.breaker = { name: 'warming', sinceMs: 0, trialEarned: false, trialRunning: false };
+    const result = plan([loading], 'qwen2.5-7b-instruct');
+    expect('plan' in result && result.plan.steps[0].waits).toBe(true);
+    expect(steps([loading, openRouter()], 'gpt-4o-mini')[0]).toBe('openrouter:openai/gpt-4o-mini');
   });
 });
 
@@ -144,15 +173,18 @@ describe('the only local server, resting', () => {
     studio.cooldown = { untilMs: 1_000, kind: 'overloaded', stated: false };
     return studio;
   };
-  for (const [name, build] of [
-    ['on trial', trial],
-    ['after a rate limit of unknown length', guessed],
+  for (const [name, build, waits] of [
+    ['on trial', trial, ' (waits)'],
+    ['after a rate limit of unknown length', guessed, ''],
   ] as const) {
     test(`${name}: still serves "auto", a missing model and foreign names`, () => {
       for (const model of ['auto', '', 'gpt-4o', 'qwen2.5-7b-instruct']) {
-        expect(steps([build()], model)).toEqual(['lmstudio:qwen/qwen2.5-7b-instruct']);
+        expect(steps([build()], model)).toEqual([`lmstudio:qwen/qwen2.5-7b-instruct${waits}`]);
       }
-      expect(steps([build(), openRouter()], 'gpt-4o-mini')).toEqual(['openrouter:openai/gpt-4o-mini']);
+      expect(steps([build(), openRouter()], 'gpt-4o-mini')).toEqual([
+        'openrouter:openai/gpt-4o-mini',
+        `lmstudio:qwen/qwen2.5-7b-instruct${waits}`,
+      ]);
     });
   }
 
@@ -168,7 +200,7 @@ describe('names of targets that are out of rotation', () => {
   const downRouter = () => {
     const router = openRouter();
     router.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
-    router.probeFailure = { message: 'refused' };
+    router.probeFailure = { message: 'refused', silent: true };
     return router;
   };
 
@@ -238,7 +270,7 @@ describe('which model answers', () => {
         { id: 'idle', slots: 2 },
       ],
     });
-    studio.inFlightByModel.set('busy', 1);
+    studio.busyByModel.set('busy', 1);
     expect(steps([studio], 'gpt-4')).toEqual(['lmstudio:idle']);
   });
 
@@ -292,7 +324,7 @@ describe('fences and refusals', () => {
   test('a fleet that is down is 503 with a time to ask again, not 404', () => {
     const studio = lmStudio();
     studio.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
-    studio.probeFailure = { message: 'refused' };
+    studio.probeFailure = { message: 'refused', silent: true };
     const result = plan([studio], 'qwen2.5-7b-instruct');
     expect('noRoute' in result && [result.noRoute.status, result.noRoute.retryAfterMs]).toEqual([503, 1_000]);
   });

@@ -1,5 +1,6 @@
 import type { LeftOut, LeftOutKind, NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest, RequestFence } from '../core/request.ts';
+import { isOnTrial } from './breaker.ts';
 import {
   type AskedModel,
   isPinnedTo,
@@ -41,14 +42,32 @@ export function planRoute(
   const asked = readAskedModel(request.requestedModel, options, entries);
   const strict = request.fence.strictModel || options.standIn === 'never';
   const question = { request, asked, strict, standIn: strict ? 'never' : options.standIn, nowMs } as const;
-  let survey = surveyTargets(question, entries, (rest) => rest === null);
+  const survey = surveyTargets(question, entries, (rest) => rest === null);
+  const steps = options.strategy.rank(survey.candidates).map((ranked) => toStep(ranked, false));
+  let { leftOut }: { leftOut: readonly LeftOut[] } = survey;
   // Better a target that has just failed than nobody: it may be back, and the client loses nothing.
-  if (survey.candidates.length === 0 && survey.someRest) {
-    survey = surveyTargets(question, entries, (rest) => rest === null || rest.lastResort);
+  if (survey.someRest) leftOut = appendResting(steps, question, entries, options.strategy, leftOut);
+  const [first, ...rest] = steps;
+  if (first === undefined) return { noRoute: noRoute(request, asked, entries, leftOut, nowMs) };
+  return { plan: { steps: [first, ...rest], leftOut, maxAttempts: options.maxAttempts } };
+}
+
+/** Adds the targets that rest but may be asked when all others fail. Returns what is then still left out. */
+function appendResting(
+  steps: PlanStep[],
+  question: Question,
+  entries: readonly TargetEntry[],
+  strategy: Strategy,
+  leftOut: readonly LeftOut[],
+): readonly LeftOut[] {
+  const awake = surveyTargets(question, entries, (rest) => rest === null || rest.lastResort);
+  const planned = new Set(steps.map((step) => step.target.id));
+  const resting = awake.candidates.filter(({ entry }) => !planned.has(entry.target.id) && !entry.retryBudget.isSpent);
+  for (const ranked of strategy.rank(resting)) {
+    steps.push(toStep(ranked, true));
+    planned.add(ranked.candidate.entry.target.id);
   }
-  const [first, ...rest] = options.strategy.rank(survey.candidates).map(toStep);
-  if (first === undefined) return { noRoute: noRoute(request, asked, entries, survey.leftOut, nowMs) };
-  return { plan: { steps: [first, ...rest], leftOut: survey.leftOut, maxAttempts: options.maxAttempts } };
+  return leftOut.filter((left) => !planned.has(left.targetId));
 }
 
 interface Question {
@@ -113,7 +132,8 @@ function surveyTarget(
       leaveOut(survey, entry, lacksIt ? 'no-model' : rest.kind, lacksIt ? result.leftOut : rest.reason);
   } else if ('match' in result) {
     if (hasIt && isLocal) survey.localHasIt = true;
-    survey.candidates.push(candidate(entry, result.match, result.match.how === 'loading'));
+    // A server that is loading answers late: others first.
+    survey.candidates.push(candidate(entry, result.match, result.match.how === 'loading' || isWarming(entry)));
   } else if (isLocal) survey.lacking.push({ entry, reason: result.leftOut });
   else leaveOut(survey, entry, 'no-model', result.leftOut);
 }
@@ -166,16 +186,23 @@ function leastBusy(entry: TargetEntry, matches: readonly ModelMatch[]): ModelMat
 }
 
 function candidate(entry: TargetEntry, match: ModelMatch, lastResort: boolean): Candidate {
+  // One request finds out how it is; the others wait for what that says.
+  if (isOnTrial(entry.breaker)) return { entry, match, lastResort, busy: 1, slots: 1 };
   const { busy, slots } = slotUse(entry, match.info);
   return { entry, match, lastResort, busy, slots };
 }
 
-function toStep({ candidate: { entry, match }, waits, why }: RankedCandidate): PlanStep {
+function isWarming({ breaker }: TargetEntry): boolean {
+  return breaker.name === 'warming';
+}
+
+function toStep({ candidate: { entry, match }, waits, why }: RankedCandidate, resting: boolean): PlanStep {
   return {
     target: entry.target,
     model: match.model,
     modelLoaded: match.loaded,
-    waits,
-    reason: `${why}; ${match.words}`,
+    waits: waits && !resting,
+    resting,
+    reason: `${resting ? 'all others failed' : why}; ${match.words}`,
   };
 }

@@ -16,15 +16,12 @@ export function restingReason(entry: TargetEntry, nowMs: number): Resting | null
   if (entry.health === 'absent') return { kind: 'absent', reason: 'was not found', lastResort: false };
   if (breaker.name === 'open') {
     const why = entry.probeFailure?.message ?? 'its last requests failed';
-    return { kind: 'down', reason: `down: ${why}`, lastResort: entry.probeFailure === null };
+    return { kind: 'down', reason: `down: ${why}`, lastResort: entry.probeFailure?.silent !== true };
   }
   if (cooldown !== null && cooldown.untilMs > nowMs) {
     const seconds = Math.ceil((cooldown.untilMs - nowMs) / 1000);
     const reason = `asked to be left alone for ${seconds} s more (${cooldown.kind})`;
     return { kind: 'cooling', reason, lastResort: !cooldown.stated };
-  }
-  if (breaker.name === 'half-open' && breaker.trialRunning) {
-    return { kind: 'down', reason: 'on trial after a failure', lastResort: true };
   }
   return null;
 }

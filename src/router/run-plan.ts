@@ -6,14 +6,17 @@ import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import { asUpstreamError, type Committed, runAttempt } from './attempt.ts';
 import type { Lease, SlotChoice, SlotTable } from './load.ts';
-import { type NextStep, nextStep } from './next-step.ts';
+import { nextStep } from './next-step.ts';
+import { PlanWalk } from './plan-walk.ts';
 import type { TargetDirectory } from './targets.ts';
 
 export interface RunOptions {
-  /** Pause before the same target is asked again, ms, ≥ 0; doubles each time. */
+  /** Longest pause before the same target is asked again, ms, ≥ 0; doubles each time. */
   readonly retryDelayMs: number;
   /** Longest wait for a local slot, ms. */
   readonly queueTimeoutMs: number;
+  /** How long a server that cannot stop reading a prompt is counted as busy after its request was cancelled, ms, ≥ 0. */
+  readonly cancelGraceMs: number;
 }
 
 export type RunResult =
@@ -28,24 +31,6 @@ export type RunResult =
 interface Taken {
   readonly step: PlanStep;
   readonly lease: Lease;
-}
-
-/** Where the walk along one plan stands. */
-interface Walk {
-  readonly request: InferenceRequest;
-  readonly cancellation: Cancellation;
-  readonly deadlineMs: number;
-  readonly maxAttempts: number;
-  readonly untried: PlanStep[];
-  readonly attempts: AttemptRecord[];
-  /** Attempts that use up the retry limit. */
-  charged: number;
-  /** The step to ask again; null: go on to the next one. */
-  again: PlanStep | null;
-  triesOfTarget: number;
-  /** Since when the target now asked says that it is loading. */
-  loadingSinceMs: number | null;
-  lastError: UpstreamError | null;
 }
 
 /** Walks the plan: one attempt after the other until one commits or nothing is left. */
@@ -69,22 +54,10 @@ export class PlanRunner {
     cancellation: Cancellation,
     deadlineMs: number,
   ): Promise<RunResult> {
-    const walk: Walk = {
-      request,
-      cancellation,
-      deadlineMs,
-      maxAttempts: plan.maxAttempts,
-      untried: [...plan.steps],
-      attempts: [],
-      charged: 0,
-      again: null,
-      triesOfTarget: 0,
-      loadingSinceMs: null,
-      lastError: null,
-    };
+    const walk = new PlanWalk(plan, cancellation, deadlineMs);
     for (;;) {
       const taken = this.#takeFree(walk) ?? (await this.#waitForSlot(walk));
-      if (taken instanceof UpstreamError) return failed(walk, preferred(walk.lastError, taken));
+      if (taken instanceof UpstreamError) return walk.failed(taken);
       const { step, lease } = taken;
       const result = await runAttempt(request, step, lease, cancellation, this.#clock);
       walk.attempts.push(result.record);
@@ -92,13 +65,11 @@ export class PlanRunner {
         this.#directory.answering(lease.call);
         return { kind: 'committed', committed: result, lease, attempts: walk.attempts };
       }
-      lease.release();
       const error = this.#judge(lease, result.error, cancellation);
-      const decision = this.#decide(walk, step, error);
-      walk.lastError = preferred(walk.lastError, error);
-      if (decision.do === 'stop' || cancellation.cause !== null) return failed(walk, walk.lastError);
-      const interrupted = await this.#pause(decision, cancellation);
-      if (interrupted !== null) return failed(walk, interrupted);
+      lease.release(this.#settlingMs(lease, error));
+      if (cancellation.cause !== null) return walk.failed(cancellation.cause);
+      const interrupted = await this.#goOn(walk, step, error);
+      if (interrupted !== null) return walk.failed(interrupted);
     }
   }
 
@@ -112,76 +83,123 @@ export class PlanRunner {
     return error;
   }
 
-  #decide(walk: Walk, step: PlanStep, error: UpstreamError): NextStep {
+  /** Before the first content the server is at the prompt, and some cannot stop that when their client leaves. */
+  #settlingMs({ choice: { entry } }: Lease, error: UpstreamError): number {
+    const gaveUp = error.kind === 'cancelled' || error.kind === 'timeout';
+    return gaveUp && entry.adapter.finishesPrompt ? this.#options.cancelGraceMs : 0;
+  }
+
+  /** Prepares the next attempt. Resolves with what ends the walk instead; null: it goes on. */
+  async #goOn(walk: PlanWalk, step: PlanStep, error: UpstreamError): Promise<UpstreamError | null> {
     const nowMs = this.#clock.nowMs();
-    walk.charged++;
-    walk.triesOfTarget = walk.again === null ? 1 : walk.triesOfTarget + 1;
-    if (walk.again === null) walk.loadingSinceMs = null;
-    if (error.kind === 'modelLoading') walk.loadingSinceMs ??= nowMs;
+    const entry = this.#directory.get(step.target.id);
+    walk.note(step, error, nowMs, this.#options.retryDelayMs);
+    const retryable = walk.retryable.filter((retry) => this.#mayRetry(retry.step));
     const decision = nextStep({
       error,
-      step,
       untried: walk.untried.length,
       attemptsLeft: walk.maxAttempts - walk.charged,
-      triesOfTarget: walk.triesOfTarget,
-      loadingForMs: walk.loadingSinceMs === null ? 0 : nowMs - walk.loadingSinceMs,
+      retryable: retryable.map(({ readyAtMs }) => ({ readyInMs: readyAtMs - nowMs })),
+      warmupLeftMs: entry === undefined ? 0 : walk.loadingSinceMs(step, nowMs) + step.target.clocks.warmupMs - nowMs,
       timeLeftMs: walk.deadlineMs - nowMs,
-      retryDelayMs: this.#options.retryDelayMs,
-      random: Math.random(),
     });
-    walk.again = decision.do === 'same-again' ? step : null;
-    if (decision.do === 'same-again' && decision.free) walk.charged--;
-    return decision;
+    switch (decision.do) {
+      case 'stop':
+        return error;
+      case 'next':
+        return null;
+      case 'await-loading':
+        walk.awaitLoading(step);
+        return null;
+      case 'again': {
+        const retry = retryable[decision.index];
+        if (retry === undefined) return error;
+        this.#directory.get(retry.step.target.id)?.retryBudget.withdraw();
+        walk.again(retry);
+        return this.#pause(decision.delayMs, walk.cancellation);
+      }
+    }
+  }
+
+  #mayRetry(step: PlanStep): boolean {
+    return this.#directory.get(step.target.id)?.retryBudget.isSpent === false;
   }
 
   /** The next step that has a free slot now; null: none has. Steps that are full by now go to the end, to be waited for. */
-  #takeFree(walk: Walk): Taken | null {
-    if (walk.again !== null) return null;
+  #takeFree(walk: PlanWalk): Taken | null {
     const { untried } = walk;
     for (let step = untried[0]; step !== undefined && !step.waits; step = untried[0]) {
       untried.shift();
-      const choice = this.#choice(step);
+      const choice = this.#choice(step, walk);
       if (choice === null) continue;
-      const lease = this.#slots.take(choice);
+      if (choice.entry.breaker.name === 'open' && !choice.outOfTurn) {
+        // It went down since the plan was made: the others first.
+        if (choice.entry.probeFailure?.silent !== true) untried.push({ ...step, waits: false, resting: true });
+        continue;
+      }
+      const lease = this.#take(choice, step);
       if (lease !== null) return { step, lease };
-      untried.push({ ...step, waits: true });
+      // One that rests after failures is not waited for.
+      if (!step.resting) untried.push({ ...step, waits: true });
     }
     return null;
   }
 
-  async #waitForSlot(walk: Walk): Promise<Taken | UpstreamError> {
-    const steps = walk.again === null ? walk.untried : [walk.again];
+  #take(choice: SlotChoice, step: PlanStep): Lease | null {
+    const { retryBudget } = choice.entry;
+    if (step.resting && retryBudget.isSpent) return null;
+    const lease = this.#slots.take(choice);
+    if (lease === null) return null;
+    if (step.resting) retryBudget.withdraw();
+    else if (!choice.outOfTurn) retryBudget.deposit();
+    return lease;
+  }
+
+  /** Waits for any of the full ones. If that ends badly the walk goes on with what is behind them, if there is anything. */
+  async #waitForSlot(walk: PlanWalk): Promise<Taken | UpstreamError> {
     const choices = new Map<SlotChoice, PlanStep>();
-    for (const step of steps) {
-      const choice = this.#choice(step);
+    for (const step of walk.untried) {
+      const choice = step.waits ? this.#choice(step, walk) : null;
       if (choice !== null) choices.set(choice, step);
     }
-    if (choices.size === 0) return walk.lastError ?? new UpstreamError('unreachable', 'the target was removed');
+    if (choices.size === 0) return walk.lastError ?? nobodyLeft();
     try {
-      const lease = await this.#slots.wait([...choices.keys()], this.#options.queueTimeoutMs, walk.cancellation);
+      const lease = await this.#slots.wait([...choices.keys()], this.#patience(walk, choices), walk.cancellation);
       const step = choices.get(lease.choice) as PlanStep;
-      const at = walk.untried.indexOf(step);
-      if (at !== -1) walk.untried.splice(at, 1);
+      walk.untried.splice(walk.untried.indexOf(step), 1);
       return { step, lease };
     } catch (thrown) {
-      return asUpstreamError(thrown);
+      const error = asUpstreamError(thrown);
+      walk.dropWaiting(error);
+      const taken = walk.cancellation.cause === null ? this.#takeFree(walk) : null;
+      return taken ?? error;
     }
   }
 
-  #choice(step: PlanStep): SlotChoice | null {
+  /** A model that is loading is waited for up to its warm-up limit, a slot only as long as the queue's. */
+  #patience(walk: PlanWalk, choices: ReadonlyMap<SlotChoice, PlanStep>) {
+    let timeoutMs = this.#options.queueTimeoutMs;
+    for (const [{ entry }, step] of choices) {
+      if (entry.breaker.name === 'warming') timeoutMs = Math.max(timeoutMs, step.target.clocks.warmupMs);
+    }
+    return { timeoutMs, deadlineMs: walk.deadlineMs };
+  }
+
+  #choice(step: PlanStep, walk: PlanWalk): SlotChoice | null {
     const entry = this.#directory.get(step.target.id);
-    return entry === undefined ? null : { entry, model: step.model };
+    if (entry === undefined) return null;
+    return { entry, model: step.model, outOfTurn: step.resting || walk.isRetry(step) };
   }
 
   /** Resolves with the cause when the request is cancelled meanwhile. */
-  async #pause(decision: NextStep, cancellation: Cancellation): Promise<UpstreamError | null> {
-    if (decision.do !== 'same-again' || decision.delayMs <= 0) return null;
+  async #pause(delayMs: number, cancellation: Cancellation): Promise<UpstreamError | null> {
+    if (delayMs <= 0) return null;
     return new Promise((resolve) => {
       const onCancel = (cause: UpstreamError): void => {
         cancelTimer();
         resolve(cause);
       };
-      const cancelTimer = this.#clock.after(decision.delayMs, () => {
+      const cancelTimer = this.#clock.after(delayMs, () => {
         cancellation.forget(onCancel);
         resolve(null);
       });
@@ -190,11 +208,8 @@ export class PlanRunner {
   }
 }
 
-function failed(walk: Walk, error: UpstreamError): RunResult {
-  return { kind: 'failed', error, attempts: walk.attempts };
-}
-
-/** Of two failures the one that helps the client more: that its prompt is too long beats what befell a later server. */
-function preferred(older: UpstreamError | null, newer: UpstreamError): UpstreamError {
-  return older?.kind === 'contextTooLong' && newer.kind !== 'cancelled' ? older : newer;
+function nobodyLeft(): UpstreamError {
+  return new UpstreamError('unreachable', 'no target is left that could serve this request now', {
+    retryAfterMs: 1_000,
+  });
 }

@@ -1,10 +1,18 @@
 import type { ProviderAdapter } from '../core/adapter.ts';
 import type { ModelInfo, Target, TargetSnapshot } from '../core/target.ts';
 import type { TargetHealth, TargetView } from '../core/target-view.ts';
-import { type BreakerState, CLOSED } from './breaker.ts';
+import { type BreakerState, CLOSED, concurrencyLimit } from './breaker.ts';
 import type { Cooldown } from './cooldown.ts';
+import { HoldTime } from './hold-time.ts';
 import { modelIndex } from './model-index.ts';
+import type { RetryBudget } from './retry-budget.ts';
 import { TargetStatsCounter } from './target-stats.ts';
+
+export interface ProbeFailure {
+  readonly message: string;
+  /** Nobody listens there, or nobody answers; false: it answered, though not well. */
+  readonly silent: boolean;
+}
 
 /** A target with all that is known of it now. Planning only reads it; the directory and the slot table write. */
 export class TargetEntry {
@@ -16,28 +24,38 @@ export class TargetEntry {
   breaker: BreakerState = CLOSED;
   cooldown: Cooldown | null = null;
   /** The latest probe failed; null: it did not, or there was none. */
-  probeFailure: { readonly message: string } | null = null;
+  probeFailure: ProbeFailure | null = null;
   probedAtWallMs: number | null = null;
   /** It answered a probe at least once: from then on its absence is worth telling. */
   everUp = false;
   inFlight = 0;
-  readonly inFlightByModel = new Map<string, number>();
+  /** Slots of cancelled requests whose prompt the server reads to its end all the same (SlotLease.release). */
+  settling = 0;
+  /** In flight and settling. */
+  readonly busyByModel = new Map<string, number>();
+  /** Requests that wait for a slot which this target may give. */
   queued = 0;
+  /** How long requests hold a slot. */
+  readonly holdTime = new HoldTime();
   /** Order of last use over all targets; 0: never. Round robin picks the smallest. */
   lastUsedSequence = 0;
   /** When it last gave bytes to a request (monotonic ms): outranks a probe that timed out on a busy server. */
   lastSuccessAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(target: Target, adapter: ProviderAdapter) {
+  /** How often it may be asked out of turn. */
+  readonly retryBudget: RetryBudget;
+
+  constructor(target: Target, adapter: ProviderAdapter, retryBudget: RetryBudget) {
     this.target = target;
     this.adapter = adapter;
+    this.retryBudget = retryBudget;
   }
 
   get health(): TargetHealth {
     if (this.probedAtWallMs === null) return 'unknown';
     if (this.target.optional && !this.everUp) return 'absent';
     if (this.breaker.name === 'open') return 'down';
-    return this.snapshot?.warming === true ? 'warming' : 'up';
+    return this.breaker.name === 'warming' || this.snapshot?.warming === true ? 'warming' : 'up';
   }
 }
 
@@ -53,11 +71,17 @@ export interface SlotUse {
  * nothing, count over the whole target. The router counts for itself: desktop servers never say that they are busy.
  */
 export function slotUse(entry: TargetEntry, model: ModelInfo | null): SlotUse {
+  const use = slotUseInRotation(entry, model);
+  const limit = concurrencyLimit(entry.breaker);
+  return limit < use.slots ? { busy: entry.inFlight + entry.settling, slots: limit } : use;
+}
+
+function slotUseInRotation(entry: TargetEntry, model: ModelInfo | null): SlotUse {
   const { target } = entry;
   if (model !== null && model.slots !== null && target.maxConcurrent === null && target.place === 'local') {
-    return { busy: entry.inFlightByModel.get(model.id) ?? 0, slots: model.slots };
+    return { busy: entry.busyByModel.get(model.id) ?? 0, slots: model.slots };
   }
-  return { busy: entry.inFlight, slots: slotsOf(entry) ?? Number.POSITIVE_INFINITY };
+  return { busy: entry.inFlight + entry.settling, slots: slotsOf(entry) ?? Number.POSITIVE_INFINITY };
 }
 
 /** The same by the model's name, as the target reports it now. */

@@ -4,8 +4,9 @@ import type { UpstreamError } from '../core/failure.ts';
 import { FAILURE_RULES } from '../core/failure.ts';
 import type { AdapterKind, Target, TargetId, TargetSnapshot } from '../core/target.ts';
 import type { TargetView } from '../core/target-view.ts';
-import { type BreakerEvent, CLOSED, nextBreakerState } from './breaker.ts';
+import { type BreakerEvent, type BreakerState, CLOSED, isOnTrial, nextBreakerState } from './breaker.ts';
 import { nextCooldown } from './cooldown.ts';
+import { RETRY_BUDGET_DEFAULTS, RetryBudget, type RetryBudgetOptions } from './retry-budget.ts';
 import { TargetEntry, viewOf } from './target-entry.ts';
 
 export { TargetEntry } from './target-entry.ts';
@@ -23,20 +24,26 @@ export class TargetDirectory {
   readonly #entries = new Map<TargetId, TargetEntry>();
   readonly #adapters: ReadonlyMap<AdapterKind, ProviderAdapter>;
   readonly #clock: Clock;
+  readonly #retryBudget: RetryBudgetOptions;
   readonly #listeners: ((entry: TargetEntry) => void)[] = [];
   #list: readonly TargetEntry[] = [];
   #sequence = 0;
 
-  constructor(adapters: ReadonlyMap<AdapterKind, ProviderAdapter>, clock: Clock) {
+  constructor(
+    adapters: ReadonlyMap<AdapterKind, ProviderAdapter>,
+    clock: Clock,
+    retryBudget: RetryBudgetOptions = RETRY_BUDGET_DEFAULTS,
+  ) {
     this.#adapters = adapters;
     this.#clock = clock;
+    this.#retryBudget = retryBudget;
   }
 
   /** Adds or replaces. Requests in flight keep the target they began with. Throws for an adapter kind that is not built in. */
   put(target: Target): TargetEntry {
     const adapter = this.#adapters.get(target.adapterKind);
     if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}" for target "${target.id}"`);
-    const entry = new TargetEntry(target, adapter);
+    const entry = new TargetEntry(target, adapter, new RetryBudget(this.#clock, this.#retryBudget));
     this.#entries.set(target.id, entry);
     this.#list = [...this.#entries.values()];
     this.#changed(entry);
@@ -70,11 +77,12 @@ export class TargetDirectory {
     this.#listeners.push(listener);
   }
 
-  /** A call begins. While the target is half-open this takes the one place of the trial. */
+  /** A call begins. While the target is on trial this takes the one place of the trial, if that is free. */
   begin(entry: TargetEntry, model: string): CallOnTarget {
     entry.lastUsedSequence = ++this.#sequence;
     entry.stats.started();
-    const isTrial = entry.breaker.name === 'half-open';
+    const { breaker } = entry;
+    const isTrial = (breaker.name === 'half-open' || breaker.name === 'warming') && !isOnTrial(breaker);
     if (isTrial) this.#breaker(entry, 'trial-started');
     return { entry, model, isTrial };
   }
@@ -82,7 +90,8 @@ export class TargetDirectory {
   /** The first real content came. */
   answering({ entry, isTrial }: CallOnTarget): void {
     entry.lastSuccessAtMs = this.#clock.nowMs();
-    if (isTrial) this.#breaker(entry, 'content');
+    if (isTrial || entry.breaker.name === 'warming' || entry.breaker.name === 'ramping')
+      this.#breaker(entry, 'content');
   }
 
   /** The reply came to its proper end. */
@@ -103,26 +112,33 @@ export class TargetDirectory {
     entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
     if (error.kind === 'modelMissing') forgetModel(entry, model);
     // Calls that had begun before it opened say nothing about the trial.
-    if (entry.breaker.name === 'half-open' && !isTrial) return;
-    this.#breaker(entry, HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth]);
+    if ((entry.breaker.name === 'half-open' || entry.breaker.name === 'warming') && !isTrial) return;
+    const event = error.kind === 'modelLoading' ? 'loading' : HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth];
+    this.#breaker(entry, event);
   }
 
   probed(entry: TargetEntry, snapshot: TargetSnapshot): void {
+    const wasWarming = entry.snapshot?.warming === true;
     entry.snapshot = snapshot;
     // What was never up has not failed anybody: it needs no trial.
     if (!entry.everUp) entry.breaker = CLOSED;
     entry.everUp = true;
     entry.probeFailure = null;
     entry.probedAtWallMs = this.#clock.wallMs();
-    this.#breaker(entry, 'probe-ok');
+    if (snapshot.warming) this.#breaker(entry, 'loading');
+    // It said so itself when it was loading, so its word that it is done needs no trial.
+    else if (wasWarming && entry.breaker.name === 'warming') this.#breaker(entry, 'success');
+    else this.#breaker(entry, 'probe-ok');
     this.#changed(entry);
   }
 
-  /** `certain`: nobody listens there; otherwise it only did not answer in time, which a busy server may do too. */
-  probeFailed(entry: TargetEntry, message: string, certain: boolean): void {
+  /** Why a probe failed: a server that is only slow or confused may still serve. */
+  probeFailed(entry: TargetEntry, error: UpstreamError): void {
     const first = entry.probedAtWallMs === null;
     const repeated = entry.probeFailure !== null;
-    entry.probeFailure = { message };
+    // Nobody listens there; otherwise it only did not answer in time, which a busy server may do too.
+    const certain = error.kind === 'unreachable';
+    entry.probeFailure = { message: error.message, silent: certain || error.kind === 'timeout' };
     entry.probedAtWallMs = this.#clock.wallMs();
     if (certain || first || repeated) this.#breaker(entry, 'probe-failed');
     if (first) this.#changed(entry);
@@ -131,12 +147,21 @@ export class TargetDirectory {
   #breaker(entry: TargetEntry, event: BreakerEvent): void {
     const before = entry.breaker;
     entry.breaker = nextBreakerState(before, event, this.#clock.nowMs());
-    if (before.name !== entry.breaker.name) this.#changed(entry);
+    if (mayServeMore(before, entry.breaker)) this.#changed(entry);
   }
 
   #changed(entry: TargetEntry): void {
     for (const listener of this.#listeners) listener(entry);
   }
+}
+
+/** The queue and the probe loop want to know of another state, of a trial that may begin, and of a ramp's next step. */
+function mayServeMore(before: BreakerState, after: BreakerState): boolean {
+  return (
+    before.name !== after.name ||
+    isOnTrial(before) !== isOnTrial(after) ||
+    (after.name === 'ramping' && before !== after)
+  );
 }
 
 const HEALTH_EVENTS = { down: 'down', counts: 'failure', no: 'neutral' } as const;

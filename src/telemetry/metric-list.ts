@@ -18,6 +18,12 @@ export const METRICS = [
     help: 'Client requests that ended, by how (served, cut, abandoned, exhausted, refused) and where the last attempt ran (local, cloud, none).',
   },
   {
+    name: 'swarmrouter_shed_requests_total',
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Requests refused unread because the gateway could not keep up, by reason (memory, loop_lag).',
+  },
+  {
     name: 'swarmrouter_attempts_total',
     type: 'counter',
     labels: ['target', 'provider', 'result'],

@@ -6,7 +6,8 @@ import { metricsPage } from './metrics-page.ts';
 import { cut, exhausted, failedAttempt, served, someAttempt, someRequest } from './outcome-fixture.ts';
 import { fanOut } from './sinks.ts';
 
-const create = (targets: () => readonly TargetView[] = () => []) => createMetrics({ version: '9.9.9', targets });
+const create = (targets: () => readonly TargetView[] = () => []) =>
+  createMetrics({ version: '9.9.9', targets, shed: () => ({ memory: 0, loop_lag: 2 }) });
 const lines = async (metrics: { text(): Promise<string> }, start: string) =>
   (await metrics.text()).split('\n').filter((line) => line.startsWith(start));
 

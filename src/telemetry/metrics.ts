@@ -9,6 +9,8 @@ export interface MetricsOptions {
   readonly version: string;
   /** Read at each scrape. */
   readonly targets: () => readonly TargetView[];
+  /** Requests refused because the process could not keep up, by reason. */
+  readonly shed: () => Readonly<Record<string, number>>;
 }
 
 /** Everything behind `/metrics`. */
@@ -30,6 +32,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       return exposition({
         swarmrouter_requests_total: requestSamples(requests),
         swarmrouter_request_duration_seconds: [{ labels: [], value: requestDuration }],
+        swarmrouter_shed_requests_total: shedSamples(options.shed()),
         ...countedSamples(counts.all()),
         ...gaugeSamples(options.targets()),
         swarmrouter_build_info: [{ labels: [options.version], value: 1 }],
@@ -79,6 +82,10 @@ function requestSamples(requests: RequestCounts): Sample[] {
 /** A series begins with its first count, so that a page does not list all that never happened. */
 function aboveZero<Counted extends { readonly value: number }>(samples: readonly Counted[]): Counted[] {
   return samples.filter(({ value }) => value > 0);
+}
+
+function shedSamples(shed: Readonly<Record<string, number>>): Sample[] {
+  return aboveZero(Object.entries(shed).map(([reason, value]) => ({ labels: [reason], value })));
 }
 
 function countedSamples(targets: readonly TargetCounts[]) {

@@ -1,6 +1,9 @@
 import type { ProviderAdapter } from '../../src/core/adapter.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import type { AdapterKind, ModelInfo, Place, Target, TargetSnapshot } from '../../src/core/target.ts';
+import { RETRY_BUDGET_DEFAULTS, RetryBudget } from '../../src/router/retry-budget.ts';
 import { TargetEntry } from '../../src/router/targets.ts';
+import { ManualClock } from './manual-clock.ts';
 
 /** Plain data for tests that only plan: entries as the directory would hold them, without a server behind. */
 export interface EntrySketch {
@@ -68,16 +71,17 @@ export function snapshotOf(sketch: EntrySketch): TargetSnapshot {
 }
 
 /** A probed, healthy entry. */
-export function entryOf(sketch: EntrySketch): TargetEntry {
+export function entryOf(sketch: EntrySketch, clock: Clock = new ManualClock()): TargetEntry {
   const defaultSlots = sketch.kind === 'ollama' ? 1 : 4;
   const adapter: ProviderAdapter = {
     kind: sketch.kind ?? 'lm-studio',
     operations: new Set(['chat']),
     defaultSlots,
+    finishesPrompt: sketch.kind === undefined || sketch.kind === 'lm-studio',
     call: () => Promise.reject(new Error('this entry has no server')),
     probe: () => Promise.reject(new Error('this entry has no server')),
   };
-  const entry = new TargetEntry(targetOf(sketch), adapter);
+  const entry = new TargetEntry(targetOf(sketch), adapter, new RetryBudget(clock, RETRY_BUDGET_DEFAULTS));
   entry.snapshot = snapshotOf(sketch);
   entry.everUp = true;
   entry.probedAtWallMs = 0;

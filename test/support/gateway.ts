@@ -11,7 +11,6 @@ import { type EntrySketch, targetOf, testClocks } from './fleet.ts';
 
 interface TestOnly {
   readonly awaitProbes?: boolean;
-  readonly clientStallMs?: number;
 }
 
 export interface TestGateway {
@@ -28,7 +27,7 @@ export interface TestGateway {
 /** A whole gateway in this process, on a free port, in front of the given targets. */
 export async function startTestGateway(
   targets: readonly Target[],
-  { awaitProbes = true, clientStallMs, ...change }: Partial<Config> & TestOnly = {},
+  { awaitProbes = true, ...change }: Partial<Config> & TestOnly = {},
 ): Promise<TestGateway> {
   const dataDir = change.dataDir ?? mkdtempSync(join(tmpdir(), 'swarmrouter-test-'));
   const adminKey = 'test-admin-key-0123456789';
@@ -46,6 +45,11 @@ export async function startTestGateway(
     retryDelayMs: 10,
     queueTimeoutMs: 2_000,
     queueLimit: 256,
+    retryBudget: { percent: 20, floorPerSecond: 1 },
+    cancelGraceMs: 50,
+    clientStallMs: 60_000,
+    maxMemoryBytes: null,
+    maxLoopLagMs: 60_000,
     requestTimeoutMs: 10_000,
     probeIntervalMs: 100,
     drainTimeoutMs: 1_000,
@@ -62,7 +66,6 @@ export async function startTestGateway(
   const outcomes: Outcome[] = [];
   const gateway = await createGateway(config, {
     logTo: join(dataDir, 'log.jsonl'),
-    ...(clientStallMs === undefined ? {} : { clientStallMs }),
     sink: { record: (outcome) => outcomes.push(outcome) },
   });
   if (awaitProbes) await gateway.probed(2_000);

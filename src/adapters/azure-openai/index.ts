@@ -12,6 +12,7 @@ export function azureHeaders(target: Target): Record<string, string> {
 export const azureOpenAi: WireVendor = {
   kind: 'azure-openai',
   defaultSlots: 4,
+  finishesPrompt: false,
   rules: { maxTokensOnly: false, refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl,

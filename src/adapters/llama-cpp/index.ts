@@ -6,6 +6,7 @@ import { probeLlamaCpp } from './probe.ts';
 export const llamaCpp: WireVendor = {
   kind: 'llama-cpp',
   defaultSlots: 4,
+  finishesPrompt: false,
   rules: { maxTokensOnly: true, refuses: [] },
   whole: { silentContent: '', indexedToolCalls: false },
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

@@ -3,10 +3,14 @@ import type { WireVendor } from '../openai-wire/wire-adapter.ts';
 import { bearer, rootOf } from '../urls.ts';
 import { probeLmStudio } from './probe.ts';
 
-/** LM Studio 0.3.6 and later. Its own default of simultaneous predictions is four. */
+/**
+ * LM Studio 0.3.6 and later. Its own default of simultaneous predictions is four. When a client leaves while the prompt
+ * is read, it finishes reading first (lmstudio-bug-tracker#1143).
+ */
 export const lmStudio: WireVendor = {
   kind: 'lm-studio',
   defaultSlots: 4,
+  finishesPrompt: true,
   rules: { maxTokensOnly: true, refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

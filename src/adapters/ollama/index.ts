@@ -6,6 +6,7 @@ import { probeOllama } from './probe.ts';
 export const ollama: WireVendor = {
   kind: 'ollama',
   defaultSlots: 1,
+  finishesPrompt: false,
   rules: { maxTokensOnly: true, refuses: [] },
   whole: { silentContent: '', indexedToolCalls: true },
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

@@ -7,6 +7,7 @@ import { probeOpenAiCompatible } from './probe.ts';
 export const openAiCompatible: WireVendor = {
   kind: 'openai-compatible',
   defaultSlots: 4,
+  finishesPrompt: false,
   rules: { maxTokensOnly: false, refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${baseOf(target)}/chat/completions`,

@@ -24,6 +24,7 @@ export interface WireTools extends AdapterTools {
 /** One vendor's differences from the shared OpenAI wire. */
 export interface WireVendor extends HeadMaker {
   readonly defaultSlots: number;
+  readonly finishesPrompt: boolean;
   readonly rules: RequestRules;
   readonly whole: WholeManner;
   probe(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot>;
@@ -39,6 +40,7 @@ export function createWireAdapter(vendor: WireVendor, tools: WireTools): Provide
     kind: vendor.kind,
     operations: CHAT_ONLY,
     defaultSlots: vendor.defaultSlots,
+    finishesPrompt: vendor.finishesPrompt,
     call: (call, cancellation) => callUpstream(vendor, heads, tools, call, cancellation),
     probe: (target, signal) => vendor.probe(target, signal, tools),
   };

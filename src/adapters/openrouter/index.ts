@@ -12,6 +12,7 @@ export function openRouterHeaders(target: Target): Record<string, string> {
 export const openRouter: WireVendor = {
   kind: 'openrouter',
   defaultSlots: 4,
+  finishesPrompt: false,
   rules: { maxTokensOnly: false, refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${baseOf(target)}/chat/completions`,

@@ -7,6 +7,7 @@ import { probeSglang } from './probe.ts';
 export const sglang: WireVendor = {
   kind: 'sglang',
   defaultSlots: 4,
+  finishesPrompt: false,
   rules: { maxTokensOnly: false, refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

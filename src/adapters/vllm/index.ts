@@ -7,6 +7,7 @@ import { probeVllm } from './probe.ts';
 export const vllm: WireVendor = {
   kind: 'vllm',
   defaultSlots: 4,
+  finishesPrompt: false,
   rules: { maxTokensOnly: false, refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

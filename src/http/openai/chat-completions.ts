@@ -1,15 +1,16 @@
-import { authorize, type Endpoint, type EndpointContext } from '../endpoint.ts';
+import { authorize, type Endpoint, type EndpointContext, shedLoad } from '../endpoint.ts';
 import { HttpError } from '../http-error.ts';
 import { readBody } from '../read-body.ts';
 import { toResponse } from '../reply.ts';
 import { parseChatRequest } from './chat-request.ts';
 
-/** POST /v1/chat/completions: credential, body, validation, then the engine. */
+/** POST /v1/chat/completions: credential, overload, body, validation, then the engine. */
 export function chatCompletions(context: EndpointContext): Endpoint {
   const { options, parts } = context;
   return async (request, id, liftIdleTimeout) => {
     const { headers } = request;
     authorize(context, headers);
+    shedLoad(context);
     checkContentType(headers);
     const rawBody = await readBody(request, options.maxBodyBytes);
     // A model may think for minutes before its first byte: from here the engine's clocks rule.

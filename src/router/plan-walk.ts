@@ -1,0 +1,92 @@
+import type { Cancellation } from '../core/cancellation.ts';
+import type { UpstreamError } from '../core/failure.ts';
+import type { AttemptRecord } from '../core/outcome.ts';
+import type { PlanStep, RoutePlan } from '../core/plan.ts';
+import type { TargetId } from '../core/target.ts';
+import { retryWaitMs } from './next-step.ts';
+
+/** A step that may be asked again, and when. */
+export interface Retry {
+  readonly step: PlanStep;
+  readonly readyAtMs: number;
+}
+
+/** Where the walk along one plan stands. */
+export class PlanWalk {
+  readonly cancellation: Cancellation;
+  readonly deadlineMs: number;
+  readonly maxAttempts: number;
+  /** In the order in which they are to be tried; those with `waits` only once a slot is free. */
+  readonly untried: PlanStep[];
+  readonly attempts: AttemptRecord[] = [];
+  /** Attempts that use up the retry limit. */
+  charged = 0;
+  lastError: UpstreamError | null = null;
+  /** Tried, and surely not processed. */
+  retryable: readonly Retry[] = [];
+  /** Allocated by the first failure only. */
+  #tries: Map<TargetId, number> | null = null;
+  #loadingSinceMs: Map<TargetId, number> | null = null;
+  #retrying: PlanStep | null = null;
+
+  constructor(plan: RoutePlan, cancellation: Cancellation, deadlineMs: number) {
+    this.cancellation = cancellation;
+    this.deadlineMs = deadlineMs;
+    this.maxAttempts = plan.maxAttempts;
+    this.untried = [...plan.steps];
+  }
+
+  /** What the failure of one attempt changes. */
+  note(step: PlanStep, error: UpstreamError, nowMs: number, retryDelayMs: number): void {
+    this.lastError = preferred(this.lastError, error);
+    this.charged++;
+    this.#tries ??= new Map();
+    const tries = (this.#tries.get(step.target.id) ?? 0) + 1;
+    this.#tries.set(step.target.id, tries);
+    const others = this.retryable.filter((retry) => retry.step.target.id !== step.target.id);
+    const waitMs = retryWaitMs(error, tries, retryDelayMs, Math.random());
+    this.retryable = waitMs === null ? others : [...others, { step, readyAtMs: nowMs + waitMs }];
+    if (error.kind === 'modelLoading') {
+      this.#loadingSinceMs ??= new Map();
+      if (!this.#loadingSinceMs.has(step.target.id)) this.#loadingSinceMs.set(step.target.id, nowMs);
+    }
+  }
+
+  /** Since when this target says that it is loading; `nowMs`: it does not. */
+  loadingSinceMs(step: PlanStep, nowMs: number): number {
+    return this.#loadingSinceMs?.get(step.target.id) ?? nowMs;
+  }
+
+  /** It is asked again once it is done, after all others; that it was loading costs no retry. */
+  awaitLoading(step: PlanStep): void {
+    this.charged--;
+    this.untried.push({ ...step, waits: true });
+  }
+
+  again({ step }: Retry): void {
+    this.retryable = this.retryable.filter((retry) => retry.step !== step);
+    this.#retrying = { ...step, waits: false };
+    this.untried.unshift(this.#retrying);
+  }
+
+  isRetry(step: PlanStep): boolean {
+    return step === this.#retrying;
+  }
+
+  /** Nobody of those who were waited for will take it. */
+  dropWaiting(error: UpstreamError): void {
+    this.lastError = preferred(this.lastError, error);
+    const rest = this.untried.filter((step) => !step.waits);
+    this.untried.length = 0;
+    this.untried.push(...rest);
+  }
+
+  failed(error: UpstreamError) {
+    return { kind: 'failed', error: preferred(this.lastError, error), attempts: this.attempts } as const;
+  }
+}
+
+/** Of two failures the one that helps the client more: that its prompt is too long beats what befell a later server. */
+function preferred(older: UpstreamError | null, newer: UpstreamError): UpstreamError {
+  return older?.kind === 'contextTooLong' && newer.kind !== 'cancelled' ? older : newer;
+}
