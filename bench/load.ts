@@ -48,6 +48,8 @@ export async function closedLoop(options: {
 export interface OpenLoopResult {
   /** From the write of the request to the first bytes with a token; one per answered request. */
   readonly firstTokenMs: Float64Array;
+  /** From the write of the request to the end of its reply, good or not; one per request that ended, ascending. */
+  readonly wholeMs: Float64Array;
   readonly errors: number;
 }
 
@@ -65,6 +67,7 @@ export async function openLoop(options: {
   const idle = await openConnections(options.port, 32);
   const all = [...idle];
   const samples: number[] = [];
+  const wholeMs: number[] = [];
   let errors = 0;
   let running = 0;
   const fire = async (): Promise<void> => {
@@ -80,6 +83,7 @@ export async function openLoop(options: {
       onFirstToken: () => samples.push(performance.now() - sentAtMs),
       onEnd: (ok) => {
         running--;
+        wholeMs.push(performance.now() - sentAtMs);
         if (ok) idle.push(connection);
         else errors++;
       },
@@ -99,7 +103,11 @@ export async function openLoop(options: {
   const giveUpAtMs = performance.now() + 5_000;
   while (running > 0 && performance.now() < giveUpAtMs) await Bun.sleep(5);
   for (const client of all) client.close();
-  return { firstTokenMs: Float64Array.from(samples).sort(), errors: errors + running };
+  return {
+    firstTokenMs: Float64Array.from(samples).sort(),
+    wholeMs: Float64Array.from(wholeMs).sort(),
+    errors: errors + running,
+  };
 }
 
 /** Many streams that stay open until `close`. */

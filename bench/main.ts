@@ -7,8 +7,11 @@ import { pinSelf } from './process.ts';
 import { formatJudgement, formatNumber } from './report.ts';
 import type { BenchResult, Figure } from './result.ts';
 import { writePage, writeResult } from './results.ts';
+import { deadNode } from './scenarios/dead-node.ts';
+import { disconnects } from './scenarios/disconnects.ts';
 import { firstToken } from './scenarios/first-token.ts';
 import { manyStreams } from './scenarios/many-streams.ts';
+import { outage } from './scenarios/outage.ts';
 import type { BenchContext, Scenario } from './scenarios/scenario.ts';
 import { startAndRest } from './scenarios/start-and-rest.ts';
 import { streamChunks } from './scenarios/stream-chunks.ts';
@@ -20,11 +23,14 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'first-token': firstToken,
   chunks: streamChunks,
   streams: manyStreams,
+  'dead-node': deadNode,
+  outage,
+  disconnects,
   start: startAndRest,
   micro,
 };
 
-const HELP = `Measures the gateway beside bare pass-throughs. Linux; about 7 minutes.
+const HELP = `Measures the gateway beside bare pass-throughs. Linux; about 12 minutes.
 
   npm run bench                        all of it; writes bench/results/<date>.json and docs/benchmarks.md
   npm run bench -- --only NAME[,NAME]  some of: ${Object.keys(SCENARIOS).join(' ')}; prints, writes nothing

@@ -27,6 +27,7 @@ export class Upstream implements Subject {
   readonly launcherPid = null;
   readonly port: number;
   readonly #process: PinnedProcess;
+  #stopped = false;
 
   private constructor(process: PinnedProcess, port: number) {
     this.#process = process;
@@ -60,8 +61,17 @@ export class Upstream implements Subject {
     }
   }
 
-  stop(): Promise<void> {
-    return this.#process.stop();
+  /** Still accepts connections, as the kernel does that, and answers nothing; or goes on. */
+  freeze(frozen: boolean): void {
+    if (!this.#stopped) this.#process.child.kill(frozen ? 'SIGSTOP' : 'SIGCONT');
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    // A frozen process would not hear it.
+    this.freeze(false);
+    this.#stopped = true;
+    await this.#process.stop();
   }
 
   #control(init: RequestInit): Promise<Response> {
@@ -84,6 +94,9 @@ export interface GatewayOptions {
   readonly assemble: boolean;
   /** The compiled executable instead of `npm start`'s way. */
   readonly compiled?: boolean;
+  /** Further upstreams beside the first. */
+  readonly others?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export const COMPILED = join(ROOT, 'dist', process.platform === 'win32' ? 'swarmrouter.exe' : 'swarmrouter');
@@ -103,9 +116,14 @@ export interface GatewayProcess {
 export async function spawnGateway(upstreamUrl: string, options: GatewayOptions): Promise<GatewayProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'swarmrouter-bench-'));
   const port = await freePort();
-  const target = { name: 'bench', kind: 'openai-compatible', url: upstreamUrl, place: 'local' };
+  const targets = [upstreamUrl, ...(options.others ?? [])].map((url, index) => ({
+    name: index === 0 ? 'bench' : `bench-${index + 1}`,
+    kind: 'openai-compatible',
+    url,
+    place: 'local',
+  }));
   // JSON is YAML.
-  writeFileSync(join(folder, 'swarmrouter.yaml'), `${JSON.stringify({ targets: [target] })}\n`);
+  writeFileSync(join(folder, 'swarmrouter.yaml'), `${JSON.stringify({ targets })}\n`);
   const outputFile = join(folder, 'gateway.log');
   const command = options.compiled === true ? [COMPILED] : ['node', join(ROOT, 'bin', 'swarmrouter.mjs')];
   const child = new PinnedProcess([...command, 'start'], {
@@ -119,6 +137,7 @@ export async function spawnGateway(upstreamUrl: string, options: GatewayOptions)
       // The upstream has no slots to run out of.
       SWARMROUTER_MAX_CONCURRENT: '10000',
       LMSTUDIO_ENABLED: 'false',
+      ...options.environment,
     },
   });
   return {

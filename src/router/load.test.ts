@@ -205,7 +205,7 @@ describe('the queue', () => {
     }
     directory.probed(entry, snapshot);
     await clock.advance(0);
-    directory.answering((served.at(-1) as Lease).call);
+    directory.answering((served.at(-1) as Lease).call, 5);
     await clock.advance(0);
     expect(served.length).toBe(200);
   });

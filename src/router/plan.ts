@@ -133,7 +133,9 @@ function surveyTarget(
   } else if ('match' in result) {
     if (hasIt && isLocal) survey.localHasIt = true;
     // A server that is loading answers late: others first.
-    survey.candidates.push(candidate(entry, result.match, result.match.how === 'loading' || isWarming(entry)));
+    survey.candidates.push(
+      candidate(question, entry, result.match, result.match.how === 'loading' || isWarming(entry)),
+    );
   } else if (isLocal) survey.lacking.push({ entry, reason: result.leftOut });
   else leaveOut(survey, entry, 'no-model', result.leftOut);
 }
@@ -159,14 +161,15 @@ function fencedOut({ fence }: { fence: RequestFence }, asked: AskedModel, entry:
 }
 
 /** Local targets without the name: may one of their models stand in? */
-function addStandIns(survey: Survey, { asked, standIn }: Question): void {
+function addStandIns(survey: Survey, question: Question): void {
+  const { asked, standIn } = question;
   if (survey.lacking.length === 0) return;
   const wanted = standIn === 'always' || (standIn === 'unknown' && !survey.anyHasIt);
   const allowed = asked.name === '' || (wanted && !survey.localHasIt);
   for (const { entry, reason } of survey.lacking) {
     const { loaded, toLoad } = standIns(entry, asked);
     const choice = allowed ? (leastBusy(entry, loaded) ?? toLoad[0]) : undefined;
-    if (choice !== undefined) survey.candidates.push(candidate(entry, choice, !choice.loaded));
+    if (choice !== undefined) survey.candidates.push(candidate(question, entry, choice, !choice.loaded));
     else leaveOut(survey, entry, 'no-model', allowed ? `${reason}, and it has no chat model` : reason);
   }
 }
@@ -185,11 +188,12 @@ function leastBusy(entry: TargetEntry, matches: readonly ModelMatch[]): ModelMat
   return best;
 }
 
-function candidate(entry: TargetEntry, match: ModelMatch, lastResort: boolean): Candidate {
+function candidate({ nowMs }: Question, entry: TargetEntry, match: ModelMatch, lastResort: boolean): Candidate {
+  const silent = entry.silence.isUnusual(nowMs);
   // One request finds out how it is; the others wait for what that says.
-  if (isOnTrial(entry.breaker)) return { entry, match, lastResort, busy: 1, slots: 1 };
+  if (isOnTrial(entry.breaker)) return { entry, match, lastResort, silent, busy: 1, slots: 1 };
   const { busy, slots } = slotUse(entry, match.info);
-  return { entry, match, lastResort, busy, slots };
+  return { entry, match, lastResort, silent, busy, slots };
 }
 
 function isWarming({ breaker }: TargetEntry): boolean {

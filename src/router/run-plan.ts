@@ -62,7 +62,7 @@ export class PlanRunner {
       const result = await runAttempt(request, step, lease, cancellation, this.#clock);
       walk.attempts.push(result.record);
       if (result.kind !== 'failed') {
-        this.#directory.answering(lease.call);
+        this.#directory.answering(lease.call, result.record.durationMs);
         return { kind: 'committed', committed: result, lease, attempts: walk.attempts };
       }
       const error = this.#judge(lease, result.error, cancellation);
@@ -114,15 +114,30 @@ export class PlanRunner {
       case 'again': {
         const retry = retryable[decision.index];
         if (retry === undefined) return error;
-        this.#directory.get(retry.step.target.id)?.retryBudget.withdraw();
         walk.again(retry);
-        return this.#pause(decision.delayMs, walk.cancellation);
+        return this.#pauseBefore(retry.step, decision.delayMs, walk.cancellation);
       }
     }
   }
 
   #mayRetry(step: PlanStep): boolean {
-    return this.#directory.get(step.target.id)?.retryBudget.isSpent === false;
+    const entry = this.#directory.get(step.target.id);
+    if (entry === undefined || entry.retryBudget.isSpent) return false;
+    if (entry.breaker.name !== 'open') return true;
+    // While it is down one request at a time may hope that it comes back; the others are told at once.
+    return entry.retriesPending === 0 && entry.probeFailure?.silent !== true;
+  }
+
+  async #pauseBefore(step: PlanStep, delayMs: number, cancellation: Cancellation): Promise<UpstreamError | null> {
+    const entry = this.#directory.get(step.target.id);
+    if (entry === undefined) return null;
+    entry.retryBudget.withdraw();
+    entry.retriesPending++;
+    try {
+      return await this.#pause(delayMs, cancellation);
+    } finally {
+      entry.retriesPending--;
+    }
   }
 
   /** The next step that has a free slot now; null: none has. Steps that are full by now go to the end, to be waited for. */

@@ -3,9 +3,10 @@ import type { ModelInfo, Target, TargetSnapshot } from '../core/target.ts';
 import type { TargetHealth, TargetView } from '../core/target-view.ts';
 import { type BreakerState, CLOSED, concurrencyLimit } from './breaker.ts';
 import type { Cooldown } from './cooldown.ts';
-import { HoldTime } from './hold-time.ts';
 import { modelIndex } from './model-index.ts';
 import type { RetryBudget } from './retry-budget.ts';
+import { RunningMean } from './running-mean.ts';
+import { Silence } from './silence.ts';
 import { TargetStatsCounter } from './target-stats.ts';
 
 export interface ProbeFailure {
@@ -36,7 +37,10 @@ export class TargetEntry {
   /** Requests that wait for a slot which this target may give. */
   queued = 0;
   /** How long requests hold a slot. */
-  readonly holdTime = new HoldTime();
+  readonly holdTime = new RunningMean();
+  readonly silence = new Silence();
+  /** Requests that wait to ask it again while it is out of rotation. */
+  retriesPending = 0;
   /** Order of last use over all targets; 0: never. Round robin picks the smallest. */
   lastUsedSequence = 0;
   /** When it last gave bytes to a request (monotonic ms): outranks a probe that timed out on a busy server. */

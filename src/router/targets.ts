@@ -81,15 +81,17 @@ export class TargetDirectory {
   begin(entry: TargetEntry, model: string): CallOnTarget {
     entry.lastUsedSequence = ++this.#sequence;
     entry.stats.started();
+    entry.silence.began(this.#clock.nowMs());
     const { breaker } = entry;
     const isTrial = (breaker.name === 'half-open' || breaker.name === 'warming') && !isOnTrial(breaker);
     if (isTrial) this.#breaker(entry, 'trial-started');
     return { entry, model, isTrial };
   }
 
-  /** The first real content came. */
-  answering({ entry, isTrial }: CallOnTarget): void {
+  /** The first real content came, so long after the call began. */
+  answering({ entry, isTrial }: CallOnTarget, firstContentMs: number): void {
     entry.lastSuccessAtMs = this.#clock.nowMs();
+    entry.silence.broken(firstContentMs);
     if (isTrial || entry.breaker.name === 'warming' || entry.breaker.name === 'ramping')
       this.#breaker(entry, 'content');
   }
@@ -109,6 +111,7 @@ export class TargetDirectory {
   /** The call failed: what that says of the target's health is the failure table's word. */
   failed({ entry, model, isTrial }: CallOnTarget, error: UpstreamError): void {
     entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
+    if (error.kind !== 'timeout' && error.kind !== 'unreachable') entry.silence.broken();
     entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
     if (error.kind === 'modelMissing') forgetModel(entry, model);
     // Calls that had begun before it opened say nothing about the trial.
@@ -124,6 +127,7 @@ export class TargetDirectory {
     if (!entry.everUp) entry.breaker = CLOSED;
     entry.everUp = true;
     entry.probeFailure = null;
+    entry.silence.broken();
     entry.probedAtWallMs = this.#clock.wallMs();
     if (snapshot.warming) this.#breaker(entry, 'loading');
     // It said so itself when it was loading, so its word that it is done needs no trial.

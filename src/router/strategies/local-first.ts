@@ -53,6 +53,7 @@ function overflowWords(ready: number, full: number, lastResort: number): string 
 
 function byLoad(a: Candidate, b: Candidate): number {
   return (
+    Number(a.silent) - Number(b.silent) ||
     // A model in memory answers now; one on disk costs seconds to minutes and may evict another.
     Number(b.match.loaded) - Number(a.match.loaded) ||
     a.busy / a.slots - b.busy / b.slots ||
@@ -61,5 +62,5 @@ function byLoad(a: Candidate, b: Candidate): number {
 }
 
 function byLeastRecentUse(a: Candidate, b: Candidate): number {
-  return a.entry.lastUsedSequence - b.entry.lastUsedSequence;
+  return Number(a.silent) - Number(b.silent) || a.entry.lastUsedSequence - b.entry.lastUsedSequence;
 }

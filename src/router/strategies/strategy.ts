@@ -10,6 +10,8 @@ export interface Candidate {
   readonly slots: number;
   /** Nothing asked for it by name, and it would have to be loaded: only when nobody else can. */
   readonly lastResort: boolean;
+  /** It leaves its requests unanswered for unusually long: its equals first. */
+  readonly silent: boolean;
 }
 
 export interface RankedCandidate {

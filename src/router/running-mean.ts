@@ -1,17 +1,17 @@
-/** Weight of the newest of a running mean: about the last ten count. */
+/** Weight of the newest value: about the last ten count. */
 const NEWEST_WEIGHT = 0.2;
 /** Fewer say nothing yet. */
 const ENOUGH = 5;
 
-/** How long requests of one target hold a slot: a running mean. */
-export class HoldTime {
+/** A running mean of durations, ms. */
+export class RunningMean {
   #meanMs = 0;
   #count = 0;
 
-  record(heldMs: number): void {
+  record(durationMs: number): void {
     this.#count++;
     // The first ones count alike, else the very first would weigh for long.
-    this.#meanMs += (heldMs - this.#meanMs) * Math.max(NEWEST_WEIGHT, 1 / this.#count);
+    this.#meanMs += (durationMs - this.#meanMs) * Math.max(NEWEST_WEIGHT, 1 / this.#count);
   }
 
   /** Null: too few to say. */
