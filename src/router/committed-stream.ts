@@ -3,6 +3,7 @@ import type { Deadlines, Timed } from '../core/deadlines.ts';
 import { UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { Secret } from '../core/secret.ts';
 import { asUpstreamError, type Committed } from './attempt.ts';
+import type { Backlog } from './backlog.ts';
 
 type CommittedStreamReply = Committed & { readonly kind: 'stream' };
 
@@ -13,6 +14,14 @@ export interface ServedStream {
   cancel(): void;
   /** Set by whoever writes to the client: called when the client has not taken anything for too long. */
   onStall: (() => void) | null;
+}
+
+/** What all streams share. */
+export interface StreamTime {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly backlog: Backlog;
+  readonly stallMs: number;
 }
 
 export interface Finished {
@@ -34,6 +43,7 @@ export class CommittedStream implements ServedStream, Timed {
   readonly #secret: Secret | null;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
+  readonly #backlog: Backlog;
   readonly #stallMs: number;
   readonly #committedAtMs: number;
   readonly #finish: (finished: Finished) => void;
@@ -43,13 +53,14 @@ export class CommittedStream implements ServedStream, Timed {
   constructor(
     source: CommittedStreamReply,
     secret: Secret | null,
-    time: { readonly clock: Clock; readonly deadlines: Deadlines; readonly stallMs: number },
+    time: StreamTime,
     finish: (finished: Finished) => void,
   ) {
     this.#source = source;
     this.#secret = secret;
     this.#clock = time.clock;
     this.#deadlines = time.deadlines;
+    this.#backlog = time.backlog;
     this.#stallMs = time.stallMs;
     this.#committedAtMs = time.clock.nowMs();
     this.#finish = finish;
@@ -78,8 +89,11 @@ export class CommittedStream implements ServedStream, Timed {
   }
 
   cancel(): void {
-    this.#source.reply.cancel();
-    this.#end(new UpstreamError('cancelled', 'the client went away'));
+    if (this.#finished) return;
+    this.#backlog.run(() => {
+      this.#source.reply.cancel();
+      this.#end(new UpstreamError('cancelled', 'the client went away'));
+    });
   }
 
   expire(): void {

@@ -2,6 +2,7 @@ import { Cancellation } from '../core/cancellation.ts';
 import type { Deadlines, Timed } from '../core/deadlines.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { InferenceRequest } from '../core/request.ts';
+import type { Backlog } from './backlog.ts';
 
 /** Ends all of a request's work when its client leaves, or when the reply has not begun in time. */
 export class RequestLifetime extends Cancellation implements Timed {
@@ -9,13 +10,16 @@ export class RequestLifetime extends Cancellation implements Timed {
   readonly #deadlines: Deadlines;
   readonly #timeoutMs: number;
   readonly #clientSignal: AbortSignal;
-  readonly #onClientGone = (): void => this.cancel(new UpstreamError('cancelled', 'the client went away'));
+  readonly #backlog: Backlog;
+  readonly #onClientGone = (): void =>
+    this.#backlog.run(() => this.cancel(new UpstreamError('cancelled', 'the client went away')));
 
-  constructor(request: InferenceRequest, deadlines: Deadlines, timeoutMs: number) {
+  constructor(request: InferenceRequest, deadlines: Deadlines, backlog: Backlog, timeoutMs: number) {
     super();
     this.deadlineMs = request.acceptedAtMs + timeoutMs;
     this.#timeoutMs = timeoutMs;
     this.#deadlines = deadlines;
+    this.#backlog = backlog;
     this.#clientSignal = request.clientSignal;
     deadlines.watch(this);
     if (this.#clientSignal.aborted) this.#onClientGone();

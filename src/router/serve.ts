@@ -4,7 +4,8 @@ import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
 import type { LeftOut, NoRoute } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
-import { CommittedStream, type Finished, type ServedStream } from './committed-stream.ts';
+import { Backlog } from './backlog.ts';
+import { CommittedStream, type Finished, type ServedStream, type StreamTime } from './committed-stream.ts';
 import type { HealthProber } from './health.ts';
 import type { SlotTable } from './load.ts';
 import type { ModelRules } from './models.ts';
@@ -54,7 +55,8 @@ export class Engine {
   readonly #options: ServeOptions;
   readonly #optionsByStrategy: ReadonlyMap<string, PlanOptions>;
   readonly #deadlines: Deadlines;
-  readonly #time: { readonly clock: Clock; readonly deadlines: Deadlines; readonly stallMs: number };
+  readonly #backlog: Backlog;
+  readonly #time: StreamTime;
   readonly #running = new Set<RequestLifetime>();
 
   constructor(
@@ -67,7 +69,13 @@ export class Engine {
     this.#sink = parts.sink;
     this.#options = options;
     this.#deadlines = new Deadlines(parts.clock);
-    this.#time = { clock: parts.clock, deadlines: this.#deadlines, stallMs: options.clientStallMs };
+    this.#backlog = new Backlog(parts.clock);
+    this.#time = {
+      clock: parts.clock,
+      deadlines: this.#deadlines,
+      backlog: this.#backlog,
+      stallMs: options.clientStallMs,
+    };
     const maxAttempts = options.maxRetries + 1;
     this.#optionsByStrategy = new Map(
       [...STRATEGIES].map(([name, strategy]) => [name, { ...options, strategy, maxAttempts }]),
@@ -96,7 +104,7 @@ export class Engine {
   }
 
   #begin(request: InferenceRequest): RequestLifetime {
-    const lifetime = new RequestLifetime(request, this.#deadlines, this.#options.requestTimeoutMs);
+    const lifetime = new RequestLifetime(request, this.#deadlines, this.#backlog, this.#options.requestTimeoutMs);
     this.#running.add(lifetime);
     return lifetime;
   }
