@@ -21,7 +21,7 @@ const STEPS: readonly Step[] = [
     command: [
       ...node,
       inModules('dependency-cruiser', 'bin', 'dependency-cruise.mjs'),
-      ...['--config', '.dependency-cruiser.cjs', 'src', 'simulators', 'test', 'bench', 'scripts'],
+      ...['--config', '.dependency-cruiser.cjs', 'src', 'simulators', 'test', 'bench', 'chaos', 'scripts'],
     ],
   },
   { name: 'generated documents', command: [process.execPath, 'scripts/generate-docs.ts', '--check'] },

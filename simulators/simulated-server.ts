@@ -42,6 +42,8 @@ export class SimulatedServer implements Simulator {
   readonly #host: string;
   readonly #server: RawServer;
   readonly #faults = new FaultSchedule();
+  readonly #faultFor: NonNullable<SimulatorOptions['faultFor']>;
+  readonly #onGeneration: NonNullable<SimulatorOptions['onGeneration']>;
   readonly #log: RequestRecord[] = [];
   readonly #logLimit: number;
   #behaviour: Behaviour;
@@ -50,7 +52,18 @@ export class SimulatedServer implements Simulator {
   #peakActive = 0;
 
   constructor(wire: Wire, options: SimulatorOptions) {
-    const { kind, name = kind, port = 0, host = '127.0.0.1', logLimit = DEFAULT_LOG_LIMIT, ...behaviour } = options;
+    const {
+      kind,
+      name = kind,
+      port = 0,
+      host = '127.0.0.1',
+      logLimit = DEFAULT_LOG_LIMIT,
+      faultFor,
+      onGeneration,
+      ...behaviour
+    } = options;
+    this.#faultFor = faultFor ?? (() => null);
+    this.#onGeneration = onGeneration ?? (() => undefined);
     this.kind = kind;
     this.name = name;
     this.#wire = wire;
@@ -137,9 +150,10 @@ export class SimulatedServer implements Simulator {
       return serveControl(this, request, body, wire);
     }
     const inference = this.#wire.isInference(request);
-    const fault = this.#faults.take(inference);
+    const fault = this.#faults.take(inference) ?? (inference ? this.#faultFor(request) : null);
     if (inference) this.#peakActive = Math.max(this.#peakActive, ++this.#active);
     const record = this.#record(request, body, fault, inference);
+    if (inference) this.#onGeneration(record, fault);
     try {
       await this.#serve(request, body, wire, fault, record);
     } finally {

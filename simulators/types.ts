@@ -69,6 +69,10 @@ export interface SimulatorOptions extends Partial<Behaviour> {
   readonly host?: string;
   /** Requests kept in the log; the oldest are dropped first, 0 keeps none. Default 10,000. */
   readonly logLimit?: number;
+  /** The fault that a generation meets when none is set or counted out; null: none. Called once for each. */
+  readonly faultFor?: (request: { readonly rawBody: string }) => Fault | null;
+  /** Told of each generation as it arrives; the record goes on to grow. */
+  readonly onGeneration?: (request: SimulatedRequest, fault: Fault | null) => void;
 }
 
 /** One request as the simulator saw it; grows until `endedAtMs` is set. */

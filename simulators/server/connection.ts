@@ -131,7 +131,11 @@ export class Connection {
   #armIdleTimer(onceMs: number | null): void {
     const idleMs = onceMs ?? this.#idleMs();
     if (idleMs === null) return;
-    this.#idleTimer = setTimeout(() => this.#socket.end(), idleMs);
+    this.#idleTimer = setTimeout(() => {
+      // Nothing is read any more: a request that crosses the close on its way was never seen.
+      this.#closing = true;
+      this.#socket.end();
+    }, idleMs);
   }
 
   #disarmIdleTimer(): void {

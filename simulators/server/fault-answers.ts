@@ -154,5 +154,10 @@ function parsed(answer: WholeAnswer): Record<string, unknown> {
 function emptied(reply: Record<string, unknown>): Record<string, unknown> {
   const choices = Array.isArray(reply['choices']) ? reply['choices'] : [];
   const message = { role: 'assistant', content: '' };
-  return { ...reply, choices: choices.map((choice: unknown) => (isObject(choice) ? { ...choice, message } : choice)) };
+  const usage = isObject(reply['usage']) ? { usage: { ...reply['usage'], completion_tokens: 0 } } : {};
+  return {
+    ...reply,
+    ...usage,
+    choices: choices.map((choice: unknown) => (isObject(choice) ? { ...choice, message } : choice)),
+  };
 }

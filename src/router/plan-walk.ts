@@ -24,6 +24,8 @@ export class PlanWalk {
   lastError: UpstreamError | null = null;
   /** Tried, and surely not processed. */
   retryable: readonly Retry[] = [];
+  /** How often the plan was made anew. */
+  replans = 0;
   /** Allocated by the first failure only. */
   #tries: Map<TargetId, number> | null = null;
   #loadingSinceMs: Map<TargetId, number> | null = null;
@@ -73,12 +75,19 @@ export class PlanWalk {
     return step === this.#retrying;
   }
 
-  /** Nobody of those who were waited for will take it. */
-  dropWaiting(error: UpstreamError): void {
+  /** The targets it was sent to. */
+  tried(): Set<TargetId> {
+    return new Set(this.#tries?.keys());
+  }
+
+  /** Nobody of those who were waited for will take it. Returns who they were. */
+  dropWaiting(error: UpstreamError): TargetId[] {
     this.lastError = preferred(this.lastError, error);
+    const waitedFor = this.untried.filter((step) => step.waits);
     const rest = this.untried.filter((step) => !step.waits);
     this.untried.length = 0;
     this.untried.push(...rest);
+    return waitedFor.map((step) => step.target.id);
   }
 
   failed(error: UpstreamError) {

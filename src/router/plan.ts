@@ -1,5 +1,6 @@
 import type { LeftOut, LeftOutKind, NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest, RequestFence } from '../core/request.ts';
+import type { TargetId } from '../core/target.ts';
 import { isOnTrial } from './breaker.ts';
 import {
   type AskedModel,
@@ -32,25 +33,31 @@ export type PlanResult = { readonly plan: RoutePlan } | { readonly noRoute: NoRo
 /**
  * Who could serve this request, in which order, and why not the others? Pure: reads the entries, changes nothing,
  * does no I/O. Each target ends up as a step or with a reason.
+ *
+ * @param tried targets that this request has already been sent to: they are neither
  */
 export function planRoute(
   request: PlanRequest,
   entries: readonly TargetEntry[],
   options: PlanOptions,
   nowMs: number,
+  tried: ReadonlySet<TargetId> = NONE,
 ): PlanResult {
   const asked = readAskedModel(request.requestedModel, options, entries);
   const strict = request.fence.strictModel || options.standIn === 'never';
   const question = { request, asked, strict, standIn: strict ? 'never' : options.standIn, nowMs } as const;
   const survey = surveyTargets(question, entries, (rest) => rest === null);
-  const steps = options.strategy.rank(survey.candidates).map((ranked) => toStep(ranked, false));
+  const fresh = survey.candidates.filter(({ entry }) => !tried.has(entry.target.id));
+  const steps = options.strategy.rank(fresh).map((ranked) => toStep(ranked, false));
   let { leftOut }: { leftOut: readonly LeftOut[] } = survey;
   // Better a target that has just failed than nobody: it may be back, and the client loses nothing.
-  if (survey.someRest) leftOut = appendResting(steps, question, entries, options.strategy, leftOut);
+  if (survey.someRest) leftOut = appendResting(steps, question, entries, options.strategy, leftOut, tried);
   const [first, ...rest] = steps;
   if (first === undefined) return { noRoute: noRoute(request, asked, entries, leftOut, nowMs) };
   return { plan: { steps: [first, ...rest], leftOut, maxAttempts: options.maxAttempts } };
 }
+
+const NONE: ReadonlySet<TargetId> = new Set();
 
 /** Adds the targets that rest but may be asked when all others fail. Returns what is then still left out. */
 function appendResting(
@@ -59,15 +66,21 @@ function appendResting(
   entries: readonly TargetEntry[],
   strategy: Strategy,
   leftOut: readonly LeftOut[],
+  tried: ReadonlySet<TargetId>,
 ): readonly LeftOut[] {
   const awake = surveyTargets(question, entries, (rest) => rest === null || rest.lastResort);
-  const planned = new Set(steps.map((step) => step.target.id));
-  const resting = awake.candidates.filter(({ entry }) => !planned.has(entry.target.id) && !entry.retryBudget.isSpent);
+  const planned = new Set([...tried, ...steps.map((step) => step.target.id)]);
+  const resting = awake.candidates.filter(({ entry }) => !planned.has(entry.target.id) && mayBeAsked(entry));
   for (const ranked of strategy.rank(resting)) {
     steps.push(toStep(ranked, true));
     planned.add(ranked.candidate.entry.target.id);
   }
   return leftOut.filter((left) => !planned.has(left.targetId));
+}
+
+/** Only a target that is out of rotation is asked on its retry budget; one that cools down for a guessed time is healthy. */
+function mayBeAsked({ breaker, retryBudget }: TargetEntry): boolean {
+  return breaker.name === 'closed' || !retryBudget.isSpent;
 }
 
 interface Question {
@@ -200,13 +213,13 @@ function isWarming({ breaker }: TargetEntry): boolean {
   return breaker.name === 'warming';
 }
 
-function toStep({ candidate: { entry, match }, waits, why }: RankedCandidate, resting: boolean): PlanStep {
+function toStep({ candidate: { entry, match }, waits, why }: RankedCandidate, isLast: boolean): PlanStep {
   return {
     target: entry.target,
     model: match.model,
     modelLoaded: match.loaded,
-    waits: waits && !resting,
-    resting,
-    reason: `${resting ? 'all others failed' : why}; ${match.words}`,
+    waits: waits && !isLast,
+    resting: isLast && entry.breaker.name !== 'closed',
+    reason: `${isLast ? 'all others failed' : why}; ${match.words}`,
   };
 }

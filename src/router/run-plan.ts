@@ -4,6 +4,7 @@ import { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
+import type { TargetId } from '../core/target.ts';
 import { asUpstreamError, type Committed, runAttempt } from './attempt.ts';
 import type { Lease, SlotChoice, SlotTable } from './load.ts';
 import { nextStep } from './next-step.ts';
@@ -33,6 +34,9 @@ interface Taken {
   readonly lease: Lease;
 }
 
+/** The plan as it would be made now, without these targets. */
+export type Replan = (without: ReadonlySet<TargetId>) => readonly PlanStep[];
+
 /** Walks the plan: one attempt after the other until one commits or nothing is left. */
 export class PlanRunner {
   readonly #directory: TargetDirectory;
@@ -53,10 +57,11 @@ export class PlanRunner {
     plan: RoutePlan,
     cancellation: Cancellation,
     deadlineMs: number,
+    replan: Replan,
   ): Promise<RunResult> {
     const walk = new PlanWalk(plan, cancellation, deadlineMs);
     for (;;) {
-      const taken = this.#takeFree(walk) ?? (await this.#waitForSlot(walk));
+      const taken = this.#takeFree(walk) ?? (await this.#waitForSlot(walk, replan));
       if (taken instanceof UpstreamError) return walk.failed(taken);
       const { step, lease } = taken;
       const result = await runAttempt(request, step, lease, cancellation, this.#clock);
@@ -68,7 +73,7 @@ export class PlanRunner {
       const error = this.#judge(lease, result.error, cancellation);
       lease.release(this.#settlingMs(lease, error));
       if (cancellation.cause !== null) return walk.failed(cancellation.cause);
-      const interrupted = await this.#goOn(walk, step, error);
+      const interrupted = await this.#goOn(walk, step, error, replan);
       if (interrupted !== null) return walk.failed(interrupted);
     }
   }
@@ -90,10 +95,12 @@ export class PlanRunner {
   }
 
   /** Prepares the next attempt. Resolves with what ends the walk instead; null: it goes on. */
-  async #goOn(walk: PlanWalk, step: PlanStep, error: UpstreamError): Promise<UpstreamError | null> {
+  async #goOn(walk: PlanWalk, step: PlanStep, error: UpstreamError, replan: Replan): Promise<UpstreamError | null> {
     const nowMs = this.#clock.nowMs();
     const entry = this.#directory.get(step.target.id);
     walk.note(step, error, nowMs, this.#options.retryDelayMs);
+    // Others may have come back since the plan was made.
+    if (walk.untried.length === 0) this.#extend(walk, replan, []);
     const retryable = walk.retryable.filter((retry) => this.#mayRetry(retry.step));
     const decision = nextStep({
       error,
@@ -171,7 +178,7 @@ export class PlanRunner {
   }
 
   /** Waits for any of the full ones. If that ends badly the walk goes on with what is behind them, if there is anything. */
-  async #waitForSlot(walk: PlanWalk): Promise<Taken | UpstreamError> {
+  async #waitForSlot(walk: PlanWalk, replan: Replan): Promise<Taken | UpstreamError> {
     const choices = new Map<SlotChoice, PlanStep>();
     for (const step of walk.untried) {
       const choice = step.waits ? this.#choice(step, walk) : null;
@@ -184,11 +191,23 @@ export class PlanRunner {
       walk.untried.splice(walk.untried.indexOf(step), 1);
       return { step, lease };
     } catch (thrown) {
-      const error = asUpstreamError(thrown);
-      walk.dropWaiting(error);
-      const taken = walk.cancellation.cause === null ? this.#takeFree(walk) : null;
-      return taken ?? error;
+      return this.#afterVainWait(walk, asUpstreamError(thrown), replan);
     }
+  }
+
+  /** Those that were waited for went down, or were too slow: is there anybody else by now? */
+  async #afterVainWait(walk: PlanWalk, error: UpstreamError, replan: Replan): Promise<Taken | UpstreamError> {
+    const waitedFor = walk.dropWaiting(error);
+    if (walk.cancellation.cause !== null) return walk.cancellation.cause;
+    if (walk.untried.length === 0) this.#extend(walk, replan, error.kind === 'unreachable' ? [] : waitedFor);
+    if (walk.untried.length === 0) return error;
+    return this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
+  }
+
+  #extend(walk: PlanWalk, replan: Replan, without: readonly TargetId[]): void {
+    if (walk.replans >= MAX_REPLANS) return;
+    walk.replans++;
+    walk.untried.push(...replan(new Set([...walk.tried(), ...without])));
   }
 
   /** A model that is loading is waited for up to its warm-up limit, a slot only as long as the queue's. */
@@ -222,6 +241,9 @@ export class PlanRunner {
     });
   }
 }
+
+/** A fleet that comes and goes must not keep one request busy for ever. */
+const MAX_REPLANS = 8;
 
 function nobodyLeft(): UpstreamError {
   return new UpstreamError('unreachable', 'no target is left that could serve this request now', {

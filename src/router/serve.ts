@@ -4,6 +4,7 @@ import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
 import type { LeftOut, NoRoute } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
+import type { TargetId } from '../core/target.ts';
 import { Backlog } from './backlog.ts';
 import { CommittedStream, type Finished, type ServedStream, type StreamTime } from './committed-stream.ts';
 import type { HealthProber } from './health.ts';
@@ -85,10 +86,15 @@ export class Engine {
 
   async serve(request: InferenceRequest): Promise<ServeResult> {
     if (!this.#prober.firstRoundDone) await this.#prober.firstRound(this.#options.firstRoundMs);
-    const planned = planRoute(request, this.#directory.entries(), this.#planOptions(request), this.#clock.nowMs());
+    const plan = (tried?: ReadonlySet<TargetId>) =>
+      planRoute(request, this.#directory.entries(), this.#planOptions(request), this.#clock.nowMs(), tried);
+    const planned = plan();
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
     const lifetime = this.#begin(request);
-    const result = await this.#runner.run(request, planned.plan, lifetime, lifetime.deadlineMs);
+    const result = await this.#runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, (tried) => {
+      const again = plan(tried);
+      return 'plan' in again ? again.plan.steps : [];
+    });
     lifetime.begun();
     const { leftOut } = planned.plan;
     if (result.kind === 'failed') {

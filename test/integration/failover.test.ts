@@ -178,6 +178,19 @@ describe('when nobody can answer', () => {
     expect((await response.json()).error.code).toBe('no_target_available');
   });
 
+  test('F-07 comments only from a cloud provider that was asked for a whole reply: another one answers', async () => {
+    const mute = await simulator({ kind: 'openrouter', models: [{ id: CLOUD_MODEL }] });
+    const other = await simulator({ kind: 'azure-openai', models: [{ id: 'gpt-4o-mini' }] });
+    await mute.setFault({ kind: 'comments-only', everyMs: 20 });
+    const clocks = { ...targetFor(mute).clocks, firstTokenMs: 150 };
+    const { chat } = await gateway([
+      targetFor(mute, { clocks }),
+      targetFor(other, { deployments: { 'gpt-4o-mini': 'gpt-4o-mini' } }),
+    ]);
+    const response = await chat({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hi' }] });
+    expect([response.status, servedBy(response)]).toEqual([200, 'azure']);
+  });
+
   test('the reply must begin before the request clock ends', async () => {
     const studio = await simulator({ kind: 'lm-studio' });
     await studio.setFault({ kind: 'hang' });

@@ -171,6 +171,46 @@ describe('an outage', () => {
   });
 });
 
+describe('a plan that the world overtakes', () => {
+  test('a server that came back meanwhile takes the request that all others failed', async () => {
+    const broken = await simulator({ kind: 'lm-studio' });
+    const back = await simulator({ kind: 'vllm' });
+    const { chat, gateway: started } = await gateway([targetFor(broken), targetFor(back)], { probeIntervalMs: 50 });
+    await back.kill();
+    await until('it is seen to be down', () => started.targets()[1]?.health === 'down');
+    await broken.setFault({ kind: 'slow', extraMs: 600 });
+    const answer = chat(ask());
+    await until('it reached the slow one', () => broken.active() === 1);
+    await back.revive();
+    await until('the other is up again', () => started.targets()[1]?.health === 'up');
+    await broken.kill();
+    const response = await answer;
+    expect([response.status, servedBy(response), response.headers.get('x-swarmrouter-attempts')]).toEqual([
+      200,
+      'vllm',
+      '2',
+    ]);
+  });
+
+  test('a request that waited for a server which went down goes to one that came up', async () => {
+    const busy = await simulator({ kind: 'ollama', firstTokenMs: 60_000 });
+    const back = await simulator({ kind: 'vllm' });
+    const { chat, gateway: started } = await gateway([targetFor(busy, { maxConcurrent: 1 }), targetFor(back)], {
+      probeIntervalMs: 50,
+    });
+    await back.kill();
+    await until('it is seen to be down', () => started.targets()[1]?.health === 'down');
+    const first = chat(ask());
+    await until('the first one runs', () => busy.active() === 1);
+    const second = chat(ask());
+    await until('the second one waits', () => started.targets()[0]?.queued === 1);
+    await back.revive();
+    await until('the other is up again', () => started.targets()[1]?.health === 'up');
+    await busy.kill();
+    expect([servedBy(await first), servedBy(await second)]).toEqual(['vllm', 'vllm']);
+  });
+});
+
 describe('overload', () => {
   test('a request that could not get its slot in time is refused at once, with the time to come back', async () => {
     const server = await simulator({ kind: 'ollama', firstTokenMs: 300 });

@@ -3,7 +3,7 @@ import type { Cancellation } from '../../core/cancellation.ts';
 import type { Deadlines } from '../../core/deadlines.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import type { Operation } from '../../core/request.ts';
-import type { Target, TargetSnapshot } from '../../core/target.ts';
+import type { Target, TargetClocks, TargetSnapshot } from '../../core/target.ts';
 import { AttemptWatch } from '../attempt-watch.ts';
 import type { Transport, TransportReply } from '../transport.ts';
 import { assembleReply, type WholeManner } from './assemble.ts';
@@ -70,7 +70,7 @@ async function callUpstream(
   watch.stop('firstByte');
   try {
     if (reply.status < 200 || reply.status > 299) throw await errorOf(reply, target, tools.clock.wallMs());
-    return await readReply(vendor, reply, call, watch);
+    return await readReply(vendor, reply, call, ask, watch);
   } catch (error) {
     const cause = watch.cause ?? (error instanceof UpstreamError ? error : unexpected(target.id, error));
     watch.abort(cause);
@@ -101,16 +101,24 @@ function startClocks(watch: AttemptWatch, { target, modelLoaded }: UpstreamCall,
   watch.start('total', clocks.streamMs, fromMs);
 }
 
+/** It was asked for a whole reply and streams all the same (faults F-18): from here the clocks of streams count. */
+function startStreamClocks(watch: AttemptWatch, clocks: TargetClocks): void {
+  watch.start('firstToken', clocks.firstTokenMs, watch.nowMs());
+  watch.start('total', clocks.streamMs, watch.nowMs());
+}
+
 async function readReply(
   vendor: WireVendor,
   reply: TransportReply,
   call: UpstreamCall,
+  ask: AskFor,
   watch: AttemptWatch,
 ): Promise<UpstreamReply> {
   const { target, request } = call;
   const where = target.id;
   const form = statedForm(reply, where) ?? (await sniffForm(reply, where));
   if (form === 'events') {
+    if (ask === 'whole') startStreamClocks(watch, target.clocks);
     const context = { body: reply.body, watch, clocks: target.clocks, where };
     return request.stream ? new WireStream(context, request.includeUsage) : await assembleReply(context, vendor.whole);
   }
