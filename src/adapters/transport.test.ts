@@ -44,6 +44,7 @@ const CLOCKS: TargetClocks = {
   idleMs: 5_000,
   warmupMs: 5_000,
   streamMs: 5_000,
+  queueMs: null,
 };
 
 function callTo(url: string, clocks: Partial<TargetClocks> = {}): TransportCall {

@@ -18,7 +18,13 @@ export interface CrossCheckInput {
 
 /** What no setting can know alone. */
 export function crossCheck(input: CrossCheckInput): Problem[] {
-  return [...checkCloud(input), ...checkServer(input), ...checkStrategy(input), ...checkSpecs(input)];
+  return [
+    ...checkCloud(input),
+    ...checkServer(input),
+    ...checkStrategy(input),
+    ...checkClocks(input),
+    ...checkSpecs(input),
+  ];
 }
 
 /** A problem of one setting, shown where its value came from. */
@@ -85,6 +91,23 @@ function checkStrategy(input: CrossCheckInput): Problem[] {
       `one of ${strategies.join(', ')}`,
     ),
   ];
+}
+
+/** Clocks that a person set and that could never run out, because the whole request has less time. */
+function checkClocks(input: CrossCheckInput): Problem[] {
+  const { values, settings } = input;
+  const limit = settings.find(({ name }) => name === 'SWARMROUTER_REQUEST_TIMEOUT');
+  if (limit === undefined || limit.source === 'default') return [];
+  const parts = [
+    ['SWARMROUTER_CONNECT_TIMEOUT', values.connectTimeoutMs],
+    ['SWARMROUTER_QUEUE_TIMEOUT', values.queueTimeoutMs],
+  ] as const;
+  return parts.flatMap(([name, ms]) => {
+    const isSet = settings.some((setting) => setting.name === name && setting.source !== 'default');
+    if (!isSet || ms === null || ms <= values.requestTimeoutMs) return [];
+    const message = `it could never run out: the whole request has ${limit.value} s (SWARMROUTER_REQUEST_TIMEOUT)`;
+    return [problemOf(input, name, message, 'shorten it, or give the request more time', `at most ${limit.value}`)];
+  });
 }
 
 function checkSpecs(input: CrossCheckInput): Problem[] {

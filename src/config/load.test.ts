@@ -68,6 +68,7 @@ describe('defaults', () => {
       idleMs: 120_000,
       warmupMs: 180_000,
       streamMs: 1_800_000,
+      queueMs: null,
     });
     expect(usual.clocksFor('cloud')).toMatchObject({
       connectMs: 5000,
@@ -287,6 +288,27 @@ describe('settings that depend on each other', () => {
     expect(config.adminKey?.reveal()).toBe('a-long-random-text');
     for (const host of ['localhost', '::1', '127.0.0.2'])
       expect(load({ environment: { SWARMROUTER_HOST: host } }).ok).toBe(true);
+  });
+
+  test('a clock that could never run out is refused, one left alone is not', () => {
+    const environment = { SWARMROUTER_REQUEST_TIMEOUT: '1', SWARMROUTER_QUEUE_TIMEOUT: '5' };
+    const [problem, ...others] = problemsOf({ environment });
+    expect(problem).toMatchObject({
+      name: 'SWARMROUTER_QUEUE_TIMEOUT',
+      seen: '5',
+      where: 'the environment',
+      allowed: 'at most 1',
+    });
+    expect(others).toEqual([]);
+    expect(load({ environment: { SWARMROUTER_REQUEST_TIMEOUT: '1' } }).ok).toBe(true);
+  });
+
+  test('a retry budget that nobody can have is refused', () => {
+    const environment = { SWARMROUTER_RETRY_BUDGET: '150', SWARMROUTER_RETRY_BUDGET_FLOOR: '-1' };
+    expect(problemsOf({ environment }).map(({ name, seen }) => [name, seen])).toEqual([
+      ['SWARMROUTER_RETRY_BUDGET', '150'],
+      ['SWARMROUTER_RETRY_BUDGET_FLOOR', '-1'],
+    ]);
   });
 
   test('an unknown strategy is refused with those there are', () => {

@@ -228,7 +228,7 @@ targets:
 });
 
 describe('providers given at run time', () => {
-  const clocks = { connectMs: 1, firstByteMs: 2, firstTokenMs: 3, idleMs: 4, warmupMs: 5, streamMs: 6 };
+  const clocks = { connectMs: 1, firstByteMs: 2, firstTokenMs: 3, idleMs: 4, warmupMs: 5, streamMs: 6, queueMs: null };
   const apiKey = new Secret('run-time-key');
   const networkOf = (provider: OverflowProvider) => targetFromOverflowProvider(provider, clocks).network;
   const openRouter = {

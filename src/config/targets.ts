@@ -36,6 +36,7 @@ export function clocksFor(place: Place, values: Values): TargetClocks {
     idleMs: values.idleTimeoutMs ?? (local ? 120_000 : 30_000),
     warmupMs: values.warmupTimeoutMs,
     streamMs: values.streamTimeoutMs,
+    queueMs: null,
   };
 }
 
@@ -158,7 +159,8 @@ function fromSpec(spec: TargetSpec, values: Values): Target {
       firstTokenMs: spec.first_token_timeout ?? usual.firstTokenMs,
       idleMs: spec.idle_timeout ?? usual.idleMs,
       warmupMs: spec.warmup_timeout ?? usual.warmupMs,
-      streamMs: usual.streamMs,
+      streamMs: spec.stream_timeout ?? usual.streamMs,
+      queueMs: spec.queue_timeout,
     },
     defaultModel: spec.default_model,
     deployments: spec.deployments ?? new Map(),

@@ -23,6 +23,8 @@ export interface TargetSpec {
   readonly first_token_timeout: number | null;
   readonly idle_timeout: number | null;
   readonly warmup_timeout: number | null;
+  readonly stream_timeout: number | null;
+  readonly queue_timeout: number | null;
   /** `swarmrouter.yaml line 7`. */
   readonly where: string;
   /** `targets[0]`. */
@@ -81,6 +83,8 @@ export const TARGET_FIELDS = {
   first_token_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own SWARMROUTER_FIRST_TOKEN_TIMEOUT.' },
   idle_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own SWARMROUTER_IDLE_TIMEOUT.' },
   warmup_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own SWARMROUTER_WARMUP_TIMEOUT.' },
+  stream_timeout: { kind: seconds(1, A_DAY), doc: 'Its own SWARMROUTER_STREAM_TIMEOUT.' },
+  queue_timeout: { kind: seconds(0, A_DAY), doc: 'Its own SWARMROUTER_QUEUE_TIMEOUT.' },
 } as const;
 
 export const TARGET_FIELD_NAMES: ReadonlySet<string> = new Set(Object.keys(TARGET_FIELDS));
@@ -134,6 +138,8 @@ export function readTarget(
     first_token_timeout: read('first_token_timeout', fields.first_token_timeout.kind),
     idle_timeout: read('idle_timeout', fields.idle_timeout.kind),
     warmup_timeout: read('warmup_timeout', fields.warmup_timeout.kind),
+    stream_timeout: read('stream_timeout', fields.stream_timeout.kind),
+    queue_timeout: read('queue_timeout', fields.queue_timeout.kind),
   };
   return name === null || kind === null ? null : { name, kind, ...rest, where, path };
 }

@@ -49,6 +49,8 @@ export interface TargetClocks {
   readonly warmupMs: number;
   /** How long a stream that keeps producing may run in all. */
   readonly streamMs: number;
+  /** How long a request may wait for a slot; null: as long as at any other target. */
+  readonly queueMs: number | null;
 }
 
 /** One model server or provider account. Immutable: a change makes a new one. */

@@ -210,11 +210,13 @@ export class PlanRunner {
     walk.untried.push(...replan(new Set([...walk.tried(), ...without])));
   }
 
-  /** A model that is loading is waited for up to its warm-up limit, a slot only as long as the queue's. */
+  /** As long as the most patient of them allows; a model that is loading is waited for up to its warm-up limit. */
   #patience(walk: PlanWalk, choices: ReadonlyMap<SlotChoice, PlanStep>) {
-    let timeoutMs = this.#options.queueTimeoutMs;
-    for (const [{ entry }, step] of choices) {
-      if (entry.breaker.name === 'warming') timeoutMs = Math.max(timeoutMs, step.target.clocks.warmupMs);
+    let timeoutMs = 0;
+    for (const [{ entry }, { target }] of choices) {
+      const { queueMs, warmupMs } = target.clocks;
+      timeoutMs = Math.max(timeoutMs, queueMs ?? this.#options.queueTimeoutMs);
+      if (entry.breaker.name === 'warming') timeoutMs = Math.max(timeoutMs, warmupMs);
     }
     return { timeoutMs, deadlineMs: walk.deadlineMs };
   }

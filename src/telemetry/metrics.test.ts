@@ -25,7 +25,7 @@ function view(id: string, changes: Partial<TargetView>): TargetView {
       optional: false,
       network: 'any',
       maxConcurrent: null,
-      clocks: { connectMs: 1, firstByteMs: 1, firstTokenMs: 1, idleMs: 1, warmupMs: 1, streamMs: 1 },
+      clocks: { connectMs: 1, firstByteMs: 1, firstTokenMs: 1, idleMs: 1, warmupMs: 1, streamMs: 1, queueMs: null },
       defaultModel: null,
       deployments: new Map(),
       apiVersion: null,

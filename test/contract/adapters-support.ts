@@ -10,6 +10,7 @@ export const CLOCKS: TargetClocks = {
   idleMs: 5_000,
   warmupMs: 10_000,
   streamMs: 60_000,
+  queueMs: null,
 };
 
 /** A target as the configuration would make it; clouds and locals differ as they do there. */

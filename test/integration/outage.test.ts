@@ -229,6 +229,19 @@ describe('overload', () => {
     expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
   });
 
+  test('F-09: a target may have a queue clock of its own', async () => {
+    const server = await simulator({ kind: 'ollama', firstTokenMs: 800 });
+    const target = targetFor(server, { maxConcurrent: 1 });
+    const { chat, gateway: started } = await gateway([{ ...target, clocks: { ...target.clocks, queueMs: 100 } }], {
+      queueTimeoutMs: 60_000,
+    });
+    const first = chat(ask());
+    await until('it runs', () => started.targets()[0]?.inFlight === 1);
+    const refused = await chat(ask());
+    expect([refused.status, (await refused.json()).error.message]).toEqual([429, 'no slot became free within 0.1 s']);
+    expect((await first).status).toBe(200);
+  });
+
   test('F-45: above its memory limit the gateway refuses new requests before it reads them, and finishes the others', async () => {
     const server = await simulator({ kind: 'lm-studio', replyTokens: 100, tokensPerSecond: 100 });
     const { chat, url, gateway: started } = await gateway([targetFor(server)], { maxMemoryBytes: 1 });

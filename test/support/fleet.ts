@@ -27,6 +27,7 @@ export const testClocks = {
   idleMs: 2_000,
   warmupMs: 5_000,
   streamMs: 60_000,
+  queueMs: null,
 };
 
 export function targetOf(sketch: EntrySketch): Target {
