@@ -3,12 +3,15 @@ import { createAdapters } from './adapters/index.ts';
 import { Admission } from './admission/admission.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
-import type { Config } from './config/config.ts';
+import type { Config, LoadResult } from './config/config.ts';
+import { Reloader } from './config/reload.ts';
 import { targetFromOverflowProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
+import { watchFiles } from './config/watch-files.ts';
 import type { Clock } from './core/clock.ts';
 import { UpstreamError } from './core/failure.ts';
 import type { OutcomeSink } from './core/outcome.ts';
+import type { ReloadResult } from './core/reload.ts';
 import { RESERVED_PROVIDERS } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
 import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
@@ -36,6 +39,8 @@ export interface Gateway {
   targets(): readonly TargetView[];
   /** Resolves when each target has been probed once, at the latest after `atMostMs`. */
   probed(atMostMs: number): Promise<void>;
+  /** Reads the configuration anew; with any problem the old one stays. */
+  reload(): ReloadResult;
   /** Stops accepting, lets running requests finish for at most `graceMs`, then closes. True: all of them finished. */
   stop(graceMs: number): Promise<boolean>;
 }
@@ -44,6 +49,8 @@ export interface GatewayOptions {
   readonly clock?: Clock;
   /** Further places where outcomes go (tests, demo). */
   readonly sink?: OutcomeSink;
+  /** Reads the configuration anew for a reload. Default: it never changes. */
+  readonly load?: () => LoadResult;
   /** A file for the log lines. Default: standard output. */
   readonly logTo?: string;
 }
@@ -62,12 +69,24 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   });
   const adminKey = await resolveAdminKey(config);
 
+  const reloader = new Reloader(config, {
+    load: options.load ?? (() => ({ ok: true, config })),
+    apply: (next) => {
+      engine.configure(engineOptions(next));
+      slots.queueLimit = next.queueLimit;
+      prober.configure({ intervalMs: next.probeIntervalMs });
+      return directory.reconcile(next.targets);
+    },
+    logger: log,
+    wallMs: () => clock.wallMs(),
+  });
+
   const adapters = createAdapters({ clock });
   const directory = new TargetDirectory(adapters, clock, config.retryBudget);
   for (const target of config.targets) directory.put(target);
   const slots = new SlotTable(clock, directory, config.queueLimit);
   const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
-  const providers = createProviders(config, adapters, directory, prober);
+  const providers = createProviders(() => reloader.config, config.dataDir, adapters, directory, prober);
   await providers.restore();
 
   const guard = createOverloadGuard(config, clock, () => server.running());
@@ -90,7 +109,6 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       allowedHosts: config.allowedHosts,
       maxBodyBytes: config.maxBodyBytes,
       version: VERSION,
-      modelAliases: config.modelAliases,
       strategies: new Set(STRATEGIES.keys()),
     },
     {
@@ -98,6 +116,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       clock,
       logger: log,
       admit: createAdmit(new Admission({ loopback, adminKey: adminKey.key })),
+      modelAliases: () => reloader.config.modelAliases,
       refuseOverload: () => guard.refuse()?.message ?? null,
       overload: () => guard.overload?.message ?? null,
       targets: () => directory.views(),
@@ -111,8 +130,10 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         const app = createAdminApp({
           adminKey: adminKey.key,
           targets: () => directory.views(),
-          settings: () => config.settings,
-          strategy: config.strategy,
+          settings: () => reloader.config.settings,
+          strategy: () => reloader.config.strategy,
+          reload: () => reloader.reload(),
+          configState: () => reloader.state,
           version: VERSION,
           uptimeMs: () => clock.nowMs() - startedAtMs,
           overflowProviders: providers,
@@ -125,6 +146,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   // Only now, so that a port that is taken leaves nothing running.
   prober.start();
   guard.start();
+  const stopWatching = watchFiles(config.files, clock, () => void reloader.reload());
 
   return {
     url: server.url,
@@ -132,10 +154,12 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     newAdminKeyPath: adminKey.newPath,
     targets: () => directory.views(),
     probed: (atMostMs) => prober.firstRound(atMostMs),
+    reload: () => reloader.reload(),
     stop: async (graceMs) => {
       const finished = await drain(server, engine, clock, graceMs);
       prober.stop();
       guard.stop();
+      stopWatching();
       await log.flush();
       return finished;
     },
@@ -149,20 +173,21 @@ async function resolveAdminKey(config: Config) {
 }
 
 function createProviders(
-  config: Config,
+  current: () => Config,
+  dataDir: string,
   adapters: ReturnType<typeof createAdapters>,
   directory: TargetDirectory,
   prober: HealthProber,
 ): OverflowProviderService {
   return createOverflowProviders({
     vetAddress: (url, network) => vetAddress(url, { network }),
-    toTarget: (provider) => targetFromOverflowProvider(provider, config.clocksFor('cloud')),
+    toTarget: (provider) => targetFromOverflowProvider(provider, current().clocksFor('cloud')),
     probe: (target, signal) => {
       const adapter = adapters.get(target.adapterKind);
       if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}"`);
       return adapter.probe(target, signal);
     },
-    store: overflowProviderFile(config.dataDir),
+    store: overflowProviderFile(dataDir),
     directory: {
       has: (id) => directory.has(id),
       remove: (id) => directory.remove(id),
@@ -172,7 +197,7 @@ function createProviders(
         if (prober.running) await prober.firstProbe(entry);
       },
     },
-    baseTargets: config.targets,
+    baseTargets: () => current().targets,
     reservedNames: ['auto', 'swarmrouter', ...RESERVED_PROVIDERS],
   });
 }

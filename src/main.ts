@@ -1,4 +1,5 @@
-import type { Config } from './config/config.ts';
+import type { Config, LoadResult } from './config/config.ts';
+import { describeProblem } from './config/problem.ts';
 import { createGateway, type Gateway } from './gateway.ts';
 import { startupLines } from './startup-lines.ts';
 import { VERSION } from './version.ts';
@@ -7,10 +8,10 @@ import { VERSION } from './version.ts';
 const SAME_SIGNAL_MS = 1_000;
 
 /** Process entry: starts the gateway, tells what it found, and drains on SIGTERM or SIGINT. Resolves with the exit code. */
-export async function main(config: Config): Promise<number> {
+export async function main(config: Config, load: () => LoadResult): Promise<number> {
   let gateway: Gateway;
   try {
-    gateway = await createGateway(config);
+    gateway = await createGateway(config, { load });
   } catch (error) {
     tell([`swarmrouter could not start: ${explain(error, config)}`]);
     return 1;
@@ -49,6 +50,14 @@ function explain(error: unknown, config: Config): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** SIGHUP: what operators send to have a configuration read anew. */
+function tellReload(gateway: Gateway): void {
+  const result = gateway.reload();
+  if (result.ok) tell(['SIGHUP: the configuration was read anew and is in force']);
+  else
+    tell(['SIGHUP: the configuration is wrong, the old one stays in force', ...result.problems.map(describeProblem)]);
+}
+
 const LAUNCHER_CHECK_MS = 500;
 
 /** A launcher that is killed cannot pass it on: without it nobody would stop us, and we would keep the port. */
@@ -83,6 +92,7 @@ function untilStopped(gateway: Gateway, graceMs: number): Promise<number> {
       );
     };
     onLauncherGone(() => onSignal('the launcher was killed'));
+    process.on('SIGHUP', () => tellReload(gateway));
     process.on('SIGTERM', () => onSignal('SIGTERM'));
     process.on('SIGINT', () => onSignal('SIGINT'));
   });

@@ -13,7 +13,9 @@ Every setting can be given in four places. The earlier in this list, the stronge
 
 An empty value counts as unset. The names follow from each other: \`SWARMROUTER_MAX_RETRIES\` is \`--max-retries\` and \`max_retries\`, \`LMSTUDIO_URL\` is \`--lmstudio-url\` and \`lmstudio_url\`. A secret may be written as \`env:NAME\` (another variable holds it) or \`file:/path\` (a file holds it) in any of them; on the command line others on the machine can see it, so prefer those two there.
 
-\`swarmrouter check\` shows what is in force, where it came from, and every problem at once. With a problem the gateway does not start and exits with code 2.`;
+\`swarmrouter check\` shows what is in force, where it came from, and every problem at once. With a problem the gateway does not start and exits with code 2.
+
+A changed \`.env\` or \`swarmrouter.yaml\` counts within seconds, without a restart: it is read and checked whole, and put in force all at once. With any problem the old configuration stays, and \`swarmrouter status\` says why. \`swarmrouter reload\`, \`POST /admin/reload\` and the signal SIGHUP do the same at once. Requests that are running end as they began; settings that need a restart say so below.`;
 
 const YAML_EXAMPLE = `## swarmrouter.yaml
 
@@ -58,7 +60,7 @@ function settingRow(setting: Setting<unknown>): string[] {
   const unit = setting.kind.unit === null || setting.kind.unit === 's' ? '' : ` (${setting.kind.unit})`;
   return [
     `\`${setting.name}\`<br>${others.join('<br>')}`,
-    setting.doc,
+    setting.restart ? `${setting.doc} A change needs a restart.` : setting.doc,
     `${setting.kind.allowed}${unit}`,
     setting.defaultDoc.startsWith('unset: ') ? setting.defaultDoc : `\`${setting.defaultDoc}\``,
   ];

@@ -1,20 +1,21 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
-import type { Config } from '../config/config.ts';
+import type { Config, LoadResult } from '../config/config.ts';
 import { VERSION } from '../version.ts';
 import { type AdminClient, adminClient } from './admin-client.ts';
 import { check } from './check.ts';
 import { EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { problemsText } from './print-problems.ts';
 import { type AddFlags, addProvider, listProviders, PROVIDER_TYPES, removeProvider } from './providers.ts';
+import { reload } from './reload.ts';
 import { addSettingFlags, loadWithFlags } from './setting-flags.ts';
 import { status } from './status.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Runs the gateway until it ends; resolves with the exit code. */
-export type StartGateway = (config: Config) => Promise<number>;
+export type StartGateway = (config: Config, load: () => LoadResult) => Promise<number>;
 
 // Loaded only when it is needed: `--version` and `check` need no HTTP server.
-const startGatewayProcess: StartGateway = async (config) => (await import('../main.ts')).main(config);
+const startGatewayProcess: StartGateway = async (config, load) => (await import('../main.ts')).main(config, load);
 
 /** Runs `swarmrouter <arguments>`; resolves with the exit code and never throws for what a person typed. */
 export async function runProgram(
@@ -59,6 +60,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addStart(program, terminal, start, finish);
   addCheck(program, terminal, finish);
   addStatus(program, terminal, finish);
+  addReload(program, terminal, finish);
   addProviders(program, terminal, finish);
   return program;
 }
@@ -71,7 +73,7 @@ function addStart(program: Command, terminal: Terminal, start: StartGateway, fin
     .allowExcessArguments();
   addSettingFlags(command).action(async () => {
     const result = loadWithFlags(command, terminal);
-    if (result.ok) return finish(await start(result.config));
+    if (result.ok) return finish(await start(result.config, () => loadWithFlags(command, terminal)));
     terminal.error(`${problemsText(result.problems)}\n\nEvery setting and where it came from: swarmrouter check`);
     finish(EXIT_WRONG_USE);
   });
@@ -121,6 +123,14 @@ const wantsJson = (command: Command): boolean => command.opts()['json'] === true
 function addStatus(program: Command, terminal: Terminal, finish: Finish): void {
   const command = program.command('status').description('show how the running gateway is').option('--json', 'as JSON');
   adminCommand(command, terminal, finish, (client) => status(client, terminal, wantsJson(command)));
+}
+
+function addReload(program: Command, terminal: Terminal, finish: Finish): void {
+  const command = program
+    .command('reload')
+    .description('have the running gateway read its configuration anew; with any problem it keeps the old one')
+    .option('--json', 'as JSON');
+  adminCommand(command, terminal, finish, (client) => reload(client, terminal, wantsJson(command)));
 }
 
 function addProviders(program: Command, terminal: Terminal, finish: Finish): void {

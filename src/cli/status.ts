@@ -48,7 +48,7 @@ export function statusText(body: unknown, url: string, colours: boolean): string
     `SwarmRouter ${show(fieldOf(body, 'version'))} at ${url}, up ${duration(fieldOf(body, 'uptime_seconds'))}, strategy ${show(fieldOf(body, 'strategy'))}`,
     rows.length === 0 ? 'No targets.' : table([heading.map(paint.bold), ...rows]),
   ];
-  const notes = [...reasons(body), ...absences(body)];
+  const notes = [...reasons(body), ...absences(body), ...refusedReload(body)];
   return [...parts, ...(notes.length > 0 ? [notes.join('\n')] : [])].join('\n\n');
 }
 
@@ -85,6 +85,16 @@ function reasons(body: unknown): string[] {
 function absences(body: unknown): string[] {
   const absent = listOf(fieldOf(body, 'absent_targets')).map((target) => show(fieldOf(target, 'id')));
   return absent.length === 0 ? [] : [`Looked for on this machine, not there: ${absent.join(', ')}`];
+}
+
+function refusedReload(body: unknown): string[] {
+  const problems = listOf(fieldOf(fieldOf(fieldOf(body, 'config'), 'last_error'), 'problems'));
+  if (problems.length === 0) return [];
+  const lines = problems.map((problem) => {
+    const [where, name, message] = ['where', 'name', 'message'].map((field) => show(fieldOf(problem, field)));
+    return `  ${name} (${where}): ${message}`;
+  });
+  return ['The changed configuration is wrong, the old one is in force:', ...lines];
 }
 
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);

@@ -61,6 +61,8 @@ export interface Config {
   readonly settings: readonly SettingInForce[];
   /** Readable hints for the start-up lines: what to set next. Each a sentence; empty when nothing is left to say. */
   readonly hints: readonly string[];
+  /** The files that were read, or would have been had they been there; absolute. */
+  readonly files: readonly string[];
 }
 
 export type StandIn = 'always' | 'unknown' | 'never';

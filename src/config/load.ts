@@ -56,7 +56,8 @@ function finish(layers: Layers, around: Surroundings, problems: Problem[]): Load
   problems.push(...crossCheck({ values, settings: merged.settings, specs, strategies: around.strategies, wrong }));
   const settings = withDataDir(merged.settings, dataDirOf(values, around));
   if (problems.length > 0) return { ok: false, problems, settings };
-  return { ok: true, config: configFrom(values, specs, settings, around) };
+  const files = [join(around.directory, '.env'), absolutePath(layers.yamlLabel, around.directory, around)];
+  return { ok: true, config: configFrom(values, specs, settings, around, files) };
 }
 
 function configFrom(
@@ -64,6 +65,7 @@ function configFrom(
   specs: readonly TargetSpec[],
   settings: readonly SettingInForce[],
   around: Surroundings,
+  files: readonly string[],
 ): Config {
   const targets = buildTargets(values, specs);
   return {
@@ -96,6 +98,7 @@ function configFrom(
     clocksFor: (place) => clocksFor(place, values),
     settings,
     hints: hintsFor(values, targets),
+    files,
   };
 }
 

@@ -41,6 +41,8 @@ export interface Setting<T> {
   readonly example: string;
   /** False: it says where the YAML file is, so the file cannot hold it. */
   readonly inYaml: boolean;
+  /** A change counts only after a restart. */
+  readonly restart: boolean;
 }
 
 interface Declaration {
@@ -48,6 +50,7 @@ interface Declaration {
   readonly doc: string;
   readonly example?: string;
   readonly inYaml?: boolean;
+  readonly restart?: boolean;
 }
 
 function checkedDefault<T>(name: string, parsed: Parsed<T>): T {
@@ -66,6 +69,7 @@ function setting<T>(name: string, kind: Kind<T>, written: string, rest: Declarat
     group: rest.group,
     example: rest.example ?? written,
     inYaml: rest.inYaml ?? true,
+    restart: rest.restart ?? false,
   };
 }
 
@@ -80,6 +84,7 @@ function optional<T>(name: string, kind: Kind<T>, unset: string, rest: Declarati
     group: rest.group,
     example: rest.example ?? '',
     inYaml: rest.inYaml ?? true,
+    restart: rest.restart ?? false,
   };
 }
 
@@ -225,10 +230,12 @@ export const SETTINGS = {
     doc: 'Pause before the same target is tried again, when there is no other.',
   }),
   retryBudgetPercent: setting('SWARMROUTER_RETRY_BUDGET', integer(0, 100, '%'), '20', {
+    restart: true,
     group: 'Routing',
     doc: 'How often a target may be asked out of turn (the same request again, or while it rests after failures), in percent of its regular requests: an outage must not multiply the load.',
   }),
   retryBudgetFloor: setting('SWARMROUTER_RETRY_BUDGET_FLOOR', integer(0, 1_000), '1', {
+    restart: true,
     group: 'Routing',
     doc: 'Requests out of turn per second and target that are allowed beside that budget.',
   }),
@@ -299,33 +306,40 @@ export const SETTINGS = {
     doc: 'A client that takes nothing of its stream for this long is let go.',
   }),
   drainTimeoutMs: setting('SWARMROUTER_DRAIN_TIMEOUT', seconds(0, 3600), '30', {
+    restart: true,
     group: 'Clocks',
     doc: 'How long requests in flight may finish after SIGTERM or SIGINT.',
   }),
 
   host: setting('SWARMROUTER_HOST', hostName, '127.0.0.1', {
+    restart: true,
     group: 'Server',
     doc: 'Address to listen on. Anything but loopback needs SWARMROUTER_ADMIN_KEY.',
   }),
   port: setting('SWARMROUTER_PORT', integer(0, 65_535), '8000', {
+    restart: true,
     group: 'Server',
     doc: 'Port to listen on; 0 takes any free one.',
   }),
   allowedHosts: optional('SWARMROUTER_ALLOWED_HOSTS', hosts, 'unset: localhost and loopback addresses', {
+    restart: true,
     group: 'Server',
     doc: 'Further names that a request may carry in `Host` while the gateway listens on loopback (behind a reverse proxy, for instance).',
     example: 'ai.example.com',
   }),
   adminKey: optional('SWARMROUTER_ADMIN_KEY', secret, 'unset: made at first start and kept in the data folder', {
+    restart: true,
     group: 'Server',
     doc: 'Key for `/admin/*`.',
   }),
   dataDir: optional('SWARMROUTER_DATA_DIR', text('a folder', 'folder'), "unset: the platform's user data folder", {
+    restart: true,
     group: 'Server',
     doc: 'Where the gateway keeps its admin key and the providers added at run time.',
     example: '~/.local/share/swarmrouter',
   }),
   maxBodyMegabytes: setting('SWARMROUTER_MAX_BODY_MB', integer(1, 1024, 'MB'), '32', {
+    restart: true,
     group: 'Server',
     doc: 'Largest request body accepted.',
   }),
@@ -334,12 +348,14 @@ export const SETTINGS = {
     integer(64, 1_048_576, 'MB'),
     'unset: 3/4 of the memory there is',
     {
+      restart: true,
       group: 'Server',
       doc: 'Above this much memory of the process new inference requests are refused with 503.',
       example: '2048',
     },
   ),
   maxLoopLagMs: setting('SWARMROUTER_MAX_LOOP_LAG', seconds(0.01, 60), '0.5', {
+    restart: true,
     group: 'Server',
     doc: 'While everything the process does comes late by more than this, new inference requests are refused with 503.',
   }),
@@ -348,6 +364,7 @@ export const SETTINGS = {
     text('the path of a YAML file', 'file'),
     'unset: swarmrouter.yaml in the working folder, if it is there',
     {
+      restart: true,
       group: 'Server',
       doc: 'The YAML file with what variables cannot say well.',
       example: 'swarmrouter.yaml',
@@ -356,14 +373,17 @@ export const SETTINGS = {
   ),
 
   logLevel: setting('SWARMROUTER_LOG_LEVEL', choice(['DEBUG', 'INFO', 'WARN', 'ERROR'], { warning: 'WARN' }), 'INFO', {
+    restart: true,
     group: 'Logging',
     doc: 'Least important lines that are still written.',
   }),
   logRequests: setting('SWARMROUTER_LOG_REQUESTS', boolean, 'false', {
+    restart: true,
     group: 'Logging',
     doc: 'Write request bodies to the log. They hold what people asked.',
   }),
   logResponses: setting('SWARMROUTER_LOG_RESPONSES', boolean, 'false', {
+    restart: true,
     group: 'Logging',
     doc: 'Write reply bodies to the log. They hold what models answered.',
   }),

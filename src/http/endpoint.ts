@@ -13,7 +13,6 @@ export interface HttpServerOptions {
   readonly allowedHosts: readonly string[];
   readonly maxBodyBytes: number;
   readonly version: string;
-  readonly modelAliases: ReadonlyMap<string, string>;
   readonly strategies: ReadonlySet<string>;
 }
 
@@ -27,6 +26,7 @@ export interface HttpServerParts {
   readonly refuseOverload: () => string | null;
   /** The same without counting. */
   readonly overload: () => string | null;
+  readonly modelAliases: () => ReadonlyMap<string, string>;
   readonly targets: () => readonly TargetView[];
   /** True once every target of the start has been probed. */
   readonly probed: () => boolean;

@@ -25,7 +25,7 @@ export class HealthProber {
   readonly #directory: TargetDirectory;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #options: HealthOptions;
+  #options: HealthOptions;
   readonly #timers = new Map<TargetEntry, { readonly atMs: number; cancel(): void }>();
   readonly #running = new Map<TargetEntry, Promise<void>>();
   readonly #stop = new AbortController();
@@ -37,6 +37,11 @@ export class HealthProber {
     this.#directory = directory;
     this.#clock = clock;
     this.#logger = logger;
+    this.#options = options;
+  }
+
+  /** Counts from each target's next probe on. */
+  configure(options: HealthOptions): void {
     this.#options = options;
   }
 
@@ -80,6 +85,16 @@ export class HealthProber {
   /** Resolves when the target's models are known, or at the latest after its connect clock. */
   async firstProbe(entry: TargetEntry): Promise<void> {
     if (entry.probedAtWallMs === null) await this.#atMost(this.probe(entry), entry.target.clocks.connectMs);
+  }
+
+  /** Some targets have not been asked yet what they have. */
+  get hasNewcomers(): boolean {
+    return this.running && this.#directory.entries().some((entry) => entry.probedAtWallMs === null);
+  }
+
+  /** Resolves when those have been, or at the latest after their connect clocks. */
+  async newcomers(): Promise<void> {
+    await Promise.all(this.#directory.entries().map((entry) => this.firstProbe(entry)));
   }
 
   /** Probes now; callers who come while one runs share it. Never rejects. */

@@ -63,6 +63,11 @@ export class SlotTable {
     });
   }
 
+  /** Requests that wait already stay. */
+  set queueLimit(limit: number) {
+    this.#queueLimit = limit;
+  }
+
   get waiting(): number {
     return this.#waiters.size;
   }

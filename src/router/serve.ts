@@ -46,52 +46,70 @@ export type ServeResult =
   | { readonly kind: 'exhausted'; readonly error: UpstreamError; readonly attempts: number }
   | { readonly kind: 'abandoned' };
 
+/** What one set of options comes to. Immutable: new options make another, and a request keeps the one it began with. */
+interface InForce {
+  readonly options: ServeOptions;
+  readonly planByStrategy: ReadonlyMap<string, PlanOptions>;
+  readonly runner: PlanRunner;
+  readonly time: StreamTime;
+}
+
+interface EngineParts {
+  readonly directory: TargetDirectory;
+  readonly prober: HealthProber;
+  readonly slots: SlotTable;
+  readonly clock: Clock;
+  readonly sink: OutcomeSink;
+}
+
 /** The engine: a request's stages in order. Start reading here. */
 export class Engine {
-  readonly #directory: TargetDirectory;
-  readonly #prober: HealthProber;
-  readonly #runner: PlanRunner;
-  readonly #clock: Clock;
-  readonly #sink: OutcomeSink;
-  readonly #options: ServeOptions;
-  readonly #optionsByStrategy: ReadonlyMap<string, PlanOptions>;
+  readonly #parts: EngineParts;
   readonly #deadlines: Deadlines;
   readonly #backlog: Backlog;
-  readonly #time: StreamTime;
   readonly #running = new Set<RequestLifetime>();
+  #inForce: InForce;
 
-  constructor(
-    parts: { directory: TargetDirectory; prober: HealthProber; slots: SlotTable; clock: Clock; sink: OutcomeSink },
-    options: ServeOptions,
-  ) {
-    this.#directory = parts.directory;
-    this.#prober = parts.prober;
-    this.#clock = parts.clock;
-    this.#sink = parts.sink;
-    this.#options = options;
+  constructor(parts: EngineParts, options: ServeOptions) {
+    this.#parts = parts;
     this.#deadlines = new Deadlines(parts.clock);
     this.#backlog = new Backlog(parts.clock);
-    this.#time = {
-      clock: parts.clock,
-      deadlines: this.#deadlines,
-      backlog: this.#backlog,
-      stallMs: options.clientStallMs,
-    };
+    this.#inForce = this.#with(options);
+  }
+
+  /** For requests that come from now on. */
+  configure(options: ServeOptions): void {
+    this.#inForce = this.#with(options);
+  }
+
+  #with(options: ServeOptions): InForce {
+    const { directory, slots, clock } = this.#parts;
     const maxAttempts = options.maxRetries + 1;
-    this.#optionsByStrategy = new Map(
-      [...STRATEGIES].map(([name, strategy]) => [name, { ...options, strategy, maxAttempts }]),
-    );
-    this.#runner = new PlanRunner(parts.directory, parts.slots, parts.clock, options);
+    const plans = [...STRATEGIES].map(([name, strategy]) => [name, { ...options, strategy, maxAttempts }] as const);
+    return {
+      options,
+      planByStrategy: new Map(plans),
+      runner: new PlanRunner(directory, slots, clock, options),
+      time: { clock, deadlines: this.#deadlines, backlog: this.#backlog, stallMs: options.clientStallMs },
+    };
   }
 
   async serve(request: InferenceRequest): Promise<ServeResult> {
-    if (!this.#prober.firstRoundDone) await this.#prober.firstRound(this.#options.firstRoundMs);
+    const { directory, prober, clock } = this.#parts;
+    if (!prober.firstRoundDone) await prober.firstRound(this.#inForce.options.firstRoundMs);
+    const inForce = this.#inForce;
+    const options = planOptionsFor(request, inForce);
     const plan = (tried?: ReadonlySet<TargetId>) =>
-      planRoute(request, this.#directory.entries(), this.#planOptions(request), this.#clock.nowMs(), tried);
-    const planned = plan();
+      planRoute(request, directory.entries(), options, clock.nowMs(), tried);
+    let planned = plan();
+    if ('noRoute' in planned && prober.hasNewcomers) {
+      // One that has just been configured may be able to: what it has is known in a moment.
+      await prober.newcomers();
+      planned = plan();
+    }
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
-    const lifetime = this.#begin(request);
-    const result = await this.#runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, (tried) => {
+    const lifetime = this.#begin(request, inForce.options);
+    const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, (tried) => {
       const again = plan(tried);
       return 'plan' in again ? again.plan.steps : [];
     });
@@ -101,7 +119,7 @@ export class Engine {
       this.#end(lifetime);
       return this.#fail(request, leftOut, result);
     }
-    return this.#answer(request, leftOut, result, lifetime);
+    return this.#answer(request, leftOut, result, lifetime, inForce);
   }
 
   /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
@@ -109,8 +127,8 @@ export class Engine {
     for (const lifetime of [...this.#running]) lifetime.cancel(error);
   }
 
-  #begin(request: InferenceRequest): RequestLifetime {
-    const lifetime = new RequestLifetime(request, this.#deadlines, this.#backlog, this.#options.requestTimeoutMs);
+  #begin(request: InferenceRequest, { requestTimeoutMs }: ServeOptions): RequestLifetime {
+    const lifetime = new RequestLifetime(request, this.#deadlines, this.#backlog, requestTimeoutMs);
     this.#running.add(lifetime);
     return lifetime;
   }
@@ -118,14 +136,6 @@ export class Engine {
   #end(lifetime: RequestLifetime): void {
     lifetime.end();
     this.#running.delete(lifetime);
-  }
-
-  #planOptions(request: InferenceRequest): PlanOptions {
-    const name = request.fence.strategy ?? this.#options.strategy;
-    const options = this.#optionsByStrategy.get(name);
-    // http refuses unknown names, config refuses them at start.
-    if (options === undefined) throw new Error(`unknown strategy "${name}"`);
-    return options;
   }
 
   #refuse(request: InferenceRequest, noRoute: NoRoute): ServeResult {
@@ -155,6 +165,7 @@ export class Engine {
     leftOut: readonly LeftOut[],
     result: RunResult & { kind: 'committed' },
     lifetime: RequestLifetime,
+    inForce: InForce,
   ): ServeResult {
     const { committed, lease, attempts } = result;
     const by = { attempt: committed.record, model: committed.reply.model, attempts: attempts.length };
@@ -180,28 +191,36 @@ export class Engine {
     return {
       kind: 'stream',
       by,
-      stream: new CommittedStream(committed, lease.choice.entry.target.apiKey, this.#time, finish),
+      stream: new CommittedStream(committed, lease.choice.entry.target.apiKey, inForce.time, finish),
     };
   }
 
   /** What the end of a reply says of its target: nothing, when it was us or the client who ended it. */
   #judge(call: CallOnTarget, lifetime: RequestLifetime, { error, streamedMs }: Finished, committedMs: number): void {
-    if (error === null) this.#directory.finished(call, committedMs + streamedMs);
-    else if (error.kind === 'cancelled' || lifetime.cause !== null) this.#directory.givenUp(call);
-    else this.#directory.failed(call, error);
+    if (error === null) this.#parts.directory.finished(call, committedMs + streamedMs);
+    else if (error.kind === 'cancelled' || lifetime.cause !== null) this.#parts.directory.givenUp(call);
+    else this.#parts.directory.failed(call, error);
   }
 
   #factsOf(request: InferenceRequest): RequestFacts {
     const { id, operation, requestedModel, stream, includeUsage, fence, hops, traceparent, acceptedAtMs } = request;
-    const rawBody = this.#options.keepBodies ? request.rawBody : null;
+    const rawBody = this.#inForce.options.keepBodies ? request.rawBody : null;
     return { id, operation, requestedModel, stream, includeUsage, fence, hops, traceparent, acceptedAtMs, rawBody };
   }
 
   #common(request: RequestFacts, attempts: readonly AttemptRecord[], leftOut: readonly LeftOut[]) {
-    return { request, attempts, leftOut, durationMs: this.#clock.nowMs() - request.acceptedAtMs };
+    return { request, attempts, leftOut, durationMs: this.#parts.clock.nowMs() - request.acceptedAtMs };
   }
 
   #record(outcome: Outcome): void {
-    this.#sink.record(outcome);
+    this.#parts.sink.record(outcome);
   }
+}
+
+function planOptionsFor(request: InferenceRequest, { options, planByStrategy }: InForce): PlanOptions {
+  const name = request.fence.strategy ?? options.strategy;
+  const plan = planByStrategy.get(name);
+  // http refuses unknown names, config refuses them at start.
+  if (plan === undefined) throw new Error(`unknown strategy "${name}"`);
+  return plan;
 }

@@ -2,7 +2,9 @@ import type { ProviderAdapter } from '../core/adapter.ts';
 import type { Clock } from '../core/clock.ts';
 import type { UpstreamError } from '../core/failure.ts';
 import { FAILURE_RULES } from '../core/failure.ts';
+import type { TargetChanges } from '../core/reload.ts';
 import type { AdapterKind, Target, TargetId, TargetSnapshot } from '../core/target.ts';
+import { targetFingerprint } from '../core/target-fingerprint.ts';
 import type { TargetView } from '../core/target-view.ts';
 import { type BreakerEvent, type BreakerState, CLOSED, isOnTrial, nextBreakerState } from './breaker.ts';
 import { nextCooldown } from './cooldown.ts';
@@ -21,7 +23,7 @@ export interface CallOnTarget {
 
 /** The live directory: which targets exist, and their health. One per gateway. */
 export class TargetDirectory {
-  readonly #entries = new Map<TargetId, TargetEntry>();
+  #entries = new Map<TargetId, TargetEntry>();
   readonly #adapters: ReadonlyMap<AdapterKind, ProviderAdapter>;
   readonly #clock: Clock;
   readonly #retryBudget: RetryBudgetOptions;
@@ -41,18 +43,57 @@ export class TargetDirectory {
 
   /** Adds or replaces. Requests in flight keep the target they began with. Throws for an adapter kind that is not built in. */
   put(target: Target): TargetEntry {
-    const adapter = this.#adapters.get(target.adapterKind);
-    if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}" for target "${target.id}"`);
-    const entry = new TargetEntry(target, adapter, new RetryBudget(this.#clock, this.#retryBudget));
+    const entry = this.#entryOf(target);
     this.#entries.set(target.id, entry);
     this.#list = [...this.#entries.values()];
     this.#changed(entry);
     return entry;
   }
 
+  #entryOf(target: Target): TargetEntry {
+    const adapter = this.#adapters.get(target.adapterKind);
+    if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}" for target "${target.id}"`);
+    return new TargetEntry(target, adapter, new RetryBudget(this.#clock, this.#retryBudget));
+  }
+
   remove(id: TargetId): void {
     this.#entries.delete(id);
     this.#list = [...this.#entries.values()];
+  }
+
+  /**
+   * Makes the list what the configuration says, at once. Targets that are configured as before keep their health,
+   * counts and slots; requests in flight end at the target they began with. Those given at run time stay.
+   */
+  reconcile(wanted: readonly Target[]): TargetChanges {
+    const before = this.#entries;
+    const after = new Map<TargetId, TargetEntry>();
+    const changes = {
+      added: [] as TargetId[],
+      removed: [] as TargetId[],
+      changed: [] as TargetId[],
+      kept: [] as TargetId[],
+    };
+    for (const target of wanted) {
+      const old = before.get(target.id);
+      const isSame = old !== undefined && targetFingerprint(old.target) === targetFingerprint(target);
+      if (old !== undefined && (isSame || old.target.source === 'admin')) {
+        changes.kept.push(target.id);
+        after.set(target.id, old);
+      } else {
+        (old === undefined ? changes.added : changes.changed).push(target.id);
+        after.set(target.id, this.#entryOf(target));
+      }
+    }
+    for (const [id, entry] of before) {
+      if (after.has(id)) continue;
+      if (entry.target.source === 'admin') after.set(id, entry);
+      else changes.removed.push(id);
+    }
+    this.#entries = after;
+    this.#list = [...after.values()];
+    for (const id of [...changes.added, ...changes.changed]) this.#changed(after.get(id) as TargetEntry);
+    return changes;
   }
 
   has(id: TargetId): boolean {

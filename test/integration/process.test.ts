@@ -41,7 +41,7 @@ async function start(environment: Record<string, string>, files: Record<string, 
     await until('it says where it listens', () => /listens on http:\/\/\S+/.test(told), 10_000);
     return /listens on (http:\/\/\S+)/.exec(told)?.[1] ?? '';
   };
-  return { child, url, told: () => told, reading };
+  return { child, folder, url, told: () => told, reading };
 }
 
 const chat = (url: string, stream: boolean) =>
@@ -83,6 +83,22 @@ describe('npm start', () => {
     const { url } = await start({}, { '.env': example });
     expect((await fetch(`${await url()}/health`)).status).toBe(200);
   });
+
+  test('reads its configuration anew at SIGHUP, and keeps the old one when the new one is wrong', async () => {
+    const server = await simulator({ kind: 'lm-studio' });
+    const environment = { LMSTUDIO_ENABLED: 'false' };
+    const { child, folder, url, told } = await start(environment, { 'swarmrouter.yaml': 'targets: []\n' });
+    const at = await url();
+    const file = join(folder, 'swarmrouter.yaml');
+    writeFileSync(file, `targets:\n  - { name: box, kind: lmstudio, url: "${server.baseUrl}" }\n`);
+    child.kill('SIGHUP');
+    await until('it says so', () => told().includes('read anew and is in force'), 5_000);
+    expect(servedBy(await chat(at, false))).toBe('box');
+    writeFileSync(file, 'max_retries: many\n');
+    child.kill('SIGHUP');
+    await until('it says what is wrong', () => told().includes('max_retries = "many"'), 5_000);
+    expect(servedBy(await chat(at, false))).toBe('box');
+  }, 20_000);
 
   test('bad settings end it with code 2, and every problem is listed', async () => {
     const { child, told, reading } = await start({

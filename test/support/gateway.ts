@@ -61,6 +61,7 @@ export async function startTestGateway(
     clocksFor: () => testClocks,
     settings: [],
     hints: [],
+    files: [],
     ...change,
   };
   const outcomes: Outcome[] = [];

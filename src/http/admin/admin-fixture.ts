@@ -71,8 +71,10 @@ function asTarget(provider: OverflowProvider): Target {
 }
 
 /** A live directory, a store in memory and a record of what was asked of them. */
-export function overflowFixture(changes: Partial<OverflowProviderPorts> = {}) {
-  const baseTargets = changes.baseTargets ?? [];
+export function overflowFixture({
+  baseTargets = [],
+  ...changes
+}: Partial<Omit<OverflowProviderPorts, 'baseTargets'>> & { readonly baseTargets?: readonly Target[] } = {}) {
   const live = new Map<string, Target>(baseTargets.map((target) => [target.id, target]));
   const disk: { stored: readonly OverflowProvider[]; failure: Error | null } = { stored: [], failure: null };
   const events: string[] = [];
@@ -105,7 +107,7 @@ export function overflowFixture(changes: Partial<OverflowProviderPorts> = {}) {
       remove: (id) => void live.delete(id),
       has: (id) => live.has(id) && live.get(id)?.source !== 'admin',
     },
-    baseTargets,
+    baseTargets: () => baseTargets,
     reservedNames: ['auto', 'lmstudio', 'openrouter', 'azure'],
     ...changes,
   };
@@ -117,7 +119,14 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     adminKey: new Secret(ADMIN_KEY),
     targets: () => [someView()],
     settings: () => [{ name: 'SWARMROUTER_PORT', value: 8000, source: 'default' }],
-    strategy: 'local-first',
+    strategy: () => 'local-first',
+    configState: () => ({ version: 1, loadedAtWallMs: 1_700_000_000_000, lastError: null }),
+    reload: () => ({
+      ok: true,
+      changed: [],
+      needRestart: [],
+      targets: { added: [], removed: [], changed: [], kept: [] },
+    }),
     version: '9.9.9',
     uptimeMs: () => 12_345,
     overflowProviders: overflowFixture().service,

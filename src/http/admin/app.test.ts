@@ -180,6 +180,7 @@ describe('the OpenAPI document', () => {
       '/',
       '/admin/overflow_provider',
       '/admin/overflow_provider/{name}',
+      '/admin/reload',
       '/admin/status',
       '/health',
       '/metrics',

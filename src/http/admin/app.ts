@@ -6,10 +6,11 @@ import { AdminError, errorReply } from './error-envelope.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
+import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
 
 /** What the control plane shows and changes. */
-export interface AdminPorts extends StatusPorts {
+export interface AdminPorts extends StatusPorts, ReloadPorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
 }
@@ -39,6 +40,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   // Everything registered below this line, and every path that nothing answers, needs the key: no list of paths to forget one on.
   app.use('*', requireAdminKey(ports.adminKey));
   addStatusRoute(app, ports);
+  addReloadRoute(app, ports);
   addOverflowProviderRoutes(app, ports.overflowProviders);
   refuseOtherMethods(app);
   return app;

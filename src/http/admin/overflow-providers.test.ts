@@ -2,7 +2,6 @@ import { describe, expect, test } from 'bun:test';
 import { UpstreamError } from '../../core/failure.ts';
 import { ADMIN_KEY, adminPorts, overflowFixture, someTarget } from './admin-fixture.ts';
 import { createAdminApp } from './app.ts';
-import type { OverflowProviderPorts } from './overflow-providers.ts';
 import { createOverflowProviders } from './overflow-providers.ts';
 
 const KEY = 'sk-canary-key-0123456789';
@@ -15,7 +14,7 @@ const LAN = {
   network: 'lan',
 };
 
-function gateway(changes: Partial<OverflowProviderPorts> = {}) {
+function gateway(changes: Parameters<typeof overflowFixture>[0] = {}) {
   const fixture = overflowFixture(changes);
   const app = createAdminApp(adminPorts({ overflowProviders: fixture.service }));
   const authorization = `Bearer ${ADMIN_KEY}`;

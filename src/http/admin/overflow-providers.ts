@@ -20,7 +20,7 @@ export interface OverflowProviderPorts {
     has(id: TargetId): boolean;
   };
   /** Targets that the environment and YAML give: they come back when a provider that replaced one is deleted. */
-  readonly baseTargets: readonly Target[];
+  baseTargets(): readonly Target[];
   /** Names that mean something else in a model name or in the API. */
   readonly reservedNames: readonly string[];
 }
@@ -66,7 +66,7 @@ export function createOverflowProviders(ports: OverflowProviderPorts): OverflowP
     await ports.store.save(next).catch(failedToStore);
     current = next;
   };
-  const baseTarget = (id: TargetId): Target | null => ports.baseTargets.find((target) => target.id === id) ?? null;
+  const baseTarget = (id: TargetId): Target | null => ports.baseTargets().find((target) => target.id === id) ?? null;
 
   return {
     list: () => inTurn(() => loaded().catch(failedToRead)),
@@ -111,9 +111,11 @@ export function createOverflowProviders(ports: OverflowProviderPorts): OverflowP
 
   function checkName(provider: OverflowProvider, target: Target): void {
     if (provider.type !== 'openai-compatible') return;
-    const hides = ports.baseTargets.some(
-      (base) => base.id !== target.id && base.provider === provider.name && base.adapterKind !== target.adapterKind,
-    );
+    const hides = ports
+      .baseTargets()
+      .some(
+        (base) => base.id !== target.id && base.provider === provider.name && base.adapterKind !== target.adapterKind,
+      );
     if (!hides && !ports.reservedNames.includes(provider.name)) return;
     throw refuseFor([
       { field: 'name', seen: shown(provider.name), allowed: 'another name: this one has a meaning of its own' },

@@ -1,6 +1,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { ConfigState } from '../../core/reload.ts';
 import type { ModelInfo } from '../../core/target.ts';
 import type { TargetView } from '../../core/target-view.ts';
+import { configStateBody, configStateSchema } from './reload-routes.ts';
 import { ADMIN_SECURITY, errorReplies, jsonReply } from './schemas.ts';
 
 /** A setting in force. The value must already be free of secrets. */
@@ -14,8 +16,9 @@ export interface SettingInForce {
 export interface StatusPorts {
   targets(): readonly TargetView[];
   settings(): readonly SettingInForce[];
-  readonly strategy: string;
+  strategy(): string;
   readonly version: string;
+  configState(): ConfigState;
   uptimeMs(): number;
 }
 
@@ -59,6 +62,7 @@ const statusSchema = z
     version: z.string(),
     uptime_seconds: z.number(),
     strategy: z.string(),
+    config: configStateSchema,
     targets: z.array(targetSchema),
     absent_targets: z.array(z.object({ id: z.string(), provider: z.string(), url: z.string() })).openapi({
       description: 'Servers that are looked for on this machine without being asked for, and are not there.',
@@ -95,7 +99,8 @@ export function statusBody(ports: StatusPorts): StatusBody {
   return {
     version: ports.version,
     uptime_seconds: Math.round(ports.uptimeMs()) / 1000,
-    strategy: ports.strategy,
+    strategy: ports.strategy(),
+    config: configStateBody(ports.configState()),
     targets: views.filter((view) => !isAbsent(view)).map(targetBody),
     absent_targets: views.filter(isAbsent).map(({ target }) => ({
       id: target.id,

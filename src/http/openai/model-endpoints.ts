@@ -20,12 +20,12 @@ export function oneModel(context: EndpointContext): Endpoint {
   };
 }
 
-async function modelsOf({ options, parts, startedAtMs }: EndpointContext): Promise<ModelObject[]> {
+async function modelsOf({ parts, startedAtMs }: EndpointContext): Promise<ModelObject[]> {
   await parts.firstRound();
   const upForMs = parts.clock.nowMs() - startedAtMs;
   // No server tells when its models were made: the gateway's own start is what is known.
   const createdAtSeconds = Math.floor((parts.clock.wallMs() - upForMs) / 1000);
-  return listModels(parts.targets(), options.modelAliases, createdAtSeconds);
+  return listModels(parts.targets(), parts.modelAliases(), createdAtSeconds);
 }
 
 function decoded(pathPart: string): string {
