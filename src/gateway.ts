@@ -19,7 +19,6 @@ import { type HttpServer, startHttpServer } from './http/server.ts';
 import { HealthProber } from './router/health.ts';
 import { SlotTable } from './router/load.ts';
 import { Engine } from './router/serve.ts';
-import { STRATEGIES } from './router/strategies/index.ts';
 import { TargetDirectory } from './router/targets.ts';
 import { loadOrCreateAdminKey } from './stores/admin-key-file.ts';
 import { overflowProviderFile } from './stores/overflow-provider-file.ts';
@@ -109,13 +108,13 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       allowedHosts: config.allowedHosts,
       maxBodyBytes: config.maxBodyBytes,
       version: VERSION,
-      strategies: new Set(STRATEGIES.keys()),
     },
     {
       engine,
       clock,
       logger: log,
       admit: createAdmit(new Admission({ loopback, adminKey: adminKey.key })),
+      routes: () => reloader.config.routes,
       modelAliases: () => reloader.config.modelAliases,
       refuseOverload: () => guard.refuse()?.message ?? null,
       overload: () => guard.overload?.message ?? null,
@@ -219,6 +218,7 @@ function engineOptions(config: Config) {
     defaultModel: config.defaultModel,
     standIn: config.standIn,
     strategy: config.strategy,
+    streamRecovery: config.streamRecovery,
     maxRetries: config.maxRetries,
     retryDelayMs: config.retryDelayMs,
     queueTimeoutMs: config.queueTimeoutMs,

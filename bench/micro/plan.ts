@@ -11,7 +11,7 @@ const OPTIONS: PlanOptions = {
   defaultModel: null,
   standIn: 'always',
 };
-const FENCE = { place: null, strictModel: false, strategy: null };
+const FENCE = { place: null, strictModel: false, route: null };
 
 /** Four local nodes of five, each with ten models, and a cloud provider with a hundred. */
 function fleet(size: number): TargetEntry[] {

@@ -1,4 +1,5 @@
 import { flagOf, SETTING_GROUPS, SETTING_LIST, type Setting, yamlKeyOf } from '../../src/config/schema.ts';
+import { ROUTE_FIELDS } from '../../src/config/yaml-routes.ts';
 import { TARGET_FIELDS } from '../../src/config/yaml-targets.ts';
 import { generatedNote, markdownTable } from './markdown.ts';
 
@@ -41,6 +42,14 @@ targets:
     first_byte_timeout: 20
 \`\`\`
 
+Routes give a name to a way of treating requests; a client chooses one with \`x-swarmrouter-route\`. The name of a strategy is a route too.
+
+\`\`\`yaml
+routes:
+  sturdy:
+    stream_recovery: continue
+\`\`\`
+
 An unknown key is an error that names the nearest known one. Times are in seconds. The fields of a target:`;
 
 /** docs/reference/settings.md */
@@ -51,8 +60,10 @@ export function settingsPage(): string {
   });
   const fields = Object.entries(TARGET_FIELDS).map(([name, { kind, doc }]) => [`\`${name}\``, doc, kind.allowed]);
   const targets = markdownTable(['Field', 'What it says', 'Allowed'], fields);
+  const routeFields = Object.entries(ROUTE_FIELDS).map(([name, { kind, doc }]) => [`\`${name}\``, doc, kind.allowed]);
+  const routes = `The fields of a route:\n\n${markdownTable(['Field', 'What it says', 'Allowed'], routeFields)}`;
   const note = generatedNote('src/config/schema.ts');
-  return `${[note, INTRODUCTION, ...groups, YAML_EXAMPLE, targets].join('\n\n')}\n`;
+  return `${[note, INTRODUCTION, ...groups, YAML_EXAMPLE, targets, routes].join('\n\n')}\n`;
 }
 
 function settingRow(setting: Setting<unknown>): string[] {

@@ -29,6 +29,8 @@ export interface ChatDialect {
   afterFinish(choice: PlannedChoice): readonly JsonObject[];
   /** Comments before the first chunk (OpenRouter). */
   readonly openingComments: readonly string[];
+  /** Does it go on with an assistant's message that stands last? `told`: when `continue_final_message` says so. */
+  readonly continuesLastMessage: 'always' | 'told' | 'never';
 }
 
 /** OpenAI's own wire; the others say where they differ. */
@@ -52,6 +54,7 @@ export const OPENAI_DIALECT: ChatDialect = {
   openingChunks: () => [],
   afterFinish: () => [],
   openingComments: [],
+  continuesLastMessage: 'never',
 };
 
 export function plainUsage(plan: ChatPlan): JsonObject {

@@ -58,7 +58,7 @@ function planChoice(
   if (toolCall !== null) {
     return { index, reasoning: keptReasoning, content: [], toolCall, finishReason: 'tool_calls' };
   }
-  const text = cutAtStop(replyText(request, settings, index), request.stop);
+  const text = rest(cutAtStop(replyText(request, settings, index), request.stop), request.beginning);
   const all = pieces(text);
   const content = all.slice(0, Math.max(0, request.maxTokens - keptReasoning.length));
   const cut = content.length < all.length || keptReasoning.length < reasoning.length;
@@ -93,6 +93,11 @@ function replyText(
   const missing = Math.max(0, settings.replyTokens - opening.length);
   const filler = Array.from({ length: missing }, (_, word) => WORDS[(start + word * 3) % WORDS.length]);
   return [...opening, ...filler].join(' ');
+}
+
+/** What is left of the answer behind a beginning that it has already; another beginning is followed by all of it. */
+function rest(text: string, beginning: string | null): string {
+  return beginning !== null && text.startsWith(beginning) ? text.slice(beginning.length) : text;
 }
 
 function cutAtStop(text: string, stops: readonly string[]): string {

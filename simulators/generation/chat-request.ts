@@ -6,6 +6,10 @@ export interface ChatRequest {
   /** Text of the last message of the user; empty without one. */
   readonly lastUserText: string;
   readonly lastMessageIsFromUser: boolean;
+  /** Text of an assistant's message that stands last; null: none does. */
+  readonly beginning: string | null;
+  /** `continue_final_message`. */
+  readonly toldToContinue: boolean;
   readonly images: number;
   readonly promptTokens: number;
   /** Infinity: not limited. */
@@ -64,6 +68,8 @@ export function readChatRequest(body: JsonObject): ChatRequest {
     includeUsage: isObject(body['stream_options']) && body['stream_options']['include_usage'] === true,
     lastUserText: textOf(users.at(-1)?.['content']),
     lastMessageIsFromUser: messages.at(-1)?.['role'] === 'user',
+    beginning: messages.at(-1)?.['role'] === 'assistant' ? textOf(messages.at(-1)?.['content']) : null,
+    toldToContinue: body['continue_final_message'] === true && body['add_generation_prompt'] === false,
     images,
     promptTokens: words + images * IMAGE_TOKENS + tools,
     maxTokens: positive(body['max_completion_tokens']) ?? positive(body['max_tokens']) ?? Number.POSITIVE_INFINITY,

@@ -41,6 +41,7 @@ function timings(plan: ChatPlan, { behaviour }: Exchange) {
 function dialect(exchange: Exchange): ChatDialect {
   return {
     ...OPENAI_DIALECT,
+    continuesLastMessage: 'always',
     envelope: () => ({ system_fingerprint: 'b9000-simulated' }),
     messageExtras: {},
     choiceExtras: {},

@@ -59,7 +59,13 @@ export function serveOpenAi(exchange: Exchange, operation: string, manner: OpenA
 export async function serveChat(exchange: Exchange, manner: OpenAiManner): Promise<Answer> {
   if (!Array.isArray(exchange.body?.['messages'])) return manner.badBody("'messages' field is required");
   const request = readChatRequest(exchange.body);
-  const honoured = manner.dialect.honoursChoiceCount ? request : { ...request, choiceCount: 1 };
+  const { honoursChoiceCount, continuesLastMessage } = manner.dialect;
+  const continues = continuesLastMessage === 'always' || (continuesLastMessage === 'told' && request.toldToContinue);
+  const honoured = {
+    ...request,
+    choiceCount: honoursChoiceCount ? request.choiceCount : 1,
+    beginning: continues ? request.beginning : null,
+  };
   return generate(exchange, manner, honoured, (model, plan) => {
     const identity = identify('chatcmpl', replyModel(model));
     return {

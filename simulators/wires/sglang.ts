@@ -16,6 +16,7 @@ function errorBody(status: number, message: string): unknown {
 
 const DIALECT: ChatDialect = {
   ...OPENAI_DIALECT,
+  continuesLastMessage: 'told',
   envelope: () => ({}),
   messageExtras: {},
   finishExtras: () => ({ matched_stop: null }),

@@ -12,6 +12,7 @@ function errorBody(status: number, message: string): unknown {
 
 const DIALECT: ChatDialect = {
   ...OPENAI_DIALECT,
+  continuesLastMessage: 'told',
   envelope: () => ({}),
   messageExtras: {},
   finishExtras: () => ({ stop_reason: null }),

@@ -1,3 +1,4 @@
+import type { Route } from '../core/route.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Place, Target, TargetClocks } from '../core/target.ts';
 import type { Problem } from './problem.ts';
@@ -32,6 +33,9 @@ export interface Config {
   /** `Host` names accepted on loopback besides the loopback ones; lower case, without a port. */
   readonly allowedHosts: readonly string[];
   readonly strategy: string;
+  readonly streamRecovery: boolean;
+  /** By what `x-swarmrouter-route` may say: the routes of the YAML file, and each strategy by its own name. */
+  readonly routes: ReadonlyMap<string, Route>;
   readonly defaultModel: string | null;
   /** Asked name → target model (it may be provider-qualified). */
   readonly modelAliases: ReadonlyMap<string, string>;

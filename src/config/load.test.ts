@@ -311,6 +311,25 @@ describe('settings that depend on each other', () => {
     ]);
   });
 
+  test('routes are read, and each wrong one is named with its line', () => {
+    const config = configOf(yaml('stream_recovery: continue\nroutes:\n  plain: { stream_recovery: off }\n  usual:\n'));
+    expect([...config.routes.values()]).toEqual([
+      { name: 'local-first', strategy: 'local-first', streamRecovery: true },
+      { name: 'plain', strategy: 'local-first', streamRecovery: false },
+      { name: 'usual', strategy: 'local-first', streamRecovery: true },
+    ]);
+    const text =
+      'routes:\n  Big: {}\n  local-first: {}\n  a:\n    strategy: best\n  b:\n    stream_recovery: maybe\n  c:\n    stratgy: x\n';
+    expect(problemsOf(yaml(text)).map(({ name, where }) => [name, where])).toEqual([
+      ['routes.c.stratgy', 'swarmrouter.yaml line 9'],
+      ['routes.Big', 'swarmrouter.yaml line 2'],
+      ['routes.local-first', 'swarmrouter.yaml line 3'],
+      ['routes.a.strategy', 'swarmrouter.yaml line 4'],
+      ['routes.b.stream_recovery', 'swarmrouter.yaml line 7'],
+    ]);
+    expect(problemsOf(yaml('routes: 7'))).toMatchObject([{ name: 'routes' }]);
+  });
+
   test('an unknown strategy is refused with those there are', () => {
     const environment = { SWARMROUTER_STRATEGY: 'fastest' };
     expect(problemsOf({ environment })[0]?.allowed).toBe('one of local-first');

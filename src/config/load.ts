@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import type { Route } from '../core/route.ts';
 import { STRATEGY_NAMES } from '../core/strategy-names.ts';
 import type { Config, LoadInput, LoadResult, SettingInForce } from './config.ts';
 import { crossCheck } from './cross-checks.ts';
@@ -14,6 +15,7 @@ import type { SecretPlaces } from './secret-reference.ts';
 import { buildTargets, clocksFor } from './targets.ts';
 import { unknownNames } from './unknown-names.ts';
 import type { YamlFile } from './yaml-file.ts';
+import { ROUTE_FIELD_NAMES, type RouteSpec, readRoute } from './yaml-routes.ts';
 import { readTarget, TARGET_FIELD_NAMES, type TargetSpec } from './yaml-targets.ts';
 
 type Surroundings = Required<Omit<LoadInput, 'flags'>>;
@@ -21,6 +23,7 @@ type Surroundings = Required<Omit<LoadInput, 'flags'>>;
 const YAML_NAMES = {
   settings: new Set(SETTING_LIST.filter(([, setting]) => setting.inYaml).map(([, setting]) => yamlKeyOf(setting.name))),
   target: TARGET_FIELD_NAMES,
+  route: ROUTE_FIELD_NAMES,
 };
 
 /**
@@ -51,18 +54,22 @@ function finish(layers: Layers, around: Surroundings, problems: Problem[]): Load
   const specs = layers.yaml.targets
     .map((section) => readTarget(section, layers.yamlLabel, places, problems))
     .filter((spec) => spec !== null);
+  const routes = layers.yaml.routes.map((section) =>
+    readRoute(section, layers.yamlLabel, places, around.strategies, problems),
+  );
   const wrong = new Set(merged.problems.map((problem) => settingNameOf(problem.name)));
   const { values } = merged;
   problems.push(...crossCheck({ values, settings: merged.settings, specs, strategies: around.strategies, wrong }));
   const settings = withDataDir(merged.settings, dataDirOf(values, around));
   if (problems.length > 0) return { ok: false, problems, settings };
   const files = [join(around.directory, '.env'), absolutePath(layers.yamlLabel, around.directory, around)];
-  return { ok: true, config: configFrom(values, specs, settings, around, files) };
+  return { ok: true, config: configFrom(values, specs, routes, settings, around, files) };
 }
 
 function configFrom(
   values: Values,
   specs: readonly TargetSpec[],
+  routes: readonly RouteSpec[],
   settings: readonly SettingInForce[],
   around: Surroundings,
   files: readonly string[],
@@ -75,6 +82,8 @@ function configFrom(
     adminKey: values.adminKey,
     allowedHosts: (values.allowedHosts ?? []).map((host) => host.toLowerCase()),
     strategy: values.strategy,
+    streamRecovery: values.streamRecovery === 'continue',
+    routes: routesOf(values, routes, around.strategies),
     defaultModel: values.defaultModel,
     modelAliases: values.modelAliases ?? new Map(),
     standIn: values.standIn,
@@ -100,6 +109,17 @@ function configFrom(
     hints: hintsFor(values, targets),
     files,
   };
+}
+
+function routesOf(values: Values, specs: readonly RouteSpec[], strategies: readonly string[]): Map<string, Route> {
+  const usual = values.streamRecovery === 'continue';
+  const routes = new Map<string, Route>();
+  for (const name of strategies) routes.set(name, { name, strategy: name, streamRecovery: usual });
+  for (const { name, strategy, stream_recovery } of specs) {
+    const streamRecovery = stream_recovery === null ? usual : stream_recovery === 'continue';
+    routes.set(name, { name, strategy: strategy ?? values.strategy, streamRecovery });
+  }
+  return routes;
 }
 
 const LOG_LEVELS = { DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;

@@ -166,6 +166,7 @@ function fromSpec(spec: TargetSpec, values: Values): Target {
     deployments: spec.deployments ?? new Map(),
     apiVersion: spec.api_version,
     assembleWholeReplies: place === 'local' && (spec.assemble ?? values.assemble),
+    continuesAnswers: spec.continues_answers,
   };
 }
 
@@ -219,5 +220,6 @@ function plain(id: TargetId, adapterKind: AdapterKind, url: string, source: Targ
     deployments: new Map(),
     apiVersion: null,
     assembleWholeReplies: false,
+    continuesAnswers: null,
   };
 }

@@ -22,10 +22,17 @@ export interface YamlTargetSection {
   readonly index: number;
 }
 
+export interface YamlRouteSection {
+  readonly name: string;
+  readonly entries: YamlSection;
+  readonly line: number;
+}
+
 export interface YamlFile {
   readonly settings: YamlSection;
   readonly aliases: YamlEntry | null;
   readonly targets: readonly YamlTargetSection[];
+  readonly routes: readonly YamlRouteSection[];
   readonly problems: readonly Problem[];
 }
 
@@ -34,6 +41,8 @@ export interface YamlNames {
   readonly settings: ReadonlySet<string>;
   /** Fields of a target. */
   readonly target: ReadonlySet<string>;
+  /** Fields of a route. */
+  readonly route: ReadonlySet<string>;
 }
 
 /** Reads the file's structure. What the values mean is judged elsewhere; `label` is how problems call the file. */
@@ -62,16 +71,18 @@ class Reader {
     }
     const settings: YamlEntry[] = [];
     const targets: YamlTargetSection[] = [];
+    const routes: YamlRouteSection[] = [];
     let aliases: YamlEntry | null = null;
     for (const { key, node, line } of this.pairsOf(this.document.contents, this.label)) {
       if (key === 'targets') targets.push(...this.readTargets(node, line));
+      else if (key === 'routes') routes.push(...this.readRoutes(node, line));
       else if (key === 'aliases') aliases = this.readEntry(key, node, line);
-      else if (this.isKnown(key, line, [...this.names.settings, 'targets', 'aliases'], '')) {
+      else if (this.isKnown(key, line, [...this.names.settings, 'targets', 'routes', 'aliases'], '')) {
         const entry = this.readEntry(key, node, line);
         if (entry !== null) settings.push(entry);
       }
     }
-    return { settings, aliases, targets, problems: this.problems };
+    return { settings, aliases, targets, routes, problems: this.problems };
   }
 
   private readTargets(given: Node | null, line: number): YamlTargetSection[] {
@@ -84,14 +95,30 @@ class Reader {
     return node.items.map((item, index) => {
       const itemNode = item as Node | null;
       const itemLine = this.lineOf(itemNode, line);
-      const entries: YamlEntry[] = [];
-      for (const pair of this.pairsOf(itemNode, `targets[${index}]`, itemLine)) {
-        if (!this.isKnown(pair.key, pair.line, [...this.names.target], `targets[${index}].`)) continue;
-        const entry = this.readEntry(pair.key, pair.node, pair.line, `targets[${index}].`);
-        if (entry !== null) entries.push(entry);
-      }
-      return { entries, line: itemLine, index };
+      return {
+        entries: this.readFields(itemNode, `targets[${index}]`, this.names.target, itemLine),
+        line: itemLine,
+        index,
+      };
     });
+  }
+
+  private readRoutes(node: Node | null, line: number): YamlRouteSection[] {
+    return this.pairsOf(node, 'routes', line).map((pair) => ({
+      name: pair.key,
+      entries: this.readFields(pair.node, `routes.${pair.key}`, this.names.route, pair.line),
+      line: pair.line,
+    }));
+  }
+
+  private readFields(node: Node | null, path: string, names: ReadonlySet<string>, line: number): YamlEntry[] {
+    const entries: YamlEntry[] = [];
+    for (const pair of this.pairsOf(node, path, line)) {
+      if (!this.isKnown(pair.key, pair.line, [...names], `${path}.`)) continue;
+      const entry = this.readEntry(pair.key, pair.node, pair.line, `${path}.`);
+      if (entry !== null) entries.push(entry);
+    }
+    return entries;
   }
 
   private pairsOf(

@@ -18,6 +18,7 @@ export interface TargetSpec {
   readonly deployments: ReadonlyMap<string, string> | null;
   readonly api_version: string | null;
   readonly assemble: boolean | null;
+  readonly continues_answers: boolean | null;
   readonly connect_timeout: number | null;
   readonly first_byte_timeout: number | null;
   readonly first_token_timeout: number | null;
@@ -78,6 +79,10 @@ export const TARGET_FIELDS = {
     kind: boolean,
     doc: 'Local targets: whole replies are assembled from a stream. Default: SWARMROUTER_ASSEMBLE.',
   },
+  continues_answers: {
+    kind: boolean,
+    doc: 'Whether it goes on with an assistant message that stands last, for `stream_recovery: continue`. Default: true for llama-cpp, vllm and sglang, else false.',
+  },
   connect_timeout: { kind: seconds(0.01, 600), doc: 'Its own SWARMROUTER_CONNECT_TIMEOUT.' },
   first_byte_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own LMSTUDIO_TIMEOUT or SWARMROUTER_OVERFLOW_TIMEOUT.' },
   first_token_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own SWARMROUTER_FIRST_TOKEN_TIMEOUT.' },
@@ -133,6 +138,7 @@ export function readTarget(
     deployments: read('deployments', fields.deployments.kind),
     api_version: read('api_version', fields.api_version.kind),
     assemble: read('assemble', fields.assemble.kind),
+    continues_answers: read('continues_answers', fields.continues_answers.kind),
     connect_timeout: read('connect_timeout', fields.connect_timeout.kind),
     first_byte_timeout: read('first_byte_timeout', fields.first_byte_timeout.kind),
     first_token_timeout: read('first_token_timeout', fields.first_token_timeout.kind),

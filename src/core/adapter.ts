@@ -57,6 +57,8 @@ export interface ProviderAdapter {
   readonly defaultSlots: number;
   /** It reads a prompt to its end also when its client has left: the slot stays busy for a while. */
   readonly finishesPrompt: boolean;
+  /** It goes on with an assistant's message that stands last, and answers with the rest alone. */
+  readonly continuesAnswers: boolean;
   /**
    * Resolves once the upstream accepted (whole replies: once complete and checked); rejects, then or while
    * streaming, only with UpstreamError. Owns the connect, first-byte, first-token and idle clocks.

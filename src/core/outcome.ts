@@ -23,7 +23,7 @@ export interface AttemptRecord {
 }
 
 /** What is kept of a request until its outcome is recorded; a long stream must not hold its prompt in memory. */
-export type RequestFacts = Omit<InferenceRequest, 'body' | 'rawBody' | 'clientSignal'> & {
+export type RequestFacts = Omit<InferenceRequest, 'body' | 'rawBody' | 'clientSignal' | 'continues'> & {
   /** Null unless request bodies are logged. */
   readonly rawBody: Uint8Array | null;
 };

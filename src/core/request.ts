@@ -1,3 +1,4 @@
+import type { Route } from './route.ts';
 import type { Place } from './target.ts';
 
 export type Operation = 'chat' | 'completion' | 'responses' | 'messages' | 'embedding';
@@ -8,8 +9,8 @@ export interface RequestFence {
   readonly place: Place | null;
   /** True: no stand-in model for this request. */
   readonly strictModel: boolean;
-  /** Name of the strategy asked for; null: the configured one. */
-  readonly strategy: string | null;
+  /** The route asked for; null: the configured one. */
+  readonly route: Route | null;
 }
 
 /** One validated client request. The raw bytes are kept so that unknown fields survive untouched. */
@@ -25,6 +26,8 @@ export interface InferenceRequest {
   /** The parsed body; read it, never write to it: other attempts read it too. */
   readonly body: Readonly<Record<string, unknown>>;
   readonly fence: RequestFence;
+  /** Its last message is the beginning of the answer, which the target goes on with. */
+  readonly continues: boolean;
   /** Gateways of this kind that it came through: a loop must end. */
   readonly hops: number;
   /** W3C trace context as received, passed on to local targets only; null: none. */

@@ -83,6 +83,8 @@ export interface Target {
   readonly apiVersion: string | null;
   /** Whole replies are asked for as a stream and assembled, so that the first-token and idle clocks mean something. */
   readonly assembleWholeReplies: boolean;
+  /** It goes on with an assistant's message that stands last; null: as its kind does. */
+  readonly continuesAnswers: boolean | null;
 }
 
 export type ModelState = 'loaded' | 'loading' | 'on-disk';

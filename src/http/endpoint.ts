@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
+import type { Route } from '../core/route.ts';
 import type { TargetView } from '../core/target-view.ts';
 import type { Engine } from '../router/serve.ts';
 import { HttpError } from './http-error.ts';
@@ -13,7 +14,6 @@ export interface HttpServerOptions {
   readonly allowedHosts: readonly string[];
   readonly maxBodyBytes: number;
   readonly version: string;
-  readonly strategies: ReadonlySet<string>;
 }
 
 export interface HttpServerParts {
@@ -26,6 +26,8 @@ export interface HttpServerParts {
   readonly refuseOverload: () => string | null;
   /** The same without counting. */
   readonly overload: () => string | null;
+  /** What `x-swarmrouter-route` may say. */
+  readonly routes: () => ReadonlyMap<string, Route>;
   readonly modelAliases: () => ReadonlyMap<string, string>;
   readonly targets: () => readonly TargetView[];
   /** True once every target of the start has been probed. */

@@ -2,10 +2,9 @@ import type { Clock } from '../core/clock.ts';
 import type { Deadlines, Timed } from '../core/deadlines.ts';
 import { UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { Secret } from '../core/secret.ts';
-import { asUpstreamError, type Committed } from './attempt.ts';
+import { asUpstreamError } from './attempt.ts';
 import type { Backlog } from './backlog.ts';
-
-type CommittedStreamReply = Committed & { readonly kind: 'stream' };
+import type { CommittedReply } from './joined-reply.ts';
 
 export interface ServedStream {
   /** Bytes for the client; null after the last ones. Rejects with UpstreamError when the answer broke. */
@@ -26,8 +25,6 @@ export interface StreamTime {
 
 export interface Finished {
   readonly error: UpstreamError | null;
-  /** From the commit point to the end. */
-  readonly streamedMs: number;
 }
 
 /**
@@ -38,21 +35,20 @@ export class CommittedStream implements ServedStream, Timed {
   onStall: (() => void) | null = null;
   /** While bytes wait for the client. */
   deadlineMs: number;
-  readonly #source: CommittedStreamReply;
-  /** The target's key, which its errors must not repeat. */
-  readonly #secret: Secret | null;
+  readonly #source: CommittedReply;
+  /** The key of the target that streams now, which its errors must not repeat. */
+  readonly #secret: () => Secret | null;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   readonly #backlog: Backlog;
   readonly #stallMs: number;
-  readonly #committedAtMs: number;
   readonly #finish: (finished: Finished) => void;
   #held: Uint8Array | null;
   #finished = false;
 
   constructor(
-    source: CommittedStreamReply,
-    secret: Secret | null,
+    source: CommittedReply,
+    secret: () => Secret | null,
     time: StreamTime,
     finish: (finished: Finished) => void,
   ) {
@@ -62,10 +58,9 @@ export class CommittedStream implements ServedStream, Timed {
     this.#deadlines = time.deadlines;
     this.#backlog = time.backlog;
     this.#stallMs = time.stallMs;
-    this.#committedAtMs = time.clock.nowMs();
     this.#finish = finish;
     this.#held = source.held;
-    this.deadlineMs = this.#committedAtMs + time.stallMs;
+    this.deadlineMs = time.clock.nowMs() + time.stallMs;
     time.deadlines.watch(this);
   }
 
@@ -82,7 +77,7 @@ export class CommittedStream implements ServedStream, Timed {
       const batch = await this.#source.reply.next();
       return batch === null ? this.#end(null) : this.#given(batch.bytes);
     } catch (thrown) {
-      const error = withoutSecret(asUpstreamError(thrown), this.#secret);
+      const error = withoutSecret(asUpstreamError(thrown), this.#secret());
       this.#end(error);
       throw error;
     }
@@ -112,7 +107,7 @@ export class CommittedStream implements ServedStream, Timed {
     if (!this.#finished) {
       this.#finished = true;
       this.#deadlines.forget(this);
-      this.#finish({ error, streamedMs: this.#clock.nowMs() - this.#committedAtMs });
+      this.#finish({ error });
     }
     return null;
   }

@@ -14,7 +14,7 @@ const OPTIONS: PlanOptions = {
   defaultModel: null,
   standIn: 'always',
 };
-const OPEN: RequestFence = { place: null, strictModel: false, strategy: null };
+const OPEN: RequestFence = { place: null, strictModel: false, route: null };
 
 function plan(
   entries: readonly TargetEntry[],

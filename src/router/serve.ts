@@ -5,20 +5,25 @@ import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/
 import type { LeftOut, NoRoute } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
+import { AnswerInProgress } from './answer-in-progress.ts';
 import { Backlog } from './backlog.ts';
-import { CommittedStream, type Finished, type ServedStream, type StreamTime } from './committed-stream.ts';
+import { CommittedStream, type ServedStream, type StreamTime } from './committed-stream.ts';
+import { asksForPlainText, continuationRequest, continuesAnswers } from './continuation.ts';
 import type { HealthProber } from './health.ts';
+import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
 import type { ModelRules } from './models.ts';
 import { type PlanOptions, planRoute } from './plan.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
 import { STRATEGIES } from './strategies/index.ts';
-import type { CallOnTarget, TargetDirectory } from './targets.ts';
+import type { TargetDirectory } from './targets.ts';
 
 export interface ServeOptions extends ModelRules, RunOptions {
   /** Name of a strategy in strategies/index.ts. */
   readonly strategy: string;
+  /** Broken text answers are continued, unless the request's route says otherwise. */
+  readonly streamRecovery: boolean;
   /** Further attempts after the first, ≥ 0. */
   readonly maxRetries: number;
   /** Until the reply begins, queue and retries included, ms. */
@@ -167,39 +172,71 @@ export class Engine {
     lifetime: RequestLifetime,
     inForce: InForce,
   ): ServeResult {
-    const { committed, lease, attempts } = result;
+    const { directory, clock } = this.#parts;
+    const { committed, attempts } = result;
     const by = { attempt: committed.record, model: committed.reply.model, attempts: attempts.length };
-    const facts = this.#factsOf(request);
-    const finish = (finished: Finished): void => {
-      lease.release();
+    const about = { facts: this.#factsOf(request), leftOut, lifetime, directory, clock };
+    const answer = new AnswerInProgress(result, about, (outcome) => {
       this.#end(lifetime);
-      this.#judge(lease.call, lifetime, finished, committed.record.durationMs);
-      this.#record(outcomeOf(finished));
-    };
-    const outcomeOf = ({ error, streamedMs }: Finished): Outcome => {
-      const last = { ...committed.record, durationMs: committed.record.durationMs + streamedMs };
-      const common = this.#common(facts, [...attempts.slice(0, -1), last], leftOut);
-      const { model, usage } = committed.reply;
-      if (error === null) return { kind: 'served', ...common, by: last, model, usage };
-      if (error.kind === 'cancelled') return { kind: 'abandoned', ...common, by: last, usage };
-      return { kind: 'cut', ...common, by: last, model, usage, failure: error.kind };
-    };
+      this.#record(outcome);
+    });
     if (committed.kind === 'whole') {
-      finish({ error: null, streamedMs: 0 });
+      answer.finish({ error: null });
       return { kind: 'whole', bytes: committed.reply.bytes, by };
     }
-    return {
-      kind: 'stream',
-      by,
-      stream: new CommittedStream(committed, lease.choice.entry.target.apiKey, inForce.time, finish),
-    };
+    const source = this.#recovering(committed, request, answer, lifetime, inForce);
+    const stream = new CommittedStream(
+      source,
+      () => answer.secret,
+      inForce.time,
+      (finished) => answer.finish(finished),
+    );
+    return { kind: 'stream', by, stream };
   }
 
-  /** What the end of a reply says of its target: nothing, when it was us or the client who ended it. */
-  #judge(call: CallOnTarget, lifetime: RequestLifetime, { error, streamedMs }: Finished, committedMs: number): void {
-    if (error === null) this.#parts.directory.finished(call, committedMs + streamedMs);
-    else if (error.kind === 'cancelled' || lifetime.cause !== null) this.#parts.directory.givenUp(call);
-    else this.#parts.directory.failed(call, error);
+  /** The stream itself, or, where its route says so, one that outlives its server. */
+  #recovering(
+    committed: CommittedReply,
+    request: InferenceRequest,
+    answer: AnswerInProgress,
+    lifetime: RequestLifetime,
+    inForce: InForce,
+  ): CommittedReply {
+    const wanted = request.fence.route?.streamRecovery ?? inForce.options.streamRecovery;
+    if (!wanted || !asksForPlainText(request)) return committed;
+    const reply = new JoinedReply(committed, (failure, soFar) =>
+      answer.resume(failure, (tried, attempts) => {
+        const rest = continuationRequest(request, soFar.prefill, soFar.produced);
+        return this.#runRest(rest, tried, attempts, lifetime, inForce);
+      }),
+    );
+    return { ...committed, reply, held: reply.held, ended: false };
+  }
+
+  /** On the targets that can go on with another's answer and were not asked yet. */
+  async #runRest(
+    rest: InferenceRequest,
+    tried: ReadonlySet<TargetId>,
+    attempts: number,
+    lifetime: RequestLifetime,
+    inForce: InForce,
+  ): Promise<RunResult | null> {
+    const { directory, clock } = this.#parts;
+    const usual = planOptionsFor(rest, inForce);
+    const options = { ...usual, maxAttempts: usual.maxAttempts - attempts };
+    if (options.maxAttempts <= 0) return null;
+    const plan = (without: ReadonlySet<TargetId>) => {
+      const unable = directory.entries().filter((entry) => !continuesAnswers(entry));
+      const excluded = new Set([...tried, ...without, ...unable.map(({ target }) => target.id)]);
+      return planRoute(rest, directory.entries(), options, clock.nowMs(), excluded);
+    };
+    const planned = plan(new Set());
+    if ('noRoute' in planned) return null;
+    const deadlineMs = clock.nowMs() + inForce.options.requestTimeoutMs;
+    return inForce.runner.run(rest, planned.plan, lifetime, deadlineMs, (without) => {
+      const again = plan(without);
+      return 'plan' in again ? again.plan.steps : [];
+    });
   }
 
   #factsOf(request: InferenceRequest): RequestFacts {
@@ -218,7 +255,7 @@ export class Engine {
 }
 
 function planOptionsFor(request: InferenceRequest, { options, planByStrategy }: InForce): PlanOptions {
-  const name = request.fence.strategy ?? options.strategy;
+  const name = request.fence.route?.strategy ?? options.strategy;
   const plan = planByStrategy.get(name);
   // http refuses unknown names, config refuses them at start.
   if (plan === undefined) throw new Error(`unknown strategy "${name}"`);

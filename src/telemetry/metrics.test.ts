@@ -29,6 +29,7 @@ function view(id: string, changes: Partial<TargetView>): TargetView {
       defaultModel: null,
       deployments: new Map(),
       apiVersion: null,
+      continuesAnswers: null,
       assembleWholeReplies: true,
     },
     health: 'up',

@@ -31,6 +31,7 @@ export function targetOf(adapterKind: AdapterKind, baseUrl: string, changes: Par
     defaultModel: null,
     deployments: new Map(),
     apiVersion: null,
+    continuesAnswers: null,
     assembleWholeReplies: !cloud,
     ...changes,
   };
@@ -46,7 +47,8 @@ export function requestOf(body: Record<string, unknown>): InferenceRequest {
     includeUsage: options?.include_usage === true,
     rawBody: new TextEncoder().encode(JSON.stringify(body)),
     body,
-    fence: { place: null, strictModel: false, strategy: null },
+    continues: false,
+    fence: { place: null, strictModel: false, route: null },
     hops: 0,
     traceparent: '00-11111111111111111111111111111111-2222222222222222-01',
     clientSignal: new AbortController().signal,

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import OpenAI from 'openai';
 import { until } from '../support/gateway.ts';
 import { type GatewayProcess, startGatewayProcess } from './gateway-process.ts';
@@ -30,6 +33,7 @@ beforeAll(async () => {
     SWARMROUTER_PROBE_INTERVAL: '0.2',
     SWARMROUTER_RETRY_DELAY: '0.2',
     SWARMROUTER_LOG_LEVEL: 'WARN',
+    SWARMROUTER_CONFIG: routesFile(),
   });
   client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'anything', maxRetries: 0, timeout: CALL_MS });
 }, STARTING_MS);
@@ -38,6 +42,13 @@ afterAll(async () => {
   await gateway?.stop();
   await Promise.all(servers.map((server) => server.stop()));
 });
+
+/** A route whose broken answers are continued. */
+function routesFile(): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'swarmrouter-e2e-routes-')), 'swarmrouter.yaml');
+  writeFileSync(path, 'routes:\n  sturdy:\n    stream_recovery: continue\n');
+  return path;
+}
 
 /** On a connection of its own: a kept-alive one would hold one of the server's few threads. */
 function lookAt(url: string): Promise<Response> {
@@ -231,6 +242,47 @@ describe('the official client talks to real llama.cpp servers through the gatewa
       CALL_MS,
     );
   }
+});
+
+describe('with stream recovery', () => {
+  test(
+    'the other real server goes on with the text of the one that was killed in the middle of its answer',
+    async () => {
+      await until('the servers are idle before', allIdle, 10_000);
+      const route = { headers: { 'x-swarmrouter-route': 'sturdy' } };
+      const question = {
+        model: DEFAULT_ALIAS,
+        messages: ask('Tell a long story about a bee and a bear.'),
+        max_tokens: 120,
+        temperature: 0,
+      };
+      const { data: stream, response } = await client.chat.completions
+        .create({ ...question, stream: true }, route)
+        .withResponse();
+      const index = response.headers.get('x-swarmrouter-target') === FIRST ? 0 : 1;
+      const parts: string[] = [];
+      let finish: string | null = null;
+      let before = '';
+      for await (const chunk of stream) {
+        parts.push(chunk.choices[0]?.delta.content ?? '');
+        finish = chunk.choices[0]?.finish_reason ?? finish;
+        if (parts.length === 12) {
+          before = parts.join('');
+          await servers[index]?.kill();
+        }
+      }
+      const answer = parts.join('');
+      expect(answer.startsWith(before)).toBe(true);
+      expect(answer.length).toBeGreaterThan(before.length + 20);
+      expect(finish).not.toBeNull();
+      const text = await (await lookAt(`${gateway.url}/metrics`)).text();
+      expect(text).toMatch(
+        /swarmrouter_attempts_total\{target="llamacpp(-2)?",provider="llama-cpp",result="error"\} 1/,
+      );
+      await restart(index).ready;
+    },
+    2 * CALL_MS,
+  );
 });
 
 describe('when a real server is killed under load', () => {

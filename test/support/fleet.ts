@@ -53,6 +53,7 @@ export function targetOf(sketch: EntrySketch): Target {
     deployments: new Map(Object.entries(sketch.deployments ?? {})),
     apiVersion: null,
     assembleWholeReplies: place === 'local',
+    continuesAnswers: null,
   };
 }
 
@@ -78,6 +79,7 @@ export function entryOf(sketch: EntrySketch, clock: Clock = new ManualClock()): 
     kind: sketch.kind ?? 'lm-studio',
     operations: new Set(['chat']),
     defaultSlots,
+    continuesAnswers: sketch.kind === 'llama-cpp' || sketch.kind === 'vllm' || sketch.kind === 'sglang',
     finishesPrompt: sketch.kind === undefined || sketch.kind === 'lm-studio',
     call: () => Promise.reject(new Error('this entry has no server')),
     probe: () => Promise.reject(new Error('this entry has no server')),

@@ -38,6 +38,8 @@ export async function startTestGateway(
     adminKey: new Secret(adminKey),
     allowedHosts: [],
     strategy: 'local-first',
+    streamRecovery: false,
+    routes: new Map([['local-first', { name: 'local-first', strategy: 'local-first', streamRecovery: false }]]),
     defaultModel: null,
     modelAliases: new Map(),
     standIn: 'always',

@@ -11,6 +11,8 @@ export interface RequestRules {
   readonly maxTokensOnly: boolean;
   /** Top-level fields that the backend refuses, or would misread. */
   readonly refuses: readonly string[];
+  /** The backend goes on with the last message only when it is told to (vLLM's `continue_final_message`). */
+  readonly continuesWhenTold: boolean;
 }
 
 /** Fields whose effect on the reply no stream carries over faithfully in every server: such replies are asked for whole. */
@@ -35,6 +37,10 @@ export function bodyFor(request: InferenceRequest, model: string, ask: AskFor, r
     changes['stream'] = true;
     const asked = isObject(body['stream_options']) ? body['stream_options'] : {};
     changes['stream_options'] = { ...asked, include_usage: true };
+  }
+  if (request.continues && rules.continuesWhenTold) {
+    changes['continue_final_message'] = true;
+    changes['add_generation_prompt'] = false;
   }
   if (rules.maxTokensOnly) renameTokenLimit(body, changes);
   for (const field of rules.refuses) if (Object.hasOwn(body, field)) changes[field] = undefined;

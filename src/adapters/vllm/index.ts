@@ -3,12 +3,16 @@ import type { WireVendor } from '../openai-wire/wire-adapter.ts';
 import { bearer, rootOf } from '../urls.ts';
 import { probeVllm } from './probe.ts';
 
-/** vLLM batches without fixed slots; the default keeps a single gateway from flooding one GPU. */
+/**
+ * vLLM batches without fixed slots; the default keeps a single gateway from flooding one GPU. It goes on with the last
+ * message when `continue_final_message` says so (its OpenAI-compatible server's extra parameters).
+ */
 export const vllm: WireVendor = {
   kind: 'vllm',
   defaultSlots: 4,
   finishesPrompt: false,
-  rules: { maxTokensOnly: false, refuses: [] },
+  continuesAnswers: true,
+  rules: { maxTokensOnly: false, continuesWhenTold: true, refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,
   headers: bearer,

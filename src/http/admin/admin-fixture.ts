@@ -24,6 +24,7 @@ export function someTarget(changes: Partial<Target> = {}): Target {
     defaultModel: null,
     deployments: new Map(),
     apiVersion: null,
+    continuesAnswers: null,
     assembleWholeReplies: true,
     ...changes,
   };

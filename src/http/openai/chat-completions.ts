@@ -20,7 +20,7 @@ export function chatCompletions(context: EndpointContext): Endpoint {
       headers,
       clientSignal: request.signal,
       acceptedAtMs: parts.clock.nowMs(),
-      strategies: options.strategies,
+      routes: parts.routes(),
     });
     const result = await parts.engine.serve(inference);
     return toResponse(result, id, parts.tapResponse === null ? null : parts.tapResponse(id));

@@ -1,5 +1,6 @@
 import { checkDepth, JsonShapeError } from '../../core/json-patch.ts';
 import type { InferenceRequest, RequestFence } from '../../core/request.ts';
+import type { Route } from '../../core/route.ts';
 import { HttpError } from '../http-error.ts';
 
 const MAX_DEPTH = 64;
@@ -12,7 +13,7 @@ export interface RequestContext {
   readonly headers: Headers;
   readonly clientSignal: AbortSignal;
   readonly acceptedAtMs: number;
-  readonly strategies: ReadonlySet<string>;
+  readonly routes: ReadonlyMap<string, Route>;
 }
 
 /** Validates what the router itself relies on; everything else in the body is between the client and the model server. */
@@ -27,7 +28,8 @@ export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): 
     includeUsage: includeUsageOf(body['stream_options']),
     rawBody,
     body,
-    fence: readFence(context.headers, context.strategies),
+    fence: readFence(context.headers, context.routes),
+    continues: false,
     hops: hopsOf(context.headers),
     traceparent: context.headers.get('traceparent'),
     clientSignal: context.clientSignal,
@@ -126,7 +128,7 @@ function hopsOf(headers: Headers): number {
 }
 
 /** What the `x-swarmrouter-*` headers allow and demand. */
-export function readFence(headers: Headers, strategies: ReadonlySet<string>): RequestFence {
+export function readFence(headers: Headers, routes: ReadonlyMap<string, Route>): RequestFence {
   const place = headers.get('x-swarmrouter-place');
   if (place !== null && place !== 'local' && place !== 'cloud')
     throw badHeader('x-swarmrouter-place', place, 'local, cloud');
@@ -134,11 +136,10 @@ export function readFence(headers: Headers, strategies: ReadonlySet<string>): Re
   if (strict !== null && strict !== 'true' && strict !== 'false') {
     throw badHeader('x-swarmrouter-strict-model', strict, 'true, false');
   }
-  const strategy = headers.get('x-swarmrouter-route');
-  if (strategy !== null && !strategies.has(strategy)) {
-    throw badHeader('x-swarmrouter-route', strategy, [...strategies].join(', '));
-  }
-  return { place, strictModel: strict === 'true', strategy };
+  const name = headers.get('x-swarmrouter-route');
+  const route = name === null ? null : routes.get(name);
+  if (name !== null && route === undefined) throw badHeader('x-swarmrouter-route', name, [...routes.keys()].join(', '));
+  return { place, strictModel: strict === 'true', route: route ?? null };
 }
 
 function badHeader(name: string, value: string, allowed: string): HttpError {

@@ -1,0 +1,8 @@
+/** How requests are treated that name this route (`x-swarmrouter-route`), or that name none. */
+export interface Route {
+  readonly name: string;
+  /** Name of a strategy. */
+  readonly strategy: string;
+  /** A text answer that breaks is continued by another target (router/joined-reply.ts). */
+  readonly streamRecovery: boolean;
+}

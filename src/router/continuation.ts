@@ -1,0 +1,45 @@
+import type { InferenceRequest } from '../core/request.ts';
+import { isObject } from './json-objects.ts';
+import type { TargetEntry } from './target-entry.ts';
+
+type Body = InferenceRequest['body'];
+
+/** May an answer to this request be continued by another target at all? Pure. */
+export function asksForPlainText({ stream, operation, body }: InferenceRequest): boolean {
+  if (!stream || operation !== 'chat') return false;
+  const { n, logprobs, response_format: format, messages } = body;
+  if (n !== undefined && n !== null && n !== 1) return false;
+  if (logprobs === true) return false;
+  if (isObject(format) && format['type'] !== 'text') return false;
+  // The client itself gave the beginning of the answer: two beginnings cannot be told apart.
+  const last: unknown = Array.isArray(messages) ? messages.at(-1) : undefined;
+  return isObject(last) && last['role'] !== 'assistant';
+}
+
+/** Does the target go on with an assistant's message that stands last? */
+export function continuesAnswers({ target, adapter }: TargetEntry): boolean {
+  return target.continuesAnswers ?? adapter.continuesAnswers;
+}
+
+/**
+ * The request for the rest of an answer: the beginning as the assistant's last message, and a token limit lowered by
+ * what has been produced.
+ *
+ * @param prefill text without white space at its end
+ * @param produced tokens sent so far
+ */
+export function continuationRequest(request: InferenceRequest, prefill: string, produced: number): InferenceRequest {
+  const messages = Array.isArray(request.body['messages']) ? request.body['messages'] : [];
+  const body: Body = {
+    ...request.body,
+    ...lowered(request.body, 'max_tokens', produced),
+    ...lowered(request.body, 'max_completion_tokens', produced),
+    messages: [...messages, { role: 'assistant', content: prefill }],
+  };
+  return { ...request, body, rawBody: new TextEncoder().encode(JSON.stringify(body)), continues: true };
+}
+
+function lowered(body: Body, field: string, produced: number): Body {
+  const limit = body[field];
+  return typeof limit === 'number' ? { [field]: Math.max(1, limit - produced) } : {};
+}
