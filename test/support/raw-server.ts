@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createGzip } from 'node:zlib';
 import { type HttpRequest, parseRequest } from '../../simulators/server/http-request.ts';
 
 /** One request and the bare socket that its answer goes to. */
@@ -105,6 +106,21 @@ export function framed(bytes: string | Uint8Array): Buffer {
 }
 
 export const LAST_CHUNK = '0\r\n\r\n';
+
+/** What a gzip body of `megabytes` of zeros looks like on the wire: about a thousandth of it. Never whole in memory. */
+export async function gzipBomb(megabytes: number): Promise<Buffer> {
+  const packed = createGzip();
+  const pieces: Buffer[] = [];
+  packed.on('data', (piece: Buffer) => pieces.push(piece));
+  const ended = new Promise<void>((resolve) => packed.on('end', resolve));
+  const zeros = Buffer.alloc(1 << 20);
+  for (let written = 0; written < megabytes; written++) {
+    if (!packed.write(zeros)) await new Promise<void>((resolve) => packed.once('drain', resolve));
+  }
+  packed.end();
+  await ended;
+  return Buffer.concat(pieces);
+}
 
 function modelList({ socket }: RawExchange): void {
   socket.write(httpReply(JSON.stringify({ object: 'list', data: [{ id: 'sim-model', object: 'model' }] })));
