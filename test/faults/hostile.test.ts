@@ -99,7 +99,7 @@ const HOSTILE: readonly (readonly [string, RawAnswer, FailureKind, FailureKind?]
   ['a length that no number holds', once(`${OK_HEAD}content-length: 99999999999999999999\r\n\r\nabc`), 'malformed'],
   ['two lengths', once(`${OK_HEAD}content-length: 3\r\ncontent-length: 5\r\n\r\nabcde`), 'malformed'],
   ['F-15 a line of events without end', forEver(`${STREAM_HEAD}3b9aca00\r\ndata: `, PIECE), 'malformed'],
-  ['comments without end', forEver(STREAM_HEAD, framed(': still here\n'.repeat(1_000)).toString()), 'timeout'],
+  ['comments without end', forEver(STREAM_HEAD, framed(': still here\n'.repeat(20)).toString()), 'timeout'],
   ['empty deltas without end', forEver(STREAM_HEAD, framed(ROLE.repeat(100)).toString()), 'malformed', 'timeout'],
   [
     'an error body without end',
