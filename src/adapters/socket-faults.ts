@@ -47,6 +47,11 @@ export function isReset(error: unknown): boolean {
   return RESET_CODES.has(codeOf(error));
 }
 
+/** True when no connection came to stand. */
+export function isNotConnected(error: unknown): boolean {
+  return Object.hasOwn(NOT_CONNECTED, codeOf(error));
+}
+
 /** Puts a socket or TLS fault into words and a kind. `where` names the server without credentials. */
 export function socketFault(error: unknown, where: string, stage: FaultStage): UpstreamError {
   if (error instanceof UpstreamError) return error;

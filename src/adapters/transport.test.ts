@@ -1,6 +1,6 @@
 import { dlopen } from 'bun:ffi';
 import { afterEach, describe, expect, test } from 'bun:test';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { failureOf, targetOf } from '../../test/contract/adapters-support.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { Deadlines } from '../core/deadlines.ts';
@@ -17,7 +17,7 @@ afterEach(() => {
 });
 
 /** A raw TCP server; `handle` sees each connection. */
-async function listen(handle: (socket: Socket) => void): Promise<{ url: string; server: Server; port: number }> {
+async function listen(handle: (socket: Socket) => void, onPort = 0) {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -26,15 +26,16 @@ async function listen(handle: (socket: Socket) => void): Promise<{ url: string; 
     handle(socket);
   });
   const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, '127.0.0.1', resolve);
+  server.listen(onPort, '127.0.0.1', resolve);
   await promise;
-  opened.push(() => {
+  const stop = (): Promise<void> => {
     for (const socket of sockets) socket.destroy();
-    server.close();
-  });
+    return new Promise((done) => server.close(() => done()));
+  };
+  opened.push(() => void stop());
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the server has no port');
-  return { url: `http://127.0.0.1:${address.port}`, server, port: address.port };
+  return { url: `http://127.0.0.1:${address.port}`, server, port: address.port, stop };
 }
 
 const CLOCKS: TargetClocks = {
@@ -106,6 +107,48 @@ describe('the keep-alive race (faults F-33)', () => {
     const error = await failureOf(transport.open(callTo(url), watch()));
     expect(error.kind).toBe('failed');
     expect(requests).toBe(3);
+  });
+
+  test('is not assumed on a fresh connection: a request that was read and then reset is not sent again', async () => {
+    let requests = 0;
+    const { url } = await listen((socket) => {
+      socket.on('data', () => {
+        requests++;
+        // The first one is left unanswered, so that its connection is busy while the second one comes.
+        if (requests === 2) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha');
+        if (requests === 3) socket.resetAndDestroy();
+      });
+    });
+    const transport = new Transport(systemClock);
+    const busy = watch();
+    const first = failureOf(transport.open(callTo(url), busy));
+    while (requests < 1) await Bun.sleep(1);
+    const second = watch();
+    const answered = await transport.open(callTo(url), second);
+    // Its answer has begun and not ended: this connection is not idle either.
+    const third = await failureOf(transport.open(callTo(url), watch()));
+    expect([third.kind, requests]).toEqual(['failed', 3]);
+    answered.body.close();
+    busy.abort(new UpstreamError('cancelled', 'the test is over'));
+    expect((await first).kind).toBe('cancelled');
+  });
+
+  test('is not assumed once the server was seen to be gone', async () => {
+    let requests = 0;
+    const serve = (socket: Socket): void => {
+      socket.on('data', () => {
+        if (++requests === 1) socket.write(OK);
+        else socket.resetAndDestroy();
+      });
+    };
+    const { url, port, stop } = await listen(serve);
+    const transport = new Transport(systemClock);
+    expect(await fetchText(transport, callTo(url))).toBe('ok');
+    await stop();
+    expect((await failureOf(transport.open(callTo(url), watch()))).kind).toBe('unreachable');
+    await listen(serve, port);
+    expect((await failureOf(transport.open(callTo(url), watch()))).kind).toBe('failed');
+    expect(requests).toBe(2);
   });
 
   test('is not assumed of a server that never answered before', async () => {
