@@ -1,7 +1,7 @@
-import { dlopen } from 'bun:ffi';
 import { afterEach, describe, expect, test } from 'bun:test';
-import { connect, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { failureOf, targetOf } from '../../test/contract/adapters-support.ts';
+import { hasFullBacklog, listenWithFullBacklog } from '../../test/support/full-backlog.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { UpstreamError } from '../core/failure.ts';
@@ -238,12 +238,15 @@ describe('what a connection can do wrong', () => {
   });
 });
 
-describe('the connect clock', () => {
-  const libc = process.platform === 'linux' ? openLibc() : null;
+async function hangingHost(): Promise<string> {
+  const { url, stop } = await listenWithFullBacklog();
+  opened.push(() => void stop());
+  return url;
+}
 
-  test.skipIf(libc === null)('gives up on a host that neither accepts nor refuses', async () => {
-    if (libc === null) return;
-    const full = await listenWithFullBacklog(libc);
+describe('the connect clock', () => {
+  test.skipIf(!hasFullBacklog)('gives up on a host that neither accepts nor refuses', async () => {
+    const full = await hangingHost();
     const started = performance.now();
     const error = await failureOf(new Transport(systemClock).open(callTo(full, { connectMs: 200 }), watch()));
     expect(error.kind).toBe('unreachable');
@@ -251,9 +254,8 @@ describe('the connect clock', () => {
     expect(performance.now() - started).toBeLessThan(4_000);
   });
 
-  test.skipIf(libc === null)('does not ask whether the host can be reached when a proxy stands between', async () => {
-    if (libc === null) return;
-    const unreachable = await listenWithFullBacklog(libc);
+  test.skipIf(!hasFullBacklog)('does not ask whether the host can be reached when a proxy stands between', async () => {
+    const unreachable = await hangingHost();
     const { url } = await listen((socket) => socket.on('data', () => setTimeout(() => socket.write(OK), 300)));
     const names = ['http_proxy', 'HTTP_PROXY', 'no_proxy', 'NO_PROXY'];
     const before = names.map((name) => process.env[name]);
@@ -308,42 +310,3 @@ describe('leaving', () => {
     expect(connections).toBe(0);
   });
 });
-
-/** The calls that node:net has no way to make: it accepts every connection. Null where there is no such library. */
-function openLibc() {
-  try {
-    return dlopen('libc.so.6', {
-      socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
-      bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
-      listen: { args: ['i32', 'i32'], returns: 'i32' },
-      getsockname: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
-      close: { args: ['i32'], returns: 'i32' },
-    }).symbols;
-  } catch {
-    return null;
-  }
-}
-
-/**
- * A listening socket whose queue of connections is full and which nobody accepts from: Linux then drops further
- * SYNs, so connecting hangs.
- */
-async function listenWithFullBacklog(libc: NonNullable<ReturnType<typeof openLibc>>): Promise<string> {
-  const [AF_INET, SOCK_STREAM] = [2, 1];
-  const file = libc.socket(AF_INET, SOCK_STREAM, 0);
-  opened.push(() => libc.close(file));
-  const address = new Uint8Array(16);
-  address.set([AF_INET, 0, 0, 0, 127, 0, 0, 1]);
-  libc.bind(file, address, address.length);
-  libc.listen(file, 0);
-  libc.getsockname(file, address, new Uint32Array([address.length]));
-  const port = new DataView(address.buffer).getUint16(2);
-  // With a backlog of 0 one connection stands, the next ones hang.
-  for (let filler = 0; filler < 3; filler++) {
-    const socket = connect({ host: '127.0.0.1', port });
-    socket.on('error', () => socket.destroy());
-    opened.push(() => void socket.destroy());
-  }
-  await Bun.sleep(100);
-  return `http://127.0.0.1:${port}`;
-}
