@@ -71,7 +71,10 @@ export function createSelfSigned(hostName: string): Identity {
 const keyPair = () => generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
 
 function identity(key: KeyObject, cert: Buffer): Identity {
-  const lines = cert.toString('base64').replaceAll(/.{64}/g, '$&\n');
+  const lines = cert
+    .toString('base64')
+    .match(/.{1,64}/g)
+    ?.join('\n');
   return {
     key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
     cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
