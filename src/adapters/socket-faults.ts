@@ -29,6 +29,9 @@ const NOT_CONNECTED: Readonly<Record<string, string>> = {
 
 const TLS_PREFIXES = ['CERT_', 'ERR_TLS_', 'ERR_SSL_', 'UNABLE_TO_', 'HOSTNAME_MISMATCH'];
 
+/** Codes of Bun's HTTP parser: the server answered, but broke the protocol. */
+const NOT_HTTP = /invalid.*response|invalid.?content.?length|malformed|parse|headers.?too.?large|unrequested.?upgrade/i;
+
 const RESET_CODES = new Set(['ECONNRESET', 'EPIPE', 'ConnectionClosed', 'ERR_SOCKET_CLOSED']);
 
 /** `head`: nothing of the reply was received · `body`: the reply had begun. */
@@ -44,6 +47,11 @@ export function isReset(error: unknown): boolean {
   return RESET_CODES.has(codeOf(error));
 }
 
+/** True when no connection came to stand. */
+export function isNotConnected(error: unknown): boolean {
+  return Object.hasOwn(NOT_CONNECTED, codeOf(error));
+}
+
 /** Puts a socket or TLS fault into words and a kind. `where` names the server without credentials. */
 export function socketFault(error: unknown, where: string, stage: FaultStage): UpstreamError {
   if (error instanceof UpstreamError) return error;
@@ -56,13 +64,11 @@ export function socketFault(error: unknown, where: string, stage: FaultStage): U
   if (/zlib|brotli|zstd|decompress/i.test(code)) {
     return fault('malformed', `${where} sent a compressed body that cannot be decoded (${code})`, error);
   }
+  if (NOT_HTTP.test(code)) return fault('malformed', `${where} does not answer in HTTP (${code})`, error);
   if (stage === 'body') {
     return fault('truncated', `${where} closed the connection in the middle of its reply`, error);
   }
   if (isReset(error)) return fault('failed', `${where} closed the connection without a reply`, error);
-  if (/invalid.*response|malformed|parse/i.test(code)) {
-    return fault('malformed', `${where} does not answer in HTTP (${code})`, error);
-  }
   return fault('failed', `calling ${where} failed${code === '' ? '' : ` (${code})`}`, error);
 }
 

@@ -1,7 +1,7 @@
-import { dlopen } from 'bun:ffi';
 import { afterEach, describe, expect, test } from 'bun:test';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { failureOf, targetOf } from '../../test/contract/adapters-support.ts';
+import { hasFullBacklog, listenWithFullBacklog } from '../../test/support/full-backlog.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { UpstreamError } from '../core/failure.ts';
@@ -17,7 +17,7 @@ afterEach(() => {
 });
 
 /** A raw TCP server; `handle` sees each connection. */
-async function listen(handle: (socket: Socket) => void): Promise<{ url: string; server: Server; port: number }> {
+async function listen(handle: (socket: Socket) => void, onPort = 0) {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -26,15 +26,16 @@ async function listen(handle: (socket: Socket) => void): Promise<{ url: string; 
     handle(socket);
   });
   const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, '127.0.0.1', resolve);
+  server.listen(onPort, '127.0.0.1', resolve);
   await promise;
-  opened.push(() => {
+  const stop = (): Promise<void> => {
     for (const socket of sockets) socket.destroy();
-    server.close();
-  });
+    return new Promise((done) => server.close(() => done()));
+  };
+  opened.push(() => void stop());
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the server has no port');
-  return { url: `http://127.0.0.1:${address.port}`, server, port: address.port };
+  return { url: `http://127.0.0.1:${address.port}`, server, port: address.port, stop };
 }
 
 const CLOCKS: TargetClocks = {
@@ -107,6 +108,48 @@ describe('the keep-alive race (faults F-33)', () => {
     const error = await failureOf(transport.open(callTo(url), watch()));
     expect(error.kind).toBe('failed');
     expect(requests).toBe(3);
+  });
+
+  test('is not assumed on a fresh connection: a request that was read and then reset is not sent again', async () => {
+    let requests = 0;
+    const { url } = await listen((socket) => {
+      socket.on('data', () => {
+        requests++;
+        // The first one is left unanswered, so that its connection is busy while the second one comes.
+        if (requests === 2) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha');
+        if (requests === 3) socket.resetAndDestroy();
+      });
+    });
+    const transport = new Transport(systemClock);
+    const busy = watch();
+    const first = failureOf(transport.open(callTo(url), busy));
+    while (requests < 1) await Bun.sleep(1);
+    const second = watch();
+    const answered = await transport.open(callTo(url), second);
+    // Its answer has begun and not ended: this connection is not idle either.
+    const third = await failureOf(transport.open(callTo(url), watch()));
+    expect([third.kind, requests]).toEqual(['failed', 3]);
+    answered.body.close();
+    busy.abort(new UpstreamError('cancelled', 'the test is over'));
+    expect((await first).kind).toBe('cancelled');
+  });
+
+  test('is not assumed once the server was seen to be gone', async () => {
+    let requests = 0;
+    const serve = (socket: Socket): void => {
+      socket.on('data', () => {
+        if (++requests === 1) socket.write(OK);
+        else socket.resetAndDestroy();
+      });
+    };
+    const { url, port, stop } = await listen(serve);
+    const transport = new Transport(systemClock);
+    expect(await fetchText(transport, callTo(url))).toBe('ok');
+    await stop();
+    expect((await failureOf(transport.open(callTo(url), watch()))).kind).toBe('unreachable');
+    await listen(serve, port);
+    expect((await failureOf(transport.open(callTo(url), watch()))).kind).toBe('failed');
+    expect(requests).toBe(2);
   });
 
   test('is not assumed of a server that never answered before', async () => {
@@ -196,12 +239,15 @@ describe('what a connection can do wrong', () => {
   });
 });
 
-describe('the connect clock', () => {
-  const libc = process.platform === 'linux' ? openLibc() : null;
+async function hangingHost(): Promise<string> {
+  const { url, stop } = await listenWithFullBacklog();
+  opened.push(() => void stop());
+  return url;
+}
 
-  test.skipIf(libc === null)('gives up on a host that neither accepts nor refuses', async () => {
-    if (libc === null) return;
-    const full = await listenWithFullBacklog(libc);
+describe('the connect clock', () => {
+  test.skipIf(!hasFullBacklog)('gives up on a host that neither accepts nor refuses', async () => {
+    const full = await hangingHost();
     const started = performance.now();
     const error = await failureOf(new Transport(systemClock).open(callTo(full, { connectMs: 200 }), watch()));
     expect(error.kind).toBe('unreachable');
@@ -209,9 +255,8 @@ describe('the connect clock', () => {
     expect(performance.now() - started).toBeLessThan(4_000);
   });
 
-  test.skipIf(libc === null)('does not ask whether the host can be reached when a proxy stands between', async () => {
-    if (libc === null) return;
-    const unreachable = await listenWithFullBacklog(libc);
+  test.skipIf(!hasFullBacklog)('does not ask whether the host can be reached when a proxy stands between', async () => {
+    const unreachable = await hangingHost();
     const { url } = await listen((socket) => socket.on('data', () => setTimeout(() => socket.write(OK), 300)));
     const names = ['http_proxy', 'HTTP_PROXY', 'no_proxy', 'NO_PROXY'];
     const before = names.map((name) => process.env[name]);
@@ -266,42 +311,3 @@ describe('leaving', () => {
     expect(connections).toBe(0);
   });
 });
-
-/** The calls that node:net has no way to make: it accepts every connection. Null where there is no such library. */
-function openLibc() {
-  try {
-    return dlopen('libc.so.6', {
-      socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
-      bind: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
-      listen: { args: ['i32', 'i32'], returns: 'i32' },
-      getsockname: { args: ['i32', 'ptr', 'ptr'], returns: 'i32' },
-      close: { args: ['i32'], returns: 'i32' },
-    }).symbols;
-  } catch {
-    return null;
-  }
-}
-
-/**
- * A listening socket whose queue of connections is full and which nobody accepts from: Linux then drops further
- * SYNs, so connecting hangs.
- */
-async function listenWithFullBacklog(libc: NonNullable<ReturnType<typeof openLibc>>): Promise<string> {
-  const [AF_INET, SOCK_STREAM] = [2, 1];
-  const file = libc.socket(AF_INET, SOCK_STREAM, 0);
-  opened.push(() => libc.close(file));
-  const address = new Uint8Array(16);
-  address.set([AF_INET, 0, 0, 0, 127, 0, 0, 1]);
-  libc.bind(file, address, address.length);
-  libc.listen(file, 0);
-  libc.getsockname(file, address, new Uint32Array([address.length]));
-  const port = new DataView(address.buffer).getUint16(2);
-  // With a backlog of 0 one connection stands, the next ones hang.
-  for (let filler = 0; filler < 3; filler++) {
-    const socket = connect({ host: '127.0.0.1', port });
-    socket.on('error', () => socket.destroy());
-    opened.push(() => void socket.destroy());
-  }
-  await Bun.sleep(100);
-  return `http://127.0.0.1:${port}`;
-}

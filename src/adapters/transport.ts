@@ -4,8 +4,9 @@ import type { Target } from '../core/target.ts';
 import { vetAddress } from './address-guard.ts';
 import type { AttemptWatch } from './attempt-watch.ts';
 import { startConnectCheck } from './connect-check.ts';
+import { IdleConnections, type SentMark } from './idle-connections.ts';
 import { goesThroughProxy } from './proxy-rules.ts';
-import { isReset, socketFault } from './socket-faults.ts';
+import { isNotConnected, isReset, socketFault } from './socket-faults.ts';
 import { UpstreamBody } from './upstream-body.ts';
 
 export interface TransportCall {
@@ -25,10 +26,9 @@ export interface TransportReply {
 /** An origin that delivered something this recently is connectable: no check beside the call. */
 const ORIGIN_FRESH_MS = 2_000;
 /**
- * A reset within this time of sending, from an origin that has answered before, is taken for the keep-alive
- * race (faults F-33): the server closed its idle socket just as we wrote, so it read nothing. The reset is the
- * answer to our first packet and takes one round trip; a server that read the request and then failed at it
- * usually takes longer. One second covers every sane round trip.
+ * A reset within this time of sending, on a connection that may have been used before, is taken for the keep-alive
+ * race (faults F-33, ADR 0009): the server closed its idle socket just as we wrote, so it read nothing. The reset is
+ * the answer to our first packet and takes one round trip; one second covers every sane one.
  */
 const STALE_SOCKET_MS = 1_000;
 /** Vetted names are trusted this long, so that a call does not wait for the name service each time. */
@@ -39,6 +39,7 @@ export class Transport {
   readonly #clock: Clock;
   /** Origin → when it last delivered something. As many entries as targets were ever configured. */
   readonly #lastSeenMs = new Map<string, number>();
+  readonly #idle = new IdleConnections();
   readonly #vettedAtMs = new Map<string, number>();
 
   constructor(clock: Clock) {
@@ -57,17 +58,12 @@ export class Transport {
       if (lastSeenMs === undefined || sentAtMs - lastSeenMs >= ORIGIN_FRESH_MS) {
         stopConnectClock = this.#startConnectClock(call, watch);
       }
-      let response: Response;
-      try {
-        response = await send(call, watch.signal, true);
-      } catch (error) {
-        if (watch.cause !== null || !this.#wasStaleSocket(error, lastSeenMs, sentAtMs)) throw error;
-        response = await send(call, watch.signal, false);
-      }
+      const response = await this.#send(call, watch, origin, sentAtMs);
       stopConnectClock?.();
       this.#lastSeenMs.set(origin, this.#clock.nowMs());
       refuseRedirect(response, call, origin);
-      return { status: response.status, headers: response.headers, body: new UpstreamBody(response, watch, origin) };
+      const body = new UpstreamBody(response, watch, origin, this.#idle);
+      return { status: response.status, headers: response.headers, body };
     } catch (error) {
       stopConnectClock?.();
       const cause = watch.cause ?? socketFault(error, origin, 'head');
@@ -76,8 +72,20 @@ export class Transport {
     }
   }
 
-  #wasStaleSocket(error: unknown, lastSeenMs: number | undefined, sentAtMs: number): boolean {
-    return isReset(error) && lastSeenMs !== undefined && this.#clock.nowMs() - sentAtMs < STALE_SOCKET_MS;
+  /** Once more on a fresh connection where the first try met the keep-alive race. */
+  async #send(call: TransportCall, watch: AttemptWatch, origin: string, sentAtMs: number): Promise<Response> {
+    const mark = this.#idle.send(origin, sentAtMs);
+    try {
+      return await send(call, watch.signal, true);
+    } catch (error) {
+      if (isNotConnected(error)) this.#idle.forget(origin);
+      if (watch.cause !== null || !this.#wasStaleSocket(error, origin, mark, sentAtMs)) throw error;
+      return send(call, watch.signal, false);
+    }
+  }
+
+  #wasStaleSocket(error: unknown, origin: string, mark: SentMark, sentAtMs: number): boolean {
+    return isReset(error) && this.#idle.mayHaveReused(origin, mark) && this.#clock.nowMs() - sentAtMs < STALE_SOCKET_MS;
   }
 
   /** Returns what ends it. */

@@ -1,5 +1,6 @@
 import { UpstreamError } from '../core/failure.ts';
 import type { AttemptWatch } from './attempt-watch.ts';
+import type { IdleConnections } from './idle-connections.ts';
 import { socketFault } from './socket-faults.ts';
 
 type ByteReader = ReadableStreamDefaultReader<Uint8Array>;
@@ -13,20 +14,26 @@ const LINGER_MS = 500;
 export class UpstreamBody {
   readonly #response: Response;
   readonly #watch: AttemptWatch;
+  /** The origin. */
   readonly #where: string;
+  readonly #idle: IdleConnections;
   #reader: ByteReader | null = null;
   #unread: Uint8Array | null = null;
+  #ended = false;
 
-  constructor(response: Response, watch: AttemptWatch, where: string) {
+  constructor(response: Response, watch: AttemptWatch, where: string, idle: IdleConnections) {
     this.#response = response;
     this.#watch = watch;
     this.#where = where;
+    this.#idle = idle;
   }
 
   /** The next bytes as the network gave them; null at the end. Nothing is read ahead of a call. */
   async read(): Promise<Uint8Array | null> {
     try {
-      return (await this.pull()).value ?? null;
+      const { value } = await this.pull();
+      if (value === undefined) this.ended();
+      return value ?? null;
     } catch (error) {
       throw this.fault(error);
     }
@@ -34,7 +41,7 @@ export class UpstreamBody {
 
   /**
    * `read` without its own promise, for the path of every chunk: `value` is undefined at the end, and whoever
-   * awaits it passes a rejection through `fault`.
+   * awaits it calls `ended` then, and passes a rejection through `fault`.
    */
   pull(): Promise<{ readonly value?: Uint8Array | undefined }> {
     if (this.#unread !== null) {
@@ -44,6 +51,16 @@ export class UpstreamBody {
     }
     this.#reader ??= (this.#response.body?.getReader() as ByteReader | undefined) ?? null;
     return this.#reader?.read() ?? Promise.resolve({});
+  }
+
+  /** The body came to its end: its connection is idle from now on. */
+  ended(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { headers } = this.#response;
+    if (!/\bclose\b/i.test(headers.get('connection') ?? '')) {
+      this.#idle.give(this.#where, this.#watch.nowMs(), headers.get('keep-alive'));
+    }
   }
 
   /** Classifies what a rejected `pull` gave. */
@@ -66,7 +83,9 @@ export class UpstreamBody {
     if (this.#reader === null && this.#unread === null && this.#statedLength() <= READ_AT_ONCE_BYTES) {
       this.#startIdle(idleMs);
       try {
-        return await this.#response.bytes();
+        const bytes = await this.#response.bytes();
+        this.ended();
+        return bytes;
       } catch (error) {
         throw this.fault(error);
       }

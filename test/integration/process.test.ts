@@ -5,44 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readEvents, until } from '../support/gateway.ts';
 import { runningParts, servedBy } from '../support/running.ts';
+import { startedProcesses } from '../support/started-process.ts';
 
 const { simulator } = runningParts();
+const start = startedProcesses();
 const root = join(import.meta.dir, '..', '..');
 const cleanUp: (() => void)[] = [];
 afterEach(() => {
   for (const run of cleanUp.splice(0).reverse()) run();
 });
-
-/** `node bin/swarmrouter.mjs start`, as `npm start` runs it, with only the given environment. */
-async function start(environment: Record<string, string>, files: Record<string, string> = {}) {
-  const folder = mkdtempSync(join(tmpdir(), 'swarmrouter-process-'));
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  const child = Bun.spawn({
-    cmd: ['node', join(root, 'bin', 'swarmrouter.mjs'), 'start'],
-    cwd: folder,
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      SWARMROUTER_PORT: '0',
-      SWARMROUTER_DATA_DIR: join(folder, 'data'),
-      ...environment,
-    },
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
-  cleanUp.push(() => {
-    child.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
-  });
-  let told = '';
-  const reading = (async () => {
-    for await (const bytes of child.stderr) told += new TextDecoder().decode(bytes);
-  })();
-  const url = async (): Promise<string> => {
-    await until('it says where it listens', () => /listens on http:\/\/\S+/.test(told), 10_000);
-    return /listens on (http:\/\/\S+)/.exec(told)?.[1] ?? '';
-  };
-  return { child, folder, url, told: () => told, reading };
-}
 
 const chat = (url: string, stream: boolean) =>
   fetch(`${url}/v1/chat/completions`, {

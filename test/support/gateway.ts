@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Simulator } from '../../simulators/index.ts';
 import type { Config } from '../../src/config/config.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { Target } from '../../src/core/target.ts';
@@ -11,6 +12,7 @@ import { type EntrySketch, targetOf, testClocks } from './fleet.ts';
 
 interface TestOnly {
   readonly awaitProbes?: boolean;
+  readonly clock?: Clock;
 }
 
 export interface TestGateway {
@@ -27,7 +29,7 @@ export interface TestGateway {
 /** A whole gateway in this process, on a free port, in front of the given targets. */
 export async function startTestGateway(
   targets: readonly Target[],
-  { awaitProbes = true, ...change }: Partial<Config> & TestOnly = {},
+  { awaitProbes = true, clock, ...change }: Partial<Config> & TestOnly = {},
 ): Promise<TestGateway> {
   const dataDir = change.dataDir ?? mkdtempSync(join(tmpdir(), 'swarmrouter-test-'));
   const adminKey = 'test-admin-key-0123456789';
@@ -69,6 +71,7 @@ export async function startTestGateway(
   const outcomes: Outcome[] = [];
   const gateway = await createGateway(config, {
     logTo: join(dataDir, 'log.jsonl'),
+    ...(clock === undefined ? {} : { clock }),
     sink: { record: (outcome) => outcomes.push(outcome) },
   });
   if (awaitProbes) await gateway.probed(2_000);

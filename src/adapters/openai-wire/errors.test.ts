@@ -247,6 +247,10 @@ const TABLE: readonly (readonly [string, number | null, unknown, FailureKind])[]
   ['an empty body', 500, '', 'failed'],
   ['an unknown path', 404, 'Not Found', 'failed'],
   ['a timeout', 408, {}, 'timeout'],
+  ['a conflict, not processed', 409, {}, 'overloaded'],
+  ['too early, not processed', 425, {}, 'overloaded'],
+  ['not implemented', 501, {}, 'failed'],
+  ['HTTP version not supported', 505, {}, 'failed'],
   ['too large', 413, '', 'rejected'],
 ];
 

@@ -109,6 +109,8 @@ function kindOfStatus(status: number): FailureKind {
       return 'outOfQuota';
     case 408:
       return 'timeout';
+    // A conflict or "too early": not processed now, but perhaps in a moment.
+    case 409:
     case 425:
     case 429:
     case 503:

@@ -87,6 +87,7 @@ export class EventSource {
   }
 
   #endOfBody(): void {
+    this.#context.body.ended();
     const rest = this.parser.end();
     // The last blank line is sometimes missing behind the marker; any other unfinished event was cut.
     if (rest?.startsWith('[DONE]')) this.state.done = true;

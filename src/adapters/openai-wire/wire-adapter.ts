@@ -74,7 +74,8 @@ async function callUpstream(
     if (reply.status < 200 || reply.status > 299) throw await errorOf(reply, target, tools.clock.wallMs());
     return await readReply(vendor, reply, call, ask, watch);
   } catch (error) {
-    const cause = watch.cause ?? (error instanceof UpstreamError ? error : unexpected(target.id, error));
+    // Not the watch's cause: an error reply whose body was given up as too long is judged by its status all the same.
+    const cause = error instanceof UpstreamError ? error : (watch.cause ?? unexpected(target.id, error));
     watch.abort(cause);
     throw cause;
   }
