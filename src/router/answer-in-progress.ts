@@ -64,22 +64,23 @@ export class AnswerInProgress {
     this.#closePart(failure, { failure: failure.kind, failureMessage: failure.message, status: failure.status });
     const run = await rerun(new Set(this.#attempts.map(({ targetId }) => targetId)), this.#attempts.length);
     if (run === null) return null;
-    const { committed } = run.kind === 'committed' ? run : { committed: null };
-    if (run.kind !== 'committed' || committed?.kind !== 'stream') {
+    if (run.kind === 'failed') {
       if (!this.#finished) this.#attempts.push(...run.attempts);
       return null;
     }
-    if (this.#finished) {
-      committed.reply.cancel();
-      run.lease.release();
-      this.#about.directory.givenUp(run.lease.call);
+    const { committed, lease } = run;
+    // The client left meanwhile (and a request for a stream is never answered otherwise).
+    if (this.#finished || committed.kind === 'whole') {
+      if (committed.kind === 'stream') committed.reply.cancel();
+      lease.release();
+      this.#about.directory.givenUp(lease.call);
       return null;
     }
     this.#attempts.push(...run.attempts);
     this.#committed = committed;
     this.#committedAtMs = this.#about.clock.nowMs();
-    this.#lease = run.lease;
-    this.#secret = run.lease.choice.entry.target.apiKey;
+    this.#lease = lease;
+    this.#secret = lease.choice.entry.target.apiKey;
     return committed;
   }
 
