@@ -1,36 +1,20 @@
-import type { RequestPlan } from './schedule.ts';
-import type { Observation } from './verdict.ts';
+import type { Abort, RequestPlan } from './schedule.ts';
+import type { Observation, ToldError } from './verdict.ts';
 
 interface Delta {
   readonly content?: unknown;
   readonly tool_calls?: readonly { readonly function?: { readonly arguments?: unknown } }[];
 }
+/** A whole reply, a chunk of a stream, or an error. */
 interface Body {
-  readonly error?: { readonly code?: unknown; readonly message?: unknown };
-  readonly choices?: readonly { readonly delta?: Delta; readonly message?: Delta }[];
+  readonly error?: ToldError;
+  readonly usage?: unknown;
+  readonly choices?: readonly { readonly delta?: Delta; readonly message?: Delta; readonly finish_reason?: unknown }[];
 }
 
 /** Sends one request, reads its reply as a client would, and leaves when its plan says so. Never rejects. */
 export async function askGateway(url: string, plan: RequestPlan, hungAfterMs: number): Promise<Observation> {
-  const startedAtMs = performance.now();
-  const seen = {
-    status: null as number | null,
-    code: null as string | null,
-    attempts: 0,
-    text: '',
-    done: false,
-    broken: false,
-  };
-  const controller = new AbortController();
-  let end: Observation['end'] = 'reply';
-  let detail = '';
-  const leave = (why: 'aborted' | 'hung'): void => {
-    end = why;
-    controller.abort();
-  };
-  const hangTimer = setTimeout(() => leave('hung'), hungAfterMs);
-  const abort = plan.abort;
-  const abortTimer = abort?.phase === 'waiting' ? setTimeout(() => leave('aborted'), abort.afterMs) : null;
+  const visit = new Visit(plan.abort, hungAfterMs);
   try {
     const reply = await fetch(`${url}/v1/chat/completions`, {
       method: 'POST',
@@ -39,48 +23,103 @@ export async function askGateway(url: string, plan: RequestPlan, hungAfterMs: nu
         ...(plan.place === null ? {} : { 'x-swarmrouter-place': plan.place }),
       },
       body: JSON.stringify(plan.body),
-      signal: controller.signal,
+      signal: visit.signal,
     });
-    seen.status = reply.status;
-    seen.attempts = Number(reply.headers.get('x-swarmrouter-attempts') ?? 0);
-    detail = `target ${reply.headers.get('x-swarmrouter-target')}, attempts ${reply.headers.get('x-swarmrouter-attempts')}`;
-    if (reply.status === 200 && plan.stream) {
-      let events = 0;
-      for await (const data of eventsOf(reply)) {
-        take(seen, data);
-        if (abort?.phase === 'streaming' && ++events >= abort.afterChunks) leave('aborted');
-      }
-    } else {
-      const body = (await reply.json()) as Body;
-      seen.text = textOf(body.choices?.[0]?.message);
-      if (body.error !== undefined) {
-        seen.code = String(body.error.code);
-        detail += `, ${seen.code}: ${String(body.error.message)}`;
-      }
-    }
+    visit.begins(reply);
+    if (reply.status === 200 && plan.stream) for await (const data of eventsOf(reply)) visit.event(data);
+    else visit.whole(parsed(await reply.text()));
   } catch (error) {
-    if (end === 'reply') {
-      end = 'thrown';
-      detail += ` ${String(error)}`;
-    }
+    visit.broke(error);
   }
-  clearTimeout(hangTimer);
-  if (abortTimer !== null) clearTimeout(abortTimer);
-  // A plan may ask for more events than there were.
-  return { startedAtMs, endedAtMs: performance.now(), end, ...seen, detail };
+  return visit.end();
 }
 
-function take(seen: { text: string; code: string | null; done: boolean; broken: boolean }, data: string): void {
-  if (data === '[DONE]') {
-    seen.done = true;
-    return;
+/** One request from the client's side: what it has seen so far, and when it leaves. */
+class Visit {
+  readonly #startedAtMs = performance.now();
+  readonly #controller = new AbortController();
+  readonly #abort: Abort | null;
+  readonly #timers: readonly ReturnType<typeof setTimeout>[];
+  #end: Observation['end'] = 'reply';
+  #endedAtMs: number | null = null;
+  #status: number | null = null;
+  #headers = new Headers();
+  #text = '';
+  #finishReason: string | null = null;
+  #hasUsage = false;
+  #done = false;
+  #error: ToldError | null = null;
+  #events = 0;
+  #broke = '';
+
+  constructor(abort: Abort | null, hungAfterMs: number) {
+    this.#abort = abort;
+    this.#timers = [
+      setTimeout(() => this.#leave('hung'), hungAfterMs),
+      ...(abort?.phase === 'waiting' ? [setTimeout(() => this.#leave('aborted'), abort.afterMs)] : []),
+    ];
   }
-  const chunk = JSON.parse(data) as Body;
-  if (chunk.error !== undefined) {
-    seen.broken = true;
-    seen.code = String(chunk.error.code);
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
   }
-  seen.text += textOf(chunk.choices?.[0]?.delta);
+
+  begins({ status, headers }: Response): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  event(data: string): void {
+    if (data === '[DONE]') this.#done = true;
+    else this.whole(parsed(data));
+    if (this.#abort?.phase === 'streaming' && ++this.#events >= this.#abort.afterEvents) this.#leave('aborted');
+  }
+
+  whole({ error, usage, choices }: Body): void {
+    const choice = choices?.[0];
+    this.#text += textOf(choice?.delta ?? choice?.message);
+    if (typeof choice?.finish_reason === 'string') this.#finishReason = choice.finish_reason;
+    if (typeof usage === 'object' && usage !== null) this.#hasUsage = true;
+    if (error !== undefined) this.#error = error;
+  }
+
+  /** No reply, an unreadable one, or one that broke off; or the client itself left. */
+  broke(error: unknown): void {
+    if (this.#end === 'reply') this.#end = 'thrown';
+    this.#broke = String(error);
+  }
+
+  end(): Observation {
+    for (const timer of this.#timers) clearTimeout(timer);
+    return {
+      startedAtMs: this.#startedAtMs,
+      endedAtMs: this.#endedAtMs ?? performance.now(),
+      end: this.#end,
+      status: this.#status,
+      target: this.#headers.get('x-swarmrouter-target'),
+      attempts: Number(this.#headers.get('x-swarmrouter-attempts') ?? 0),
+      shouldRetry: this.#headers.get('x-should-retry'),
+      text: this.#text,
+      finishReason: this.#finishReason,
+      hasUsage: this.#hasUsage,
+      done: this.#done,
+      error: this.#error,
+      detail: this.#end === 'thrown' ? this.#broke : '',
+    };
+  }
+
+  #leave(why: 'aborted' | 'hung'): void {
+    if (this.#end !== 'reply') return;
+    this.#end = why;
+    this.#endedAtMs = performance.now();
+    this.#controller.abort();
+  }
+}
+
+function parsed(text: string): Body {
+  const body: unknown = JSON.parse(text);
+  if (typeof body !== 'object' || body === null) throw new Error(`no JSON object: ${text.slice(0, 80)}`);
+  return body;
 }
 
 /** The text, or the arguments of the tool call. */
@@ -90,13 +129,14 @@ function textOf(delta: Delta | undefined): string {
   return content + called;
 }
 
+/** The data of each event of the gateway's own stream: single lines of data, ended by LF. */
 async function* eventsOf(reply: Response): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = '';
-  for await (const bytes of reply.body as unknown as AsyncIterable<Uint8Array>) {
+  for await (const bytes of reply.body ?? []) {
     const parts = (rest + decoder.decode(bytes, { stream: true })).split('\n\n');
     rest = parts.pop() ?? '';
-    for (const part of parts) if (part.startsWith('data: ')) yield part.slice(6);
+    for (const part of parts) if (part.startsWith('data: ')) yield part.slice('data: '.length);
   }
   if (rest !== '') throw new Error(`the stream ends with ${JSON.stringify(rest.slice(0, 80))}`);
 }

@@ -1,47 +1,113 @@
 import pc from 'picocolors';
+import type { Flags } from './flags.ts';
 import type { MemoryTrend } from './memory.ts';
-import type { Finding, Tally } from './run.ts';
+import type { Finding, Tally } from './tally.ts';
+
+export interface Result {
+  readonly flags: Flags;
+  readonly seconds: number;
+  readonly tally: Tally;
+  /** Of the gateway at the end of the requests; null: it did not say. */
+  readonly rssMegabytes: number | null;
+  /** Of the soak; null: there was none. */
+  readonly memory: MemoryTrend | null;
+  readonly leftovers: readonly string[];
+}
+
+/** All that must be 0 is, and the run was one. */
+export function isGood({ tally, memory, leftovers }: Result): boolean {
+  return tally.requests > 0 && tally.bad === 0 && leftovers.length === 0 && memory?.isFlat !== false;
+}
 
 /** The table at the end. */
-export function summaryLines(
-  seed: number,
-  tally: Tally,
-  seconds: number,
-  memory: MemoryTrend | null,
-  leaks: readonly string[],
-): string[] {
+export function summaryLines({ flags, tally, seconds, rssMegabytes, memory, leftovers }: Result): string[] {
   const { served, cut, failed, aborted } = tally.outcomes;
+  const calls = `${tally.requests} requests, ${tally.attempts} upstream calls`;
   const lines = [
-    pc.bold(
-      `chaos, seed ${seed}: ${tally.requests} requests, ${tally.attempts} upstream calls, ${seconds.toFixed(1)} s`,
-    ),
+    pc.bold(`chaos, seed ${flags.seed}: ${calls}, ${seconds.toFixed(1)} s`),
     `  served ${served}, of them ${tally.failedOver} after a failure that the client did not see`,
     `  cut by a fault after the first content ${cut}, failed ${failed}, left by their clients ${aborted}`,
+    `  took ${tally.durationMs(0.5)} ms (half), ${tally.durationMs(0.99)} ms (99 %), ${tally.durationMs(1)} ms (slowest)`,
+    `  upstream calls were closed ${Math.round(tally.slowestCancelMs)} ms after their client had left at most`,
+    `  memory of the gateway ${rssMegabytes === null ? 'unknown' : `${rssMegabytes.toFixed(0)} MB`}`,
     ...Object.entries(tally.violations).map(([name, count]) => mark(count === 0, `${name.padEnd(18)} ${count}`)),
   ];
-  if (memory !== null) {
-    const { firstMegabytes, lastMegabytes, slopeMegabytesPerMinute, growthMegabytes } = memory;
-    const text = `memory ${firstMegabytes.toFixed(0)} → ${lastMegabytes.toFixed(0)} MB, line ${slopeMegabytesPerMinute.toFixed(2)} MB a minute, ${growthMegabytes.toFixed(1)} MB in all`;
-    lines.push(mark(memory.isFlat, text));
-  }
-  lines.push(mark(leaks.length === 0, `left behind        ${leaks.length === 0 ? 'nothing' : leaks.join('; ')}`));
+  if (memory !== null) lines.push(mark(memory.isFlat, `soak: ${memoryText(memory)}`));
+  lines.push(
+    mark(leftovers.length === 0, `left behind        ${leftovers.length === 0 ? 'nothing' : leftovers.join('; ')}`),
+  );
   return lines;
 }
 
-/** What to look at, and how to see it again. */
-export function findingLines(tally: Tally, seed: number): string[] {
-  if (tally.findings.length === 0) return [];
-  const numbers = tally.findings.map(({ number }) => number).join(',');
-  return ['', ...tally.findings.map(findingLine), `again: npm run chaos -- --seed ${seed} --only ${numbers}`];
+function memoryText(memory: MemoryTrend): string {
+  const { firstMegabytes, lastMegabytes, lowestMegabytes, highestMegabytes } = memory;
+  const band = `between ${lowestMegabytes.toFixed(0)} and ${highestMegabytes.toFixed(0)}`;
+  const line = `${memory.slopeMegabytesPerMinute.toFixed(2)} MB a minute, ${memory.growthMegabytes.toFixed(1)} MB in all`;
+  return `${firstMegabytes.toFixed(0)} → ${lastMegabytes.toFixed(0)} MB, ${band}, line ${line}, ${memory.readings} readings`;
 }
 
-function findingLine({ number, violations, arrivals, seen }: Finding): string {
+/** What to look at, and how to see it again. */
+export function findingLines({ flags, tally }: Result): string[] {
+  if (tally.findings.length === 0) return [];
+  const numbers = tally.findings.map(({ number }) => number).join(',');
+  const share = `--seed ${flags.seed} --faults ${flags.faults}`;
+  return ['', ...tally.findings.map(findingLine), `again: npm run chaos -- ${share} --only ${numbers}`];
+}
+
+/** Everything about one finding. */
+export function findingLine({
+  number,
+  violations,
+  evidence: { plan, seen, arrivals, expected },
+  absences,
+}: Finding): string {
+  const since = (atMs: number): string => `${Math.round(atMs - seen.startedAtMs)} ms`;
   const tried = arrivals.map(
-    ({ target, atMs, fault }) =>
-      `${target} +${Math.round(atMs - seen.startedAtMs)} ms ${fault === null ? 'no fault' : JSON.stringify(fault)}`,
+    ({ target, atMs, fault, call }) =>
+      `${target} +${since(atMs)} ${fault === null ? 'no fault' : JSON.stringify(fault)}${call.endedAtMs === null ? ', still open' : ''}`,
   );
-  const took = Math.round(seen.endedAtMs - seen.startedAtMs);
-  return `  ${number} ${violations.join(', ')}: ${seen.end} ${seen.status} after ${took} ms, ${seen.detail}; text ${JSON.stringify(seen.text.slice(0, 80))}; tried ${tried.join(' · ')}`;
+  const away = absences.map(({ target, why, fromMs, toMs }) => `${target} ${why} ${since(fromMs)} to ${since(toMs)}`);
+  const parts = [
+    `${plan.stream ? 'stream' : 'whole'}${plan.tool ? ', tool' : ''}${plan.place === null ? '' : `, ${plan.place} only`}`,
+    `${seen.end} ${seen.status} of ${seen.target} after ${since(seen.endedAtMs)}, attempts ${seen.attempts} ${seen.detail}`,
+    ...(seen.error === null ? [] : [`error ${JSON.stringify(seen.error)}`]),
+    `text ${JSON.stringify(seen.text.slice(0, 200))}`,
+    ...(seen.text === expected ? [] : [`expected ${JSON.stringify(expected?.slice(0, 200))}`]),
+    `finish ${seen.finishReason}, usage ${seen.hasUsage}, done ${seen.done}`,
+    `tried ${tried.join(' · ') || 'nobody'}`,
+    `away ${away.join(' · ') || 'nobody'}`,
+  ];
+  return `  ${number} ${pc.red(violations.join(', '))}: ${parts.join('; ')}`;
+}
+
+/** The result for machines. */
+export function jsonOf(result: Result): unknown {
+  const { flags, seconds, tally, rssMegabytes, memory, leftovers } = result;
+  const { outcomes, violations, attempts, failedOver, slowestCancelMs, findings } = tally;
+  const durationMs = { half: tally.durationMs(0.5), p99: tally.durationMs(0.99), slowest: tally.durationMs(1) };
+  const counts = { requests: tally.requests, outcomes, violations, attempts, failedOver, durationMs, slowestCancelMs };
+  return {
+    ok: isGood(result),
+    flags,
+    seconds,
+    ...counts,
+    rssMegabytes,
+    memory,
+    leftovers,
+    findings: findings.map(plain),
+  };
+}
+
+function plain({ evidence: { plan, expected, seen, arrivals }, ...finding }: Finding): unknown {
+  const tried = arrivals.map(({ target, atMs, fault, call }) => ({ target, atMs, fault, endedAtMs: call.endedAtMs }));
+  return { ...finding, request: plan.body, expected, seen, tried };
+}
+
+export function progressLine(tally: Tally, seconds: number): string {
+  const { served, cut, failed, aborted } = tally.outcomes;
+  const rate = Math.round(tally.requests / seconds);
+  const counts = `served ${served}, cut ${cut}, failed ${failed}, left ${aborted}, violations ${tally.bad}`;
+  return pc.dim(`${Math.round(seconds)} s  ${tally.requests} requests (${rate}/s): ${counts}`);
 }
 
 function mark(good: boolean, text: string): string {

@@ -1,72 +1,76 @@
-import { planChat } from '../simulators/generation/chat-plan.ts';
-import { readChatRequest } from '../simulators/generation/chat-request.ts';
 import { askGateway } from './client.ts';
-import { type ChaosFleet, HUNG_AFTER_MS } from './fleet.ts';
 import { type RequestPlan, requestPlan } from './schedule.ts';
-import { type Arrival, judge, type Observation, type Verdict, VIOLATIONS, type Violation } from './verdict.ts';
+import type { ChaosServers } from './servers.ts';
+import type { Tally } from './tally.ts';
+import { judge, type Observation } from './verdict.ts';
 
-export interface Finding {
-  readonly number: number;
-  readonly violations: readonly Violation[];
-  readonly arrivals: readonly Arrival[];
-  readonly seen: Observation;
+export interface Arena {
+  /** Of what is tested: the gateway, or something that takes its place. */
+  readonly url: string;
+  readonly servers: ChaosServers;
+  readonly seed: number;
+  readonly hungAfterMs: number;
 }
 
-/** Counts of a run while it goes on. */
-export class Tally {
-  readonly outcomes: Record<Verdict['outcome'], number> = { served: 0, cut: 0, failed: 0, aborted: 0 };
-  readonly violations = Object.fromEntries(VIOLATIONS.map((violation) => [violation, 0])) as Record<Violation, number>;
-  readonly findings: Finding[] = [];
-  attempts = 0;
-  failedOver = 0;
+/** After a client has left, its request may still be on its way to a server for so long. */
+const LEAVING_MS = 500;
+/** So long after the end of a request all its upstream calls must be closed. The gateway promises less; the machine is busy. */
+export const CLOSED_WITHIN_MS = 1_000;
+const LOOK_AGAIN_MS = 20;
 
-  get requests(): number {
-    return Object.values(this.outcomes).reduce((sum, count) => sum + count, 0);
+/** Sends one request and resolves when its client has its reply; what follows judges it, once its upstream calls are closed. */
+async function runOne(arena: Arena, number: number, tally: Tally): Promise<{ readonly judged: Promise<void> }> {
+  const plan = requestPlan(arena.seed, number);
+  const seen = await askGateway(arena.url, plan, arena.hungAfterMs);
+  if (seen.end === 'reply' && !isOpen(arena, number)) {
+    judgeOne(arena, plan, seen, tally);
+    return { judged: Promise.resolve() };
   }
+  return { judged: untilClosed(arena, number, seen).then(() => judgeOne(arena, plan, seen, tally)) };
+}
 
-  add({ outcome, violations }: Verdict, finding: Omit<Finding, 'violations'>): void {
-    this.outcomes[outcome]++;
-    this.attempts += finding.arrivals.length;
-    if (outcome === 'served' && finding.arrivals.length > 1) this.failedOver++;
-    for (const violation of violations) this.violations[violation]++;
-    if (violations.length > 0 && this.findings.length < MOST_FINDINGS) this.findings.push({ ...finding, violations });
+function isOpen({ servers }: Arena, number: number): boolean {
+  return servers.arrivals(number).some(({ call }) => call.endedAtMs === null);
+}
+
+async function untilClosed(arena: Arena, number: number, seen: Observation): Promise<void> {
+  const leastMs = seen.end === 'reply' ? 0 : LEAVING_MS;
+  for (;;) {
+    const agoMs = performance.now() - seen.endedAtMs;
+    if (agoMs >= CLOSED_WITHIN_MS || (agoMs >= leastMs && !isOpen(arena, number))) return;
+    await Bun.sleep(LOOK_AGAIN_MS);
   }
 }
 
-const MOST_FINDINGS = 20;
-
-/** Sends one request, joins what the client and the servers saw, and judges it. */
-export async function runOne(fleet: ChaosFleet, seed: number, number: number, tally: Tally): Promise<void> {
-  const plan = requestPlan(seed, number);
-  const seen = await askGateway(fleet.gateway.url, plan, HUNG_AFTER_MS);
-  const arrivals = fleet.takeArrivals(number);
-  const verdict = judge(plan, expectedText(plan), seen, arrivals, fleet.absences, fleet.judged);
-  tally.add(verdict, { number, arrivals, seen });
+/** Joins what the client and the servers saw. */
+function judgeOne({ servers }: Arena, plan: RequestPlan, seen: Observation, tally: Tally): void {
+  const { number } = plan;
+  const arrivals = servers.arrivals(number);
+  const expected = seen.target === null ? null : servers.expected(plan, seen.target);
+  const evidence = { plan, expected, seen, arrivals, absences: servers.absences };
+  tally.add(judge(evidence, servers.judged), evidence);
+  servers.forget(number);
 }
 
-/** What any of the servers answers when nothing goes wrong. */
-function expectedText(plan: RequestPlan): string {
-  const choice = planChat(readChatRequest(plan.body), { replyTokens: REPLY_TOKENS, reply: null }).choices[0];
-  return [...(choice?.content ?? []), ...(choice?.toolCall?.argumentPieces ?? [])].join('');
-}
-
-/** The simulators' default. */
-const REPLY_TOKENS = 12;
-
-/** `clients` at once, each with its next request as soon as (or `pauseMs` after) the last was answered, until `next` gives none. */
+/**
+ * `clients` at once, each with its next request as soon as (or `pauseMs` after) the last was answered, until `next`
+ * gives none. Resolves when all are judged.
+ */
 export async function runMany(
-  fleet: ChaosFleet,
-  seed: number,
+  arena: Arena,
   tally: Tally,
-  clients: number,
-  pauseMs: number,
+  { clients, pauseMs = 0 }: { readonly clients: number; readonly pauseMs?: number },
   next: () => number | null,
 ): Promise<void> {
+  const pending = new Set<Promise<void>>();
   const client = async (): Promise<void> => {
     for (let number = next(); number !== null; number = next()) {
-      await runOne(fleet, seed, number, tally);
+      const { judged } = await runOne(arena, number, tally);
+      pending.add(judged);
+      judged.finally(() => pending.delete(judged));
       if (pauseMs > 0) await Bun.sleep(pauseMs);
     }
   };
   await Promise.all(Array.from({ length: clients }, client));
+  await Promise.all(pending);
 }
