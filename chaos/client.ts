@@ -20,6 +20,7 @@ export async function askGateway(url: string, plan: RequestPlan, hungAfterMs: nu
       method: 'POST',
       headers: {
         'content-type': 'application/json',
+        'x-request-id': `chaos-${plan.number}`,
         ...(plan.place === null ? {} : { 'x-swarmrouter-place': plan.place }),
       },
       body: JSON.stringify(plan.body),

@@ -7,13 +7,11 @@ const status =
   (code: number): MakeFault =>
   () => ({ kind: 'status', status: code });
 /** An error body whose words say more than its status. */
-const told =
-  (code: number, word: string): MakeFault =>
-  () => ({
-    kind: 'status',
-    status: code,
-    body: { error: { message: `simulated ${word}`, type: 'invalid_request_error', param: null, code: word } },
-  });
+export const told = (code: number, word: string): Fault => ({
+  kind: 'status',
+  status: code,
+  body: { error: { message: `simulated ${word}`, type: 'invalid_request_error', param: null, code: word } },
+});
 const chunks = (kind: 'reset' | 'clean-end' | 'cut' | 'bad-json-line' | 'truncated-line' | 'stall'): MakeFault => {
   return (random) => ({ kind, afterChunks: within(random, 6) });
 };
@@ -31,10 +29,10 @@ const FAULTS: readonly (readonly [number, MakeFault])[] = [
   [2, status(425)],
   [2, status(501)],
   [2, status(529)],
-  [1, status(404)],
-  [1, told(400, 'context_length_exceeded')],
-  [1, told(400, 'content_filter')],
-  [1, told(404, 'model_not_found')],
+  // A bare 404 means in some wires' words that the model is missing, which is said for longer than one request.
+  [1, () => told(404, 'unknown_url')],
+  [1, () => told(400, 'context_length_exceeded')],
+  [1, () => told(400, 'content_filter')],
   [1, status(400)],
   [1, status(413)],
   [1, status(422)],
@@ -111,13 +109,22 @@ export function isClientsMistake(fault: Fault | null): boolean {
 
 /** The prompt is said not to fit: another server may hold it. */
 export function isOverflow(fault: Fault | null): boolean {
-  return fault?.kind === 'status' && JSON.stringify(fault.body ?? null).includes('context_length_exceeded');
+  return isWord(fault, 'context_length_exceeded');
 }
 
-/** For how long a server that answers so asks to be left alone, ms; an operator's matter rests for a minute. */
+function isWord(fault: Fault | null, word: string): boolean {
+  return fault?.kind === 'status' && JSON.stringify(fault.body ?? null).includes(`"${word}"`);
+}
+
+const OPERATOR_REST_MS = 60_000;
+/** Until a cloud provider's next probe, with a probe interval of a second. */
+const MODEL_FORGOTTEN_MS = 13_000;
+
+/** For how long a server that answers so is rightly left alone, ms. */
 export function askedRestMs(fault: Fault | null): number {
   if (fault?.kind !== 'status') return 0;
-  if ([401, 402, 403].includes(fault.status)) return 60_000;
+  if ([401, 402, 403].includes(fault.status)) return OPERATOR_REST_MS;
+  if (isWord(fault, 'model_not_found')) return MODEL_FORGOTTEN_MS;
   return Number(fault.headers?.['retry-after-ms'] ?? 0);
 }
 

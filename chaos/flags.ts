@@ -9,6 +9,7 @@ mixed up, left hanging, cut in silence, or failed although another server could 
   npm run chaos -- --only N,N --seed S            these requests of a run, one after the other, all servers undisturbed
   npm run chaos -- --clients N                    clients at once, default 96
   npm run chaos -- --faults SHARE                 share of the requests that meet a fault at a given server, default 0.25
+  npm run chaos -- --log FILE                     the gateway's log; the request_id of request N is chaos-N
   npm run chaos -- --json                         the result as JSON
 
 Exit code 0: every count that must be 0 is; 1: not; 2: a wrong flag. What is counted: docs/operations/chaos.md`;
@@ -23,6 +24,8 @@ export interface Flags {
   readonly faults: number;
   /** Null: all of them. */
   readonly only: readonly number[] | null;
+  /** Null: none is written. */
+  readonly log: string | null;
   readonly json: boolean;
 }
 
@@ -39,6 +42,7 @@ export function readFlags(args: readonly string[], nowMs: number): Flags | null 
       clients: { type: 'string', default: '96' },
       faults: { type: 'string', default: '0.25' },
       only: { type: 'string' },
+      log: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -53,6 +57,7 @@ export function readFlags(args: readonly string[], nowMs: number): Flags | null 
     clients: only === null ? whole('--clients', values.clients, 1, 10_000) : 1,
     faults: share('--faults', values.faults),
     only,
+    log: values.log ?? null,
     json: values.json,
   };
 }

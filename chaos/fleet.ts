@@ -16,14 +16,16 @@ const SETTINGS = {
   SWARMROUTER_RETRY_DELAY: '0.05',
   SWARMROUTER_PROBE_INTERVAL: '1',
   SWARMROUTER_CANCEL_GRACE: '0.05',
-  SWARMROUTER_LOG_LEVEL: 'ERROR',
 };
 export const MAX_RETRIES = 3;
 /** A reply must begin within the request's clock; then a stream may stall once, with comments. A second for a busy machine. */
 export const HUNG_AFTER_MS = 15_000 + 10 * 1_500 + 1_000;
 
-/** The gateway as a process of its own, in front of the servers. */
-export async function startChaosGateway(servers: ChaosServers): Promise<GatewayProcess> {
+/**
+ * The gateway as a process of its own, in front of the servers.
+ * @param logFile gets its log, a line a request; null: errors only, to nowhere
+ */
+export async function startChaosGateway(servers: ChaosServers, logFile: string | null = null): Promise<GatewayProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'swarmrouter-chaos-'));
   const file = join(folder, 'swarmrouter.yaml');
   const targets = SERVERS.map(({ name, kind, place, slots }) => ({
@@ -37,12 +39,19 @@ export async function startChaosGateway(servers: ChaosServers): Promise<GatewayP
   }));
   // JSON is YAML.
   writeFileSync(file, JSON.stringify({ targets }));
-  const settings = { ...SETTINGS, SWARMROUTER_MAX_RETRIES: String(MAX_RETRIES), SWARMROUTER_CONFIG: file };
-  const gateway = await startGatewayProcess(settings);
+  const log = logFile === null ? null : Bun.file(logFile).writer();
+  const settings = {
+    ...SETTINGS,
+    SWARMROUTER_LOG_LEVEL: log === null ? 'ERROR' : 'INFO',
+    SWARMROUTER_MAX_RETRIES: String(MAX_RETRIES),
+    SWARMROUTER_CONFIG: file,
+  };
+  const gateway = await startGatewayProcess(settings, { onOutput: (text) => log?.write(text) });
   return {
     ...gateway,
     stop: async () => {
       const code = await gateway.stop();
+      await log?.end();
       rmSync(folder, { recursive: true, force: true });
       return code;
     },

@@ -3,6 +3,7 @@ import { type Reading, readMetrics } from './memory.ts';
 import type { ChaosServers } from './servers.ts';
 
 const SETTLED_WITHIN_MS = 5_000;
+const MOST_NAMED = 20;
 const LOOK_AGAIN_MS = 50;
 
 /** What must be gone once all clients are: slots, queues, upstream calls, and the process when it is asked to end. */
@@ -17,7 +18,10 @@ export async function leftovers(gateway: GatewayProcess, servers: ChaosServers):
   }
   if (servers.open() > 0) left.push(`${servers.open()} upstream calls are still open`);
   const strays = servers.strays();
-  if (strays.length > 0) left.push(`calls after the end of the requests ${strays.slice(0, 20).join(', ')}`);
+  if (strays.length > 0) {
+    const named = strays.slice(0, MOST_NAMED).map(({ number, targets }) => `${number} (${targets.join(', ')})`);
+    left.push(`${strays.length} requests called servers after their end: ${named.join(', ')}`);
+  }
   const code = await gateway.stop();
   if (code !== 0) left.push(`the gateway ended with code ${code}: ${gateway.output().slice(-500)}`);
   if (await staysTrue(() => servers.connections() > 0)) {

@@ -31,7 +31,7 @@ async function run(flags: Flags): Promise<Result> {
   const servers = await ChaosServers.start({ ...flags, maxAttempts: MAX_RETRIES + 1 });
   let gateway: GatewayProcess | null = null;
   try {
-    gateway = await startChaosGateway(servers);
+    gateway = await startChaosGateway(servers, flags.log);
     const arena: Arena = { url: gateway.url, servers, seed: flags.seed, hungAfterMs: HUNG_AFTER_MS };
     const tally = new Tally();
     const startedAtMs = performance.now();

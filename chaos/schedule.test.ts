@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { FAULT_KINDS } from '../simulators/index.ts';
 import { DISTURBANCES, disturbanceAt } from './disturbances.ts';
-import { askedRestMs, faultOf, isClientsMistake, isHarmless, isOverflow } from './faults.ts';
+import { askedRestMs, faultOf, isClientsMistake, isHarmless, isOverflow, told } from './faults.ts';
 import { canariesIn, canaryOf, expectedText, requestPlan } from './schedule.ts';
 import { SERVERS } from './servers.ts';
 
@@ -49,6 +49,7 @@ describe('the schedule of the chaos run', () => {
   test('knows for how long a server asks to be left alone', () => {
     expect(askedRestMs({ kind: 'status', status: 429, headers: { 'retry-after-ms': '40' } })).toBe(40);
     expect(askedRestMs({ kind: 'status', status: 401 })).toBe(60_000);
+    expect(askedRestMs(told(404, 'model_not_found'))).toBe(13_000);
     expect([askedRestMs({ kind: 'status', status: 429 }), askedRestMs(null)]).toEqual([0, 0]);
   });
 
@@ -71,7 +72,7 @@ describe('the schedule of the chaos run', () => {
       disturbances.filter(({ kind }) => kind === wanted).map(({ server }) => serverOf(server));
     expect(new Set(of('loading').map((server) => server?.kind))).toEqual(new Set(['llama-cpp']));
     expect(new Set(of('key-refused').map((server) => server?.place))).toEqual(new Set(['cloud']));
-    expect(of('key-refused').length / disturbances.length).toBeLessThan(0.05);
+    expect((of('key-refused').length + of('model-missing').length) / disturbances.length).toBeLessThan(0.06);
     expect(new Set(disturbances.map(({ server }) => server)).size).toBe(SERVERS.length);
   });
 });

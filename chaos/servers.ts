@@ -1,5 +1,5 @@
 import { type Simulator, startSimulator } from '../simulators/index.ts';
-import { type DisturbedServer, disturb, disturbanceAt } from './disturbances.ts';
+import { type DisturbedServer, disturb, disturbanceAt, isSaid } from './disturbances.ts';
 import { askedRestMs, faultOf, isHarmless } from './faults.ts';
 import { canariesIn, expectedText, type RequestPlan } from './schedule.ts';
 import type { Absence, Arrival, Fleet } from './verdict.ts';
@@ -89,9 +89,9 @@ export class ChaosServers {
     this.#arrivals.delete(number);
   }
 
-  /** Once all requests are forgotten: those that reached a server after their end. */
-  strays(): number[] {
-    return [...this.#arrivals.keys()];
+  /** Once all requests are forgotten: those that reached a server after their end, and where. */
+  strays(): { readonly number: number; readonly targets: readonly string[] }[] {
+    return [...this.#arrivals].map(([number, arrivals]) => ({ number, targets: arrivals.map(({ target }) => target) }));
   }
 
   get absences(): readonly Absence[] {
@@ -137,8 +137,8 @@ export class ChaosServers {
       const simulator = this.#simulators.get(next.server);
       await Bun.sleep(next.afterMs);
       if (simulator === undefined || !this.#disturbing) return;
-      // The request that is refused for its key notes the absence itself, when it comes.
-      if (next.kind === 'key-refused') {
+      // The request that is told so notes the absence when it comes.
+      if (isSaid(next.kind)) {
         await disturb(simulator, next);
         continue;
       }

@@ -203,6 +203,12 @@ describe('the judge of the chaos run', () => {
     expect(violations({ arrivals: [...tried, arrival('e', BAD), arrival('a')] })).toEqual(['too many attempts']);
   });
 
+  test('lets a server that loads its model be asked again, at no cost', () => {
+    const loading = arrival('a', null, { status: 503 });
+    const tried = ['b', 'c', 'd'].map((target) => arrival(target, BAD));
+    expect(violations({ arrivals: [loading, loading, ...tried, arrival('a')] })).toEqual([]);
+  });
+
   test('sees an upstream call that outlives its request', () => {
     const open = arrival('a', { kind: 'hang' }, { status: null, endedAtMs: null });
     expect(violations({ seen: { end: 'aborted' }, arrivals: [open] })).toEqual(['not cancelled']);

@@ -165,9 +165,9 @@ function isToldWell({ plan, seen, arrivals }: Evidence): boolean {
   if (!said.every((text) => typeof text === 'string' && text !== '')) return false;
   if (status === 200 || status === null) return true;
   if (arrivals.length > 0 && seen.shouldRetry !== 'false') return false;
+  if (error?.code === 'context_length_exceeded') return status === 400 && isTooLong(plan, arrivals);
   const last = arrivals.at(-1)?.fault ?? null;
   if (isClientsMistake(last)) return last?.kind === 'status' && status === last.status;
-  if (status === 400) return error?.code === 'context_length_exceeded' && isTooLong(plan, arrivals);
   return status === 404 || status === 429 || (status >= 500 && status <= 504);
 }
 
@@ -200,7 +200,8 @@ function repeatsOf({ arrivals, absences }: Evidence): { free: number; illegal: n
   for (const arrival of arrivals) {
     const earlier = before.get(arrival.target);
     before.set(arrival.target, arrival);
-    if (earlier === undefined || isRefusal(earlier.fault)) continue;
+    if (isLoading(arrival)) free++;
+    if (earlier === undefined || isLoading(earlier) || isRefusal(earlier.fault)) continue;
     if (!replayed.has(arrival.target) && diedUnanswered(earlier, arrival, absences)) {
       replayed.add(arrival.target);
       free++;
@@ -208,6 +209,9 @@ function repeatsOf({ arrivals, absences }: Evidence): { free: number; illegal: n
   }
   return { free, illegal };
 }
+
+/** A 503 that no fault explains: its model is loading, which costs no attempt. */
+const isLoading = ({ call, fault }: Arrival): boolean => call.status === 503 && fault?.kind !== 'status';
 
 /** A connection that had been used before and broke without a byte: the one free replay. */
 function diedUnanswered({ target, atMs, fault, call }: Arrival, next: Arrival, absences: readonly Absence[]): boolean {

@@ -21,10 +21,11 @@ export interface GatewayProcess {
  * Starts the gateway as a person does, through the launcher and with environment variables alone, on a free port and
  * with a data folder of its own. Resolves once it is ready for requests.
  * @param settings environment variables; nothing else of this process's environment reaches it but PATH and HOME
+ * @param onOutput gets all that it prints, as it comes
  */
 export async function startGatewayProcess(
   settings: Readonly<Record<string, string>>,
-  { awaitReady = true } = {},
+  { awaitReady = true, onOutput }: { awaitReady?: boolean; onOutput?: (text: string) => void } = {},
 ): Promise<GatewayProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'swarmrouter-e2e-'));
   const port = freePort();
@@ -45,7 +46,7 @@ export async function startGatewayProcess(
     stdout: 'pipe',
     stderr: 'pipe',
   });
-  const output = keepTail(child.stdout, child.stderr);
+  const output = keepTail([child.stdout, child.stderr], onOutput);
   const stop = async (): Promise<number> => {
     child.kill('SIGTERM');
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
@@ -75,11 +76,15 @@ async function waitFor(url: string, ended: () => boolean): Promise<void> {
   throw new Error(`no 200 from ${url} within ${START_LIMIT_MS / 1000} s`);
 }
 
-function keepTail(...streams: readonly ReadableStream<Uint8Array>[]): () => string {
+function keepTail(streams: readonly ReadableStream<Uint8Array>[], onOutput?: (text: string) => void): () => string {
   let tail = '';
   const drain = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
     const decoder = new TextDecoder();
-    for await (const chunk of stream) tail = (tail + decoder.decode(chunk, { stream: true })).slice(-KEPT_LOG);
+    for await (const chunk of stream) {
+      const text = decoder.decode(chunk, { stream: true });
+      onOutput?.(text);
+      tail = (tail + text).slice(-KEPT_LOG);
+    }
   };
   for (const stream of streams) drain(stream).catch(() => undefined);
   return () => tail.trim();
