@@ -140,6 +140,22 @@ describe("a client's own mistake goes to nobody else", () => {
   }
 });
 
+describe('an error reply that breaks off', () => {
+  for (const stream of [false, true]) {
+    test(`${stream ? 'streamed' : 'whole'}: says nothing about the request, so another server answers`, async () => {
+      const small = await simulator({ kind: 'openai-compatible', models: [{ id: CLOUD_MODEL, contextLength: 2 }] });
+      const large = await simulator({ kind: 'openrouter', models: [{ id: CLOUD_MODEL }] });
+      const { chat } = await gateway([targetFor(small), targetFor(large)]);
+      const long = { model: CLOUD_MODEL, stream, messages: [{ role: 'user', content: 'too long for the first' }] };
+      await small.setFault({ kind: 'reset-after-bytes', bytes: 20 });
+      const response = await chat(long);
+      expect([response.status, servedBy(response)]).toEqual([200, 'openrouter']);
+      expect(small.log.filter(({ status }) => status === 400)).toHaveLength(1);
+      await response.text();
+    });
+  }
+});
+
 describe('when nobody can answer', () => {
   test('the retry limit bounds the attempts, and the client is told not to multiply them', async () => {
     const upstreams = await Promise.all(

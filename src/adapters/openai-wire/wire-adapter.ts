@@ -1,7 +1,7 @@
 import type { AdapterTools, ProviderAdapter, UpstreamCall, UpstreamReply } from '../../core/adapter.ts';
 import type { Cancellation } from '../../core/cancellation.ts';
 import type { Deadlines } from '../../core/deadlines.ts';
-import { UpstreamError } from '../../core/failure.ts';
+import { FAILURE_RULES, UpstreamError } from '../../core/failure.ts';
 import type { Operation } from '../../core/request.ts';
 import type { Target, TargetClocks, TargetSnapshot } from '../../core/target.ts';
 import { AttemptWatch } from '../attempt-watch.ts';
@@ -159,24 +159,25 @@ async function sniffForm({ headers, body }: TransportReply, where: string): Prom
 
 /** Reads an error reply and classifies it; a body that cannot be read leaves the status to decide. */
 export async function errorOf(reply: TransportReply, target: Target, wallMs: number): Promise<UpstreamError> {
-  const bytes = await reply.body.readAll(MAX_ERROR_BYTES, target.clocks.idleMs).catch((error: UpstreamError) => {
-    // The caller left or a clock ran out: that counts, not the status.
-    if (error.kind === 'cancelled' || error.kind === 'timeout') throw error;
-    return new Uint8Array(0);
-  });
-  const text = new TextDecoder().decode(bytes);
+  const read = await reply.body.readAll(MAX_ERROR_BYTES, target.clocks.idleMs).catch((error: UpstreamError) => error);
+  const unread = read instanceof UpstreamError ? read : null;
+  // The caller left or a clock ran out: that counts, not the status.
+  if (unread?.kind === 'cancelled' || unread?.kind === 'timeout') throw unread;
+  const text = read instanceof UpstreamError ? '' : new TextDecoder().decode(read);
   let body: unknown = text;
   try {
     body = JSON.parse(text);
   } catch {
     // Not JSON: a proxy's page or plain text, which the normaliser takes as it is.
   }
-  return normaliseError({
+  const error = normaliseError({
     status: reply.status,
     retryAfterMs: retryAfterMs(reply.headers, wallMs),
     body,
     where: target.id,
   });
+  // Whether the request is wrong, or only too long for this one server, broke off with the words: another may know.
+  return unread?.kind === 'truncated' && !FAILURE_RULES[error.kind].tryNext ? unread : error;
 }
 
 function unexpected(where: string, error: unknown): UpstreamError {
