@@ -57,6 +57,10 @@ async function judged(door: Door, { faults = 0, numbers = upTo(60), hungAfterMs 
   return { tally, servers };
 }
 
+/** Hangs go on for ever without clocks, and `fetch` is loud about a body that is not what it says. */
+const isUnsuited = (number: number) =>
+  ['hang', 'headers-only', 'comments-only', 'stall', 'gzip'].includes(faultOf(SEED, number, 'vee', 0.6)?.kind ?? '');
+
 const upTo = (count: number) => Array.from({ length: count }, (_, number) => number);
 const seen = ({ violations }: Tally) => Object.keys(violations).filter((name) => violations[name as Violation] > 0);
 
@@ -100,24 +104,11 @@ describe('the chaos run', () => {
     expect([tally.requests, seen(tally), servers.strays()]).toEqual([60, [], []]);
   });
 
-  test('sees that a door without failover fails and cuts', async () => {
-    const { tally } = await judged((ask, { signal }) => ask('vee', signal), { faults: 0.6, numbers: upTo(300) });
-    expect(seen(tally)).toContain('wrongly failed');
-    expect(seen(tally)).toContain('silently cut');
-    expect(seen(tally)).toContain('badly told');
-    expect(seen(tally)).toContain('wrong answer');
-  });
-
-  test('sees a reply that breaks off', async () => {
-    const door: Door = async (ask) => {
-      const text = await (await ask('vee')).text();
-      const body = new ReadableStream({
-        start: (controller) => controller.enqueue(text.slice(0, 200)),
-        pull: (controller) => controller.error(new Error('broken off')),
-      });
-      return new Response(body, { headers: { 'x-swarmrouter-target': 'vee' } });
-    };
-    expect(seen((await judged(door, { numbers: staying(false).slice(0, 5) })).tally)).toContain('lost');
+  test('sees that a door without failover fails, cuts and loses', async () => {
+    const door: Door = async (ask) => edited(await ask('vee'), (text) => text);
+    const { tally } = await judged(door, { faults: 0.6, numbers: upTo(300).filter((number) => !isUnsuited(number)) });
+    for (const violation of ['lost', 'silently cut', 'wrong answer', 'wrongly failed', 'badly told'])
+      expect(seen(tally)).toContain(violation);
   });
 
   test('sees a reply that never comes', async () => {
