@@ -102,7 +102,7 @@ module.exports = {
       name: 'product-never-imports-tests-or-tools',
       severity: 'error',
       from: { path: '^src/', pathNot: '\\.test\\.ts$' },
-      to: { path: '^(simulators|test|bench|scripts)/' },
+      to: { path: '^(simulators|test|bench|chaos|scripts)/' },
     },
     {
       name: 'child-process-in-the-launcher-alone',

@@ -171,7 +171,7 @@ describe('the chaos run', () => {
     const late: Promise<unknown>[] = [];
     const door: Door = async (ask) => {
       const text = await (await ask('vee')).text();
-      const answered = Bun.sleep(300);
+      const answered = Bun.sleep(100);
       late.push(answered.then(() => ask('lang')).then((reply) => reply.text()));
       return new Response(text, { headers: { 'x-swarmrouter-target': 'vee' } });
     };

@@ -2,7 +2,7 @@ import { askGateway } from './client.ts';
 import { type RequestPlan, requestPlan } from './schedule.ts';
 import type { ChaosServers } from './servers.ts';
 import type { Tally } from './tally.ts';
-import { judge, type Observation } from './verdict.ts';
+import { CLOSED_WITHIN_MS, judge, type Observation } from './verdict.ts';
 
 export interface Arena {
   /** Of what is tested: the gateway, or something that takes its place. */
@@ -12,10 +12,8 @@ export interface Arena {
   readonly hungAfterMs: number;
 }
 
-/** After a client has left, its request may still be on its way to a server for so long. */
-const LEAVING_MS = 500;
-/** So long after the end of a request all its upstream calls must be closed. The gateway promises less; the machine is busy. */
-export const CLOSED_WITHIN_MS = 1_000;
+/** After a client has left, its request may still be on its way to a server for so long: a busy gateway reads it late. */
+const LEAVING_MS = 2_000;
 const LOOK_AGAIN_MS = 20;
 
 /** Sends one request and resolves when its client has its reply; what follows judges it, once its upstream calls are closed. */
@@ -37,7 +35,7 @@ async function untilClosed(arena: Arena, number: number, seen: Observation): Pro
   const leastMs = seen.end === 'reply' ? 0 : LEAVING_MS;
   for (;;) {
     const agoMs = performance.now() - seen.endedAtMs;
-    if (agoMs >= CLOSED_WITHIN_MS || (agoMs >= leastMs && !isOpen(arena, number))) return;
+    if (agoMs >= leastMs + CLOSED_WITHIN_MS || (agoMs >= leastMs && !isOpen(arena, number))) return;
     await Bun.sleep(LOOK_AGAIN_MS);
   }
 }

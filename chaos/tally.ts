@@ -56,9 +56,9 @@ export class Tally {
   }
 
   #noteCancel({ seen, arrivals }: Evidence): void {
-    for (const { call } of arrivals) {
+    for (const { atMs, call } of arrivals) {
       if (!call.aborted || call.endedAtMs === null) continue;
-      this.slowestCancelMs = Math.max(this.slowestCancelMs, call.endedAtMs - seen.endedAtMs);
+      this.slowestCancelMs = Math.max(this.slowestCancelMs, call.endedAtMs - Math.max(atMs, seen.endedAtMs));
     }
   }
 }

@@ -213,5 +213,8 @@ describe('the judge of the chaos run', () => {
     const open = arrival('a', { kind: 'hang' }, { status: null, endedAtMs: null });
     expect(violations({ seen: { end: 'aborted' }, arrivals: [open] })).toEqual(['not cancelled']);
     expect(violations({ arrivals: [open, arrival('a')] })).toEqual(['processed twice', 'not cancelled']);
+    const left = (atMs: number, endedAtMs: number) =>
+      violations({ seen: { end: 'aborted' }, arrivals: [arrival('a', null, { endedAtMs }, atMs)] });
+    expect([left(1_010, 2_000), left(1_010, 2_200), left(1_900, 2_200)]).toEqual([[], ['not cancelled'], []]);
   });
 });

@@ -110,7 +110,7 @@ export function judge(evidence: Evidence, fleet: Fleet): Verdict {
     ['badly told', !isToldWell(evidence)],
     ['processed twice', repeatsOf(evidence).illegal > 0],
     ['too many attempts', evidence.arrivals.length - repeatsOf(evidence).free > fleet.maxAttempts],
-    ['not cancelled', evidence.arrivals.some(({ call }) => call.endedAtMs === null)],
+    ['not cancelled', evidence.arrivals.some((arrival) => outlives(arrival, seen))],
   ];
   return { outcome: outcomeOf(seen), violations: found.filter(([, is]) => is).map(([violation]) => violation) };
 }
@@ -175,6 +175,14 @@ const isTooLong = (plan: RequestPlan, arrivals: readonly Arrival[]): boolean =>
   plan.promptTokens > LONG_TOKENS || arrivals.some(({ fault }) => isOverflow(fault));
 /** Above all short prompts, below the smallest context. */
 const LONG_TOKENS = 1_000;
+
+/** So long after the end of a request its upstream calls must be closed. The gateway promises less; the machine is busy. */
+export const CLOSED_WITHIN_MS = 1_000;
+
+/** A call may still have been on its way when the client left: then its own beginning counts. */
+function outlives({ atMs, call }: Arrival, { endedAtMs }: Observation): boolean {
+  return call.endedAtMs === null || call.endedAtMs - Math.max(atMs, endedAtMs) > CLOSED_WITHIN_MS;
+}
 
 interface Span {
   readonly startedAtMs: number;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
-import { FAULT_KINDS, type Fault, type Simulator } from './index.ts';
+import { FAULT_KINDS, type Fault, type SimulatedRequest, type Simulator } from './index.ts';
 import { chat, chatUrl, chunksOf, jsonOf, simulate, stopSimulatorsAfterEach } from './test-support.ts';
 
 stopSimulatorsAfterEach();
@@ -282,6 +282,46 @@ describe('the simulator', () => {
     await simulator.revive();
     simulator.setBehaviour({ tokensPerSecond: Number.POSITIVE_INFINITY });
     expect([(await chat(simulator, {})).status, simulator.port]).toEqual([200, port]);
+  });
+
+  test('may depend on the request, and gives way to a fault that is set', async () => {
+    const asked: string[] = [];
+    const simulator = await simulate({
+      kind: 'vllm',
+      faultFor: ({ rawBody }) => {
+        asked.push(rawBody);
+        return rawBody.includes('unlucky') ? { kind: 'status', status: 500 } : null;
+      },
+    });
+    const statusOf = async (content: string) =>
+      (await chat(simulator, { messages: [{ role: 'user', content }] })).status;
+    expect([await statusOf('lucky'), await statusOf('unlucky')]).toEqual([200, 500]);
+    await simulator.setFault({ kind: 'status', status: 429 });
+    expect(await statusOf('unlucky')).toBe(429);
+    await simulator.setFault(null);
+    await fetch(`${simulator.url}/v1/models`);
+    expect(asked).toHaveLength(2);
+  });
+
+  test('is told with each generation as it arrives, and the record then grows', async () => {
+    const seen: [SimulatedRequest, Fault['kind'] | null][] = [];
+    const simulator = await simulate({
+      kind: 'vllm',
+      logLimit: 0,
+      onGeneration: (request, fault) => {
+        expect(request.endedAtMs).toBeNull();
+        seen.push([request, fault?.kind ?? null]);
+      },
+    });
+    simulator.faultNext(1, { kind: 'slow', extraMs: 1 });
+    await (await chat(simulator, {})).text();
+    await (await chat(simulator, {})).text();
+    await fetch(`${simulator.url}/v1/models`);
+    expect(seen.map(([{ status }, fault]) => [status, fault])).toEqual([
+      [200, 'slow'],
+      [200, null],
+    ]);
+    expect(simulator.log).toHaveLength(0);
   });
 
   test('is controlled over HTTP', async () => {

@@ -22,6 +22,7 @@ const VIOLATIONS: readonly [string, string, string][] = [
   ['src/config/c.ts', 'openai', 'product-uses-known-libraries-only'],
   ['src/http/b.ts', 'node:child_process', 'child-process-in-the-launcher-alone'],
   ['src/http/c.ts', '../../simulators/target.ts', 'product-never-imports-tests-or-tools'],
+  ['src/http/d.ts', '../../chaos/target.ts', 'product-never-imports-tests-or-tools'],
 ];
 
 function plant(path: string, text: string): void {
@@ -41,6 +42,7 @@ describe('the import rules', () => {
       'src/adapters/lm-studio',
       'src/config',
       'simulators',
+      'chaos',
     ]) {
       plant(`${folder}/target.ts`, 'export const value = 1;\n');
     }
