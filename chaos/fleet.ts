@@ -21,6 +21,9 @@ export const MAX_RETRIES = 3;
 /** A reply must begin within the request's clock; then a stream may stall once, with comments. A second for a busy machine. */
 export const HUNG_AFTER_MS = 15_000 + 10 * 1_500 + 1_000;
 
+/** A busy gateway reads late what a client sent that has left since. */
+export const LEAVING_MS = 2_000;
+
 /**
  * The gateway as a process of its own, in front of the servers.
  * @param logFile gets its log, a line a request; null: errors only, to nowhere

@@ -1,7 +1,7 @@
 /** `npm run chaos -- --help` */
 import type { GatewayProcess } from '../test/e2e/gateway-process.ts';
 import { type Flags, HELP, readFlags } from './flags.ts';
-import { HUNG_AFTER_MS, MAX_RETRIES, startChaosGateway } from './fleet.ts';
+import { HUNG_AFTER_MS, LEAVING_MS, MAX_RETRIES, startChaosGateway } from './fleet.ts';
 import { leftovers } from './leftovers.ts';
 import { type MemoryTrend, memoryTrend, type Reading, readMetrics } from './memory.ts';
 import { findingLines, isGood, jsonOf, progressLine, type Result, summaryLines } from './report.ts';
@@ -32,7 +32,13 @@ async function run(flags: Flags): Promise<Result> {
   let gateway: GatewayProcess | null = null;
   try {
     gateway = await startChaosGateway(servers, flags.log);
-    const arena: Arena = { url: gateway.url, servers, seed: flags.seed, hungAfterMs: HUNG_AFTER_MS };
+    const arena: Arena = {
+      url: gateway.url,
+      servers,
+      seed: flags.seed,
+      hungAfterMs: HUNG_AFTER_MS,
+      leavingMs: LEAVING_MS,
+    };
     const tally = new Tally();
     const startedAtMs = performance.now();
     const secondsSoFar = (): number => (performance.now() - startedAtMs) / 1_000;

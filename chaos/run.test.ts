@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { faultOf } from './faults.ts';
-import { HUNG_AFTER_MS, MAX_RETRIES, startChaosGateway } from './fleet.ts';
+import { HUNG_AFTER_MS, LEAVING_MS, MAX_RETRIES, startChaosGateway } from './fleet.ts';
 import { leftovers } from './leftovers.ts';
 import { findingLine } from './report.ts';
 import { type Arena, runMany } from './run.ts';
@@ -53,7 +53,7 @@ async function judged(door: Door, { faults = 0, numbers = upTo(60), hungAfterMs 
     error: () => new Response('broken', { status: 500 }),
   });
   stops.push(() => server.stop(true));
-  const tally = await run({ url: server.url.origin, servers, seed: SEED, hungAfterMs }, numbers);
+  const tally = await run({ url: server.url.origin, servers, seed: SEED, hungAfterMs, leavingMs: 100 }, numbers);
   return { tally, servers };
 }
 
@@ -93,7 +93,10 @@ describe('the chaos run', () => {
     const servers = await startServers(0.25);
     const gateway = await startChaosGateway(servers);
     stops.push(() => gateway.stop());
-    const tally = await run({ url: gateway.url, servers, seed: SEED, hungAfterMs: HUNG_AFTER_MS }, upTo(300));
+    const tally = await run(
+      { url: gateway.url, servers, seed: SEED, hungAfterMs: HUNG_AFTER_MS, leavingMs: LEAVING_MS },
+      upTo(300),
+    );
     expect([tally.requests, tally.findings.map(findingLine)]).toEqual([300, []]);
     expect(tally.failedOver).toBeGreaterThan(10);
     expect(await leftovers(gateway, servers)).toEqual([]);

@@ -10,10 +10,10 @@ export interface Arena {
   readonly servers: ChaosServers;
   readonly seed: number;
   readonly hungAfterMs: number;
+  /** After a client has left, its request may still be on its way to a server for so long. */
+  readonly leavingMs: number;
 }
 
-/** After a client has left, its request may still be on its way to a server for so long: a busy gateway reads it late. */
-const LEAVING_MS = 2_000;
 const LOOK_AGAIN_MS = 20;
 
 /** Sends one request and resolves when its client has its reply; what follows judges it, once its upstream calls are closed. */
@@ -32,7 +32,7 @@ function isOpen({ servers }: Arena, number: number): boolean {
 }
 
 async function untilClosed(arena: Arena, number: number, seen: Observation): Promise<void> {
-  const leastMs = seen.end === 'reply' ? 0 : LEAVING_MS;
+  const leastMs = seen.end === 'reply' ? 0 : arena.leavingMs;
   for (;;) {
     const agoMs = performance.now() - seen.endedAtMs;
     if (agoMs >= leastMs + CLOSED_WITHIN_MS || (agoMs >= leastMs && !isOpen(arena, number))) return;
