@@ -13,6 +13,7 @@ import { firstToken } from './scenarios/first-token.ts';
 import { manyStreams } from './scenarios/many-streams.ts';
 import { outage } from './scenarios/outage.ts';
 import type { BenchContext, Scenario } from './scenarios/scenario.ts';
+import { soak } from './scenarios/soak.ts';
 import { startAndRest } from './scenarios/start-and-rest.ts';
 import { streamChunks } from './scenarios/stream-chunks.ts';
 import { wholeRequests } from './scenarios/whole-requests.ts';
@@ -26,11 +27,12 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'dead-node': deadNode,
   outage,
   disconnects,
+  soak,
   start: startAndRest,
   micro,
 };
 
-const HELP = `Measures the gateway beside bare pass-throughs. Linux; about 12 minutes.
+const HELP = `Measures the gateway beside bare pass-throughs. Linux; about 20 minutes.
 
   npm run bench                        all of it; writes bench/results/<date>.json and docs/benchmarks.md
   npm run bench -- --only NAME[,NAME]  some of: ${Object.keys(SCENARIOS).join(' ')}; prints, writes nothing
