@@ -49,9 +49,9 @@ export function faultParts() {
       return server;
     },
     async gateway(targets: readonly Target[], change: GatewayChange = {}): Promise<TestGateway> {
-      const clock = new CountingClock();
+      const clock = change.clock instanceof CountingClock ? change.clock : new CountingClock();
       // Probes at the start only, so that a test sees its own requests and nothing else.
-      const started = await startTestGateway(targets, { clock, probeIntervalMs: 600_000, ...change });
+      const started = await startTestGateway(targets, { probeIntervalMs: 600_000, ...change, clock });
       gateways.push({ started, clock });
       return started;
     },
