@@ -50,8 +50,11 @@ export interface EndpointContext {
   readonly isDraining: () => boolean;
 }
 
-/** One endpoint. Throws HttpError for what it refuses. `liftIdleTimeout` lets the connection be silent from now on. */
-export type Endpoint = (request: Request, id: string, liftIdleTimeout: () => void) => Response | Promise<Response>;
+/** How long a request's connection may be without a byte in either direction before it is closed, s; 0: for ever. */
+export type SetIdleTimeout = (seconds: number) => void;
+
+/** One endpoint. Throws HttpError for what it refuses. */
+export type Endpoint = (request: Request, id: string, setIdleTimeout: SetIdleTimeout) => Response | Promise<Response>;
 
 /** Refuses whoever may not use the data plane, before a byte of the body is read. */
 export function authorize({ parts }: EndpointContext, headers: Headers): void {

@@ -41,8 +41,9 @@ export function createGuard(options: GuardOptions): (headers: Headers) => void {
   };
 }
 
-/** `http://localhost:3000` → `localhost`; what does not parse is its own name and so is refused. */
+/** `http://localhost:3000` → `localhost`; what does not parse or holds more is its own name and so is refused. */
 function hostName(value: string): string {
+  if (/[@?#\\]|[^:/]\//.test(value)) return value;
   try {
     return new URL(value.includes('://') ? value : `http://${value}`).hostname.toLowerCase();
   } catch {

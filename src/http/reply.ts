@@ -2,10 +2,14 @@ import type { UpstreamError } from '../core/failure.ts';
 import { asUpstreamError } from '../router/attempt.ts';
 import type { ServedStream } from '../router/committed-stream.ts';
 import type { AnsweredBy, ServeResult } from '../router/serve.ts';
+import type { SetIdleTimeout } from './endpoint.ts';
 import { type ErrorReply, errorBodyOf, exhaustedReply, noRouteReply } from './error-reply.ts';
 
 const encoder = new TextEncoder();
 const DONE = encoder.encode('data: [DONE]\n\n');
+
+/** How soon the connection of a client that stopped reading is closed, once it has been given up. */
+const CLOSE_STALLED_S = 1;
 
 /** Sees what the client is sent. */
 export interface ResponseTap {
@@ -14,7 +18,12 @@ export interface ResponseTap {
 }
 
 /** What the engine decided → the HTTP reply. */
-export function toResponse(result: ServeResult, requestId: string, tap: ResponseTap | null): Response {
+export function toResponse(
+  result: ServeResult,
+  requestId: string,
+  tap: ResponseTap | null,
+  setIdleTimeout: SetIdleTimeout,
+): Response {
   switch (result.kind) {
     case 'whole':
       tap?.write(result.bytes);
@@ -28,7 +37,7 @@ export function toResponse(result: ServeResult, requestId: string, tap: Response
       headers['cache-control'] = 'no-cache';
       // Tells nginx not to collect the events.
       headers['x-accel-buffering'] = 'no';
-      return new Response(toBody(result.stream, tap), { headers });
+      return new Response(toBody(result.stream, tap, setIdleTimeout), { headers });
     }
     case 'refused':
       return errorResponse(noRouteReply(result.noRoute), requestId);
@@ -51,11 +60,19 @@ export function errorResponse(reply: ErrorReply, requestId: string): Response {
  * Pulled by the client's socket: the upstream is read only as fast as the client reads. A stream that breaks ends
  * with a typed error event and without the end marker, so that no SDK takes it for a finished answer.
  */
-function toBody(stream: ServedStream, tap: ResponseTap | null): ReadableStream<Uint8Array> {
+function toBody(
+  stream: ServedStream,
+  tap: ResponseTap | null,
+  setIdleTimeout: SetIdleTimeout,
+): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        stream.onStall = () => controller.error(new Error('the client stopped reading'));
+        stream.onStall = () => {
+          controller.error(new Error('the client stopped reading'));
+          // Bun closes a connection that takes nothing only when its idle time is over.
+          setIdleTimeout(CLOSE_STALLED_S);
+        };
       },
       async pull(controller) {
         try {

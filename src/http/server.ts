@@ -77,7 +77,7 @@ function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: L
     const id = requestId(headers);
     try {
       guard(headers);
-      const response = await endpoint(request, id, () => server.timeout(request, 0));
+      const response = await endpoint(request, id, (seconds) => server.timeout(request, seconds));
       if (!response.headers.has('x-request-id')) response.headers.set('x-request-id', id);
       return response;
     } catch (error) {

@@ -1,9 +1,7 @@
 import { describe, expect, test } from 'bun:test';
-import OpenAI from 'openai';
-import type { Fault } from '../../simulators/index.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { targetOf } from '../support/fleet.ts';
-import { contentOf, readEvents, targetFor, until } from '../support/gateway.ts';
+import { targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
 const { simulator, gateway } = runningParts();
@@ -18,127 +16,6 @@ async function studioAndCloud(clocks: Partial<ReturnType<typeof targetFor>['cloc
   });
   return { studio, cloud, ...started };
 }
-
-const QUICK = { firstByteMs: 150, firstTokenMs: 150, idleMs: 150 };
-
-const BEFORE_CONTENT: readonly [string, Fault][] = [
-  ['F-04 junk that is not HTTP', { kind: 'junk' }],
-  ['F-06 silence instead of headers', { kind: 'hang' }],
-  ['F-07 headers, then silence', { kind: 'headers-only' }],
-  ['F-07 comments only', { kind: 'comments-only', everyMs: 20 }],
-  ['F-10 a reset before the first byte', { kind: 'reset-before-headers' }],
-  ['F-10 a reset before the first content', { kind: 'reset', afterChunks: 0 }],
-  ['F-11 a clean end without content', { kind: 'clean-end', afterChunks: 0 }],
-  ['F-12 an error event before the first content', { kind: 'error-in-stream', afterChunks: 0 }],
-  ['F-12 an `event: error` before the first content', { kind: 'error-in-stream', afterChunks: 0, shape: 'event' }],
-  ['F-13 a line that is not JSON', { kind: 'bad-json-line', afterChunks: 0 }],
-  ['F-18 an HTML page', { kind: 'html' }],
-  ['F-19 status 200 with an error body', { kind: 'error-with-200' }],
-  ['F-19 an empty answer', { kind: 'empty' }],
-  ['F-19 empty choices', { kind: 'empty-choices' }],
-  ['F-21 a refused key', { kind: 'status', status: 401 }],
-  ['F-22 a rate limit', { kind: 'status', status: 429 }],
-  ['F-23 a missing model', { kind: 'status', status: 404 }],
-  ['F-25 an internal error', { kind: 'status', status: 500 }],
-  ['F-26 a model that is loading', { kind: 'status', status: 503 }],
-  ['F-29 a redirect', { kind: 'redirect', location: 'http://127.0.0.1:9/' }],
-];
-
-describe('before the first content every fault is hidden by another target', () => {
-  for (const [name, fault] of BEFORE_CONTENT) {
-    for (const stream of [true, false]) {
-      test(`${name}, ${stream ? 'streamed' : 'whole'}`, async () => {
-        const { studio, chat, outcomes } = await studioAndCloud(QUICK);
-        await studio.setFault(fault);
-        const response = await chat({
-          stream,
-          model: 'gpt-4o-mini',
-          messages: [{ role: 'user', content: 'canary:ONE' }],
-        });
-        expect([response.status, servedBy(response), response.headers.get('x-swarmrouter-attempts')]).toEqual([
-          200,
-          'openrouter',
-          '2',
-        ]);
-        if (stream) {
-          const events = await readEvents(response);
-          expect(contentOf(events)).toContain('canary:ONE');
-          expect(events.at(-1)).toBe('[DONE]');
-        } else expect((await response.json()).choices[0].message.content).toContain('canary:ONE');
-        expect(outcomes.map((outcome) => outcome.kind)).toEqual(['served']);
-        expect(outcomes[0]?.attempts[0]?.failure).not.toBeNull();
-      });
-    }
-  }
-});
-
-const AFTER_CONTENT: readonly [string, Fault, string][] = [
-  ['F-08 a stall', { kind: 'stall', afterChunks: 3 }, 'upstream_timeout'],
-  ['F-10 a reset', { kind: 'reset', afterChunks: 3 }, 'upstream_'],
-  ['F-11 a clean end without the end marker', { kind: 'clean-end', afterChunks: 3 }, 'upstream_truncated'],
-  ['F-11 a cut connection', { kind: 'cut', afterChunks: 3 }, 'upstream_'],
-  ['F-12 an error event', { kind: 'error-in-stream', afterChunks: 3 }, ''],
-  ['F-13 a line that is not JSON', { kind: 'bad-json-line', afterChunks: 3 }, 'upstream_invalid_response'],
-];
-
-describe('after the first content a fault ends the stream with a typed error, never silently', () => {
-  for (const [name, fault, code] of AFTER_CONTENT) {
-    test(name, async () => {
-      const { studio, cloud, chat, outcomes } = await studioAndCloud(QUICK);
-      await studio.setFault(fault);
-      const events = await readEvents(await chat({ stream: true, messages: [{ role: 'user', content: 'hi' }] }));
-      expect(contentOf(events)).not.toBe('');
-      expect(events.at(-1)).toMatchObject({
-        error: { message: expect.any(String), code: expect.stringContaining(code) },
-      });
-      expect(events).not.toContain('[DONE]');
-      expect(inference(cloud)).toEqual([]);
-      expect(outcomes.map((outcome) => outcome.kind)).toEqual(['cut']);
-    });
-
-    test(`${name}: the official client raises it as an exception`, async () => {
-      const { studio, url } = await studioAndCloud(QUICK);
-      await studio.setFault(fault);
-      const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'unused' });
-      const stream = await client.chat.completions.create({
-        model: 'auto',
-        stream: true,
-        messages: [{ role: 'user', content: 'hi' }],
-      });
-      const read = async () => {
-        for await (const chunk of stream) expect(chunk.choices).toBeDefined();
-      };
-      await expect(read()).rejects.toBeInstanceOf(OpenAI.APIError);
-    });
-  }
-});
-
-describe('a server that breaks every answer', () => {
-  test('is taken out after five of them, though each began well', async () => {
-    const { studio, cloud, chat } = await studioAndCloud();
-    await studio.setFault({ kind: 'reset', afterChunks: 2 });
-    for (let n = 0; n < 5; n++)
-      await readEvents(await chat({ stream: true, messages: [{ role: 'user', content: 'hi' }] }));
-    const events = await readEvents(
-      await chat({ model: 'gpt-4o-mini', stream: true, messages: [{ role: 'user', content: 'hi' }] }),
-    );
-    expect(events.at(-1)).toBe('[DONE]');
-    expect([inference(studio).length, inference(cloud).length]).toEqual([5, 1]);
-  });
-});
-
-describe("a client's own mistake goes to nobody else", () => {
-  for (const status of [400, 413, 422]) {
-    test(`F-20 status ${status}`, async () => {
-      const { studio, cloud, chat } = await studioAndCloud();
-      await studio.setFault({ kind: 'status', status });
-      const response = await chat('hi');
-      expect([response.status, response.headers.get('x-should-retry')]).toEqual([status, 'false']);
-      expect((await response.json()).error.type).toBe('invalid_request_error');
-      expect(inference(cloud)).toEqual([]);
-    });
-  }
-});
 
 describe('an error reply that breaks off', () => {
   for (const stream of [false, true]) {
@@ -213,48 +90,6 @@ describe('when nobody can answer', () => {
     const { chat } = await gateway([targetFor(studio)], { requestTimeoutMs: 120 });
     const response = await chat('hi');
     expect([response.status, (await response.json()).error.code]).toEqual([504, 'upstream_timeout']);
-  });
-});
-
-describe('a client that goes away', () => {
-  for (const phase of ['before the first byte', 'while streaming', 'in a whole reply'] as const) {
-    test(`${phase}: the upstream's socket closes, the slot is free, the target is not blamed`, async () => {
-      const studio = await simulator({
-        kind: 'lm-studio',
-        replyTokens: 1_000,
-        tokensPerSecond: 100,
-        firstTokenMs: phase === 'while streaming' ? 5 : 2_000,
-      });
-      const { chat, gateway: started, outcomes } = await gateway([targetFor(studio)]);
-      const client = new AbortController();
-      const asked = chat(
-        { stream: phase !== 'in a whole reply', messages: [{ role: 'user', content: 'hi' }] },
-        { signal: client.signal },
-      );
-      if (phase === 'while streaming') await (await asked).body?.getReader().read();
-      else await until('it reached the server', () => studio.active() === 1);
-      client.abort();
-      await asked.catch(() => null);
-      await until('the server is idle again', () => studio.active() === 0 && inference(studio)[0]?.aborted === true);
-      await until('the slot is free', () => started.targets()[0]?.inFlight === 0 && outcomes.length === 1);
-      expect(outcomes[0]?.kind).toBe('abandoned');
-      expect(started.targets()[0]).toMatchObject({ health: 'up', stats: { errors: 0 } });
-    });
-  }
-
-  test('in the queue: it never reaches a server', async () => {
-    const studio = await simulator({ kind: 'lm-studio', firstTokenMs: 200 });
-    const { chat, gateway: started } = await gateway([targetFor(studio, { maxConcurrent: 1 })]);
-    const first = chat('hi');
-    await until('the first one runs', () => studio.active() === 1);
-    const client = new AbortController();
-    const second = chat('hi', { signal: client.signal }).catch(() => null);
-    await until('the second one waits', () => started.targets()[0]?.queued === 1);
-    client.abort();
-    await second;
-    await until('the queue is empty', () => started.targets()[0]?.queued === 0);
-    expect((await first).status).toBe(200);
-    expect(inference(studio).length).toBe(1);
   });
 });
 

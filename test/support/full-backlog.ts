@@ -26,16 +26,16 @@ function openLibc() {
 
 /**
  * A listening socket whose queue of connections is full and which nobody accepts from: Linux then drops further
- * SYNs, so connecting hangs, as it does to a machine that was switched off.
+ * SYNs, so connecting hangs, as it does to a machine that was switched off. Port 0: any free one.
  */
-export async function listenWithFullBacklog(): Promise<FullBacklog> {
+export async function listenWithFullBacklog(wantedPort = 0): Promise<FullBacklog> {
   const libc = openLibc();
   if (libc === null) throw new Error('needs Linux with libc.so.6');
   const [AF_INET, SOCK_STREAM] = [2, 1];
   const file = libc.socket(AF_INET, SOCK_STREAM, 0);
   const address = new Uint8Array(16);
-  address.set([AF_INET, 0, 0, 0, 127, 0, 0, 1]);
-  libc.bind(file, address, address.length);
+  address.set([AF_INET, 0, wantedPort >> 8, wantedPort & 0xff, 127, 0, 0, 1]);
+  if (libc.bind(file, address, address.length) !== 0) throw new Error(`cannot bind port ${wantedPort}`);
   libc.listen(file, 0);
   libc.getsockname(file, address, new Uint32Array([address.length]));
   const port = new DataView(address.buffer).getUint16(2);

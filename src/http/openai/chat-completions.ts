@@ -7,14 +7,14 @@ import { parseChatRequest } from './chat-request.ts';
 /** POST /v1/chat/completions: credential, overload, body, validation, then the engine. */
 export function chatCompletions(context: EndpointContext): Endpoint {
   const { options, parts } = context;
-  return async (request, id, liftIdleTimeout) => {
+  return async (request, id, setIdleTimeout) => {
     const { headers } = request;
     authorize(context, headers);
     shedLoad(context);
     checkContentType(headers);
     const rawBody = await readBody(request, options.maxBodyBytes);
     // A model may think for minutes before its first byte: from here the engine's clocks rule.
-    liftIdleTimeout();
+    setIdleTimeout(0);
     const inference = parseChatRequest(rawBody, {
       id,
       headers,
@@ -23,7 +23,7 @@ export function chatCompletions(context: EndpointContext): Endpoint {
       routes: parts.routes(),
     });
     const result = await parts.engine.serve(inference);
-    return toResponse(result, id, parts.tapResponse === null ? null : parts.tapResponse(id));
+    return toResponse(result, id, parts.tapResponse === null ? null : parts.tapResponse(id), setIdleTimeout);
   };
 }
 

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
-import { targetFor, until } from '../support/gateway.ts';
-import { runningParts } from '../support/running.ts';
+import { faultParts, targetFor, targetOfRaw } from '../support/fault-parts.ts';
+import { until } from '../support/gateway.ts';
+import { growthOf } from '../support/memory.ts';
+import { chunk, framed, STREAM_HEAD, writeForEver } from '../support/raw-server.ts';
 
-const { simulator, gateway } = runningParts();
+const { simulator, rawServer, gateway } = faultParts();
 
 /** A client that asks for a stream, reads its beginning and then never reads again. */
 function stalledClient(port: number) {
@@ -26,7 +28,7 @@ describe('F-30 a client that stops reading', () => {
   test('is let go after a while: the slot is free, the upstream closed, the target not blamed', async () => {
     const studio = await simulator({
       kind: 'lm-studio',
-      replyTokens: 1_000_000,
+      replyTokens: 100_000,
       tokensPerSecond: Number.POSITIVE_INFINITY,
     });
     const {
@@ -45,13 +47,15 @@ describe('F-30 a client that stops reading', () => {
     await until('the upstream is let go', () => studio.active() === 0);
     studio.setBehaviour({ replyTokens: 5 });
     expect((await chat('hi')).status).toBe(200);
+    // Its own connection is closed too, though it does nothing towards that.
+    expect(await started.stop(10_000)).toBe(true);
     client.destroy();
   }, 20_000);
 
   test('never makes the gateway hold what it does not read', async () => {
     const studio = await simulator({
       kind: 'lm-studio',
-      replyTokens: 1_000_000,
+      replyTokens: 100_000,
       tokensPerSecond: Number.POSITIVE_INFINITY,
     });
     const { gateway: started } = await gateway([targetFor(studio)], { clientStallMs: 60_000 });
@@ -69,7 +73,27 @@ describe('F-30 a client that stops reading', () => {
       },
       10_000,
     );
-    expect(before).toBeLessThan(1_000_000);
+    expect(before).toBeLessThan(100_000);
     client.destroy();
   }, 20_000);
+
+  test('fifty times over costs no memory to speak of', async () => {
+    const event = framed(chunk('x'.repeat(30_000))).toString();
+    const endless = await rawServer({
+      chat: async ({ socket }) => {
+        socket.write(STREAM_HEAD);
+        await writeForEver(socket, event, 100_000_000);
+      },
+    });
+    const { gateway: started } = await gateway([targetOfRaw(endless, { maxConcurrent: 64 })], { clientStallMs: 2_000 });
+    const { result: clients, megabytes } = await growthOf(async () => {
+      const stalled = Array.from({ length: 50 }, () => stalledClient(started.port));
+      await until('all of them stream', () => endless.chats.length === 50, 10_000);
+      await until('all of them were let go', () => started.targets()[0]?.inFlight === 0, 20_000);
+      return stalled;
+    });
+    // Each reply is 100 MB: what the sockets on both sides have taken in is all that there may be.
+    expect(megabytes).toBeLessThan(50 * 6);
+    for (const client of clients) client.destroy();
+  }, 40_000);
 });
