@@ -12,14 +12,15 @@ const SETTINGS = {
   SWARMROUTER_IDLE_TIMEOUT: '1.5',
   SWARMROUTER_CONNECT_TIMEOUT: '1',
   SWARMROUTER_QUEUE_TIMEOUT: '10',
-  SWARMROUTER_REQUEST_TIMEOUT: '15',
+  // Longer than a stall with comments takes, which is ten idle limits.
+  SWARMROUTER_REQUEST_TIMEOUT: '20',
   SWARMROUTER_RETRY_DELAY: '0.05',
   SWARMROUTER_PROBE_INTERVAL: '1',
   SWARMROUTER_CANCEL_GRACE: '0.05',
 };
 export const MAX_RETRIES = 3;
 /** A reply must begin within the request's clock; then a stream may stall once, with comments. A second for a busy machine. */
-export const HUNG_AFTER_MS = 15_000 + 10 * 1_500 + 1_000;
+export const HUNG_AFTER_MS = 20_000 + 10 * 1_500 + 1_000;
 
 /** A busy gateway reads late what a client sent that has left since. */
 export const LEAVING_MS = 2_000;
