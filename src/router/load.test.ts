@@ -209,4 +209,14 @@ describe('the queue', () => {
     await clock.advance(0);
     expect(served.length).toBe(200);
   });
+
+  test('an answer that had begun before does not end the wait for a model that loads', () => {
+    const { directory, slots } = table();
+    const entry = entryOf({ maxConcurrent: 4 });
+    const [older, told] = [slots.take(choice(entry)) as Lease, slots.take(choice(entry)) as Lease];
+    directory.failed(told.call, new UpstreamError('modelLoading', 'loading model'));
+    directory.answering(older.call, 5);
+    directory.finished(older.call, 10);
+    expect(entry.breaker.name).toBe('warming');
+  });
 });

@@ -133,15 +133,16 @@ export class TargetDirectory {
   answering({ entry, isTrial }: CallOnTarget, firstContentMs: number): void {
     entry.lastSuccessAtMs = this.#clock.nowMs();
     entry.silence.broken(firstContentMs);
-    if (isTrial || entry.breaker.name === 'warming' || entry.breaker.name === 'ramping')
-      this.#breaker(entry, 'content');
+    // A call that had begun before it said that it is loading does not say that it is done.
+    if (isTrial || entry.breaker.name === 'ramping') this.#breaker(entry, 'content');
   }
 
   /** The reply came to its proper end. */
-  finished({ entry }: CallOnTarget, durationMs: number): void {
+  finished({ entry, isTrial }: CallOnTarget, durationMs: number): void {
     entry.stats.served(durationMs);
     entry.lastSuccessAtMs = this.#clock.nowMs();
-    if (entry.breaker !== CLOSED) this.#breaker(entry, 'success');
+    const saysNothing = entry.breaker.name === 'warming' && !isTrial;
+    if (entry.breaker !== CLOSED && !saysNothing) this.#breaker(entry, 'success');
   }
 
   /** The call ended for a reason that says nothing of the target: the client left, our own clock ran out. */

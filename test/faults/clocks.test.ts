@@ -16,6 +16,7 @@ const PATIENT: TargetClocks = {
   idleMs: NEVER_MS,
   warmupMs: NEVER_MS,
   streamMs: NEVER_MS,
+  queueMs: null,
 };
 
 const ask = (stream = false) => ({ model: 'sim-model', stream, messages: [{ role: 'user', content: 'canary:ONE' }] });
@@ -61,7 +62,7 @@ describe('each clock by itself, all others too long to matter', () => {
   });
 
   test('F-08 a stream that never ends: streamMs ends it', async () => {
-    const { server, chat } = await serverWith({ streamMs: 600 });
+    const { server, chat } = await serverWith({ streamMs: 600, queueMs: null });
     server.setBehaviour({ replyTokens: 2_000, tokensPerSecond: 100 });
     const events = await readEvents(await chat(ask(true)));
     expect(contentOf(events)).not.toBe('');

@@ -1,7 +1,7 @@
 import type { WholeReply } from '../../core/adapter.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import { countOf, isObject, type JsonObject, listOf } from '../json-shape.ts';
-import { EventSource, type StreamContext } from './event-source.ts';
+import { EventSource, NO_COMMENT_LIVES, type StreamContext } from './event-source.ts';
 import type { SseSink } from './sse-parser.ts';
 
 type Bag = Record<string, unknown>;
@@ -191,7 +191,7 @@ class AssemblingSink implements SseSink {
 
   constructor(context: StreamContext, manner: WholeManner) {
     this.assembler = new Assembler(manner);
-    this.source = new EventSource(context, this);
+    this.source = new EventSource(context, this, NO_COMMENT_LIVES);
   }
 
   event(type: string, data: string): void {

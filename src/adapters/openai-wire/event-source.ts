@@ -5,8 +5,10 @@ import type { UpstreamBody } from '../upstream-body.ts';
 import { ChunkState } from './chunk-state.ts';
 import { SseParser, type SseSink } from './sse-parser.ts';
 
-/** Comments keep a silent stream alive for this many idle limits; then somebody pings for a dead model. */
-const COMMENT_LIVES = 10;
+/** Comments keep a stream without content alive for this many idle limits; then somebody pings for a dead model. */
+export const COMMENT_LIVES = 3;
+/** They count for nothing while the client has not been sent anything: another server can still answer. */
+export const NO_COMMENT_LIVES = 1;
 
 export interface StreamContext {
   readonly body: UpstreamBody;
@@ -22,10 +24,12 @@ export class EventSource {
   readonly parser: SseParser;
   readonly #context: StreamContext;
   readonly #idleMs: number;
+  readonly #commentLives: number;
   #contentAtMs = 0;
   #contentsSeen = 0;
 
-  constructor(context: StreamContext, sink: SseSink) {
+  constructor(context: StreamContext, sink: SseSink, commentLives: number) {
+    this.#commentLives = commentLives;
     this.#context = context;
     this.#idleMs = context.clocks.idleMs;
     this.state = new ChunkState(context.where);
@@ -77,7 +81,7 @@ export class EventSource {
       this.#contentsSeen = contents;
       this.#contentAtMs = nowMs;
     }
-    const lastMs = this.#contentAtMs + COMMENT_LIVES * this.#idleMs;
+    const lastMs = this.#contentAtMs + this.#commentLives * this.#idleMs;
     watch.start('idle', this.#idleMs, Math.min(nowMs, lastMs - this.#idleMs));
   }
 

@@ -2,7 +2,7 @@ import type { StreamBatch, StreamReply } from '../../core/adapter.ts';
 import type { UpstreamError } from '../../core/failure.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { ChunkFacts } from './chunk-state.ts';
-import { EventSource, type StreamContext } from './event-source.ts';
+import { COMMENT_LIVES, EventSource, type StreamContext } from './event-source.ts';
 import type { SseSink } from './sse-parser.ts';
 
 const encoder = new TextEncoder();
@@ -23,7 +23,7 @@ export class WireStream implements StreamReply, SseSink {
   #failure: UpstreamError | null = null;
 
   constructor(context: StreamContext, includeUsage: boolean) {
-    this.#source = new EventSource(context, this);
+    this.#source = new EventSource(context, this, COMMENT_LIVES);
     this.#includeUsage = includeUsage;
   }
 
