@@ -16,6 +16,7 @@ const PATIENT: TargetClocks = {
   idleMs: NEVER_MS,
   warmupMs: NEVER_MS,
   streamMs: NEVER_MS,
+  queueMs: null,
 };
 
 const ask = (stream = false) => ({ model: 'sim-model', stream, messages: [{ role: 'user', content: 'canary:ONE' }] });
