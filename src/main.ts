@@ -75,25 +75,33 @@ function onLauncherGone(run: () => void): void {
 function untilStopped(gateway: Gateway, graceMs: number): Promise<number> {
   return new Promise((resolve) => {
     let firstAtMs: number | null = null;
-    const onSignal = (signal: string): void => {
-      const nowMs = performance.now();
-      if (firstAtMs !== null) {
-        if (nowMs - firstAtMs > SAME_SIGNAL_MS) resolve(0);
-        return;
-      }
-      firstAtMs = nowMs;
-      tell([`${signal}: finishing running requests (at most ${graceMs / 1000} s; send it again to stop at once)`]);
+    let exitCode = 0;
+    const stop = (why: string): void => {
+      firstAtMs = performance.now();
+      tell([`${why}: finishing running requests (at most ${graceMs / 1000} s; send it again to stop at once)`]);
       void gateway.stop(graceMs).then(
-        () => resolve(0),
+        () => resolve(exitCode),
         (error) => {
           tell([`stopping failed: ${String(error)}`]);
           resolve(1);
         },
       );
     };
+    const onSignal = (signal: string): void => {
+      if (firstAtMs === null) stop(signal);
+      else if (performance.now() - firstAtMs > SAME_SIGNAL_MS) resolve(exitCode);
+    };
+    // What nobody caught leaves the process in an unknown state: it finishes what runs, and ends as failed.
+    const onFault = (fault: unknown): void => {
+      exitCode = 1;
+      tell([`internal error, please report it: ${fault instanceof Error ? fault.stack : String(fault)}`]);
+      if (firstAtMs === null) stop('internal error');
+    };
     onLauncherGone(() => onSignal('the launcher was killed'));
     process.on('SIGHUP', () => tellReload(gateway));
     process.on('SIGTERM', () => onSignal('SIGTERM'));
     process.on('SIGINT', () => onSignal('SIGINT'));
+    process.on('uncaughtException', onFault);
+    process.on('unhandledRejection', onFault);
   });
 }

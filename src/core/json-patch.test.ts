@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { checkDepth, JsonShapeError, patchTopLevel } from './json-patch.ts';
+import { checkShape, JsonShapeError, patchTopLevel } from './json-patch.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -56,7 +56,9 @@ describe('patching top-level members of raw JSON', () => {
   });
 });
 
-describe('the depth check', () => {
+describe('the check of a body’s shape', () => {
+  const checkDepth = (bytes: Uint8Array, maxDepth: number) => checkShape(bytes, { maxDepth, maxKeys: 10 });
+
   test('refuses nesting beyond the limit and ignores brackets inside strings', () => {
     checkDepth(encode('{"a":"[[[[[[[\\"[[[["}'), 2);
     expect(() => checkDepth(encode('[[[1]]]'), 2)).toThrow(JsonShapeError);
@@ -64,5 +66,11 @@ describe('the depth check', () => {
 
   test('stops early on a long run of brackets', () => {
     expect(() => checkDepth(new Uint8Array(10_000_000).fill(0x5b), 64)).toThrow('nested deeper than 64 levels');
+  });
+
+  test('counts the keys of all objects together, and nothing inside strings', () => {
+    const limits = { maxDepth: 9, maxKeys: 3 };
+    checkShape(encode('{"a:b":[{"c":":::"},{"d":1}]}'), limits);
+    expect(() => checkShape(encode('{"a":[{"c":1},{"d":{"e":1}}]}'), limits)).toThrow('made of more than 3 keys');
   });
 });

@@ -1,8 +1,10 @@
+type JsonShapeReason = 'too-deep' | 'too-many-keys' | 'not-an-object' | 'broken';
+
 /** Raised for bytes that are not one JSON object, or nest deeper than allowed. */
 export class JsonShapeError extends Error {
   override readonly name = 'JsonShapeError';
-  readonly reason: 'too-deep' | 'not-an-object' | 'broken';
-  constructor(reason: 'too-deep' | 'not-an-object' | 'broken', message: string) {
+  readonly reason: JsonShapeReason;
+  constructor(reason: JsonShapeReason, message: string) {
     super(message);
     this.reason = reason;
   }
@@ -17,16 +19,25 @@ const CLOSE_ARRAY = 0x5d;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 
+export interface JsonLimits {
+  readonly maxDepth: number;
+  /** In all objects together. */
+  readonly maxKeys: number;
+}
+
 /**
- * Refuses nesting beyond `maxDepth` before JSON.parse sees it: 10 MB of `[` would hold the event loop for
- * seconds (faults F-46). Only brackets outside strings count; whether the rest is JSON is JSON.parse's business.
+ * Refuses what would hold the event loop for seconds before JSON.parse sees it (faults F-46): 10 MB of `[`, or an
+ * object of a million keys. Only what stands outside strings counts; whether the rest is JSON is JSON.parse's business.
  */
-export function checkDepth(bytes: Uint8Array, maxDepth: number): void {
+export function checkShape(bytes: Uint8Array, { maxDepth, maxKeys }: JsonLimits): void {
   let depth = 0;
+  let keys = 0;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === QUOTE) at = endOfString(bytes, at);
-    else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+    else if (byte === COLON) {
+      if (++keys > maxKeys) throw new JsonShapeError('too-many-keys', `made of more than ${maxKeys} keys`);
+    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
       if (++depth > maxDepth) throw new JsonShapeError('too-deep', `nested deeper than ${maxDepth} levels`);
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth--;
   }

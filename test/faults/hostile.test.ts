@@ -107,6 +107,11 @@ const HOSTILE: readonly (readonly [string, RawAnswer, FailureKind, FailureKind?]
     forEver(`${STREAM_HEAD.replace('200 OK', '500 Oops')}`, framed(PIECE).toString()),
     'failed',
   ],
+  [
+    'a refusal (400) without end',
+    forEver(STREAM_HEAD.replace('200 OK', '400 Bad'), framed(PIECE).toString()),
+    'malformed',
+  ],
 ];
 
 describe('a hostile upstream costs only its own request', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Simulator } from '../../simulators/index.ts';
 import type { Config } from '../../src/config/config.ts';
 import type { Clock } from '../../src/core/clock.ts';
-import type { Outcome } from '../../src/core/outcome.ts';
+import type { Outcome, OutcomeSink } from '../../src/core/outcome.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { Target } from '../../src/core/target.ts';
 import { createGateway, type Gateway } from '../../src/gateway.ts';
@@ -13,6 +13,8 @@ import { type EntrySketch, targetOf, testClocks } from './fleet.ts';
 interface TestOnly {
   readonly awaitProbes?: boolean;
   readonly clock?: Clock;
+  /** Where outcomes go; `outcomes` then stays empty. */
+  readonly sink?: OutcomeSink;
 }
 
 export interface TestGateway {
@@ -29,7 +31,7 @@ export interface TestGateway {
 /** A whole gateway in this process, on a free port, in front of the given targets. */
 export async function startTestGateway(
   targets: readonly Target[],
-  { awaitProbes = true, clock, ...change }: Partial<Config> & TestOnly = {},
+  { awaitProbes = true, clock, sink, ...change }: Partial<Config> & TestOnly = {},
 ): Promise<TestGateway> {
   const dataDir = change.dataDir ?? mkdtempSync(join(tmpdir(), 'swarmrouter-test-'));
   const adminKey = 'test-admin-key-0123456789';
@@ -72,7 +74,7 @@ export async function startTestGateway(
   const gateway = await createGateway(config, {
     logTo: join(dataDir, 'log.jsonl'),
     ...(clock === undefined ? {} : { clock }),
-    sink: { record: (outcome) => outcomes.push(outcome) },
+    sink: sink ?? { record: (outcome) => outcomes.push(outcome) },
   });
   if (awaitProbes) await gateway.probed(2_000);
   return {

@@ -333,6 +333,44 @@ describe('how long a server asks us to wait', () => {
     [{ 'x-ratelimit-reset-tokens': '1m30s' }, 90_000],
     [{ 'x-ratelimit-reset-requests': '174ms', 'x-ratelimit-reset-tokens': '2s' }, 174],
     [{ 'x-ratelimit-reset-requests': 'junk' }, null],
+    [{ 'x-ratelimit-reset-tokens': '7.66s' }, 7_660],
+    [{ 'x-ratelimit-reset-requests': '12' }, 12_000],
+    [{ 'x-ratelimit-reset-requests': '-1s' }, null],
+    [{ 'x-ratelimit-reset-requests': '1h2m' }, 300_000],
+    [{ 'retry-after': '3', 'x-ratelimit-reset-tokens': '9s' }, 3_000],
+    // What is used up decides, not what resets sooner.
+    [
+      { 'x-ratelimit-reset-requests': '1s', 'x-ratelimit-reset-tokens': '9s', 'x-ratelimit-remaining-tokens': '0' },
+      9_000,
+    ],
+    [
+      { 'x-ratelimit-reset-requests': '1s', 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-tokens': '9s' },
+      1_000,
+    ],
+    [
+      {
+        'x-ratelimit-reset-requests': '1s',
+        'x-ratelimit-remaining-requests': '0',
+        'x-ratelimit-reset-tokens': '9s',
+        'x-ratelimit-remaining-tokens': '0',
+      },
+      9_000,
+    ],
+    // OpenRouter: a time in milliseconds.
+    [{ 'x-ratelimit-reset': `${wallMs + 20_000}` }, 20_000],
+    [{ 'x-ratelimit-reset': `${wallMs + 86_400_000}` }, 300_000],
+    [{ 'x-ratelimit-reset': `${wallMs - 20_000}` }, 0],
+    [{ 'x-ratelimit-reset': `${wallMs / 1_000 + 20}` }, 20_000],
+    [{ 'x-ratelimit-reset': '30' }, 30_000],
+    [{ 'ratelimit-reset': '30' }, 30_000],
+    [{ 'x-ratelimit-reset': 'soon' }, null],
+    [{ 'x-ratelimit-reset': '-30' }, null],
+    [{ 'x-ratelimit-reset': 'NaN' }, null],
+    [{ 'retry-after': '2, 5' }, null],
+    [{ 'retry-after': '0x10' }, null],
+    [{ 'retry-after': '1e309' }, null],
+    [{ 'retry-after-ms': '1e9' }, 300_000],
+    [{ 'retry-after-ms': 'NaN', 'retry-after': 'NaN', 'x-ratelimit-reset': '5' }, 5_000],
   ])('%j', (headers, expected) => {
     expect(retryAfterMs(new Headers(headers), wallMs)).toBe(expected);
   });

@@ -3,14 +3,17 @@ const MAX_WAIT_MS = 5 * 60_000;
 
 /**
  * How long the server asked us to wait, 0 to 300,000 ms; null: it did not say, or not in a way that makes sense.
- * The most exact header wins: `retry-after-ms`, `retry-after` (seconds or an HTTP date), then the first
- * `x-ratelimit-reset-*`, which are durations such as `174ms`, `1s` or `6m0s`.
+ * The most exact header wins: `retry-after-ms`, `retry-after` (seconds or an HTTP date), then
+ * `x-ratelimit-reset-requests` and `-tokens` (OpenAI, Azure, Groq: durations such as `174ms`, `1s` or `6m0s`), then
+ * `x-ratelimit-reset` and `ratelimit-reset` (OpenRouter: a time in milliseconds since the epoch; others: in seconds, or
+ * seconds from now).
  */
 export function retryAfterMs(headers: Headers, wallMs: number): number | null {
   return (
     clamp(numberOf(headers.get('retry-after-ms'))) ??
     clamp(secondsOrDate(headers.get('retry-after'), wallMs)) ??
-    clamp(shortestReset(headers))
+    clamp(limitReset(headers)) ??
+    clamp(resetTime(headers.get('x-ratelimit-reset') ?? headers.get('ratelimit-reset'), wallMs))
   );
 }
 
@@ -33,14 +36,29 @@ function secondsOrDate(text: string | null, wallMs: number): number | null {
   return Number.isNaN(atMs) ? null : Math.max(0, atMs - wallMs);
 }
 
-/** A limit that is not the one hit resets too, so the shortest of several is the soonest that asking again can help. */
-function shortestReset(headers: Headers): number | null {
-  let shortest: number | null = null;
-  for (const what of ['requests', 'tokens']) {
-    const waitMs = durationMs(headers.get(`x-ratelimit-reset-${what}`));
-    if (waitMs !== null && (shortest === null || waitMs < shortest)) shortest = waitMs;
-  }
-  return shortest;
+/**
+ * Requests and tokens have a limit each. What is used up decides, and of two the later; where nobody says what is
+ * left, the sooner: a limit that was not hit resets too.
+ */
+function limitReset(headers: Headers): number | null {
+  const resets = ['requests', 'tokens'].map((what) => ({
+    waitMs: durationMs(headers.get(`x-ratelimit-reset-${what}`)),
+    isSpent: numberOf(headers.get(`x-ratelimit-remaining-${what}`)) === 0,
+  }));
+  const known = resets.filter((reset): reset is { waitMs: number; isSpent: boolean } => reset.waitMs !== null);
+  const spent = known.filter(({ isSpent }) => isSpent);
+  if (spent.length > 0) return Math.max(...spent.map(({ waitMs }) => waitMs));
+  return known.length === 0 ? null : Math.min(...known.map(({ waitMs }) => waitMs));
+}
+
+/** Numbers above these are times, not waits: 31 years in seconds, and 1973 in milliseconds. */
+const EPOCH_SECONDS_FROM = 1e9;
+const EPOCH_MS_FROM = 1e11;
+
+function resetTime(text: string | null, wallMs: number): number | null {
+  const value = numberOf(text);
+  if (value === null || value < EPOCH_SECONDS_FROM) return value === null ? null : value * 1000;
+  return Math.max(0, (value >= EPOCH_MS_FROM ? value : value * 1000) - wallMs);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -106,6 +106,47 @@ describe('reading server-sent events', () => {
     );
   });
 
+  test('equals the standard algorithm at every split in two and in three (F-14, F-16)', () => {
+    const text =
+      '\uFEFFdata: {"a":"é😀漢"}\r\n\r\n: ping\rdata:x\r\revent: error\ndata: two\r\ndata:  lines\n\nid: 7\rdata\n\ndata: [DONE]';
+    const bytes = encode(text);
+    const expected = reference(text);
+    for (let first = 0; first <= bytes.length; first++) {
+      for (let second = first; second <= bytes.length; second += first === second ? 1 : 7) {
+        expect(parse([bytes.slice(0, first), bytes.slice(first, second), bytes.slice(second)])).toEqual(expected);
+      }
+    }
+  });
+
+  test('equals the standard algorithm on bytes that are no UTF-8, wherever they are cut (F-14)', () => {
+    const wild = fc.array(
+      fc.oneof(
+        stream.map(encode),
+        fc.uint8Array({ maxLength: 12 }),
+        fc.constantFrom(Uint8Array.of(0xff), Uint8Array.of(0xe2, 0x82), Uint8Array.of(0xf0, 0x9f), encode('data: ')),
+      ),
+      { maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(wild, fc.array(fc.nat(2_000), { maxLength: 20 }), (pieces, cuts) => {
+        const bytes = new Uint8Array(Buffer.concat(pieces));
+        // The mark is the reference's own to take off.
+        const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+        expect(parse(split(bytes, cuts))).toEqual(reference(text));
+      }),
+      { numRuns: 1_500 },
+    );
+  });
+
+  test('reads lines of megabytes whole, in pieces of any size (F-15)', () => {
+    for (const pieceLength of [1_000, 65_536, 4_000_000]) {
+      const bytes = encode(`data: ${'ü'.repeat(1_500_000)}\n\ndata: next\n\n`);
+      const cuts = Array.from({ length: Math.floor(bytes.length / pieceLength) }, (_, at) => (at + 1) * pieceLength);
+      const { events, rest } = parse(split(bytes, cuts));
+      expect([events.length, events[0]?.data.length, events[1]?.data, rest]).toEqual([2, 1_500_000, 'next', null]);
+    }
+  });
+
   test('hands on a whole event of the chunk in place', () => {
     const spans: [number, number][] = [];
     const parser = new SseParser({ event: (_type, _data, start, end) => void spans.push([start, end]) });

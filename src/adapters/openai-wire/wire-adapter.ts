@@ -176,8 +176,8 @@ export async function errorOf(reply: TransportReply, target: Target, wallMs: num
     body,
     where: target.id,
   });
-  // Whether the request is wrong, or only too long for this one server, broke off with the words: another may know.
-  return unread?.kind === 'truncated' && !FAILURE_RULES[error.kind].tryNext ? unread : error;
+  // Whether the request is wrong, or only too long for this one server, was lost with the words: another may know.
+  return unread !== null && !FAILURE_RULES[error.kind].tryNext ? unread : error;
 }
 
 function unexpected(where: string, error: unknown): UpstreamError {

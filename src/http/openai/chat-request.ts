@@ -1,9 +1,10 @@
-import { checkDepth, JsonShapeError } from '../../core/json-patch.ts';
+import { checkShape, JsonShapeError } from '../../core/json-patch.ts';
 import type { InferenceRequest, RequestFence } from '../../core/request.ts';
 import type { Route } from '../../core/route.ts';
 import { HttpError } from '../http-error.ts';
 
-const MAX_DEPTH = 64;
+/** Ten keys for each message: a hundred thousand are parsed in less than 100 ms. */
+const LIMITS = { maxDepth: 64, maxKeys: 100_000 };
 const MAX_MESSAGES = 10_000;
 const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -42,10 +43,13 @@ function parseObject(rawBody: Uint8Array): Readonly<Record<string, unknown>> {
     throw bad('The request body is empty. Send a JSON object with "messages".', null, 'empty_body');
   let value: unknown;
   try {
-    checkDepth(rawBody, MAX_DEPTH);
+    checkShape(rawBody, LIMITS);
     value = JSON.parse(decoder.decode(rawBody));
   } catch (error) {
-    if (error instanceof JsonShapeError) throw bad(`The request body is ${error.message}.`, null, 'json_too_deep');
+    if (error instanceof JsonShapeError) {
+      const code = error.reason === 'too-many-keys' ? 'json_too_many_keys' : 'json_too_deep';
+      throw bad(`The request body is ${error.message}.`, null, code);
+    }
     const detail = error instanceof SyntaxError ? error.message : 'it is not UTF-8 text';
     throw bad(`The request body is not valid JSON: ${detail}.`, null, 'invalid_json');
   }
