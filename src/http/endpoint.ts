@@ -3,8 +3,8 @@ import type { Logger } from '../core/logger.ts';
 import type { Route } from '../core/route.ts';
 import type { TargetView } from '../core/target-view.ts';
 import type { Engine } from '../router/serve.ts';
+import type { ResponseTap, SetIdleTimeout } from './connection.ts';
 import { HttpError } from './http-error.ts';
-import type { ResponseTap } from './reply.ts';
 
 export interface HttpServerOptions {
   readonly host: string;
@@ -49,9 +49,6 @@ export interface EndpointContext {
   readonly startedAtMs: number;
   readonly isDraining: () => boolean;
 }
-
-/** How long a request's connection may be without a byte in either direction before it is closed, s; 0: for ever. */
-export type SetIdleTimeout = (seconds: number) => void;
 
 /** One endpoint. Throws HttpError for what it refuses. */
 export type Endpoint = (request: Request, id: string, setIdleTimeout: SetIdleTimeout) => Response | Promise<Response>;

@@ -2,7 +2,7 @@ import type { UpstreamError } from '../core/failure.ts';
 import { asUpstreamError } from '../router/attempt.ts';
 import type { ServedStream } from '../router/committed-stream.ts';
 import type { AnsweredBy, ServeResult } from '../router/serve.ts';
-import type { SetIdleTimeout } from './endpoint.ts';
+import type { ResponseTap, SetIdleTimeout } from './connection.ts';
 import { type ErrorReply, errorBodyOf, exhaustedReply, noRouteReply } from './error-reply.ts';
 
 const encoder = new TextEncoder();
@@ -10,12 +10,6 @@ const DONE = encoder.encode('data: [DONE]\n\n');
 
 /** How soon the connection of a client that stopped reading is closed, once it has been given up. */
 const CLOSE_STALLED_S = 1;
-
-/** Sees what the client is sent. */
-export interface ResponseTap {
-  write(bytes: Uint8Array): void;
-  end(): void;
-}
 
 /** What the engine decided → the HTTP reply. */
 export function toResponse(

@@ -1,0 +1,8 @@
+/** Sees what the client is sent. */
+export interface ResponseTap {
+  write(bytes: Uint8Array): void;
+  end(): void;
+}
+
+/** How long a request's connection may be without a byte in either direction before it is closed, s; 0: for ever. */
+export type SetIdleTimeout = (seconds: number) => void;
