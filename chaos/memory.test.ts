@@ -63,6 +63,6 @@ describe('readings of the metrics', () => {
   });
 
   test('that say nothing of memory are none', async () => {
-    expect(serving('up 1')).rejects.toThrow('says nothing of memory');
+    await expect(serving('up 1')).rejects.toThrow('says nothing of memory');
   });
 });

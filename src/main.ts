@@ -101,6 +101,8 @@ function untilStopped(gateway: Gateway, graceMs: number): Promise<number> {
     process.on('SIGHUP', () => tellReload(gateway));
     process.on('SIGTERM', () => onSignal('SIGTERM'));
     process.on('SIGINT', () => onSignal('SIGINT'));
+    // Whoever read our words may be gone: that is no fault of ours, and no reason to end.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     process.on('uncaughtException', onFault);
     process.on('unhandledRejection', onFault);
   });

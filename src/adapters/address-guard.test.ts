@@ -118,11 +118,11 @@ describe('which addresses a provider given at run time may have', () => {
   });
 
   test('a refusal of a private address says how to allow it', async () => {
-    expect(vetAddress('http://192.168.1.2', { network: 'public' }, resolve)).rejects.toThrow('"network": "lan"');
+    await expect(vetAddress('http://192.168.1.2', { network: 'public' }, resolve)).rejects.toThrow('"network": "lan"');
   });
 
   test('the name is resolved for real when nobody says otherwise', async () => {
     await vetAddress('http://localhost:1', { network: 'lan' });
-    expect(vetAddress('http://localhost:1', { network: 'public' })).rejects.toThrow('loopback');
+    await expect(vetAddress('http://localhost:1', { network: 'public' })).rejects.toThrow('loopback');
   });
 });

@@ -12,6 +12,8 @@ export interface UpstreamCall {
   /** The target says that the model is in memory: the loaded-model clocks apply, else the warm-up clock. */
   readonly modelLoaded: boolean;
   readonly request: InferenceRequest;
+  /** To be called once when a reply that is read to its end first has its first real content. */
+  readonly onFirstContent: () => void;
 }
 
 /** A finished reply in the client's dialect. */

@@ -10,6 +10,8 @@ export interface PlanStep {
   readonly waits: boolean;
   /** It rests after failures: asked only when all others failed, and only within its retry budget. */
   readonly resting: boolean;
+  /** Nobody else is left: it is asked once also when its retry budget is spent. */
+  readonly lastHope: boolean;
   /** Why this target, in a few plain ASCII words: ends up in `x-swarmrouter-reason`. */
   readonly reason: string;
 }

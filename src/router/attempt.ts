@@ -31,16 +31,30 @@ export async function runAttempt(
   lease: Lease,
   cancellation: Cancellation,
   clock: Clock,
+  onFirstContent: (afterMs: number) => void,
 ): Promise<AttemptResult> {
   const startedAtMs = clock.nowMs();
   let opened: UpstreamReply | null = null;
+  let hasBegun = false;
+  const begins = (): void => {
+    if (!hasBegun) onFirstContent(clock.nowMs() - startedAtMs);
+    hasBegun = true;
+  };
   try {
-    const call = { target: step.target, model: step.model, modelLoaded: step.modelLoaded, request };
+    const call = {
+      target: step.target,
+      model: step.model,
+      modelLoaded: step.modelLoaded,
+      request,
+      onFirstContent: begins,
+    };
     opened = await lease.choice.entry.adapter.call(call, cancellation);
     if (opened.kind === 'whole') {
+      begins();
       return { kind: 'whole', reply: opened, record: recordOf(step, lease, clock.nowMs() - startedAtMs, null) };
     }
     const { held, ended } = await holdUntilContent(opened);
+    begins();
     return {
       kind: 'stream',
       reply: opened,

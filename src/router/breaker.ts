@@ -79,7 +79,7 @@ export function nextBreakerState(
       return withTrial(state);
     case 'probe-failed':
       if (state.name === 'open') return state;
-      return { name: 'open', trialAtMs: nowMs, failedTrials: state.name === 'half-open' ? state.failedTrials : 0 };
+      return { name: 'open', trialAtMs: nowMs, failedTrials: 'failedTrials' in state ? state.failedTrials : 0 };
     case 'probe-ok':
       return afterGoodProbe(state, nowMs);
   }

@@ -75,6 +75,8 @@ export class CommittedStream implements ServedStream, Timed {
     if (this.#source.ended) return this.#end(null);
     try {
       const batch = await this.#source.reply.next();
+      // The client left meanwhile: a finished stream must not be watched again.
+      if (this.#finished) return null;
       return batch === null ? this.#end(null) : this.#given(batch.bytes);
     } catch (thrown) {
       const error = withoutSecret(asUpstreamError(thrown), this.#secret());

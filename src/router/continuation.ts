@@ -16,6 +16,14 @@ export function asksForPlainText({ stream, operation, body }: InferenceRequest):
   return isObject(last) && last['role'] !== 'assistant';
 }
 
+/** The answer has reached the client's own limit: there is no rest to ask for. */
+export function isAtLimit({ body }: InferenceRequest, produced: number): boolean {
+  return ['max_tokens', 'max_completion_tokens'].some((field) => {
+    const limit = body[field];
+    return typeof limit === 'number' && produced >= limit;
+  });
+}
+
 /** Does the target go on with an assistant's message that stands last? */
 export function continuesAnswers({ target, adapter }: TargetEntry): boolean {
   return target.continuesAnswers ?? adapter.continuesAnswers;

@@ -14,7 +14,7 @@ describe('the cooldown', () => {
 
   test('is a guess of one second when it said nothing, and a minute where a person must act', () => {
     expect(after('overloaded', null)).toEqual({ untilMs: 2_000, kind: 'overloaded', stated: false });
-    expect(after('outOfQuota', null)).toEqual({ untilMs: 61_000, kind: 'outOfQuota', stated: true });
+    expect(after('outOfQuota', null)).toEqual({ untilMs: 61_000, kind: 'outOfQuota', stated: false });
     expect(after('badCredentials', 10)?.untilMs).toBe(61_000);
   });
 

@@ -24,7 +24,7 @@ export function nextCooldown(current: Cooldown | null, error: UpstreamError, now
   );
   const untilMs = nowMs + waitMs;
   if (current !== null && current.untilMs >= untilMs) return current;
-  return { untilMs, kind: error.kind, stated: error.retryAfterMs !== null || isOperators(error.kind) };
+  return { untilMs, kind: error.kind, stated: error.retryAfterMs !== null };
 }
 
 const GUESSES: Partial<Record<FailureKind, number>> = {

@@ -14,6 +14,12 @@ export interface HealthOptions {
 }
 
 const CLOUD_FACTOR = 10;
+/** Between two probes, however long the first one took, ms. */
+const LEAST_PAUSE_MS = 50;
+/** How long a probe of a target that is down may take. */
+const DOWN_TIMEOUT_MS = 800;
+/** So many times as long as the latest good one. */
+const SLOWER = 4;
 /** A target that gave bytes this recently is alive, whatever a slow probe says. */
 const RECENT_SUCCESS_MS = 5_000;
 
@@ -28,6 +34,8 @@ export class HealthProber {
   #options: HealthOptions;
   readonly #timers = new Map<TargetEntry, { readonly atMs: number; cancel(): void }>();
   readonly #running = new Map<TargetEntry, Promise<void>>();
+  /** How long the latest good probe took. */
+  readonly #probeMs = new WeakMap<TargetEntry, number>();
   readonly #stop = new AbortController();
   #firstRound: Promise<void> = Promise.resolve();
   #firstRoundDone = false;
@@ -103,9 +111,10 @@ export class HealthProber {
     if (running !== undefined) return running;
     this.#timers.get(entry)?.cancel();
     this.#timers.delete(entry);
+    const startedAtMs = this.#clock.nowMs();
     const probe = this.#probeOnce(entry).finally(() => {
       this.#running.delete(entry);
-      this.#schedule(entry);
+      this.#schedule(entry, this.#clock.nowMs() - startedAtMs);
     });
     this.#running.set(entry, probe);
     return probe;
@@ -113,7 +122,8 @@ export class HealthProber {
 
   async #probeOnce(entry: TargetEntry): Promise<void> {
     const timeout = new AbortController();
-    const timeoutMs = this.#options.timeoutMs ?? entry.target.clocks.connectMs + 2_000;
+    const timeoutMs = this.#timeoutMs(entry);
+    const startedAtMs = this.#clock.nowMs();
     const cancelTimer = this.#clock.after(timeoutMs, () =>
       timeout.abort(new UpstreamError('timeout', `the probe got no answer within ${timeoutMs / 1000} s`)),
     );
@@ -121,6 +131,7 @@ export class HealthProber {
     try {
       const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
       const snapshot = await entry.adapter.probe(entry.target, signal);
+      this.#probeMs.set(entry, this.#clock.nowMs() - startedAtMs);
       this.#directory.probed(entry, snapshot);
       this.#logger.debug({ target: entry.target.id, models: snapshot.models.length, slots: snapshot.slots }, 'probed');
     } catch (error) {
@@ -130,6 +141,13 @@ export class HealthProber {
       cancelTimer();
     }
     this.#tell(entry, before);
+  }
+
+  /** One that is down is asked often, so that one that hung is soon seen to be back; a slow one gets the time it took before. */
+  #timeoutMs(entry: TargetEntry): number {
+    const usualMs = this.#options.timeoutMs ?? entry.target.clocks.connectMs + 2_000;
+    if (entry.health !== 'down') return usualMs;
+    return Math.min(usualMs, Math.max(DOWN_TIMEOUT_MS, SLOWER * (this.#probeMs.get(entry) ?? 0)));
   }
 
   #failed(entry: TargetEntry, error: unknown): void {
@@ -150,15 +168,17 @@ export class HealthProber {
   /** A target that is new, or has just gone down, is asked without waiting for its turn. */
   #reconsider(entry: TargetEntry): void {
     if (this.#stop.signal.aborted || this.#running.has(entry)) return;
+    if (entry.retired) return;
     if (entry.probedAtWallMs === null) void this.probe(entry);
     else if (entry.breaker.name === 'open' || entry.breaker.name === 'warming') this.#schedule(entry);
   }
 
   /** Never later than it was due anyway. */
-  #schedule(entry: TargetEntry): void {
+  #schedule(entry: TargetEntry, spentMs = 0): void {
     if (this.#stop.signal.aborted || this.#directory.get(entry.target.id) !== entry) return;
-    const jitter = 0.9 + Math.random() * 0.2;
-    const delayMs = this.#pauseMs(entry) * jitter;
+    const jitter = 0.8 + Math.random() * 0.2;
+    // Counted from the beginning of the latest probe, so that a slow one does not make them rarer.
+    const delayMs = Math.max(LEAST_PAUSE_MS, this.#pauseMs(entry) * jitter - spentMs);
     const atMs = this.#clock.nowMs() + delayMs;
     const due = this.#timers.get(entry);
     if (due !== undefined && due.atMs <= atMs) return;

@@ -13,7 +13,12 @@ function table(queueLimit = 2) {
 }
 
 const choice = (entry: TargetEntry, outOfTurn = false) => ({ entry, model: 'm', outOfTurn });
-const patience = (timeoutMs: number, deadlineMs = Number.POSITIVE_INFINITY) => ({ timeoutMs, deadlineMs });
+const patience = (timeoutMs: number, deadlineMs = Number.POSITIVE_INFINITY) => ({
+  timeoutMs,
+  deadlineMs,
+  hasOther: false,
+  mayReplan: false,
+});
 const never = new Cancellation();
 
 describe('slots', () => {
@@ -78,7 +83,7 @@ describe('the queue', () => {
     const entry = entryOf({ maxConcurrent: 1 });
     slots.take(choice(entry));
     void slots.wait([choice(entry)], patience(1_000), never).catch(() => null);
-    expect(slots.wait([choice(entry)], patience(1_000), never)).rejects.toMatchObject({
+    await expect(slots.wait([choice(entry)], patience(1_000), never)).rejects.toMatchObject({
       kind: 'overloaded',
       retryAfterMs: 1_000,
     });
@@ -145,7 +150,9 @@ describe('the queue', () => {
     void slots.wait([choice(a)], patience(1_000), never).catch(() => null);
     void slots.wait([choice(b)], patience(1_000), never).catch(() => null);
     expect([a.queued, b.queued]).toEqual([1, 1]);
-    expect(slots.wait([choice(a), choice(b)], patience(1_000), never)).rejects.toMatchObject({ kind: 'overloaded' });
+    await expect(slots.wait([choice(a), choice(b)], patience(1_000), never)).rejects.toMatchObject({
+      kind: 'overloaded',
+    });
   });
 
   test('refuses at once whoever could not be served before its deadline, and says when to come back', async () => {

@@ -32,11 +32,16 @@ export interface Patience {
   readonly timeoutMs: number;
   /** When its reply must have begun, on the monotonic clock. */
   readonly deadlineMs: number;
+  /** Something else is tried when the time is over: worth waiting however long the queue is. */
+  readonly hasOther: boolean;
+  /** A server that comes back meanwhile ends the wait, so that the plan is made anew. */
+  readonly mayReplan: boolean;
 }
 
 interface Waiter {
   readonly choices: readonly SlotChoice[];
   readonly sinceMs: number;
+  readonly mayReplan: boolean;
   grant(lease: Lease): void;
   refuse(error: UpstreamError): void;
 }
@@ -51,15 +56,19 @@ export class SlotTable {
   readonly #directory: TargetDirectory;
   #queueLimit: number;
   readonly #waiters = new Set<Waiter>();
+  #serving = false;
+  #serveAgain = false;
 
-  /** `queueLimit`: requests that may wait for one target at once, ≥ 0. */
+  /** `queueLimit`: requests that may wait for one target at once, ≥ 0; one that waits for several counts as a part at each. */
   constructor(clock: Clock, directory: TargetDirectory, queueLimit: number) {
     this.#clock = clock;
     this.#directory = directory;
     this.#queueLimit = queueLimit;
     // A target that comes back, or reports more slots, may take waiting requests at once; one that goes down never will.
-    directory.onChange(() => {
-      if (this.#waiters.size > 0) this.#serveWaiters();
+    directory.onChange((entry, isBack) => {
+      if (this.#waiters.size === 0) return;
+      this.#serveWaiters();
+      if (isBack) this.#tellOfNewcomer(entry);
     });
   }
 
@@ -75,7 +84,7 @@ export class SlotTable {
   /** Takes a slot if one is free now. */
   take(choice: SlotChoice, queuedMs = 0): Lease | null {
     const { entry, model, outOfTurn } = choice;
-    if (!outOfTurn && isOnTrial(entry.breaker)) return null;
+    if (!outOfTurn && (entry.breaker.name === 'open' || isOnTrial(entry.breaker))) return null;
     const { busy, slots } = slotUseByName(entry, model);
     return busy < slots ? new SlotLease(this, this.#directory, this.#clock, choice, queuedMs) : null;
   }
@@ -102,31 +111,23 @@ export class SlotTable {
 
   /** Better refused at once than after a wait that cannot end well. */
   #refusal(choices: readonly SlotChoice[], patience: Patience): UpstreamError | null {
+    if (!choices.some(mayStillServe)) return wentDown();
     const limitMs = Math.min(patience.timeoutMs, patience.deadlineMs - this.#clock.nowMs());
-    let shortestMs = Number.POSITIVE_INFINITY;
-    let full = true;
-    for (const { entry, model } of choices) {
-      const waitMs = predictedWaitMs(entry, model);
-      if (entry.queued < this.#queueLimit) {
-        full = false;
-        if (waitMs === null || waitMs <= limitMs) return null;
-      }
-      if (waitMs !== null && waitMs < shortestMs) shortestMs = waitMs;
-    }
-    const hintMs = shortestMs - (full ? 0 : limitMs);
-    const retryAfterMs = Number.isFinite(hintMs)
-      ? Math.min(MAX_RETRY_HINT_MS, Math.max(RETRY_GUESS_MS, hintMs))
-      : RETRY_GUESS_MS;
+    const waitMs = predictedWaitMs(choices);
+    const isFull = choices.every(({ entry }) => entry.queuedShare >= this.#queueLimit);
+    if (!isFull && (waitMs === null || waitMs <= limitMs || patience.hasOther)) return null;
+    const hintMs = waitMs === null ? RETRY_GUESS_MS : waitMs - (isFull ? 0 : limitMs);
+    const retryAfterMs = Math.min(MAX_RETRY_HINT_MS, Math.max(RETRY_GUESS_MS, hintMs));
     const waiting = Math.max(...choices.map(({ entry }) => entry.queued));
-    const message = full
+    const message = isFull
       ? `all slots are taken and ${waiting} requests are waiting already`
-      : `all slots are taken, and a wait of about ${Math.ceil(shortestMs / 1000)} s is longer than the request may wait`;
+      : `all slots are taken, and a wait of about ${Math.ceil((waitMs ?? 0) / 1000)} s is longer than the request may wait`;
     return new UpstreamError('overloaded', message, { retryAfterMs });
   }
 
   #enqueue(
     choices: readonly SlotChoice[],
-    { timeoutMs }: Patience,
+    { timeoutMs, mayReplan }: Patience,
     cancellation: Cancellation,
     resolve: (lease: Lease) => void,
     reject: (error: UpstreamError) => void,
@@ -134,7 +135,11 @@ export class SlotTable {
     const leave = (): void => {
       cancelTimer();
       cancellation.forget(refuse);
-      if (this.#waiters.delete(waiter)) for (const { entry } of choices) entry.queued--;
+      if (!this.#waiters.delete(waiter)) return;
+      for (const { entry } of choices) {
+        entry.queued--;
+        entry.queuedShare -= 1 / choices.length;
+      }
     };
     const refuse = (error: UpstreamError): void => {
       leave();
@@ -143,6 +148,7 @@ export class SlotTable {
     const waiter: Waiter = {
       choices,
       sinceMs: this.#clock.nowMs(),
+      mayReplan,
       grant: (lease) => {
         leave();
         resolve(lease);
@@ -157,34 +163,73 @@ export class SlotTable {
       ),
     );
     this.#waiters.add(waiter);
-    for (const { entry } of choices) entry.queued++;
+    for (const { entry } of choices) {
+      entry.queued++;
+      entry.queuedShare += 1 / choices.length;
+    }
     cancellation.onCancel(refuse);
   }
 
-  #serveWaiters(): void {
+  /** Those who do not wait for it may go there: their plans are made anew. */
+  #tellOfNewcomer(entry: TargetEntry): void {
     for (const waiter of [...this.#waiters]) {
-      const open = waiter.choices.filter(({ entry, outOfTurn }) => outOfTurn || entry.breaker.name !== 'open');
-      if (open.length === 0) {
-        waiter.refuse(new UpstreamError('unreachable', 'every server that was waited for went down'));
-        continue;
-      }
-      for (const choice of open) {
-        const lease = this.take(choice, this.#clock.nowMs() - waiter.sinceMs);
-        if (lease === null) continue;
-        waiter.grant(lease);
-        break;
-      }
+      if (!waiter.mayReplan || waiter.choices.some((choice) => choice.entry === entry)) continue;
+      waiter.refuse(new UpstreamError('unreachable', 'another server has come back'));
+    }
+  }
+
+  /** Taking a slot may itself be news (a trial begins), so news that comes meanwhile is looked at afterwards. */
+  #serveWaiters(): void {
+    if (this.#serving) {
+      this.#serveAgain = true;
+      return;
+    }
+    this.#serving = true;
+    do {
+      this.#serveAgain = false;
+      for (const waiter of [...this.#waiters]) this.#serveOne(waiter);
+    } while (this.#serveAgain);
+    this.#serving = false;
+  }
+
+  #serveOne(waiter: Waiter): void {
+    const open = waiter.choices.filter((choice) => mayStillServe(choice) && !choice.entry.retired);
+    if (open.length === 0) {
+      waiter.refuse(wentDown());
+      return;
+    }
+    for (const choice of open) {
+      const lease = this.take(choice, this.#clock.nowMs() - waiter.sinceMs);
+      if (lease === null) continue;
+      waiter.grant(lease);
+      return;
     }
   }
 }
 
-/** How long a newcomer would wait at this target if its requests go on as before; null: not known. */
-function predictedWaitMs(entry: TargetEntry, model: string): number | null {
-  const { meanMs } = entry.holdTime;
-  if (meanMs === null || entry.breaker.name === 'warming') return null;
-  const { slots } = slotUseByName(entry, model);
+function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {
+  return outOfTurn || entry.breaker.name !== 'open';
+}
+
+function wentDown(): UpstreamError {
+  return new UpstreamError('unreachable', 'every server that was waited for went down');
+}
+
+/**
+ * How long a newcomer would wait for the first free slot at any of these targets, if requests go on holding them as
+ * before; null: not known. Those before it wait for some of these targets at least, so it is at most the longest queue.
+ */
+function predictedWaitMs(choices: readonly SlotChoice[]): number | null {
+  let slotsPerMs = 0;
+  let ahead = 0;
+  for (const { entry, model } of choices) {
+    const { meanMs } = entry.holdTime;
+    if (meanMs === null || entry.breaker.name === 'warming') return null;
+    slotsPerMs += slotUseByName(entry, model).slots / Math.max(1, meanMs);
+    ahead = Math.max(ahead, entry.queued);
+  }
   // Slots free evenly spread, so the first one does after half of a turn.
-  return (meanMs / slots) * (entry.queued + 0.5);
+  return (ahead + 0.5) / slotsPerMs;
 }
 
 class SlotLease implements Lease {

@@ -65,9 +65,18 @@ export class PlanWalk {
     this.untried.push({ ...step, waits: true });
   }
 
+  /** Its slots are taken by now: it is waited for after those that are free, before those that rest. */
+  awaitSlot(step: PlanStep): void {
+    const at = this.untried.findIndex(({ resting }) => resting);
+    const waiting = { ...step, waits: true };
+    if (this.isRetry(step)) this.#retrying = waiting;
+    this.untried.splice(at === -1 ? this.untried.length : at, 0, waiting);
+  }
+
   again({ step }: Retry): void {
     this.retryable = this.retryable.filter((retry) => retry.step !== step);
-    this.#retrying = { ...step, waits: false };
+    // Paid for already.
+    this.#retrying = { ...step, waits: false, resting: false };
     this.untried.unshift(this.#retrying);
   }
 
@@ -95,7 +104,15 @@ export class PlanWalk {
   }
 }
 
-/** Of two failures the one that helps the client more: that its prompt is too long beats what befell a later server. */
+/**
+ * Of two failures the one that helps the client more: that its prompt is too long beats what befell a later server, a
+ * server's trouble beats that another one lacks the model, and a model that loads beats that its queue was too long.
+ */
 function preferred(older: UpstreamError | null, newer: UpstreamError): UpstreamError {
-  return older?.kind === 'contextTooLong' && newer.kind !== 'cancelled' ? older : newer;
+  if (older === null || newer.kind === 'cancelled') return newer;
+  const isTelling =
+    older.kind === 'contextTooLong' ||
+    newer.kind === 'modelMissing' ||
+    (older.kind === 'modelLoading' && newer.kind === 'overloaded');
+  return isTelling ? older : newer;
 }

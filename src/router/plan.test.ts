@@ -141,7 +141,18 @@ describe('local first', () => {
     const studio = lmStudio();
     studio.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
     while (studio.retryBudget.withdraw());
-    expect(steps([studio], 'qwen2.5-7b-instruct')).toEqual(['503 no_target_available']);
+    expect(steps([studio, openRouter()], 'gpt-4o-mini')).toEqual(['openrouter:openai/gpt-4o-mini']);
+  });
+
+  test('never takes away the last candidate, and of several that are spent asks one', () => {
+    const spent = (id: string) => {
+      const studio = lmStudio({ id });
+      studio.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
+      while (studio.retryBudget.withdraw());
+      return studio;
+    };
+    const result = plan([spent('a'), spent('b')], 'qwen2.5-7b-instruct');
+    expect('plan' in result && result.plan.steps.map((step) => [step.target.id, step.lastHope])).toEqual([['a', true]]);
   });
 
   test('a target whose health check fails in words may still serve; one that is silent may not', () => {

@@ -70,9 +70,12 @@ function appendResting(
 ): readonly LeftOut[] {
   const awake = surveyTargets(question, entries, (rest) => rest === null || rest.lastResort);
   const planned = new Set([...tried, ...steps.map((step) => step.target.id)]);
-  const resting = awake.candidates.filter(({ entry }) => !planned.has(entry.target.id) && mayBeAsked(entry));
-  for (const ranked of strategy.rank(resting)) {
-    steps.push(toStep(ranked, true));
+  const all = strategy.rank(awake.candidates.filter(({ entry }) => !planned.has(entry.target.id)));
+  const affordable = all.filter(({ candidate: { entry } }) => mayBeAsked(entry));
+  // The last candidate is never taken away: one attempt a request is no more than what clients ask for.
+  const hope = steps.length === 0 && tried.size === 0 && affordable.length === 0 ? all.slice(0, 1) : [];
+  for (const ranked of [...affordable, ...hope]) {
+    steps.push({ ...toStep(ranked, true), lastHope: hope.includes(ranked) });
     planned.add(ranked.candidate.entry.target.id);
   }
   return leftOut.filter((left) => !planned.has(left.targetId));
@@ -220,6 +223,7 @@ function toStep({ candidate: { entry, match }, waits, why }: RankedCandidate, is
     modelLoaded: match.loaded,
     waits: waits && !isLast,
     resting: isLast && entry.breaker.name !== 'closed',
+    lastHope: false,
     reason: `${isLast ? 'all others failed' : why}; ${match.words}`,
   };
 }

@@ -45,13 +45,13 @@ describe('the retry budget of a target', () => {
     expect([retries.capacity, drain(retries)]).toEqual([0, 0]);
   });
 
-  test('never gives more than its share of the regular attempts, the floor and its capacity', () => {
+  test('never gives more than its share of the regular attempts, the floor and its capacity', async () => {
     const step = fc.oneof(
       fc.record({ do: fc.constant('deposit' as const), times: fc.integer({ min: 1, max: 50 }) }),
       fc.record({ do: fc.constant('withdraw' as const), times: fc.integer({ min: 1, max: 50 }) }),
       fc.record({ do: fc.constant('wait' as const), times: fc.integer({ min: 0, max: 20_000 }) }),
     );
-    fc.assert(
+    await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 100 }),
         fc.integer({ min: 0, max: 10 }),

@@ -8,7 +8,7 @@ import type { TargetId } from '../core/target.ts';
 import { asUpstreamError, type Committed, runAttempt } from './attempt.ts';
 import type { Lease, SlotChoice, SlotTable } from './load.ts';
 import { nextStep } from './next-step.ts';
-import { PlanWalk } from './plan-walk.ts';
+import { PlanWalk, type Retry } from './plan-walk.ts';
 import type { TargetDirectory } from './targets.ts';
 
 export interface RunOptions {
@@ -64,10 +64,11 @@ export class PlanRunner {
       const taken = this.#takeFree(walk) ?? (await this.#waitForSlot(walk, replan));
       if (taken instanceof UpstreamError) return walk.failed(taken);
       const { step, lease } = taken;
-      const result = await runAttempt(request, step, lease, cancellation, this.#clock);
+      const result = await runAttempt(request, step, lease, cancellation, this.#clock, (afterMs) =>
+        this.#directory.answering(lease.call, afterMs),
+      );
       walk.attempts.push(result.record);
       if (result.kind !== 'failed') {
-        this.#directory.answering(lease.call, result.record.durationMs);
         return { kind: 'committed', committed: result, lease, attempts: walk.attempts };
       }
       const error = this.#judge(lease, result.error, cancellation);
@@ -129,7 +130,7 @@ export class PlanRunner {
 
   #mayRetry(step: PlanStep): boolean {
     const entry = this.#directory.get(step.target.id);
-    if (entry === undefined || entry.retryBudget.isSpent) return false;
+    if (entry?.target !== step.target || entry.retryBudget.isSpent) return false;
     if (entry.breaker.name !== 'open') return true;
     // While it is down one request at a time may hope that it comes back; the others are told at once.
     return entry.retriesPending === 0 && entry.probeFailure?.silent !== true;
@@ -162,14 +163,14 @@ export class PlanRunner {
       const lease = this.#take(choice, step);
       if (lease !== null) return { step, lease };
       // One that rests after failures is not waited for.
-      if (!step.resting) untried.push({ ...step, waits: true });
+      if (!step.resting) walk.awaitSlot(step);
     }
     return null;
   }
 
   #take(choice: SlotChoice, step: PlanStep): Lease | null {
     const { retryBudget } = choice.entry;
-    if (step.resting && retryBudget.isSpent) return null;
+    if (step.resting && retryBudget.isSpent && !step.lastHope) return null;
     const lease = this.#slots.take(choice);
     if (lease === null) return null;
     if (step.resting) retryBudget.withdraw();
@@ -184,15 +185,39 @@ export class PlanRunner {
       const choice = step.waits ? this.#choice(step, walk) : null;
       if (choice !== null) choices.set(choice, step);
     }
-    if (choices.size === 0) return walk.lastError ?? nobodyLeft();
+    if (choices.size === 0) return this.#afterVainWait(walk, walk.lastError ?? nobodyLeft(), replan);
+    const retry = this.#firstRetry(walk);
     try {
-      const lease = await this.#slots.wait([...choices.keys()], this.#patience(walk, choices), walk.cancellation);
+      const patience = this.#patience(walk, choices, retry);
+      const lease = await this.#slots.wait([...choices.keys()], patience, walk.cancellation);
       const step = choices.get(lease.choice) as PlanStep;
       walk.untried.splice(walk.untried.indexOf(step), 1);
+      if (!lease.choice.outOfTurn) lease.choice.entry.retryBudget.deposit();
       return { step, lease };
     } catch (thrown) {
-      return this.#afterVainWait(walk, asUpstreamError(thrown), replan);
+      const error = asUpstreamError(thrown);
+      if (retry !== null && retry.readyAtMs <= this.#clock.nowMs()) return this.#retryInstead(walk, retry, replan);
+      return this.#afterVainWait(walk, error, replan);
     }
+  }
+
+  /** One that asked to be left alone may be asked again: what else is waited for keeps its place in the walk. */
+  async #retryInstead(walk: PlanWalk, retry: Retry, replan: Replan): Promise<Taken | UpstreamError> {
+    const delayMs = retry.readyAtMs - this.#clock.nowMs();
+    const interrupted = await this.#pauseBefore(retry.step, delayMs, walk.cancellation);
+    if (interrupted !== null) return interrupted;
+    walk.again(retry);
+    return this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
+  }
+
+  /** The target that may be asked again soonest, if the retry limit allows it; null: none. */
+  #firstRetry(walk: PlanWalk): Retry | null {
+    if (walk.charged >= walk.maxAttempts) return null;
+    const allowed = walk.retryable.filter(({ step }) => this.#mayRetry(step));
+    return allowed.reduce<Retry | null>(
+      (best, retry) => (best === null || retry.readyAtMs < best.readyAtMs ? retry : best),
+      null,
+    );
   }
 
   /** Those that were waited for went down, or were too slow: is there anybody else by now? */
@@ -200,8 +225,9 @@ export class PlanRunner {
     const waitedFor = walk.dropWaiting(error);
     if (walk.cancellation.cause !== null) return walk.cancellation.cause;
     if (walk.untried.length === 0) this.#extend(walk, replan, error.kind === 'unreachable' ? [] : waitedFor);
-    if (walk.untried.length === 0) return error;
-    return this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
+    if (walk.untried.length > 0) return this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
+    const retry = this.#firstRetry(walk);
+    return retry === null || retry.readyAtMs >= walk.deadlineMs ? error : this.#retryInstead(walk, retry, replan);
   }
 
   #extend(walk: PlanWalk, replan: Replan, without: readonly TargetId[]): void {
@@ -211,19 +237,26 @@ export class PlanRunner {
   }
 
   /** As long as the most patient of them allows; a model that is loading is waited for up to its warm-up limit. */
-  #patience(walk: PlanWalk, choices: ReadonlyMap<SlotChoice, PlanStep>) {
+  #patience(walk: PlanWalk, choices: ReadonlyMap<SlotChoice, PlanStep>, retry: Retry | null) {
     let timeoutMs = 0;
     for (const [{ entry }, { target }] of choices) {
       const { queueMs, warmupMs } = target.clocks;
       timeoutMs = Math.max(timeoutMs, queueMs ?? this.#options.queueTimeoutMs);
       if (entry.breaker.name === 'warming') timeoutMs = Math.max(timeoutMs, warmupMs);
     }
-    return { timeoutMs, deadlineMs: walk.deadlineMs };
+    if (retry !== null) timeoutMs = Math.min(timeoutMs, Math.max(0, retry.readyAtMs - this.#clock.nowMs()));
+    return {
+      timeoutMs,
+      deadlineMs: walk.deadlineMs,
+      hasOther: retry !== null,
+      mayReplan: walk.replans < MAX_REPLANS - 2,
+    };
   }
 
   #choice(step: PlanStep, walk: PlanWalk): SlotChoice | null {
     const entry = this.#directory.get(step.target.id);
-    if (entry === undefined) return null;
+    // It was removed, or is configured in another way since the plan was made.
+    if (entry?.target !== step.target) return null;
     return { entry, model: step.model, outOfTurn: step.resting || walk.isRetry(step) };
   }
 

@@ -8,7 +8,7 @@ import type { TargetId } from '../core/target.ts';
 import { AnswerInProgress } from './answer-in-progress.ts';
 import { Backlog } from './backlog.ts';
 import { CommittedStream, type ServedStream, type StreamTime } from './committed-stream.ts';
-import { asksForPlainText, continuationRequest, continuesAnswers } from './continuation.ts';
+import { asksForPlainText, continuationRequest, continuesAnswers, isAtLimit } from './continuation.ts';
 import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
@@ -205,7 +205,8 @@ export class Engine {
     const wanted = request.fence.route?.streamRecovery ?? inForce.options.streamRecovery;
     if (!wanted || !asksForPlainText(request)) return committed;
     const reply = new JoinedReply(committed, (failure, soFar) =>
-      answer.resume(failure, (tried, attempts) => {
+      answer.resume(failure, async (tried, attempts) => {
+        if (isAtLimit(request, soFar.produced)) return null;
         const rest = continuationRequest(request, soFar.prefill, soFar.produced);
         return this.#runRest(rest, tried, attempts, lifetime, inForce);
       }),

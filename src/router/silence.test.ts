@@ -6,7 +6,7 @@ function usually(ms: number): Silence {
   const silence = new Silence();
   for (let n = 0; n < 10; n++) {
     silence.began(0);
-    silence.broken(ms);
+    silence.answered(ms);
   }
   return silence;
 }
@@ -32,7 +32,24 @@ describe('the silence of a target', () => {
     const silence = usually(10);
     silence.began(0);
     expect(silence.isUnusual(600_000)).toBe(true);
-    silence.broken();
+    silence.probed();
     expect(silence.isUnusual(600_000)).toBe(false);
+  });
+
+  test('is not the fault of a target whose last client left', () => {
+    const silence = usually(10);
+    silence.began(0);
+    silence.began(1);
+    silence.givenUp();
+    expect(silence.isUnusual(1_000)).toBe(true);
+    silence.givenUp();
+    expect(silence.isUnusual(1_000)).toBe(false);
+  });
+
+  test('goes on after a clock ran out', () => {
+    const silence = usually(10);
+    silence.began(0);
+    silence.unanswered();
+    expect(silence.isUnusual(1_000)).toBe(true);
   });
 });

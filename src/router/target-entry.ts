@@ -36,6 +36,12 @@ export class TargetEntry {
   readonly busyByModel = new Map<string, number>();
   /** Requests that wait for a slot which this target may give. */
   queued = 0;
+  /** The same, each counted as one part of all the targets that it waits for. */
+  queuedShare = 0;
+  /** It was removed or replaced. */
+  retired = false;
+  /** How often it went out of rotation: calls that began before the latest time say nothing about it now. */
+  outages = 0;
   /** How long requests hold a slot. */
   readonly holdTime = new RunningMean();
   readonly silence = new Silence();

@@ -19,6 +19,8 @@ export interface CallOnTarget {
   readonly model: string;
   /** It was let through to see whether the target works again. */
   readonly isTrial: boolean;
+  /** `entry.outages` when it began. */
+  readonly outages: number;
 }
 
 /** The live directory: which targets exist, and their health. One per gateway. */
@@ -27,7 +29,7 @@ export class TargetDirectory {
   readonly #adapters: ReadonlyMap<AdapterKind, ProviderAdapter>;
   readonly #clock: Clock;
   readonly #retryBudget: RetryBudgetOptions;
-  readonly #listeners: ((entry: TargetEntry) => void)[] = [];
+  readonly #listeners: ((entry: TargetEntry, isBack: boolean) => void)[] = [];
   #list: readonly TargetEntry[] = [];
   #sequence = 0;
 
@@ -44,9 +46,11 @@ export class TargetDirectory {
   /** Adds or replaces. Requests in flight keep the target they began with. Throws for an adapter kind that is not built in. */
   put(target: Target): TargetEntry {
     const entry = this.#entryOf(target);
+    const old = this.#entries.get(target.id);
     this.#entries.set(target.id, entry);
     this.#list = [...this.#entries.values()];
     this.#changed(entry);
+    this.#retire(old);
     return entry;
   }
 
@@ -57,8 +61,17 @@ export class TargetDirectory {
   }
 
   remove(id: TargetId): void {
+    const entry = this.#entries.get(id);
     this.#entries.delete(id);
     this.#list = [...this.#entries.values()];
+    this.#retire(entry);
+  }
+
+  /** Only its running requests go on; whoever waits for it is told. */
+  #retire(entry: TargetEntry | undefined): void {
+    if (entry === undefined) return;
+    entry.retired = true;
+    this.#changed(entry);
   }
 
   /**
@@ -93,6 +106,7 @@ export class TargetDirectory {
     this.#entries = after;
     this.#list = [...after.values()];
     for (const id of [...changes.added, ...changes.changed]) this.#changed(after.get(id) as TargetEntry);
+    for (const id of [...changes.removed, ...changes.changed]) this.#retire(before.get(id));
     return changes;
   }
 
@@ -113,8 +127,8 @@ export class TargetDirectory {
     return this.#list.map(viewOf);
   }
 
-  /** Told whenever a target comes, is probed, or its health changes: the probe loop and the queue listen. */
-  onChange(listener: (entry: TargetEntry) => void): void {
+  /** Told whenever a target comes, goes, is probed, or its health changes: the probe loop and the queue listen. */
+  onChange(listener: (entry: TargetEntry, isBack: boolean) => void): void {
     this.#listeners.push(listener);
   }
 
@@ -126,56 +140,68 @@ export class TargetDirectory {
     const { breaker } = entry;
     const isTrial = (breaker.name === 'half-open' || breaker.name === 'warming') && !isOnTrial(breaker);
     if (isTrial) this.#breaker(entry, 'trial-started');
-    return { entry, model, isTrial };
+    return { entry, model, isTrial, outages: entry.outages };
   }
 
   /** The first real content came, so long after the call began. */
-  answering({ entry, isTrial }: CallOnTarget, firstContentMs: number): void {
+  answering(call: CallOnTarget, firstContentMs: number): void {
+    const { entry, isTrial } = call;
     entry.lastSuccessAtMs = this.#clock.nowMs();
-    entry.silence.broken(firstContentMs);
-    // A call that had begun before it said that it is loading does not say that it is done.
-    if (isTrial || entry.breaker.name === 'ramping') this.#breaker(entry, 'content');
+    entry.silence.answered(firstContentMs);
+    if (isTrial || entry.breaker.name === 'ramping') this.#result(call, 'content');
   }
 
   /** The reply came to its proper end. */
-  finished({ entry, isTrial }: CallOnTarget, durationMs: number): void {
+  finished(call: CallOnTarget, durationMs: number): void {
+    const { entry } = call;
     entry.stats.served(durationMs);
     entry.lastSuccessAtMs = this.#clock.nowMs();
-    const saysNothing = entry.breaker.name === 'warming' && !isTrial;
-    if (entry.breaker !== CLOSED && !saysNothing) this.#breaker(entry, 'success');
+    if (entry.breaker !== CLOSED) this.#result(call, 'success');
   }
 
   /** The call ended for a reason that says nothing of the target: the client left, our own clock ran out. */
   givenUp({ entry, isTrial }: CallOnTarget): void {
+    entry.silence.givenUp();
     if (isTrial) this.#breaker(entry, 'neutral');
   }
 
   /** The call failed: what that says of the target's health is the failure table's word. */
-  failed({ entry, model, isTrial }: CallOnTarget, error: UpstreamError): void {
+  failed(call: CallOnTarget, error: UpstreamError): void {
+    const { entry, model } = call;
     entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
-    if (error.kind !== 'timeout' && error.kind !== 'unreachable') entry.silence.broken();
+    if (error.kind === 'timeout' || error.kind === 'unreachable') entry.silence.unanswered();
+    else entry.silence.answered(null);
     entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
-    if (error.kind === 'modelMissing') forgetModel(entry, model);
-    // Calls that had begun before it opened say nothing about the trial.
-    if ((entry.breaker.name === 'half-open' || entry.breaker.name === 'warming') && !isTrial) return;
-    const event = error.kind === 'modelLoading' ? 'loading' : HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth];
-    this.#breaker(entry, event);
+    // OpenRouter also says it of one request (a capability, a provider's preferences) that another would not meet.
+    if (error.kind === 'modelMissing' && entry.target.adapterKind !== 'openrouter') forgetModel(entry, model);
+    this.#result(
+      call,
+      error.kind === 'modelLoading' ? 'loading' : HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth],
+    );
+  }
+
+  /** What a call says counts only for the state that it began in: a target that came back need not atone for older ones. */
+  #result({ entry, isTrial, outages }: CallOnTarget, event: BreakerEvent): void {
+    if (outages !== entry.outages) return;
+    const onTrial = entry.breaker.name === 'half-open' || entry.breaker.name === 'warming';
+    if (!onTrial || isTrial) this.#breaker(entry, event);
   }
 
   probed(entry: TargetEntry, snapshot: TargetSnapshot): void {
     const wasWarming = entry.snapshot?.warming === true;
+    const isNew = entry.probedAtWallMs === null;
     entry.snapshot = snapshot;
     // What was never up has not failed anybody: it needs no trial.
     if (!entry.everUp) entry.breaker = CLOSED;
     entry.everUp = true;
     entry.probeFailure = null;
-    entry.silence.broken();
+    entry.silence.probed();
     entry.probedAtWallMs = this.#clock.wallMs();
     if (snapshot.warming) this.#breaker(entry, 'loading');
     // It said so itself when it was loading, so its word that it is done needs no trial.
     else if (wasWarming && entry.breaker.name === 'warming') this.#breaker(entry, 'success');
     else this.#breaker(entry, 'probe-ok');
-    this.#changed(entry);
+    this.#changed(entry, isNew);
   }
 
   /** Why a probe failed: a server that is only slow or confused may still serve. */
@@ -193,11 +219,13 @@ export class TargetDirectory {
   #breaker(entry: TargetEntry, event: BreakerEvent): void {
     const before = entry.breaker;
     entry.breaker = nextBreakerState(before, event, this.#clock.nowMs());
-    if (mayServeMore(before, entry.breaker)) this.#changed(entry);
+    if (before.name !== 'open' && entry.breaker.name === 'open') entry.outages++;
+    if (mayServeMore(before, entry.breaker)) this.#changed(entry, before.name === 'open');
   }
 
-  #changed(entry: TargetEntry): void {
-    for (const listener of this.#listeners) listener(entry);
+  /** `isBack`: it may be asked, and might not before. */
+  #changed(entry: TargetEntry, isBack = false): void {
+    for (const listener of this.#listeners) listener(entry, isBack);
   }
 }
 

@@ -68,6 +68,7 @@ export function callOf(
     model: 'sim-model',
     modelLoaded: true,
     request: requestOf({ messages: HELLO, ...body }),
+    onFirstContent: () => undefined,
     ...changes,
   };
 }

@@ -205,7 +205,12 @@ const encoder = new TextEncoder();
 const MAX_STREAM_BYTES = 64 * 1024 * 1024;
 
 /** Reads a stream to its end under its clocks and gives the whole reply. Rejects only with UpstreamError. */
-export async function assembleReply(context: StreamContext, manner: WholeManner): Promise<WholeReply> {
+export async function assembleReply(
+  context: StreamContext,
+  manner: WholeManner,
+  onFirstContent: () => void,
+): Promise<WholeReply> {
+  let hasBegun = false;
   const { assembler, source } = new AssemblingSink(context, manner);
   try {
     for (let received = 0; !source.ended; ) {
@@ -216,6 +221,10 @@ export async function assembleReply(context: StreamContext, manner: WholeManner)
         throw new UpstreamError('malformed', `${context.where} sent more than ${MAX_STREAM_BYTES} bytes for one reply`);
       }
       source.accept(bytes);
+      if (!hasBegun && source.state.contents > 0) {
+        hasBegun = true;
+        onFirstContent();
+      }
     }
   } catch (error) {
     throw source.fail(error);

@@ -42,7 +42,7 @@ const KIND_BY_WORD: Readonly<Record<string, FailureKind>> = {
 const CONTEXT_OVERFLOW =
   /context.?length|n_keep|n_ctx|maximum context|context size|exceeds? the context|when context the overflows|exceed_context|too many tokens|prompt is too long/i;
 /** Servers that give a missing model no code of its own (Ollama, LM Studio). */
-const MODEL_MISSING = /\bmodel\b.*\bnot found\b|no models loaded|model\b.*\bdoes not exist/i;
+const MODEL_MISSING = /no endpoints found|\bmodel\b.*\bnot found\b|no models loaded|model\b.*\bdoes not exist/i;
 const MODEL_LOADING = /loading model|model is (still |currently )?loading/i;
 
 const MAX_MESSAGE_LENGTH = 500;

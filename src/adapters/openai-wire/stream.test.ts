@@ -196,8 +196,8 @@ describe('how a stream may end', () => {
     const { reply, server } = await open([event(chunk({ content: 'a' })), event('{"error":"boom"}')]);
     const stream = asStream(reply);
     await stream.next();
-    expect(stream.next()).rejects.toThrow('boom');
-    expect(stream.next()).rejects.toThrow('boom');
+    await expect(stream.next()).rejects.toThrow('boom');
+    await expect(stream.next()).rejects.toThrow('boom');
     server.stop();
     const ended = await open([event(chunk({ content: 'a' })) + event(chunk({}, 'stop')) + DONE]);
     const other: StreamReply = asStream(ended.reply);

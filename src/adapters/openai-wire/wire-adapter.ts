@@ -123,7 +123,9 @@ async function readReply(
   if (form === 'events') {
     if (ask === 'whole') startStreamClocks(watch, target.clocks);
     const context = { body: reply.body, watch, clocks: target.clocks, where };
-    return request.stream ? new WireStream(context, request.includeUsage) : await assembleReply(context, vendor.whole);
+    return request.stream
+      ? new WireStream(context, request.includeUsage)
+      : await assembleReply(context, vendor.whole, call.onFirstContent);
   }
   const bytes = await reply.body.readAll(MAX_REPLY_BYTES, target.place === 'cloud' ? target.clocks.idleMs : null);
   watch.dispose();
