@@ -226,4 +226,44 @@ describe('the queue', () => {
     directory.finished(older.call, 10);
     expect(entry.breaker.name).toBe('warming');
   });
+
+  test('predicts the wait for whichever of several targets frees first, and counts a waiter once', async () => {
+    const { clock, slots } = table(2);
+    const nodes = ['a', 'b', 'c'].map((id) => entryOf({ id, maxConcurrent: 1 }));
+    for (const node of nodes) {
+      for (let n = 0; n < 5; n++) node.holdTime.record(10_000);
+      slots.take(choice(node));
+    }
+    const choices = nodes.map((node) => choice(node));
+    // A slot frees about every 3.3 s: the sixth waits some 18 s, and three targets hold twice three waiters.
+    const waits = Array.from({ length: 6 }, () => slots.wait(choices, patience(30_000), never).catch(() => 'refused'));
+    await clock.advance(0);
+    expect(nodes.map(({ queued }) => queued)).toEqual([6, 6, 6]);
+    await expect(slots.wait(choices, patience(30_000), never)).rejects.toMatchObject({ kind: 'overloaded' });
+    await clock.advance(30_000);
+    expect(await Promise.all(waits)).toEqual(Array.from({ length: 6 }, () => 'refused'));
+    expect(nodes.map(({ queuedShare }) => Math.round(queuedShare))).toEqual([0, 0, 0]);
+  });
+
+  test('never takes a slot of a target that has gone down, and says at once when all have', async () => {
+    const { slots } = table();
+    const entry = entryOf({ maxConcurrent: 1 });
+    entry.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
+    expect(slots.take(choice(entry))).toBeNull();
+    await expect(slots.wait([choice(entry)], patience(60_000), never)).rejects.toMatchObject({ kind: 'unreachable' });
+    expect(slots.take(choice(entry, true))).not.toBeNull();
+  });
+
+  test('tells those who may make another plan when another server comes back', async () => {
+    const { directory, slots } = table();
+    const [full, other] = [entryOf({ id: 'full', maxConcurrent: 1 }), entryOf({ id: 'other' })];
+    slots.take(choice(full));
+    other.breaker = { name: 'open', trialAtMs: 0, failedTrials: 0 };
+    const patient = slots.wait([choice(full)], patience(60_000), never);
+    const mobile = slots.wait([choice(full)], { ...patience(60_000), mayReplan: true }, never);
+    directory.probed(other, other.snapshot as never);
+    await expect(mobile).rejects.toMatchObject({ kind: 'unreachable', message: 'another server has come back' });
+    expect(full.queued).toBe(1);
+    void patient.catch(() => null);
+  });
 });

@@ -49,6 +49,8 @@ interface Waiter {
 /** When a queue is full and nothing is known of how fast it moves. */
 const RETRY_GUESS_MS = 1_000;
 const MAX_RETRY_HINT_MS = 60_000;
+/** Three thirds of a waiter are a little less than one. */
+const ROUNDING = 0.001;
 
 /** Counts what is in flight, and lets requests wait, first come first served, for whichever acceptable slot frees first. */
 export class SlotTable {
@@ -114,7 +116,7 @@ export class SlotTable {
     if (!choices.some(mayStillServe)) return wentDown();
     const limitMs = Math.min(patience.timeoutMs, patience.deadlineMs - this.#clock.nowMs());
     const waitMs = predictedWaitMs(choices);
-    const isFull = choices.every(({ entry }) => entry.queuedShare >= this.#queueLimit);
+    const isFull = choices.every(({ entry }) => entry.queuedShare > this.#queueLimit - ROUNDING);
     if (!isFull && (waitMs === null || waitMs <= limitMs || patience.hasOther)) return null;
     const hintMs = waitMs === null ? RETRY_GUESS_MS : waitMs - (isFull ? 0 : limitMs);
     const retryAfterMs = Math.min(MAX_RETRY_HINT_MS, Math.max(RETRY_GUESS_MS, hintMs));

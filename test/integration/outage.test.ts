@@ -211,6 +211,39 @@ describe('a plan that the world overtakes', () => {
   });
 });
 
+describe('a request that waits', () => {
+  test('for a local slot goes back to the cloud that had asked for a second', async () => {
+    const busy = await simulator({ kind: 'ollama', firstTokenMs: 60_000 });
+    const cloud = await simulator({ kind: 'openai-compatible', models: [{ id: 'sim-model' }] });
+    const { chat, gateway: started } = await gateway(
+      [targetFor(busy, { maxConcurrent: 1 }), targetFor(cloud, { place: 'cloud' })],
+      { probeIntervalMs: 60_000, queueTimeoutMs: 5_000 },
+    );
+    void chat(ask()).catch(() => null);
+    await until('the local one is busy', () => started.targets()[0]?.inFlight === 1);
+    cloud.faultNext(1, { kind: 'status', status: 429, headers: { 'retry-after-ms': '300' } });
+    const response = await chat(ask('sim-model'));
+    expect([response.status, response.headers.get('x-swarmrouter-place')]).toEqual([200, 'cloud']);
+  });
+
+  test('for a local slot takes a server that comes back meanwhile', async () => {
+    const busy = await simulator({ kind: 'ollama', firstTokenMs: 60_000 });
+    const back = await simulator({ kind: 'vllm' });
+    const { chat, gateway: started } = await gateway([targetFor(busy, { maxConcurrent: 1 }), targetFor(back)], {
+      probeIntervalMs: 50,
+      queueTimeoutMs: 8_000,
+    });
+    await back.kill();
+    await until('it is seen to be down', () => started.targets()[1]?.health === 'down');
+    void chat(ask()).catch(() => null);
+    await until('the other is busy', () => busy.active() === 1);
+    const waiting = chat(ask());
+    await until('it waits', () => started.targets()[0]?.queued === 1);
+    await back.revive();
+    expect(servedBy(await waiting)).toBe('vllm');
+  });
+});
+
 describe('overload', () => {
   test('a request that could not get its slot in time is refused at once, with the time to come back', async () => {
     const server = await simulator({ kind: 'ollama', firstTokenMs: 300 });
