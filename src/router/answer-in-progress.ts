@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { UpstreamError } from '../core/failure.ts';
+import { type UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, RequestFacts } from '../core/outcome.ts';
 import type { LeftOut } from '../core/plan.ts';
 import type { Secret } from '../core/secret.ts';
@@ -60,7 +60,8 @@ export class AnswerInProgress {
   }
 
   /** Its server failed: another may give the rest. Null: none can, and the failure stands. */
-  async resume(failure: UpstreamError, rerun: Rerun): Promise<CommittedReply | null> {
+  async resume(thrown: UpstreamError, rerun: Rerun): Promise<CommittedReply | null> {
+    const failure = withoutSecret(thrown, this.#secret);
     this.#closePart(failure, { failure: failure.kind, failureMessage: failure.message, status: failure.status });
     const run = await rerun(new Set(this.#attempts.map(({ targetId }) => targetId)), this.#attempts.length);
     if (run === null) return null;
