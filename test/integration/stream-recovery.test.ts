@@ -1,7 +1,15 @@
 import { describe, expect, test } from 'bun:test';
 import OpenAI from 'openai';
 import type { Fault, SimulatorKind, SimulatorOptions } from '../../simulators/index.ts';
+import { createAdapters } from '../../src/adapters/index.ts';
+import type { Outcome } from '../../src/core/outcome.ts';
 import { Secret } from '../../src/core/secret.ts';
+import type { Target } from '../../src/core/target.ts';
+import { HealthProber } from '../../src/router/health.ts';
+import { SlotTable } from '../../src/router/load.ts';
+import { Engine } from '../../src/router/serve.ts';
+import { TargetDirectory } from '../../src/router/targets.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { faultParts } from '../support/fault-parts.ts';
 import { contentOf, readEvents, targetFor, until } from '../support/gateway.ts';
 import { inference, servedBy } from '../support/running.ts';
@@ -12,6 +20,9 @@ const TEXT = Array.from({ length: 30 }, (_, word) => `word${word}`).join(' ');
 const QUICK = { firstByteMs: 300, firstTokenMs: 300, idleMs: 150 };
 const ask = (more: object = {}) => ({ stream: true, messages: [{ role: 'user', content: 'tell me' }], ...more });
 
+const nothing = (): void => undefined;
+const SILENT = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+
 type Change = NonNullable<Parameters<typeof gateway>[1]>;
 
 /** A first server that is asked first, and others that can go on where it broke. */
@@ -20,6 +31,7 @@ async function fleet(
   kinds: readonly SimulatorKind[],
   change: Change = {},
   behaviour: Partial<SimulatorOptions> = {},
+  firstTokenMs = QUICK.firstTokenMs,
 ) {
   const first = await simulator({ kind: 'lm-studio', reply: TEXT });
   const others = await Promise.all(
@@ -31,11 +43,40 @@ async function fleet(
     { ...quick, clocks: { ...quick.clocks, ...QUICK } },
     ...others.map((other, index) => {
       const target = targetFor(other, { id: `other-${index}`, place: 'local' });
-      return { ...target, clocks: { ...target.clocks, ...QUICK } };
+      return { ...target, clocks: { ...target.clocks, ...QUICK, firstByteMs: firstTokenMs, firstTokenMs } };
     }),
   ];
   const started = await gateway(targets, { streamRecovery: true, ...change });
   return { first, others, ...started };
+}
+
+/** The engine over real adapters, without the HTTP server in front. */
+async function engineFor(targets: readonly Target[], record: (outcome: Outcome) => void): Promise<Engine> {
+  const clock = systemClock;
+  const directory = new TargetDirectory(createAdapters({ clock }), clock);
+  for (const target of targets) directory.put(target);
+  const prober = new HealthProber(directory, clock, SILENT, { intervalMs: 600_000 });
+  prober.start();
+  await prober.firstRound(2_000);
+  prober.stop();
+  return new Engine(
+    { directory, prober, slots: new SlotTable(clock, directory, 16), clock, sink: { record } },
+    {
+      aliases: new Map(),
+      defaultModel: null,
+      standIn: 'always',
+      strategy: 'local-first',
+      streamRecovery: true,
+      maxRetries: 3,
+      retryDelayMs: 10,
+      queueTimeoutMs: 2_000,
+      cancelGraceMs: 0,
+      requestTimeoutMs: 10_000,
+      firstRoundMs: 0,
+      clientStallMs: 60_000,
+      keepBodies: false,
+    },
+  );
 }
 
 const BROKEN: Fault = { kind: 'reset', afterChunks: 7 };
@@ -249,6 +290,50 @@ describe('with stream_recovery: continue', () => {
     );
     await until('it is told', () => outcomes.length === 1);
     expect([outcomes[0]?.kind, first.active()]).toEqual(['abandoned', 0]);
+  });
+
+  test('the rest must begin within the request limit too; else the first failure stands', async () => {
+    const { others, chat, outcomes } = await fleet(BROKEN, ['llama-cpp'], { requestTimeoutMs: 200 }, {}, 5_000);
+    await others[0]?.setFault({ kind: 'hang' });
+    const events = await readEvents(await chat(ask()));
+    expect(events.at(-1)).toMatchObject({ error: { code: 'upstream_truncated' } });
+    expect(outcomes[0]?.attempts[1]?.failureMessage).toBe('the reply did not begin within 0.2 s');
+  });
+
+  test('a stream that is given up while the rest is being found gives that up too, whoever tells it first', async () => {
+    const first = await simulator({ kind: 'lm-studio', reply: TEXT });
+    const other = await simulator({ kind: 'llama-cpp', reply: TEXT });
+    await first.setFault(BROKEN);
+    await other.setFault({ kind: 'hang' });
+    const outcomes: Outcome[] = [];
+    const engine = await engineFor([targetFor(first), targetFor(other)], (outcome) => outcomes.push(outcome));
+    // Its client's signal never fires.
+    const body = ask();
+    const result = await engine.serve({
+      id: 'given-up',
+      operation: 'chat',
+      requestedModel: '',
+      stream: true,
+      includeUsage: false,
+      rawBody: new TextEncoder().encode(JSON.stringify(body)),
+      body,
+      fence: { place: null, strictModel: false, route: null },
+      continues: false,
+      hops: 0,
+      traceparent: null,
+      clientSignal: new AbortController().signal,
+      acceptedAtMs: systemClock.nowMs(),
+    });
+    if (result.kind !== 'stream') throw new Error(`not a stream: ${result.kind}`);
+    const { stream } = result;
+    const reading = (async () => {
+      while ((await stream.next()) !== null);
+    })().catch((error: unknown) => error);
+    await until('the second one has it', () => other.active() === 1);
+    stream.cancel();
+    await until('the second one is let go', () => other.active() === 0, 1_000);
+    await reading;
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['abandoned']);
   });
 
   test('off, which is the default, the answer ends with its error event', async () => {
