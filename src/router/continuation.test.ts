@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { InferenceRequest } from '../core/request.ts';
-import { asksForPlainText, continuationRequest, mayEndHere } from './continuation.ts';
+import { asksForPlainText, continuationRequest, isAtLimit, mayEndHere } from './continuation.ts';
 
 const QUESTION = { role: 'user', content: 'Tell me.' };
 
@@ -58,6 +58,15 @@ describe('an answer may be continued', () => {
   });
 });
 
+test('nothing is left of an answer that has reached its token limit', () => {
+  expect([isAtLimit(requestOf({ max_tokens: 4 }), 3), isAtLimit(requestOf({ max_tokens: 4 }), 4)]).toEqual([
+    false,
+    true,
+  ]);
+  expect(isAtLimit(requestOf({ max_completion_tokens: 4 }), 5)).toBe(true);
+  expect(isAtLimit(requestOf({ max_tokens: null }), 5)).toBe(false);
+});
+
 describe('the request for the rest', () => {
   const restOf = (more: Readonly<Record<string, unknown>>, produced: number) =>
     JSON.parse(new TextDecoder().decode(continuationRequest(requestOf(more), 'Once upon', produced).rawBody));
@@ -71,9 +80,9 @@ describe('the request for the rest', () => {
     });
   });
 
-  test('has what is left of the token limit, and at least one', () => {
+  test('has what is left of the token limit', () => {
     expect(restOf({ max_tokens: 10 }, 4).max_tokens).toBe(6);
-    expect(restOf({ max_completion_tokens: 10 }, 12).max_completion_tokens).toBe(1);
+    expect(restOf({ max_completion_tokens: 10 }, 9).max_completion_tokens).toBe(1);
     expect(restOf({ max_tokens: null }, 4).max_tokens).toBe(null);
   });
 });

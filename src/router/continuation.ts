@@ -68,7 +68,7 @@ export function continuesAnswers({ target, adapter }: TargetEntry): boolean {
  * what has been produced.
  *
  * @param prefill text without white space at its end
- * @param produced tokens sent so far
+ * @param produced tokens sent so far, fewer than any limit
  */
 export function continuationRequest(request: InferenceRequest, prefill: string, produced: number): InferenceRequest {
   const messages = Array.isArray(request.body['messages']) ? request.body['messages'] : [];
@@ -83,5 +83,5 @@ export function continuationRequest(request: InferenceRequest, prefill: string, 
 
 function lowered(body: Body, field: string, produced: number): Body {
   const limit = body[field];
-  return typeof limit === 'number' ? { [field]: Math.max(1, limit - produced) } : {};
+  return typeof limit === 'number' ? { [field]: limit - produced } : {};
 }
