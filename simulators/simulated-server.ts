@@ -30,6 +30,7 @@ const DEFAULTS: Behaviour = {
   apiKey: null,
   keepAliveIdleMs: null,
   asyncFilter: true,
+  echoesBeginning: false,
 };
 
 const DEFAULT_LOG_LIMIT = 10_000;

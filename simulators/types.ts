@@ -57,6 +57,8 @@ export interface Behaviour {
   readonly keepAliveIdleMs: number | null;
   /** Azure: a chunk whose choice has filter offsets and no delta, after the finish. Default true. */
   readonly asyncFilter: boolean;
+  /** A continued answer comes with its beginning once more, as from LM Studio 0.4.16. */
+  readonly echoesBeginning: boolean;
 }
 
 export interface SimulatorOptions extends Partial<Behaviour> {

@@ -29,7 +29,10 @@ export interface ChatDialect {
   afterFinish(choice: PlannedChoice): readonly JsonObject[];
   /** Comments before the first chunk (OpenRouter). */
   readonly openingComments: readonly string[];
-  /** Does it go on with an assistant's message that stands last? `told`: when `continue_final_message` says so. */
+  /**
+   * Does it go on with an assistant's message that stands last? `told`: when `continue_final_message` says so. Those
+   * that know the flag know `echo` too.
+   */
   readonly continuesLastMessage: 'always' | 'told' | 'never';
 }
 

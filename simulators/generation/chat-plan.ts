@@ -44,7 +44,9 @@ export function planChat(request: ChatRequest, settings: { replyTokens: number; 
 }
 
 export function tokensOf(choice: PlannedChoice): number {
-  return choice.reasoning.length + choice.content.length + (choice.toolCall?.argumentPieces.length ?? 0);
+  const said = choice.reasoning.length + choice.content.length + (choice.toolCall?.argumentPieces.length ?? 0);
+  // Real servers count the token that ends an answer; here it counts where there is no other.
+  return Math.max(1, said);
 }
 
 function planChoice(
@@ -60,8 +62,9 @@ function planChoice(
   }
   const text = rest(cutAtStop(replyText(request, settings, index), request.stop), request.beginning);
   const all = pieces(text);
-  const content = all.slice(0, Math.max(0, request.maxTokens - keptReasoning.length));
-  const cut = content.length < all.length || keptReasoning.length < reasoning.length;
+  const said = all.slice(0, Math.max(0, request.maxTokens - keptReasoning.length));
+  const cut = said.length < all.length || keptReasoning.length < reasoning.length;
+  const content = request.echo && request.beginning !== null ? [...pieces(request.beginning), ...said] : said;
   return { index, reasoning: keptReasoning, content, toolCall: null, finishReason: cut ? 'length' : 'stop' };
 }
 

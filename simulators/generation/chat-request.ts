@@ -10,6 +10,8 @@ export interface ChatRequest {
   readonly beginning: string | null;
   /** `continue_final_message`. */
   readonly toldToContinue: boolean;
+  /** Say the beginning once more before the rest (`echo`). */
+  readonly echo: boolean;
   readonly images: number;
   readonly promptTokens: number;
   /** Infinity: not limited. */
@@ -70,6 +72,7 @@ export function readChatRequest(body: JsonObject): ChatRequest {
     lastMessageIsFromUser: messages.at(-1)?.['role'] === 'user',
     beginning: messages.at(-1)?.['role'] === 'assistant' ? textOf(messages.at(-1)?.['content']) : null,
     toldToContinue: body['continue_final_message'] === true && body['add_generation_prompt'] === false,
+    echo: body['echo'] === true,
     images,
     promptTokens: words + images * IMAGE_TOKENS + tools,
     maxTokens: positive(body['max_completion_tokens']) ?? positive(body['max_tokens']) ?? Number.POSITIVE_INFINITY,

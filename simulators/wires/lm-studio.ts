@@ -7,6 +7,7 @@ import { modelList, type OpenAiManner, serveOpenAi } from './serve-openai.ts';
 
 const DIALECT: ChatDialect = {
   ...OPENAI_DIALECT,
+  continuesLastMessage: 'always',
   envelope: (model) => ({ system_fingerprint: model }),
   messageExtras: {},
   honoursChoiceCount: false,

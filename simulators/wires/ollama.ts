@@ -10,6 +10,7 @@ const KEEP_ALIVE_MS = 300_000;
 
 const DIALECT: ChatDialect = {
   ...OPENAI_DIALECT,
+  continuesLastMessage: 'always',
   reasoningField: 'reasoning',
   envelope: () => ({ system_fingerprint: 'fp_ollama' }),
   messageExtras: {},

@@ -65,6 +65,7 @@ export async function serveChat(exchange: Exchange, manner: OpenAiManner): Promi
     ...request,
     choiceCount: honoursChoiceCount ? request.choiceCount : 1,
     beginning: continues ? request.beginning : null,
+    echo: request.echo || exchange.behaviour.echoesBeginning,
   };
   return generate(exchange, manner, honoured, (model, plan) => {
     const identity = identify('chatcmpl', replyModel(model));

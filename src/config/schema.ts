@@ -223,7 +223,7 @@ export const SETTINGS = {
   }),
   streamRecovery: setting('SWARMROUTER_STREAM_RECOVERY', choice(['off', 'continue']), 'off', {
     group: 'Routing',
-    doc: 'What happens to a text answer that breaks after its first token: `off` ends it with an error event, `continue` has another target go on where it broke (llama.cpp, vLLM, SGLang, and targets that say `continues_answers`).',
+    doc: 'What happens to a text answer that breaks after its first token: `off` ends it with an error event, `continue` has another target go on where it broke (llama.cpp, vLLM, SGLang, LM Studio, Ollama, and targets that say `continues_answers`).',
   }),
   maxRetries: setting('SWARMROUTER_MAX_RETRIES', integer(0, 20), '3', {
     group: 'Routing',

@@ -81,7 +81,7 @@ export const TARGET_FIELDS = {
   },
   continues_answers: {
     kind: boolean,
-    doc: 'Whether it goes on with an assistant message that stands last, for `stream_recovery: continue`. Default: true for llama-cpp, vllm and sglang, else false.',
+    doc: 'Whether it goes on with an assistant message that stands last, for `stream_recovery: continue`. Default: true for llama-cpp, vllm, sglang, lm-studio and ollama, else false.',
   },
   connect_timeout: { kind: seconds(0.01, 600), doc: 'Its own SWARMROUTER_CONNECT_TIMEOUT.' },
   first_byte_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own LMSTUDIO_TIMEOUT or SWARMROUTER_OVERFLOW_TIMEOUT.' },

@@ -1,12 +1,12 @@
 import type { Clock } from '../core/clock.ts';
-import { type UpstreamError, withoutSecret } from '../core/failure.ts';
+import { FAILURE_RULES, type UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, RequestFacts } from '../core/outcome.ts';
 import type { LeftOut } from '../core/plan.ts';
 import type { Secret } from '../core/secret.ts';
 import type { TargetId } from '../core/target.ts';
-import type { Committed } from './attempt.ts';
+import { asUpstreamError, type Committed } from './attempt.ts';
 import type { Finished } from './committed-stream.ts';
-import type { CommittedReply } from './joined-reply.ts';
+import type { Opens } from './joined-reply.ts';
 import type { Lease } from './load.ts';
 import type { RequestLifetime } from './request-lifetime.ts';
 import type { RunResult } from './run-plan.ts';
@@ -14,8 +14,11 @@ import type { TargetDirectory } from './targets.ts';
 
 type CommittedRun = RunResult & { readonly kind: 'committed' };
 
-/** Runs the rest of an answer elsewhere; null: nobody can. */
-export type Rerun = (tried: ReadonlySet<TargetId>, attempts: number) => Promise<RunResult | null>;
+/** Runs the rest of an answer on a target that is not among `without`; null: there is none, or no attempt is left. */
+export type Rerun = (without: ReadonlySet<TargetId>, attempts: number) => Promise<RunResult | null>;
+
+/** What became of one run for the rest: an answer, a target that cannot go on while others may, or nobody. */
+type Sequel = 'goes-on' | 'another' | 'nobody';
 
 export interface AnswerFacts {
   readonly facts: RequestFacts;
@@ -35,6 +38,7 @@ export class AnswerInProgress {
   /** Null: the server that gave it failed, and its end has been judged. */
   #lease: Lease | null;
   #secret: Secret | null;
+  #resuming = false;
   #finished = false;
 
   constructor(run: CommittedRun, about: AnswerFacts, end: (outcome: Outcome) => void) {
@@ -44,7 +48,7 @@ export class AnswerInProgress {
     this.#committed = run.committed;
     this.#committedAtMs = about.clock.nowMs();
     this.#lease = run.lease;
-    this.#secret = run.lease.choice.entry.target.apiKey;
+    this.#secret = keyOf(run.lease);
   }
 
   /** The key of the target that gives it now: its errors must not repeat it. */
@@ -55,38 +59,80 @@ export class AnswerInProgress {
   finish({ error }: Finished): void {
     if (this.#finished) return;
     this.#finished = true;
-    const record = this.#closePart(error, {});
+    const record = this.#closePart(error);
+    // An attempt for the rest is on its way, and must not outlive its client.
+    if (this.#resuming && error !== null) this.#about.lifetime.cancel(error);
     this.#end(this.#outcome(record, error));
   }
 
-  /** Its server failed: another may give the rest. Null: none can, and the failure stands. */
-  async resume(thrown: UpstreamError, rerun: Rerun): Promise<CommittedReply | null> {
+  /** Its server failed: another may give the rest. False: none can, and the failure stands. */
+  async resume(thrown: UpstreamError, rerun: Rerun, opens: Opens): Promise<boolean> {
+    const { lifetime, clock } = this.#about;
+    // It was us or the client who ended it.
+    if (this.#finished || lifetime.cause !== null) return false;
     const failure = withoutSecret(thrown, this.#secret);
-    this.#closePart(failure, { failure: failure.kind, failureMessage: failure.message, status: failure.status });
-    const run = await rerun(new Set(this.#attempts.map(({ targetId }) => targetId)), this.#attempts.length);
-    if (run === null) return null;
+    this.#closePart(failure, failureFields(failure));
+    lifetime.beginsAgain(clock.nowMs());
+    this.#resuming = true;
+    try {
+      for (;;) {
+        const run = await rerun(this.#unfit(), this.#attempts.length);
+        const sequel = run === null ? 'nobody' : await this.#follow(run, opens);
+        if (sequel !== 'another') return sequel === 'goes-on';
+      }
+    } finally {
+      this.#resuming = false;
+      lifetime.begun();
+    }
+  }
+
+  async #follow(run: RunResult, opens: Opens): Promise<Sequel> {
     if (run.kind === 'failed') {
-      if (!this.#finished) this.#attempts.push(...run.attempts);
-      return null;
+      this.#attempts.push(...run.attempts);
+      // It refuses the request for the rest, which the client did not write: that need not hold for others.
+      return run.attempts.at(-1)?.failure === 'rejected' ? 'another' : 'nobody';
     }
     const { committed, lease } = run;
-    // The client left meanwhile (and a request for a stream is never answered otherwise).
-    if (this.#finished || committed.kind === 'whole') {
-      if (committed.kind === 'stream') committed.reply.cancel();
-      lease.release();
-      this.#about.directory.givenUp(lease.call);
-      return null;
-    }
+    const openedAtMs = this.#about.clock.nowMs();
     this.#attempts.push(...run.attempts);
+    try {
+      // A request for a stream is not answered otherwise.
+      if (committed.kind === 'whole') throw new Error('a whole reply to a request for a stream');
+      await opens(committed);
+      if (this.#about.lifetime.cause !== null) throw this.#about.lifetime.cause;
+    } catch (thrown) {
+      const error = withoutSecret(asUpstreamError(thrown), keyOf(lease));
+      if (committed.kind === 'stream') committed.reply.cancel();
+      const durationMs = committed.record.durationMs + this.#about.clock.nowMs() - openedAtMs;
+      this.#attempts[this.#attempts.length - 1] = {
+        ...committed.record,
+        ...failureFields(error),
+        firstContentMs: null,
+        durationMs,
+      };
+      lease.release();
+      this.#judge(lease, error, durationMs);
+      return FAILURE_RULES[error.kind].tryNext || error.kind === 'rejected' ? 'another' : 'nobody';
+    }
     this.#committed = committed;
-    this.#committedAtMs = this.#about.clock.nowMs();
+    this.#committedAtMs = openedAtMs;
     this.#lease = lease;
-    this.#secret = lease.choice.entry.target.apiKey;
-    return committed;
+    this.#secret = keyOf(lease);
+    return 'goes-on';
+  }
+
+  /** Those that gave a part of it and broke, and those that have the request for it behind them. */
+  #unfit(): Set<TargetId> {
+    const unfit = new Set<TargetId>();
+    for (const { targetId, failure, firstContentMs } of this.#attempts) {
+      const mayTryAgain = firstContentMs === null && failure !== null && FAILURE_RULES[failure].trySameAgain;
+      if (!mayTryAgain) unfit.add(targetId);
+    }
+    return unfit;
   }
 
   /** Frees the slot, judges the target, and brings the attempt's record up to date; once for each part. */
-  #closePart(error: UpstreamError | null, change: Partial<AttemptRecord>): AttemptRecord {
+  #closePart(error: UpstreamError | null, change: Partial<AttemptRecord> = {}): AttemptRecord {
     const lease = this.#lease;
     const before = this.#committed.record;
     const at = this.#attempts.findLastIndex(({ targetId }) => targetId === before.targetId);
@@ -111,10 +157,18 @@ export class AnswerInProgress {
   #outcome(by: AttemptRecord, error: UpstreamError | null): Outcome {
     const { facts, leftOut, clock } = this.#about;
     const durationMs = clock.nowMs() - facts.acceptedAtMs;
-    const common = { request: facts, attempts: this.#attempts, leftOut, durationMs, by };
+    const common = { request: facts, attempts: [...this.#attempts], leftOut, durationMs, by };
     const { model, usage } = this.#committed.reply;
     if (error === null) return { kind: 'served', ...common, model, usage };
     if (error.kind === 'cancelled') return { kind: 'abandoned', ...common, usage };
     return { kind: 'cut', ...common, model, usage, failure: error.kind };
   }
+}
+
+function keyOf({ choice }: Lease): Secret | null {
+  return choice.entry.target.apiKey;
+}
+
+function failureFields({ kind, message, status }: UpstreamError): Partial<AttemptRecord> {
+  return { failure: kind, failureMessage: message, status };
 }

@@ -1,13 +1,18 @@
 import type { StreamBatch, StreamReply } from '../core/adapter.ts';
-import { FAILURE_RULES, UpstreamError } from '../core/failure.ts';
+import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { Usage } from '../core/usage.ts';
 import { AnswerSoFar } from './answer-so-far.ts';
 import { asUpstreamError, type Committed } from './attempt.ts';
+import { ContinuedPart } from './continued-part.ts';
+import { type Chunk, chunksIn, eventsOf } from './stream-events.ts';
 
 export type CommittedReply = Committed & { readonly kind: 'stream' };
 
-/** Finds another target for the rest of the answer; null: nobody can, and the failure stands. */
-export type Resume = (failure: UpstreamError, answer: AnswerSoFar) => Promise<CommittedReply | null>;
+/** Resolves once the part has given something new; rejects when it breaks before, or does not go on with the answer. */
+export type Opens = (part: CommittedReply) => Promise<void>;
+
+/** Finds a target that gives the rest of the answer; false: nobody can, and the failure stands. */
+export type Resume = (failure: UpstreamError, answer: AnswerSoFar, opens: Opens) => Promise<boolean>;
 
 /**
  * A stream that outlives its server (route option `stream_recovery: continue`): when it breaks, the text sent so far is
@@ -19,60 +24,93 @@ export class JoinedReply implements StreamReply {
   readonly held: Uint8Array;
   readonly #answer = new AnswerSoFar();
   readonly #resume: Resume;
-  #part: CommittedReply;
+  #source: StreamReply;
+  #sourceEnded: boolean;
+  /** Null: the first server still gives the answer, and its bytes go on as they are. */
+  #part: ContinuedPart | null = null;
   /** Of a further part: comes before what is read from it. */
-  #unsent: Uint8Array | null = null;
+  #unsent: readonly Chunk[] = [];
   #cancelled = false;
 
   constructor(first: CommittedReply, resume: Resume) {
-    this.#part = first;
+    this.#source = first.reply;
+    this.#sourceEnded = first.ended;
     this.#resume = resume;
-    this.held = this.#answer.take(first.held);
+    this.held = first.held;
+    this.#noteEvents(first.held);
   }
 
   get model(): string {
-    return this.#part.reply.model;
+    return this.#source.model;
   }
 
-  /** As the last server reports it: its prompt holds the beginning of the answer. */
+  /** As the last server counted: its prompt holds the beginning of the answer. */
   get usage(): Usage | null {
-    return this.#part.reply.usage;
+    return this.#source.usage;
   }
 
   async next(): Promise<StreamBatch | null> {
     for (;;) {
       try {
-        const batch = await this.#nextOfPart();
-        return batch === null ? null : { bytes: this.#answer.take(batch.bytes), hasContent: batch.hasContent };
+        return await this.#read();
       } catch (thrown) {
-        await this.#goOn(asUpstreamError(thrown));
+        const failure = asUpstreamError(thrown);
+        if (!(await this.#goOn(failure))) throw failure;
       }
     }
   }
 
   cancel(): void {
     this.#cancelled = true;
-    this.#part.reply.cancel();
+    this.#source.cancel();
   }
 
-  async #nextOfPart(): Promise<StreamBatch | null> {
-    const bytes = this.#unsent;
-    if (bytes === null) return this.#part.ended ? null : this.#part.reply.next();
-    this.#unsent = null;
-    return { bytes, hasContent: true };
-  }
-
-  /** Throws the failure when the answer cannot be continued. */
-  async #goOn(failure: UpstreamError): Promise<void> {
-    if (this.#cancelled || !FAILURE_RULES[failure.kind].tryNext || !this.#answer.mayBeContinued) throw failure;
-    const next = await this.#resume(failure, this.#answer);
-    if (next === null) throw failure;
-    if (this.#cancelled) {
-      next.reply.cancel();
-      throw new UpstreamError('cancelled', 'the client went away');
+  async #read(): Promise<StreamBatch | null> {
+    if (this.#unsent.length > 0) return this.#send(this.#unsent);
+    const batch = this.#sourceEnded ? null : await this.#source.next();
+    this.#sourceEnded = batch === null;
+    if (this.#part === null) {
+      if (batch !== null) this.#noteEvents(batch.bytes);
+      return batch;
     }
-    this.#part = next;
-    this.#unsent = next.held;
-    this.#answer.beginNextPart();
+    if (batch !== null) return this.#send(this.#part.take(chunksIn(batch.bytes)));
+    const rest = this.#part.end();
+    return rest.length > 0 ? this.#send(rest) : null;
+  }
+
+  #send(chunks: readonly Chunk[]): StreamBatch {
+    this.#unsent = [];
+    this.#note(chunks);
+    return { bytes: eventsOf(chunks), hasContent: true };
+  }
+
+  #noteEvents(bytes: Uint8Array): void {
+    if (this.#answer.isPlainText) this.#note(chunksIn(bytes));
+  }
+
+  #note(chunks: readonly Chunk[]): void {
+    for (const chunk of chunks) this.#answer.note(chunk);
+  }
+
+  async #goOn(failure: UpstreamError): Promise<boolean> {
+    if (this.#cancelled || !FAILURE_RULES[failure.kind].tryNext || !this.#answer.mayBeContinued) return false;
+    return this.#resume(failure, this.#answer, (part) => this.#open(part));
+  }
+
+  /** Nothing changes here before the part is known to go on. */
+  async #open({ reply, held, ended }: CommittedReply): Promise<void> {
+    const part = new ContinuedPart(this.#answer);
+    const chunks = part.take(chunksIn(held));
+    let hasEnded = ended;
+    while (!part.goesOn && !hasEnded) {
+      const batch = await reply.next();
+      if (batch === null) hasEnded = true;
+      else chunks.push(...part.take(chunksIn(batch.bytes)));
+    }
+    if (hasEnded) chunks.push(...part.end());
+    this.#source = reply;
+    this.#sourceEnded = hasEnded;
+    this.#part = part;
+    this.#unsent = chunks;
   }
 }

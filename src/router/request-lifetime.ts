@@ -37,6 +37,12 @@ export class RequestLifetime extends Cancellation implements Timed {
     this.#deadlines.forget(this);
   }
 
+  /** The answer broke, and another target is to go on with it: the limit counts once more, until `begun`. */
+  beginsAgain(nowMs: number): void {
+    this.deadlineMs = nowMs + this.#timeoutMs;
+    this.#deadlines.watch(this);
+  }
+
   end(): void {
     this.begun();
     this.#clientSignal.removeEventListener('abort', this.#onClientGone);

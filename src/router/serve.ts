@@ -5,10 +5,10 @@ import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/
 import type { LeftOut, NoRoute } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
-import { AnswerInProgress } from './answer-in-progress.ts';
+import { AnswerInProgress, type Rerun } from './answer-in-progress.ts';
 import { Backlog } from './backlog.ts';
 import { CommittedStream, type ServedStream, type StreamTime } from './committed-stream.ts';
-import { asksForPlainText, continuationRequest, continuesAnswers, isAtLimit } from './continuation.ts';
+import { asksForPlainText, continuationRequest, continuesAnswers, isAtLimit, mayEndHere } from './continuation.ts';
 import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
@@ -204,20 +204,19 @@ export class Engine {
   ): CommittedReply {
     const wanted = request.fence.route?.streamRecovery ?? inForce.options.streamRecovery;
     if (!wanted || !asksForPlainText(request)) return committed;
-    const reply = new JoinedReply(committed, (failure, soFar) =>
-      answer.resume(failure, async (tried, attempts) => {
-        if (isAtLimit(request, soFar.produced)) return null;
-        const rest = continuationRequest(request, soFar.prefill, soFar.produced);
-        return this.#runRest(rest, tried, attempts, lifetime, inForce);
-      }),
-    );
+    const reply = new JoinedReply(committed, async (failure, soFar, opens) => {
+      if (isAtLimit(request, soFar.produced) || !mayEndHere(request, soFar.text)) return false;
+      const rest = continuationRequest(request, soFar.prefill, soFar.produced);
+      const rerun: Rerun = (without, attempts) => this.#runRest(rest, without, attempts, lifetime, inForce);
+      return answer.resume(failure, rerun, opens);
+    });
     return { ...committed, reply, held: reply.held, ended: false };
   }
 
-  /** On the targets that can go on with another's answer and were not asked yet. */
+  /** On the targets that can go on with another's answer. */
   async #runRest(
     rest: InferenceRequest,
-    tried: ReadonlySet<TargetId>,
+    unfit: ReadonlySet<TargetId>,
     attempts: number,
     lifetime: RequestLifetime,
     inForce: InForce,
@@ -228,13 +227,12 @@ export class Engine {
     if (options.maxAttempts <= 0) return null;
     const plan = (without: ReadonlySet<TargetId>) => {
       const unable = directory.entries().filter((entry) => !continuesAnswers(entry));
-      const excluded = new Set([...tried, ...without, ...unable.map(({ target }) => target.id)]);
+      const excluded = new Set([...unfit, ...without, ...unable.map(({ target }) => target.id)]);
       return planRoute(rest, directory.entries(), options, clock.nowMs(), excluded);
     };
     const planned = plan(new Set());
     if ('noRoute' in planned) return null;
-    const deadlineMs = clock.nowMs() + inForce.options.requestTimeoutMs;
-    return inForce.runner.run(rest, planned.plan, lifetime, deadlineMs, (without) => {
+    return inForce.runner.run(rest, planned.plan, lifetime, lifetime.deadlineMs, (without) => {
       const again = plan(without);
       return 'plan' in again ? again.plan.steps : [];
     });

@@ -139,6 +139,21 @@ describe('the request log', () => {
     ]);
   });
 
+  test('tells that an answer was continued, after whom, and when its first content came', () => {
+    const by = someAttempt({ targetId: 'openrouter', place: 'cloud', firstContentMs: 300 });
+    const broke = someAttempt({ failure: 'truncated', firstContentMs: 120 });
+    const outcome = served({ by, attempts: [failedAttempt, broke, by], usage: null });
+    const [readable, json] = [requestLog('readable'), requestLog('json')];
+    readable.requests.record(outcome);
+    json.requests.record(outcome);
+    json.requests.record(served());
+    expect(readable.written.map((line) => line.slice(9, -1))).toEqual([
+      'ok 200 qwen2.5-7b on openrouter (cloud) 834 ms, continued after lmstudio: unreachable, lmstudio: truncated',
+    ]);
+    expect(json.objects()[0]).toMatchObject({ target: 'openrouter', continued: 1, first_content_ms: 120 });
+    expect(json.objects()[1]).not.toHaveProperty('continued');
+  });
+
   test('gives a program every fact of the outcome, and no body', () => {
     const { requests, objects, written } = requestLog('json');
     const by = someAttempt({ queuedMs: 12 });

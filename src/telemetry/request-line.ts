@@ -14,6 +14,7 @@ export function statusOf(outcome: Outcome): number {
 export function requestFields(outcome: Outcome): Record<string, unknown> {
   const { request } = outcome;
   const by = answeredBy(outcome);
+  const parts = partsOf(outcome);
   return {
     request_id: request.id,
     outcome: outcome.kind,
@@ -27,8 +28,9 @@ export function requestFields(outcome: Outcome): Record<string, unknown> {
     provider: by?.adapterKind,
     place: by?.place,
     reason: by?.reason,
+    continued: parts.length > 1 ? parts.length - 1 : undefined,
     duration_ms: rounded(outcome.durationMs),
-    first_content_ms: rounded(by?.firstContentMs ?? null),
+    first_content_ms: rounded(parts[0]?.firstContentMs ?? null),
     queued_ms: rounded(outcome.attempts.reduce((sum, attempt) => sum + attempt.queuedMs, 0)),
     ...usageFields(outcome),
     attempts: outcome.attempts.map(attemptFields),
@@ -47,7 +49,8 @@ export function requestSentence(outcome: Outcome): string {
   const code = codeOf(outcome);
   if (code !== undefined) details.push(code);
   const failures = outcome.attempts.filter((attempt) => attempt.failure !== null && attempt !== by);
-  if (failures.length > 0) details.push(`after ${failures.map((a) => `${a.targetId}: ${a.failure}`).join(', ')}`);
+  const after = partsOf(outcome).length > 1 ? 'continued after' : 'after';
+  if (failures.length > 0) details.push(`${after} ${failures.map((a) => `${a.targetId}: ${a.failure}`).join(', ')}`);
   return `${WORDS[outcome.kind]} ${statusOf(outcome)} ${model}${where} ${details.join(', ')}`;
 }
 
@@ -61,6 +64,11 @@ const WORDS: Readonly<Record<Outcome['kind'], string>> = {
 
 function answeredBy(outcome: Outcome): AttemptRecord | null {
   return 'by' in outcome ? outcome.by : null;
+}
+
+/** Those who gave a part of the answer: one, unless it was continued by another (`stream_recovery`). */
+function partsOf({ attempts }: Outcome): readonly AttemptRecord[] {
+  return attempts.filter((attempt) => attempt.firstContentMs !== null);
 }
 
 function codeOf(outcome: Outcome): string | undefined {

@@ -54,6 +54,8 @@ describe('the README', () => {
     ]);
     expect(named[0]?.maxConcurrent).toBe(8);
     expect(config.standIn).toBe('unknown');
+    expect(config.routes.get('sturdy')).toMatchObject({ strategy: 'local-first', streamRecovery: true });
+    expect(config.streamRecovery).toBe(false);
     expect(config.modelAliases.get('cheap')).toBe('openrouter/openai/gpt-4o-mini');
   });
 

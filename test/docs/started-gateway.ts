@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ export interface StartedGateway {
 const START_MS = 10_000;
 
 /**
- * Starts the command of `npm start` with a local server and a cloud provider that the README's examples name.
+ * Starts the command of `npm start` with a local server, a cloud provider and a route that the README's examples name.
  * Calls to any other address end at a proxy that hangs up, so that no test leaves the machine.
  */
 export async function startFromCommandLine(): Promise<StartedGateway> {
@@ -27,6 +27,7 @@ export async function startFromCommandLine(): Promise<StartedGateway> {
   const cloud = await startSimulator({ kind: 'openrouter', models: [{ id: 'openai/gpt-4o-mini' }] });
   const proxy = await hangingUpProxy();
   const dataDir = join(folder, 'data');
+  writeFileSync(join(folder, 'swarmrouter.yaml'), 'routes:\n  sturdy:\n    stream_recovery: continue\n');
   const child = Bun.spawn({
     cmd: ['node', join(ROOT, 'bin', 'swarmrouter.mjs'), 'start'],
     cwd: folder,

@@ -8,13 +8,12 @@ export function azureHeaders(target: Target): Record<string, string> {
   return target.apiKey === null ? {} : { 'api-key': target.apiKey.reveal() };
 }
 
-/** Azure OpenAI: the /openai/v1 form, or with an api-version the classic form with the deployment in the path. */
+/** Azure OpenAI: the /openai/v1 form, or with an api-version the classic form with the deployment in the path. OpenAI's models begin a new message. */
 export const azureOpenAi: WireVendor = {
   kind: 'azure-openai',
   defaultSlots: 4,
   finishesPrompt: false,
-  continuesAnswers: false,
-  rules: { maxTokensOnly: false, continuesWhenTold: false, refuses: [] },
+  rules: { maxTokensOnly: false, continuation: 'no', refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl,
   headers: azureHeaders,

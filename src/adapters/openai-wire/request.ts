@@ -5,14 +5,19 @@ import { isObject } from '../json-shape.ts';
 /** How the reply is asked for: as the client wants it, or as a stream that is assembled into a whole reply. */
 export type AskFor = 'stream' | 'assembled' | 'whole';
 
+/**
+ * What a backend does with an assistant's message that stands last: begins a new one (`no`), goes on with it
+ * (`trailing-message`), or goes on when vLLM's flags say so (`flags`).
+ */
+export type Continuation = 'no' | 'trailing-message' | 'flags';
+
 /** What a backend's wire lacks against OpenAI's. */
 export interface RequestRules {
   /** The backend knows only `max_tokens`: a lone `max_completion_tokens` is sent under that name. */
   readonly maxTokensOnly: boolean;
   /** Top-level fields that the backend refuses, or would misread. */
   readonly refuses: readonly string[];
-  /** The backend goes on with the last message only when it is told to (vLLM's `continue_final_message`). */
-  readonly continuesWhenTold: boolean;
+  readonly continuation: Continuation;
 }
 
 /** Fields whose effect on the reply no stream carries over faithfully in every server: such replies are asked for whole. */
@@ -38,14 +43,15 @@ export function bodyFor(request: InferenceRequest, model: string, ask: AskFor, r
     const asked = isObject(body['stream_options']) ? body['stream_options'] : {};
     changes['stream_options'] = { ...asked, include_usage: true };
   }
-  if (request.continues && rules.continuesWhenTold) {
-    changes['continue_final_message'] = true;
-    changes['add_generation_prompt'] = false;
-  }
+  if (request.continues) Object.assign(changes, rules.continuation === 'flags' ? CONTINUE : NO_ECHO);
   if (rules.maxTokensOnly) renameTokenLimit(body, changes);
   for (const field of rules.refuses) if (Object.hasOwn(body, field)) changes[field] = undefined;
   return patchTopLevel(request.rawBody, changes, body);
 }
+
+/** Whatever the client set: the client has the beginning already. */
+const NO_ECHO = { echo: undefined };
+const CONTINUE = { continue_final_message: true, add_generation_prompt: false, echo: false };
 
 function renameTokenLimit(body: Readonly<Record<string, unknown>>, changes: Record<string, unknown>): void {
   const limit = body['max_completion_tokens'];

@@ -25,7 +25,6 @@ export interface WireTools extends AdapterTools {
 export interface WireVendor extends HeadMaker {
   readonly defaultSlots: number;
   readonly finishesPrompt: boolean;
-  readonly continuesAnswers: boolean;
   readonly rules: RequestRules;
   readonly whole: WholeManner;
   probe(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot>;
@@ -42,7 +41,7 @@ export function createWireAdapter(vendor: WireVendor, tools: WireTools): Provide
     operations: CHAT_ONLY,
     defaultSlots: vendor.defaultSlots,
     finishesPrompt: vendor.finishesPrompt,
-    continuesAnswers: vendor.continuesAnswers,
+    continuesAnswers: vendor.rules.continuation !== 'no',
     call: (call, cancellation) => callUpstream(vendor, heads, tools, call, cancellation),
     probe: (target, signal) => vendor.probe(target, signal, tools),
   };

@@ -9,12 +9,15 @@ export function openRouterHeaders(target: Target): Record<string, string> {
   return { ...bearer(target), 'http-referer': 'http://localhost:8000', 'x-openrouter-title': 'SwarmRouter' };
 }
 
+/**
+ * It goes on with an assistant's message that stands last only where the model behind it does: OpenAI's begin a new one,
+ * Anthropic's newer ones refuse it. Nothing tells which model does what, so none is asked to.
+ */
 export const openRouter: WireVendor = {
   kind: 'openrouter',
   defaultSlots: 4,
   finishesPrompt: false,
-  continuesAnswers: false,
-  rules: { maxTokensOnly: false, continuesWhenTold: false, refuses: [] },
+  rules: { maxTokensOnly: false, continuation: 'no', refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${baseOf(target)}/chat/completions`,
   headers: openRouterHeaders,
