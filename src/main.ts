@@ -1,8 +1,11 @@
+import { writeSync } from 'node:fs';
 import type { Config, LoadResult } from './config/config.ts';
 import { describeProblem } from './config/problem.ts';
 import { createGateway, type Gateway } from './gateway.ts';
 import { startupLines } from './startup-lines.ts';
 import { VERSION } from './version.ts';
+
+const [STDOUT, STDERR] = [1, 2];
 
 /** Two signals closer than this are one: a terminal sends Ctrl-C to the launcher and to us. */
 const SAME_SIGNAL_MS = 1_000;
@@ -33,8 +36,12 @@ export async function main(config: Config, load: () => LoadResult): Promise<numb
 
 /** Readable lines for a person: beside the JSON log lines when stdout is not a terminal. */
 function tell(lines: readonly string[]): void {
-  const out = process.stdout.isTTY ? process.stdout : process.stderr;
-  for (const line of lines) out.write(`${line}\n`);
+  try {
+    // Not through process.stderr: its failed writes surface as faults that nobody caught.
+    writeSync(process.stdout.isTTY ? STDOUT : STDERR, lines.map((line) => `${line}\n`).join(''));
+  } catch {
+    // Nobody reads it any more (`swarmrouter start 2>&1 | head`): no reason to end.
+  }
 }
 
 function displayUrl(config: Config, gateway: Gateway): string {
@@ -56,6 +63,11 @@ function tellReload(gateway: Gateway): void {
   if (result.ok) tell(['SIGHUP: the configuration was read anew and is in force']);
   else
     tell(['SIGHUP: the configuration is wrong, the old one stays in force', ...result.problems.map(describeProblem)]);
+}
+
+/** A warning of the runtime's own that nobody reads any more. */
+function isUnreadOutput(fault: unknown): boolean {
+  return fault instanceof Error && 'code' in fault && fault.code === 'EPIPE';
 }
 
 const LAUNCHER_CHECK_MS = 500;
@@ -93,6 +105,7 @@ function untilStopped(gateway: Gateway, graceMs: number): Promise<number> {
     };
     // What nobody caught leaves the process in an unknown state: it finishes what runs, and ends as failed.
     const onFault = (fault: unknown): void => {
+      if (isUnreadOutput(fault)) return;
       exitCode = 1;
       tell([`internal error, please report it: ${fault instanceof Error ? fault.stack : String(fault)}`]);
       if (firstAtMs === null) stop('internal error');

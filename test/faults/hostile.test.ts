@@ -19,6 +19,8 @@ import {
 import { inference, servedBy } from '../support/running.ts';
 
 const parts = faultParts();
+/** Where our limit on bytes is what ends it. */
+const PATIENT = { firstByteMs: 20_000, firstTokenMs: 20_000, idleMs: 20_000 };
 /** Long enough for a probe on a busy machine. */
 const QUICK = { firstByteMs: 500, firstTokenMs: 500, idleMs: 500 };
 /** A gigabyte taken whole is told from any limit of ours by far; what other tests leave to be collected is not. */
@@ -143,7 +145,7 @@ describe('a hostile upstream costs only its own request', () => {
   test('a whole reply of nothing but spaces is given up at our limit', async () => {
     const spaces = framed(' '.repeat(64_000)).toString();
     const answer = forEver(`${OK_HEAD}transfer-encoding: chunked\r\n\r\n`, spaces);
-    const { chat, outcomes } = await hostileAndHonest(answer, undefined, {});
+    const { chat, outcomes } = await hostileAndHonest(answer, undefined, PATIENT);
     const { result, megabytes } = await growthOf(() => chat(body('MINE', false)));
     expect([result.status, servedBy(result)]).toEqual([200, 'honest']);
     expect(outcomes[0]?.attempts[0]).toMatchObject({
@@ -160,7 +162,7 @@ describe('a hostile upstream costs only its own request', () => {
   ] as const) {
     test(`F-17 a decompression bomb as ${name} is given up at our limit`, async () => {
       const bomb = httpReply(await hugeBomb(), { ...head, 'content-encoding': 'gzip' });
-      const { chat, outcomes } = await hostileAndHonest(({ socket }) => void socket.write(bomb));
+      const { chat, outcomes } = await hostileAndHonest(({ socket }) => void socket.write(bomb), undefined, PATIENT);
       const { result, megabytes } = await growthOf(() => chat(body('MINE', false)));
       expect([result.status, servedBy(result)]).toEqual([200, 'honest']);
       expect(outcomes[0]?.attempts[0]?.failure).toBe(name === 'an error' ? 'failed' : 'malformed');

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { faultParts, targetFor } from '../support/fault-parts.ts';
 import { contentOf, readEvents, until } from '../support/gateway.ts';
@@ -131,6 +132,45 @@ describe('F-47 a fault of our own', () => {
       expect(told()).toContain('planted');
     }, 20_000);
   }
+});
+
+describe('F-47 whoever reads what the gateway tells people', () => {
+  test('may go away: the gateway serves on', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'swarmrouter-unread-'));
+    const child = Bun.spawn({
+      cmd: [process.execPath, join(import.meta.dir, '..', '..', 'src', 'cli', 'index.ts'), 'start'],
+      cwd: folder,
+      env: {
+        PATH: process.env['PATH'],
+        SWARMROUTER_PORT: '0',
+        SWARMROUTER_DATA_DIR: join(folder, 'data'),
+        LMSTUDIO_ENABLED: 'false',
+        BUN_CONFIG_MAX_HTTP_REQUESTS: '1000',
+      },
+      stdout: 'ignore',
+      stderr: 'pipe',
+    });
+    try {
+      let told = '';
+      // Leaving the loop closes the pipe, and the gateway has more to tell: what it found, and each reload.
+      for await (const bytes of child.stderr) {
+        told += new TextDecoder().decode(bytes);
+        if (/listens on \S+\n/.test(told)) break;
+      }
+      const url = /listens on (\S+)/.exec(told)?.[1];
+      for (let n = 0; n < 5; n++) {
+        child.kill('SIGHUP');
+        await until('it answers', async () => (await fetch(`${url}/health`)).status === 200);
+      }
+      expect(child.exitCode).toBeNull();
+      child.kill('SIGTERM');
+      expect(await child.exited).toBe(0);
+    } finally {
+      child.kill('SIGKILL');
+      await child.exited;
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }, 20_000);
 });
 
 /** Runs inside the product's process and goes wrong as soon as the file `now` is there. */
