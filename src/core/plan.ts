@@ -1,3 +1,4 @@
+import type { CostEstimate } from './cost.ts';
 import type { Place, Target, TargetId } from './target.ts';
 
 /** One place to try, in order. */
@@ -14,6 +15,8 @@ export interface PlanStep {
   readonly lastHope: boolean;
   /** Why this target, in a few plain ASCII words: ends up in `x-swarmrouter-reason`. */
   readonly reason: string;
+  /** What it is expected to cost; null: not estimated. */
+  readonly estimate: CostEstimate | null;
 }
 
 /**
@@ -33,6 +36,8 @@ export interface LeftOut {
 export interface RoutePlan {
   readonly steps: readonly [PlanStep, ...PlanStep[]];
   readonly leftOut: readonly LeftOut[];
+  /** Of the prompt, estimated from its bytes; null: not estimated. */
+  readonly promptTokens: number | null;
   /** Upstream calls in all, the first included. */
   readonly maxAttempts: number;
 }

@@ -26,7 +26,7 @@ export interface PlanOptions extends ModelRules {
 }
 
 /** What of a request planning looks at. */
-export type PlanRequest = Pick<InferenceRequest, 'operation' | 'requestedModel' | 'fence'>;
+export type PlanRequest = Pick<InferenceRequest, 'operation' | 'requestedModel' | 'fence' | 'prompt'>;
 
 export type PlanResult = { readonly plan: RoutePlan } | { readonly noRoute: NoRoute };
 
@@ -54,7 +54,7 @@ export function planRoute(
   if (survey.someRest) leftOut = appendResting(steps, question, entries, options.strategy, leftOut, tried);
   const [first, ...rest] = steps;
   if (first === undefined) return { noRoute: noRoute(request, asked, entries, leftOut, nowMs) };
-  return { plan: { steps: [first, ...rest], leftOut, maxAttempts: options.maxAttempts } };
+  return { plan: { steps: [first, ...rest], leftOut, promptTokens: null, maxAttempts: options.maxAttempts } };
 }
 
 const NONE: ReadonlySet<TargetId> = new Set();
@@ -224,6 +224,7 @@ function toStep({ candidate: { entry, match }, waits, why }: RankedCandidate, is
     waits: waits && !isLast,
     resting: isLast && entry.breaker.name !== 'closed',
     lastHope: false,
+    estimate: null,
     reason: `${isLast ? 'all others failed' : why}; ${match.words}`,
   };
 }

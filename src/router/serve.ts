@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
-import type { LeftOut, NoRoute } from '../core/plan.ts';
+import type { NoRoute, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
 import { AnswerInProgress, type Rerun } from './answer-in-progress.ts';
@@ -119,12 +119,11 @@ export class Engine {
       return 'plan' in again ? again.plan.steps : [];
     });
     lifetime.begun();
-    const { leftOut } = planned.plan;
     if (result.kind === 'failed') {
       this.#end(lifetime);
-      return this.#fail(request, leftOut, result);
+      return this.#fail(request, planned.plan, result);
     }
-    return this.#answer(request, leftOut, result, lifetime, inForce);
+    return this.#answer(request, planned.plan, result, lifetime, inForce);
   }
 
   /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
@@ -146,16 +145,17 @@ export class Engine {
   #refuse(request: InferenceRequest, noRoute: NoRoute): ServeResult {
     this.#record({
       kind: 'refused',
-      ...this.#common(request, [], noRoute.leftOut),
+      ...this.#common(request, [], null),
+      leftOut: noRoute.leftOut,
       clientStatus: noRoute.status,
       clientCode: noRoute.code,
     });
     return { kind: 'refused', noRoute };
   }
 
-  #fail(request: InferenceRequest, leftOut: readonly LeftOut[], result: RunResult & { kind: 'failed' }): ServeResult {
+  #fail(request: InferenceRequest, plan: RoutePlan, result: RunResult & { kind: 'failed' }): ServeResult {
     const { error, attempts } = result;
-    const common = this.#common(request, attempts, leftOut);
+    const common = { ...this.#common(request, attempts, plan), leftOut: plan.leftOut };
     if (error.kind === 'cancelled') {
       this.#record({ kind: 'abandoned', ...common, by: null, usage: null });
       return { kind: 'abandoned' };
@@ -167,7 +167,7 @@ export class Engine {
 
   #answer(
     request: InferenceRequest,
-    leftOut: readonly LeftOut[],
+    plan: RoutePlan,
     result: RunResult & { kind: 'committed' },
     lifetime: RequestLifetime,
     inForce: InForce,
@@ -175,7 +175,7 @@ export class Engine {
     const { directory, clock } = this.#parts;
     const { committed, attempts } = result;
     const by = { attempt: committed.record, model: committed.reply.model, attempts: attempts.length };
-    const about = { facts: this.#factsOf(request), leftOut, lifetime, directory, clock };
+    const about = { facts: this.#factsOf(request), plan, lifetime, directory, clock };
     const answer = new AnswerInProgress(result, about, (outcome) => {
       this.#end(lifetime);
       this.#record(outcome);
@@ -244,8 +244,8 @@ export class Engine {
     return { id, operation, requestedModel, stream, includeUsage, fence, hops, traceparent, acceptedAtMs, rawBody };
   }
 
-  #common(request: RequestFacts, attempts: readonly AttemptRecord[], leftOut: readonly LeftOut[]) {
-    return { request, attempts, leftOut, durationMs: this.#parts.clock.nowMs() - request.acceptedAtMs };
+  #common(request: RequestFacts, attempts: readonly AttemptRecord[], plan: RoutePlan | null) {
+    return { request, attempts, plan, durationMs: this.#parts.clock.nowMs() - request.acceptedAtMs };
   }
 
   #record(outcome: Outcome): void {

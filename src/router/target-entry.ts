@@ -120,5 +120,6 @@ export function viewOf(entry: TargetEntry): TargetView {
     slots: slotsOf(entry),
     stats,
     probedAtWallMs: entry.probedAtWallMs,
+    learned: [],
   };
 }

@@ -3,6 +3,7 @@ import OpenAI from 'openai';
 import type { Fault, SimulatorKind, SimulatorOptions } from '../../simulators/index.ts';
 import { createAdapters } from '../../src/adapters/index.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
+import { NO_PROMPT } from '../../src/core/prompt.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { Target } from '../../src/core/target.ts';
 import { HealthProber } from '../../src/router/health.ts';
@@ -317,7 +318,8 @@ describe('with stream_recovery: continue', () => {
       includeUsage: false,
       rawBody: new TextEncoder().encode(JSON.stringify(body)),
       body,
-      fence: { place: null, strictModel: false, route: null },
+      fence: { place: null, strictModel: false, route: null, maxFirstTokenMs: null },
+      prompt: NO_PROMPT,
       continues: false,
       hops: 0,
       traceparent: null,

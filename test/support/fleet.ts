@@ -1,6 +1,14 @@
 import type { ProviderAdapter } from '../../src/core/adapter.ts';
 import type { Clock } from '../../src/core/clock.ts';
-import type { AdapterKind, ModelInfo, Place, Target, TargetSnapshot } from '../../src/core/target.ts';
+import {
+  type AdapterKind,
+  type ModelInfo,
+  NOTHING_SAID,
+  type Place,
+  type ServerLoad,
+  type Target,
+  type TargetSnapshot,
+} from '../../src/core/target.ts';
 import { RETRY_BUDGET_DEFAULTS, RetryBudget } from '../../src/router/retry-budget.ts';
 import { TargetEntry } from '../../src/router/targets.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -18,6 +26,7 @@ export interface EntrySketch {
   readonly deployments?: Readonly<Record<string, string>>;
   readonly listsEverything?: boolean;
   readonly optional?: boolean;
+  readonly load?: ServerLoad | null;
 }
 
 export const testClocks = {
@@ -59,7 +68,7 @@ export function targetOf(sketch: EntrySketch): Target {
 
 export function modelOf(model: string | Partial<ModelInfo>): ModelInfo {
   const partial = typeof model === 'string' ? { id: model } : model;
-  return { id: 'model', alsoKnownAs: [], kind: 'chat', state: 'loaded', contextLength: null, slots: null, ...partial };
+  return { ...NOTHING_SAID, id: 'model', alsoKnownAs: [], kind: 'chat', state: 'loaded', ...partial };
 }
 
 export function snapshotOf(sketch: EntrySketch): TargetSnapshot {
@@ -69,8 +78,11 @@ export function snapshotOf(sketch: EntrySketch): TargetSnapshot {
     version: null,
     warming: false,
     listsEverything: sketch.listsEverything ?? true,
+    load: sketch.load ?? null,
   };
 }
+
+const MODELS_IN_MEMORY: Readonly<Partial<Record<AdapterKind, number>>> = { 'lm-studio': 1, ollama: 3, 'llama-cpp': 4 };
 
 /** A probed, healthy entry. */
 export function entryOf(sketch: EntrySketch, clock: Clock = new ManualClock()): TargetEntry {
@@ -80,6 +92,8 @@ export function entryOf(sketch: EntrySketch, clock: Clock = new ManualClock()): 
     operations: new Set(['chat']),
     defaultSlots,
     continuesAnswers: sketch.kind === 'llama-cpp' || sketch.kind === 'vllm' || sketch.kind === 'sglang',
+    loadsOnDemand: ['lm-studio', 'ollama', 'llama-cpp'].includes(sketch.kind ?? 'lm-studio'),
+    modelsInMemory: MODELS_IN_MEMORY[sketch.kind ?? 'lm-studio'] ?? null,
     finishesPrompt: sketch.kind === undefined || sketch.kind === 'lm-studio',
     call: () => Promise.reject(new Error('this entry has no server')),
     probe: () => Promise.reject(new Error('this entry has no server')),
