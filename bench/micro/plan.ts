@@ -11,6 +11,8 @@ const OPTIONS: PlanOptions = {
   aliases: new Map(),
   defaultModel: null,
   standIn: 'always',
+  maxFirstTokenMs: null,
+  spilling: new Set(),
 };
 const FENCE = { place: null, strictModel: false, route: null, maxFirstTokenMs: null };
 

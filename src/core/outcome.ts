@@ -29,7 +29,7 @@ export type RequestFacts = Omit<InferenceRequest, 'body' | 'rawBody' | 'prompt' 
 };
 
 /** The plan that was made when the request came, before anything was tried. */
-export type FirstPlan = Pick<RoutePlan, 'steps' | 'promptTokens'>;
+export type FirstPlan = Pick<RoutePlan, 'steps' | 'promptTokens' | 'spills'>;
 
 interface Common {
   readonly request: RequestFacts;

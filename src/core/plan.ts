@@ -9,6 +9,8 @@ export interface PlanStep {
   readonly modelLoaded: boolean;
   /** All its slots are taken: the request waits in the queue for one. */
   readonly waits: boolean;
+  /** So long a wait is better than the steps behind it, ms; null: as long as may be. */
+  readonly waitAtMostMs: number | null;
   /** It rests after failures: asked only when all others failed, and only within its retry budget. */
   readonly resting: boolean;
   /** Nobody else is left: it is asked once also when its retry budget is spent. */
@@ -20,10 +22,11 @@ export interface PlanStep {
 }
 
 /**
+ * `too-long`: the prompt does not fit · `incapable`: lacks what the request needs (images, tools) ·
  * `fenced`: the request itself excludes it · `down` · `cooling`: asked to be left alone for a while · `absent`: never
  * there · `no-model`: lacks what was asked for.
  */
-export type LeftOutKind = 'fenced' | 'down' | 'cooling' | 'absent' | 'no-model';
+export type LeftOutKind = 'fenced' | 'down' | 'cooling' | 'absent' | 'no-model' | 'too-long' | 'incapable';
 
 /** A target that was left out, and why. */
 export interface LeftOut {
@@ -38,6 +41,8 @@ export interface RoutePlan {
   readonly leftOut: readonly LeftOut[];
   /** Of the prompt, estimated from its bytes; null: not estimated. */
   readonly promptTokens: number | null;
+  /** Local targets could serve it, but not before the limit for the first token. */
+  readonly spills: boolean;
   /** Upstream calls in all, the first included. */
   readonly maxAttempts: number;
 }

@@ -149,7 +149,7 @@ export class AnswerInProgress {
   /** What the end of a reply says of its target: nothing, when it was us or the client who ended it. */
   #judge({ call }: Lease, error: UpstreamError | null, durationMs: number): void {
     const { directory, lifetime } = this.#about;
-    if (error === null) directory.finished(call, durationMs);
+    if (error === null) directory.finished(call, durationMs, this.#committed.reply.usage);
     else if (error.kind === 'cancelled' || lifetime.cause !== null) directory.givenUp(call);
     else directory.failed(call, error);
   }

@@ -169,7 +169,7 @@ export class HealthProber {
   #reconsider(entry: TargetEntry): void {
     if (this.#stop.signal.aborted || this.#running.has(entry)) return;
     if (entry.retired) return;
-    if (entry.probedAtWallMs === null) void this.probe(entry);
+    if (entry.probedAtWallMs === null || entry.wantsProbe) void this.probe(entry);
     else if (entry.breaker.name === 'open' || entry.breaker.name === 'warming') this.#schedule(entry);
   }
 

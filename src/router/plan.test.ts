@@ -14,6 +14,8 @@ const OPTIONS: PlanOptions = {
   aliases: new Map(),
   defaultModel: null,
   standIn: 'always',
+  maxFirstTokenMs: null,
+  spilling: new Set(),
 };
 const OPEN: RequestFence = { place: null, strictModel: false, route: null, maxFirstTokenMs: null };
 

@@ -59,7 +59,7 @@ export class PlanRunner {
     deadlineMs: number,
     replan: Replan,
   ): Promise<RunResult> {
-    const walk = new PlanWalk(plan, cancellation, deadlineMs);
+    const walk = new PlanWalk(plan, request.prompt, cancellation, deadlineMs);
     for (;;) {
       const taken = this.#takeFree(walk) ?? (await this.#waitForSlot(walk, replan));
       if (taken instanceof UpstreamError) return walk.failed(taken);
@@ -257,7 +257,7 @@ export class PlanRunner {
     const entry = this.#directory.get(step.target.id);
     // It was removed, or is configured in another way since the plan was made.
     if (entry?.target !== step.target) return null;
-    return { entry, model: step.model, outOfTurn: step.resting || walk.isRetry(step) };
+    return { entry, model: step.model, outOfTurn: step.resting || walk.isRetry(step), prompt: walk.prompt };
   }
 
   /** Resolves with the cause when the request is cancelled meanwhile. */

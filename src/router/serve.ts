@@ -16,6 +16,7 @@ import type { ModelRules } from './models.ts';
 import { type PlanOptions, planRoute } from './plan.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
+import { Spills } from './spills.ts';
 import { STRATEGIES } from './strategies/index.ts';
 import type { TargetDirectory } from './targets.ts';
 
@@ -24,6 +25,8 @@ export interface ServeOptions extends ModelRules, RunOptions {
   readonly strategy: string;
   /** Broken text answers are continued, unless the request's route says otherwise. */
   readonly streamRecovery: boolean;
+  /** How long the first content may take before other targets are worth their price, ms; null: no limit. */
+  readonly maxFirstTokenMs: number | null;
   /** Further attempts after the first, ≥ 0. */
   readonly maxRetries: number;
   /** Until the reply begins, queue and retries included, ms. */
@@ -73,6 +76,7 @@ export class Engine {
   readonly #deadlines: Deadlines;
   readonly #backlog: Backlog;
   readonly #running = new Set<RequestLifetime>();
+  readonly #spills = new Spills();
   #inForce: InForce;
 
   constructor(parts: EngineParts, options: ServeOptions) {
@@ -90,7 +94,10 @@ export class Engine {
   #with(options: ServeOptions): InForce {
     const { directory, slots, clock } = this.#parts;
     const maxAttempts = options.maxRetries + 1;
-    const plans = [...STRATEGIES].map(([name, strategy]) => [name, { ...options, strategy, maxAttempts }] as const);
+    const { spilling } = this.#spills;
+    const plans = [...STRATEGIES].map(
+      ([name, strategy]) => [name, { ...options, strategy, maxAttempts, spilling }] as const,
+    );
     return {
       options,
       planByStrategy: new Map(plans),
@@ -113,6 +120,7 @@ export class Engine {
       planned = plan();
     }
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
+    this.#spills.note(request.requestedModel, planned.plan);
     const lifetime = this.#begin(request, inForce.options);
     const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, (tried) => {
       const again = plan(tried);

@@ -1,14 +1,8 @@
 import { topLevelRanges } from '../../core/json-patch.ts';
-import type { PromptFacts, PromptNeeds } from '../../core/prompt.ts';
+import { blockCount, blockLength, type PromptFacts, type PromptNeeds } from '../../core/prompt.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** The first blocks are short, so that short prompts are told apart; long ones need no such detail. Bytes. */
-const SMALL_BLOCK = 256;
-const SMALL_BLOCKS = 64;
-const LARGE_BLOCK = 1024;
-/** About 70,000 tokens; what follows is not compared. */
-const MAX_BLOCKS = 320;
 const NO_BLOCKS = new Uint32Array(0);
 
 /** What routing looks at of a chat request, from its parsed body and the bytes that it came in. */
@@ -82,17 +76,6 @@ function blocksOf(rawBody: Uint8Array): Uint32Array {
     at = end;
   }
   return blocks;
-}
-
-function blockLength(index: number): number {
-  return index < SMALL_BLOCKS ? SMALL_BLOCK : LARGE_BLOCK;
-}
-
-/** Full blocks only: the last one of a turn goes on in the next. */
-function blockCount(bytes: number): number {
-  const small = Math.min(SMALL_BLOCKS, Math.floor(bytes / SMALL_BLOCK));
-  const large = Math.floor(Math.max(0, bytes - SMALL_BLOCKS * SMALL_BLOCK) / LARGE_BLOCK);
-  return Math.min(MAX_BLOCKS, small + large);
 }
 
 /** The data of images that stands in the request itself is no text. */
