@@ -9,6 +9,8 @@ import type { SlotUse, TargetEntry } from './target-entry.ts';
 /** A load that takes longer than expected may take so much longer still, s. */
 const LEAST_LOAD_LEFT = 0.5;
 /** Read from a disk of a desktop, bytes/s. */
+/** When nothing says how long a slot stays taken, s. */
+const UNKNOWN_WAIT = 5;
 const LOAD_BYTES_PER_SECOND = 1e9;
 
 /** One model on one target. */
@@ -39,13 +41,11 @@ export function estimateCost(
   const { isMeasured } = meter;
   const promptTokens = meter.promptTokens(prompt);
   const cachedTokens = match.loaded ? Math.floor(promptTokens * meter.cache.cachedShare(prompt, nowMs)) : 0;
-  const outputTokens = Math.min(meter.outputTokens, prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY);
+  const outputTokens = meter.outputs.remaining(0, prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY);
   const beside = Math.min(Math.max(use.busy, entry.activity.writing) + 1, Math.max(1, use.slots));
   const terms: CostTerms = {
     load: match.loaded ? 0 : loadSeconds(entry, speeds, match, nowMs),
-    wait:
-      entry.activity.readingSeconds(usual.readingSlope, nowMs) +
-      (use.busy < use.slots ? 0 : slotWaitSeconds(speeds, use.slots, entry.queued)),
+    wait: waitSeconds(entry, usual, use, entry.queued, nowMs),
     prefill: (promptTokens - cachedTokens) * (isMeasured ? meter.reading.slope : usual.readingSlope),
     decode: outputTokens * secondsPerToken(speeds, beside),
     network: isMeasured ? meter.reading.start : usual.readingStart,
@@ -61,19 +61,22 @@ export function estimateCost(
   };
 }
 
-/** Until a slot of the target is free for a request that so many others wait before, s. */
-export function waitFor(entry: TargetEntry, model: string, slots: number, ahead: number): number {
-  const usual = entry.book.usual(entry.target.place, model);
-  return slotWaitSeconds({ meter: entry.meter(model), usual }, slots, ahead);
-}
-
 /**
- * The lengths of answers are spread so widely that
- * how long one has been written says little of how long it goes on: of n answers one ends after an n-th of their mean.
+ * Until the prompts before it are read and, when all slots are taken, one is free for a request that so many others wait
+ * before, s. Both go on at once.
  */
-function slotWaitSeconds(speeds: Speeds, slots: number, ahead: number): number {
-  const atOnce = Math.max(1, slots);
-  return ((speeds.meter.outputTokens * secondsPerToken(speeds, atOnce)) / atOnce) * (ahead + 1);
+export function waitSeconds(
+  { activity }: TargetEntry,
+  usual: UsualSpeeds,
+  { busy, slots }: SlotUse,
+  ahead: number,
+  nowMs: number,
+): number {
+  const reading = activity.readingSeconds(usual.readingSlope, nowMs);
+  if (busy < slots) return reading;
+  const next = activity.slotFreeSeconds(usual, nowMs);
+  // Nothing of ours runs there: another gateway's requests, or a limit of the moment.
+  return Math.max(reading, Number.isFinite(next) ? next * (ahead + 1) : UNKNOWN_WAIT);
 }
 
 function secondsPerToken({ meter, usual }: Speeds, beside: number): number {

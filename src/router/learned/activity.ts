@@ -1,7 +1,9 @@
 import type { PromptFacts } from '../../core/prompt.ts';
 import type { Usage } from '../../core/usage.ts';
+import { slowdown } from './decode-speed.ts';
 import type { Lesson, ModelMeter } from './model-meter.ts';
 import { SlotEvidence } from './slot-evidence.ts';
+import type { UsualSpeeds } from './speed-book.ts';
 
 /** One call on a target while it runs. */
 export interface LiveCall {
@@ -12,6 +14,8 @@ export interface LiveCall {
   /** Estimates, tokens. */
   readonly promptTokens: number;
   readonly cachedTokens: number;
+  /** The client's limit for the answer; Infinity: none. */
+  readonly maxOutputTokens: number;
   readonly loaded: boolean;
   readonly sentAtMs: number;
   /** Null: its prompt is being read, or waits for that. */
@@ -46,6 +50,7 @@ export class Activity {
       hasImages: prompt.images > 0,
       promptTokens,
       cachedTokens: Math.floor(promptTokens * meter.cache.cachedShare(prompt, nowMs)),
+      maxOutputTokens: prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY,
       loaded,
       sentAtMs: nowMs,
       contentAtMs: null,
@@ -125,6 +130,28 @@ export class Activity {
     return seconds;
   }
 
+  /**
+   * Until one of the answers that run now has ended, s; Infinity: none runs. Each is taken to end at random, as often
+   * as its expected rest says, so of several one ends after the inverse of the sum of their rates.
+   */
+  slotFreeSeconds(usual: UsualSpeeds, nowMs: number): number {
+    const beside = this.#writing.size + this.#reading.length;
+    let endsPerSecond = 0;
+    for (const call of this.#writing) {
+      const secondsPerToken = writingSecondsPerToken(call, usual, beside);
+      const written = (nowMs - (call.contentAtMs ?? nowMs)) / 1000 / secondsPerToken;
+      endsPerSecond += 1 / (call.meter.outputs.remaining(written, call.maxOutputTokens) * secondsPerToken);
+    }
+    let readSeconds = 0;
+    for (const call of this.#reading) {
+      readSeconds += ownReadingSeconds(call, usual.readingSlope);
+      const restSeconds =
+        call.meter.outputs.remaining(0, call.maxOutputTokens) * writingSecondsPerToken(call, usual, beside);
+      endsPerSecond += 1 / (readSeconds + restSeconds);
+    }
+    return 1 / endsPerSecond;
+  }
+
   #expectedMs(call: LiveCall): number {
     return call.meter.reading.at(call.promptTokens - call.cachedTokens) * 1000;
   }
@@ -159,6 +186,10 @@ const LEAST_TOKEN_MS = 0.05;
 
 function cameWhole(writingMs: number, usage: Usage): boolean {
   return usage.completionTokens > 1 && writingMs < usage.completionTokens * LEAST_TOKEN_MS;
+}
+
+function writingSecondsPerToken({ meter }: LiveCall, usual: UsualSpeeds, beside: number): number {
+  return meter.writing.secondsPerToken(beside) ?? usual.secondsPerToken * slowdown(beside);
 }
 
 /** What reading its prompt takes, without what every request takes besides. */

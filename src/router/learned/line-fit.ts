@@ -3,9 +3,11 @@ const WINDOW = 64;
 const MOST_TOKENS = 1e8;
 const LEAST_SECONDS = 1e-6;
 const MOST_SECONDS = 1e6;
-const ROUNDS = 4;
-/** Residuals beyond so many typical ones count less (Huber 1964). */
-const OUTLYING = 1.5;
+const ROUNDS = 5;
+/** Residuals of so many typical ones count a quarter. */
+const OUTLYING = 2;
+/** However well the samples lie on a line, nothing is measured better than this. */
+const LEAST_SIGMA = 0.01;
 /** The median of absolute deviations times this estimates a standard deviation. */
 const MAD_TO_SIGMA = 1.4826;
 /** With prompts all about as long, slope and start cannot be told apart: the start is then a share of the least value. */
@@ -14,7 +16,8 @@ const START_SHARE = 0.1;
 
 /**
  * A running, robust straight line `y = start + slope · x` through the latest 64 samples: least squares on relative
- * residuals, those that lie far off weighted down (Huber's weights, iteratively). Start and slope are never negative.
+ * residuals, those that lie far off weighted down, again and again (iteratively reweighted least squares). Start and
+ * slope are never negative.
  */
 export class LineFit {
   readonly #x = new Float64Array(WINDOW);
@@ -62,12 +65,20 @@ export class LineFit {
 
   #fit(): void {
     const size = Math.min(WINDOW, this.#count);
-    const weights = new Float64Array(size);
-    for (let at = 0; at < size; at++) weights[at] = 1 / (this.#y[at] as number) ** 2;
-    for (let round = 0; round < ROUNDS; round++) {
-      this.#solve(weights, size);
-      this.#reweigh(weights, size);
+    this.#set(0, this.#typicalRatio(size));
+    for (let round = 0; round < ROUNDS; round++) this.#solve(this.#weights(size), size);
+  }
+
+  /** Where the search begins: among the longer half, whose times the start matters least to, the median of y ÷ x. */
+  #typicalRatio(size: number): number {
+    const longest = this.#x.slice(0, size).sort();
+    const middle = longest[size >> 1] as number;
+    const ratios: number[] = [];
+    for (let at = 0; at < size; at++) {
+      const x = this.#x[at] as number;
+      if (x >= middle && x > 0) ratios.push((this.#y[at] as number) / x);
     }
+    return medianOf(ratios);
   }
 
   #solve(weights: Float64Array, size: number): void {
@@ -102,17 +113,26 @@ export class LineFit {
     this.#slope = slope;
   }
 
-  #reweigh(weights: Float64Array, size: number): void {
+  /** By how far off the present line each sample lies, in shares of what the line says there. */
+  #weights(size: number): Float64Array {
     const residuals = new Float64Array(size);
+    const expected = new Float64Array(size);
     for (let at = 0; at < size; at++) {
-      const y = this.#y[at] as number;
-      residuals[at] = Math.abs(y - this.at(this.#x[at] as number)) / y;
+      const y = this.at(this.#x[at] as number);
+      expected[at] = Math.max(y, LEAST_SECONDS);
+      residuals[at] = Math.abs((this.#y[at] as number) - y) / (expected[at] as number);
     }
-    const sorted = residuals.toSorted();
-    const sigma = Math.max(1e-3, (sorted[size >> 1] as number) * MAD_TO_SIGMA);
+    const sigma = Math.max(LEAST_SIGMA, medianOf([...residuals]) * MAD_TO_SIGMA);
     for (let at = 0; at < size; at++) {
-      const excess = (residuals[at] as number) / (OUTLYING * sigma);
-      weights[at] = 1 / (this.#y[at] as number) ** 2 / Math.max(1, excess * excess);
+      const off = (residuals[at] as number) / (OUTLYING * sigma);
+      // Cauchy's weight, squared: what lies far off (a prompt that was cached after all) counts for next to nothing.
+      residuals[at] = 1 / ((expected[at] as number) * (1 + off * off)) ** 2;
     }
+    return residuals;
   }
+}
+
+function medianOf(values: number[]): number {
+  values.sort((a, b) => a - b);
+  return values[values.length >> 1] ?? 0;
 }

@@ -1,6 +1,7 @@
 import type { PromptFacts } from '../../core/prompt.ts';
 import { DecodeSpeed } from './decode-speed.ts';
 import { LineFit } from './line-fit.ts';
+import { OutputLengths } from './output-lengths.ts';
 import { PromptCache } from './prompt-cache.ts';
 import { WeightedMean } from './weighted-mean.ts';
 
@@ -9,8 +10,6 @@ const ENOUGH = 3;
 const NEWEST_WEIGHT = 0.1;
 /** English text in JSON has about so many bytes a token. */
 export const USUAL_BYTES_PER_TOKEN = 4;
-/** Of an answer, tokens, until some have been seen. */
-const USUAL_OUTPUT_TOKENS = 250;
 /** A prompt this much shorter than estimated was cut; the estimate of an unknown model is that much less certain. */
 const CUT_SHARE = { known: 0.6, unknown: 0.35 } as const;
 /** Shorter prompts are not judged: their envelope weighs too much. Tokens. */
@@ -44,10 +43,10 @@ export class ModelMeter {
   /** Seconds until the first content by tokens that had to be read. */
   readonly reading = new LineFit();
   readonly writing = new DecodeSpeed();
+  readonly outputs = new OutputLengths();
   readonly cache = new PromptCache();
   readonly #load = new WeightedMean(0.3);
   readonly #bytesPerToken = new WeightedMean(NEWEST_WEIGHT);
-  readonly #outputTokens = new WeightedMean(NEWEST_WEIGHT);
   #contextLength: number | null = null;
   /** How much was left of the latest prompt that was cut, tokens. */
   #cutAt: number | null = null;
@@ -69,11 +68,6 @@ export class ModelMeter {
 
   get bytesPerToken(): number | null {
     return this.#bytesPerToken.mean;
-  }
-
-  /** Tokens that an answer has on average. */
-  get outputTokens(): number {
-    return this.#outputTokens.mean ?? USUAL_OUTPUT_TOKENS;
   }
 
   /** Where it cuts prompts without a word, tokens; null: it was never seen to. */
@@ -100,7 +94,7 @@ export class ModelMeter {
   learn(lesson: Lesson): void {
     this.#samples++;
     const { promptTokens, completionTokens, cachedTokens, predictedCachedTokens } = lesson;
-    if (completionTokens > 0) this.#outputTokens.record(completionTokens);
+    this.outputs.record(completionTokens);
     if (this.wasCut(lesson)) {
       this.#noteCut(promptTokens);
       return;
@@ -138,7 +132,7 @@ export class ModelMeter {
       writing: this.writing.entries(),
       loadSeconds: this.#load.mean,
       bytesPerToken: this.#bytesPerToken.mean,
-      outputTokens: this.#outputTokens.mean,
+      outputTokens: this.outputs.lengths(),
       samples: this.#samples,
     };
   }
@@ -149,7 +143,7 @@ export class ModelMeter {
     this.writing.restore(writing);
     if (loadSeconds !== null) this.#load.restore(loadSeconds, 1);
     if (bytesPerToken !== null) this.#bytesPerToken.restore(bytesPerToken, ENOUGH);
-    if (outputTokens !== null) this.#outputTokens.restore(outputTokens, ENOUGH);
+    for (const tokens of outputTokens) this.outputs.record(tokens);
     this.#samples = saved.samples;
   }
 }
@@ -162,6 +156,6 @@ export interface SavedMeter {
   readonly writing: readonly (readonly [beside: number, secondsPerToken: number, count: number])[];
   readonly loadSeconds: number | null;
   readonly bytesPerToken: number | null;
-  readonly outputTokens: number | null;
+  readonly outputTokens: readonly number[];
   readonly samples: number;
 }

@@ -2,6 +2,7 @@ import type { SavedBook } from './speed-book.ts';
 
 /** As many samples as a line looks at. */
 const MOST_LENGTHS = 64;
+const MOST_OUTPUTS = 128;
 const MOST_NAME = 1_024;
 
 type SavedPage = SavedBook['meters'][number];
@@ -26,7 +27,7 @@ function readPage(value: unknown): SavedPage | null {
     writing: readWriting(value['writing']),
     loadSeconds: positiveOf(value['loadSeconds']),
     bytesPerToken: positiveOf(value['bytesPerToken']),
-    outputTokens: positiveOf(value['outputTokens']),
+    outputTokens: readNumbers(value['outputTokens'], MOST_OUTPUTS),
     samples,
   };
 }
@@ -35,7 +36,11 @@ function readReading(value: unknown): SavedPage['reading'] | null {
   if (!isObject(value) || !Array.isArray(value['lengths'])) return null;
   const { start, slope } = value;
   if (!isNumber(start) || !isNumber(slope)) return null;
-  return { start, slope, lengths: value['lengths'].filter(isNumber).slice(0, MOST_LENGTHS) };
+  return { start, slope, lengths: readNumbers(value['lengths'], MOST_LENGTHS) };
+}
+
+function readNumbers(value: unknown, most: number): number[] {
+  return Array.isArray(value) ? value.filter(isNumber).slice(0, most) : [];
 }
 
 function readWriting(value: unknown): SavedPage['writing'] {

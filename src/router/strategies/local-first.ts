@@ -22,14 +22,38 @@ function inUsualOrder(
   lastResort: readonly Candidate[],
   full: readonly Candidate[],
 ): RankedCandidate[] {
-  const ranked = ready.map((candidate) => step(candidate, slotWords(candidate)));
+  const ranked = ready.length > 0 ? freeOrSoon(ready, full) : [];
+  const planned = new Set(ranked.map(({ candidate }) => candidate));
   if (cloud.length > 0) {
     const why = overflowWords(ready.length, full.length, lastResort.length);
     for (const candidate of cloud) ranked.push(step(candidate, why));
   }
   for (const candidate of lastResort) ranked.push(step(candidate, 'last resort'));
-  for (const candidate of full) ranked.push(waiting(candidate, 'waits for a local slot', null));
+  for (const candidate of full) {
+    if (!planned.has(candidate)) ranked.push(waiting(candidate, 'waits for a local slot', null));
+  }
   return ranked;
+}
+
+/** A wait must save this share of the first token's time, for its length is the least certain of all. */
+const WORTH_WAITING = 0.2;
+
+/**
+ * Those with a free slot, and before them those whose slot is expected to be free so soon that the answer still begins
+ * earlier there: a free slot behind a long prompt is worth less than a short wait.
+ */
+function freeOrSoon(ready: readonly Candidate[], full: readonly Candidate[]): RankedCandidate[] {
+  const free = ready.map((candidate) => step(candidate, slotWords(candidate)));
+  const best = (ready[0] as Candidate).cost;
+  const soon = full.filter(
+    ({ silent, cost }) => !silent && cost.seconds < best.seconds - WORTH_WAITING * best.firstTokenSeconds,
+  );
+  const waits = soon.map((candidate) => {
+    const { cost } = candidate;
+    const atMost = best.seconds - (cost.seconds - cost.terms.wait);
+    return waiting(candidate, `waits about ${about(cost.terms.wait)} s for a local slot`, atMost);
+  });
+  return [...waits, ...free];
 }
 
 function withinLimit({ ready, cloud, lastResort, full }: Sorted, limit: number): RankedCandidate[] {
