@@ -44,7 +44,7 @@ export class AnswerInProgress {
     this.#committed = run.committed;
     this.#committedAtMs = about.clock.nowMs();
     this.#lease = run.lease;
-    this.#secret = run.lease.choice.entry.target.apiKey;
+    this.#secret = run.lease.call.target.apiKey;
   }
 
   /** The key of the target that gives it now: its errors must not repeat it. */
@@ -80,7 +80,7 @@ export class AnswerInProgress {
     this.#committed = committed;
     this.#committedAtMs = this.#about.clock.nowMs();
     this.#lease = lease;
-    this.#secret = lease.choice.entry.target.apiKey;
+    this.#secret = lease.call.target.apiKey;
     return committed;
   }
 

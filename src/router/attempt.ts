@@ -35,7 +35,7 @@ export async function runAttempt(
   const startedAtMs = clock.nowMs();
   let opened: UpstreamReply | null = null;
   try {
-    const call = { target: step.target, model: step.model, modelLoaded: step.modelLoaded, request };
+    const call = { target: lease.call.target, model: step.model, modelLoaded: step.modelLoaded, request };
     opened = await lease.choice.entry.adapter.call(call, cancellation);
     if (opened.kind === 'whole') {
       return { kind: 'whole', reply: opened, record: recordOf(step, lease, clock.nowMs() - startedAtMs, null) };
@@ -50,16 +50,17 @@ export async function runAttempt(
     };
   } catch (thrown) {
     if (opened?.kind === 'stream') opened.cancel();
-    const error = withoutSecret(asUpstreamError(thrown), step.target.apiKey);
+    const error = withoutSecret(asUpstreamError(thrown), lease.call.target.apiKey);
     return { kind: 'failed', error, record: recordOf(step, lease, clock.nowMs() - startedAtMs, error) };
   }
 }
 
 function recordOf(step: PlanStep, lease: Lease, durationMs: number, failure: UpstreamError | null): AttemptRecord {
+  const { target } = lease.call;
   return {
-    targetId: step.target.id,
-    adapterKind: step.target.adapterKind,
-    place: step.target.place,
+    targetId: target.id,
+    adapterKind: target.adapterKind,
+    place: target.place,
     model: step.model,
     reason: step.reason,
     failure: failure === null ? null : failure.kind,

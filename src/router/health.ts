@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { Logger } from '../core/logger.ts';
+import type { Target } from '../core/target.ts';
 import { asUpstreamError } from './attempt.ts';
 import type { TargetDirectory, TargetEntry } from './targets.ts';
 
@@ -28,6 +29,8 @@ export class HealthProber {
   #options: HealthOptions;
   readonly #timers = new Map<TargetEntry, { readonly atMs: number; cancel(): void }>();
   readonly #running = new Map<TargetEntry, Promise<void>>();
+  /** How a target was configured when it was last asked. */
+  readonly #probedAs = new WeakMap<TargetEntry, Target>();
   readonly #stop = new AbortController();
   #firstRound: Promise<void> = Promise.resolve();
   #firstRoundDone = false;
@@ -105,7 +108,8 @@ export class HealthProber {
     this.#timers.delete(entry);
     const probe = this.#probeOnce(entry).finally(() => {
       this.#running.delete(entry);
-      this.#schedule(entry);
+      if (this.#isConfiguredAnew(entry)) this.#reconsider(entry);
+      else this.#schedule(entry);
     });
     this.#running.set(entry, probe);
     return probe;
@@ -118,18 +122,21 @@ export class HealthProber {
       timeout.abort(new UpstreamError('timeout', `the probe got no answer within ${timeoutMs / 1000} s`)),
     );
     const before = entry.health;
+    const { target } = entry;
     try {
       const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
-      const snapshot = await entry.adapter.probe(entry.target, signal);
+      const snapshot = await entry.adapter.probe(target, signal);
       this.#directory.probed(entry, snapshot);
       this.#logger.debug({ target: entry.target.id, models: snapshot.models.length, slots: snapshot.slots }, 'probed');
     } catch (error) {
       if (this.#stop.signal.aborted) return;
-      this.#failed(entry, error);
+      // Configured anew meanwhile: what failed may have been the old key.
+      if (entry.target === target) this.#failed(entry, error);
     } finally {
       cancelTimer();
     }
     this.#tell(entry, before);
+    this.#probedAs.set(entry, target);
   }
 
   #failed(entry: TargetEntry, error: unknown): void {
@@ -147,11 +154,17 @@ export class HealthProber {
     else this.#logger.info({ ...fields, models: entry.snapshot?.models.length ?? 0 }, `target is ${after}`);
   }
 
-  /** A target that is new, or has just gone down, is asked without waiting for its turn. */
+  /** A target that is new, is configured anew, or has just gone down is asked without waiting for its turn. */
   #reconsider(entry: TargetEntry): void {
     if (this.#stop.signal.aborted || this.#running.has(entry)) return;
-    if (entry.probedAtWallMs === null) void this.probe(entry);
+    if (this.#directory.get(entry.target.id) !== entry) return;
+    if (entry.probedAtWallMs === null || this.#isConfiguredAnew(entry)) void this.probe(entry);
     else if (entry.breaker.name === 'open' || entry.breaker.name === 'warming') this.#schedule(entry);
+  }
+
+  #isConfiguredAnew(entry: TargetEntry): boolean {
+    const asked = this.#probedAs.get(entry);
+    return asked !== undefined && asked !== entry.target;
   }
 
   /** Never later than it was due anyway. */

@@ -163,9 +163,9 @@ export class SlotTable {
 
   #serveWaiters(): void {
     for (const waiter of [...this.#waiters]) {
-      const open = waiter.choices.filter(({ entry, outOfTurn }) => outOfTurn || entry.breaker.name !== 'open');
+      const open = waiter.choices.filter(isOpen);
       if (open.length === 0) {
-        waiter.refuse(new UpstreamError('unreachable', 'every server that was waited for went down'));
+        waiter.refuse(new UpstreamError('unreachable', 'every server that was waited for went down or was removed'));
         continue;
       }
       for (const choice of open) {
@@ -176,6 +176,10 @@ export class SlotTable {
       }
     }
   }
+}
+
+function isOpen({ entry, outOfTurn }: SlotChoice): boolean {
+  return !entry.isGone && (outOfTurn || entry.breaker.name !== 'open');
 }
 
 /** How long a newcomer would wait at this target if its requests go on as before; null: not known. */

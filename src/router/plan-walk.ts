@@ -24,6 +24,8 @@ export class PlanWalk {
   lastError: UpstreamError | null = null;
   /** Tried, and surely not processed. */
   retryable: readonly Retry[] = [];
+  /** Steps fell away because a reload removed their targets, so the plan may lack who came instead. */
+  lostSteps = false;
   /** How often the plan was made anew. */
   replans = 0;
   /** Allocated by the first failure only. */

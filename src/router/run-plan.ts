@@ -35,7 +35,7 @@ interface Taken {
 }
 
 /** The plan as it would be made now, without these targets. */
-export type Replan = (without: ReadonlySet<TargetId>) => readonly PlanStep[];
+export type Replan = (without: ReadonlySet<TargetId>) => Promise<readonly PlanStep[]>;
 
 /** Walks the plan: one attempt after the other until one commits or nothing is left. */
 export class PlanRunner {
@@ -73,7 +73,7 @@ export class PlanRunner {
       const error = this.#judge(lease, result.error, cancellation);
       lease.release(this.#settlingMs(lease, error));
       if (cancellation.cause !== null) return walk.failed(cancellation.cause);
-      const interrupted = await this.#goOn(walk, step, error, replan);
+      const interrupted = (await this.#goOn(walk, step, error, replan)) ?? cancellation.cause;
       if (interrupted !== null) return walk.failed(interrupted);
     }
   }
@@ -100,7 +100,7 @@ export class PlanRunner {
     const entry = this.#directory.get(step.target.id);
     walk.note(step, error, nowMs, this.#options.retryDelayMs);
     // Others may have come back since the plan was made.
-    if (walk.untried.length === 0) this.#extend(walk, replan, []);
+    if (walk.untried.length === 0) await this.#extend(walk, replan, []);
     const retryable = walk.retryable.filter((retry) => this.#mayRetry(retry.step));
     const decision = nextStep({
       error,
@@ -184,7 +184,10 @@ export class PlanRunner {
       const choice = step.waits ? this.#choice(step, walk) : null;
       if (choice !== null) choices.set(choice, step);
     }
-    if (choices.size === 0) return walk.lastError ?? nobodyLeft();
+    if (choices.size === 0) {
+      const error = walk.lastError ?? nobodyLeft();
+      return walk.lostSteps ? this.#afterVainWait(walk, error, replan) : error;
+    }
     try {
       const lease = await this.#slots.wait([...choices.keys()], this.#patience(walk, choices), walk.cancellation);
       const step = choices.get(lease.choice) as PlanStep;
@@ -195,19 +198,21 @@ export class PlanRunner {
     }
   }
 
-  /** Those that were waited for went down, or were too slow: is there anybody else by now? */
+  /** Those that were waited for went down, were removed, or were too slow: is there anybody else by now? */
   async #afterVainWait(walk: PlanWalk, error: UpstreamError, replan: Replan): Promise<Taken | UpstreamError> {
+    walk.lostSteps = false;
     const waitedFor = walk.dropWaiting(error);
     if (walk.cancellation.cause !== null) return walk.cancellation.cause;
-    if (walk.untried.length === 0) this.#extend(walk, replan, error.kind === 'unreachable' ? [] : waitedFor);
+    if (walk.untried.length === 0) await this.#extend(walk, replan, error.kind === 'unreachable' ? [] : waitedFor);
+    if (walk.cancellation.cause !== null) return walk.cancellation.cause;
     if (walk.untried.length === 0) return error;
     return this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
   }
 
-  #extend(walk: PlanWalk, replan: Replan, without: readonly TargetId[]): void {
+  async #extend(walk: PlanWalk, replan: Replan, without: readonly TargetId[]): Promise<void> {
     if (walk.replans >= MAX_REPLANS) return;
     walk.replans++;
-    walk.untried.push(...replan(new Set([...walk.tried(), ...without])));
+    walk.untried.push(...(await replan(new Set([...walk.tried(), ...without]))));
   }
 
   /** As long as the most patient of them allows; a model that is loading is waited for up to its warm-up limit. */
@@ -221,9 +226,17 @@ export class PlanRunner {
     return { timeoutMs, deadlineMs: walk.deadlineMs };
   }
 
+  /**
+   * Where the step leads now: a target that was configured anew is asked as it is now. null: it was removed, or its
+   * name means something else, which the request may be forbidden to go to.
+   */
   #choice(step: PlanStep, walk: PlanWalk): SlotChoice | null {
     const entry = this.#directory.get(step.target.id);
-    if (entry === undefined) return null;
+    const { place, adapterKind } = step.target;
+    if (entry === undefined || entry.target.place !== place || entry.target.adapterKind !== adapterKind) {
+      walk.lostSteps = true;
+      return null;
+    }
     return { entry, model: step.model, outOfTurn: step.resting || walk.isRetry(step) };
   }
 

@@ -17,7 +17,8 @@ export interface ProbeFailure {
 
 /** A target with all that is known of it now. Planning only reads it; the directory and the slot table write. */
 export class TargetEntry {
-  readonly target: Target;
+  /** As it is configured now. A reload may change it while calls are in flight; they keep the one they began with. */
+  target: Target;
   readonly adapter: ProviderAdapter;
   readonly stats = new TargetStatsCounter();
   /** Latest good probe; null: none yet. */
@@ -36,6 +37,8 @@ export class TargetEntry {
   readonly busyByModel = new Map<string, number>();
   /** Requests that wait for a slot which this target may give. */
   queued = 0;
+  /** No longer configured, or replaced by another server: nobody may be sent there any more. */
+  isGone = false;
   /** How long requests hold a slot. */
   readonly holdTime = new RunningMean();
   readonly silence = new Silence();
