@@ -1,14 +1,15 @@
-import type { Config, LoadResult } from './config/config.ts';
+import type { Config, LoadAnew } from './config/config.ts';
 import { describeProblem } from './config/problem.ts';
 import { createGateway, type Gateway } from './gateway.ts';
 import { startupLines } from './startup-lines.ts';
+import { watchTerminal } from './terminal-hangup.ts';
 import { VERSION } from './version.ts';
 
 /** Two signals closer than this are one: a terminal sends Ctrl-C to the launcher and to us. */
 const SAME_SIGNAL_MS = 1_000;
 
 /** Process entry: starts the gateway, tells what it found, and drains on SIGTERM or SIGINT. Resolves with the exit code. */
-export async function main(config: Config, load: () => LoadResult): Promise<number> {
+export async function main(config: Config, load: LoadAnew): Promise<number> {
   let gateway: Gateway;
   try {
     gateway = await createGateway(config, { load });
@@ -98,7 +99,8 @@ function untilStopped(gateway: Gateway, graceMs: number): Promise<number> {
       if (firstAtMs === null) stop('internal error');
     };
     onLauncherGone(() => onSignal('the launcher was killed'));
-    process.on('SIGHUP', () => tellReload(gateway));
+    const isHungUp = watchTerminal();
+    process.on('SIGHUP', () => (isHungUp() ? onSignal('the terminal was closed') : tellReload(gateway)));
     process.on('SIGTERM', () => onSignal('SIGTERM'));
     process.on('SIGINT', () => onSignal('SIGINT'));
     process.on('uncaughtException', onFault);
