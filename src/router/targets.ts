@@ -80,7 +80,10 @@ export class TargetDirectory {
    */
   reconcile(wanted: readonly Target[]): TargetChanges {
     const before = this.#entries;
-    const plan = reconciliation([...before.values()].map(({ target }) => target), wanted);
+    const plan = reconciliation(
+      [...before.values()].map(({ target }) => target),
+      wanted,
+    );
     const made = new Map(wanted.filter(({ id }) => plan.renewed.has(id)).map((each) => [each.id, this.#entryOf(each)]));
     const changed = new Set(plan.changes.changed);
     // Nothing below throws: it is done whole or, above, not at all.
@@ -156,7 +159,10 @@ export class TargetDirectory {
     const { entry, model, isTrial } = call;
     entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
     // A key that was replaced, or a clock that was too short, is no fault of what is configured now.
-    if (call.target !== entry.target) return this.givenUp(call);
+    if (call.target !== entry.target) {
+      this.givenUp(call);
+      return;
+    }
     if (error.kind !== 'timeout' && error.kind !== 'unreachable') entry.silence.broken();
     entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
     if (error.kind === 'modelMissing') forgetModel(entry, model);
