@@ -34,7 +34,7 @@ export function loadWithFlags(command: Command, terminal: Terminal, rest: Partia
   const result = loadConfig({ ...rest, flags, environment: terminal.environment, directory: terminal.directory });
   if (problems.length === 0) return result;
   return result.ok
-    ? { ok: false, problems, settings: result.config.settings }
+    ? { ok: false, problems, settings: result.config.settings, files: result.config.files }
     : { ...result, problems: [...problems, ...result.problems] };
 }
 
@@ -69,7 +69,7 @@ const ON_THE_COMMAND_LINE = { where: 'the command line', seen: null };
 function readRest(command: Command): { flags: Record<string, string>; problems: Problem[] } {
   const flags: Record<string, string> = {};
   const problems: Problem[] = [];
-  const commands = ['start', 'check', 'status', 'providers', 'help'];
+  const commands = ['start', 'check', 'status', 'reload', 'providers', 'help'];
   let afterFlag = false;
   for (const word of command.args) {
     if (word.startsWith('-')) {

@@ -21,9 +21,9 @@ export interface ReloadProblem {
 export type ReloadResult =
   | {
       readonly ok: true;
-      /** Environment names of the settings that changed. */
+      /** Environment names of the settings that changed, and `routes`. */
       readonly changed: readonly string[];
-      /** Those of them that count only after a restart. */
+      /** Settings that are written otherwise than they are in force, and count only after a restart. */
       readonly needRestart: readonly string[];
       readonly targets: TargetChanges;
     }
@@ -35,6 +35,8 @@ export interface ConfigState {
   /** 1 at the start, one more with each reload that was applied. */
   readonly version: number;
   readonly loadedAtWallMs: number;
+  /** Settings that are written otherwise than they are in force, and count only after a restart. */
+  readonly needRestart: readonly string[];
   /** The latest reload was refused; null: it was not, or there was none. */
   readonly lastError: { readonly atWallMs: number; readonly problems: readonly ReloadProblem[] } | null;
 }

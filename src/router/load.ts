@@ -113,7 +113,7 @@ export class SlotTable {
 
   /** Better refused at once than after a wait that cannot end well. */
   #refusal(choices: readonly SlotChoice[], patience: Patience): UpstreamError | null {
-    if (!choices.some(mayStillServe)) return wentDown();
+    if (!choices.some(mayStillServe)) return nobodyComes();
     const limitMs = Math.min(patience.timeoutMs, patience.deadlineMs - this.#clock.nowMs());
     const waitMs = predictedWaitMs(choices);
     const isFull = choices.every(({ entry }) => entry.queuedShare > this.#queueLimit - ROUNDING);
@@ -195,9 +195,9 @@ export class SlotTable {
   }
 
   #serveOne(waiter: Waiter): void {
-    const open = waiter.choices.filter((choice) => mayStillServe(choice) && !choice.entry.retired);
+    const open = waiter.choices.filter(mayStillServe);
     if (open.length === 0) {
-      waiter.refuse(wentDown());
+      waiter.refuse(nobodyComes());
       return;
     }
     for (const choice of open) {
@@ -210,11 +210,11 @@ export class SlotTable {
 }
 
 function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {
-  return outOfTurn || entry.breaker.name !== 'open';
+  return !entry.retired && (outOfTurn || entry.breaker.name !== 'open');
 }
 
-function wentDown(): UpstreamError {
-  return new UpstreamError('unreachable', 'every server that was waited for went down');
+function nobodyComes(): UpstreamError {
+  return new UpstreamError('unreachable', 'every server that was waited for went down or was removed');
 }
 
 /**

@@ -13,7 +13,7 @@ import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
 import type { ModelRules } from './models.ts';
-import { type PlanOptions, planRoute } from './plan.ts';
+import { type PlanOptions, type PlanResult, planRoute } from './plan.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
 import { STRATEGIES } from './strategies/index.ts';
@@ -106,16 +106,13 @@ export class Engine {
     const options = planOptionsFor(request, inForce);
     const plan = (tried?: ReadonlySet<TargetId>) =>
       planRoute(request, directory.entries(), options, clock.nowMs(), tried);
-    let planned = plan();
-    if ('noRoute' in planned && prober.hasNewcomers) {
-      // One that has just been configured may be able to: what it has is known in a moment.
-      await prober.newcomers();
-      planned = plan();
-    }
+    const planning = this.#withNewcomers(plan);
+    // Awaited only where there is something to wait for: the slot is then taken in the turn in which it was seen free.
+    const planned = planning instanceof Promise ? await planning : planning;
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
     const lifetime = this.#begin(request, inForce.options);
-    const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, (tried) => {
-      const again = plan(tried);
+    const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, async (tried) => {
+      const again = await this.#withNewcomers(() => plan(tried));
       return 'plan' in again ? again.plan.steps : [];
     });
     lifetime.begun();
@@ -125,6 +122,13 @@ export class Engine {
       return this.#fail(request, leftOut, result);
     }
     return this.#answer(request, leftOut, result, lifetime, inForce);
+  }
+
+  /** When nobody can serve it, one that has just been configured may: what it has is known in a moment. */
+  #withNewcomers(plan: () => PlanResult): PlanResult | Promise<PlanResult> {
+    const { prober } = this.#parts;
+    const planned = plan();
+    return 'noRoute' in planned && prober.hasNewcomers ? prober.newcomers().then(plan) : planned;
   }
 
   /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
@@ -232,7 +236,7 @@ export class Engine {
     };
     const planned = plan(new Set());
     if ('noRoute' in planned) return null;
-    return inForce.runner.run(rest, planned.plan, lifetime, lifetime.deadlineMs, (without) => {
+    return inForce.runner.run(rest, planned.plan, lifetime, lifetime.deadlineMs, async (without) => {
       const again = plan(without);
       return 'plan' in again ? again.plan.steps : [];
     });

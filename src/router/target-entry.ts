@@ -17,7 +17,8 @@ export interface ProbeFailure {
 
 /** A target with all that is known of it now. Planning only reads it; the directory and the slot table write. */
 export class TargetEntry {
-  readonly target: Target;
+  /** As it is configured now. A reload may change it while calls are in flight; they keep the one they began with. */
+  target: Target;
   readonly adapter: ProviderAdapter;
   readonly stats = new TargetStatsCounter();
   /** Latest good probe; null: none yet. */
@@ -38,7 +39,7 @@ export class TargetEntry {
   queued = 0;
   /** The same, each counted as one part of all the targets that it waits for. */
   queuedShare = 0;
-  /** It was removed or replaced. */
+  /** No longer configured, or replaced by another server: only its running requests go on. */
   retired = false;
   /** How often it went out of rotation: calls that began before the latest time say nothing about it now. */
   outages = 0;

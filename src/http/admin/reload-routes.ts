@@ -9,6 +9,8 @@ export interface ReloadPorts {
 
 const names = z.array(z.string());
 
+const RESTART = 'Settings that are written otherwise than they are in force: they count only after a restart.';
+
 const problemSchema = z
   .object({
     where: z.string(),
@@ -24,8 +26,8 @@ const reloadedSchema = z
   .object({
     reloaded: z.literal(true),
     version: z.number().int(),
-    changed: names.openapi({ description: 'Settings that changed, by their environment names.' }),
-    needs_restart: names.openapi({ description: 'Those of them that count only after a restart.' }),
+    changed: names.openapi({ description: 'Settings that changed, by their environment names, and `routes`.' }),
+    needs_restart: names.openapi({ description: RESTART }),
     targets: z.object({ added: names, removed: names, changed: names, kept: names }),
   })
   .openapi('Reloaded');
@@ -79,6 +81,7 @@ export const configStateSchema = z
   .object({
     version: z.number().int().openapi({ description: '1 at the start, one more with each reload.' }),
     loaded_at: z.string(),
+    needs_restart: names.openapi({ description: RESTART }),
     last_error: z
       .object({ at: z.string(), problems: z.array(problemSchema) })
       .nullable()
@@ -87,10 +90,11 @@ export const configStateSchema = z
   .openapi('ConfigState');
 
 export function configStateBody(state: ConfigState): z.infer<typeof configStateSchema> {
-  const { version, loadedAtWallMs, lastError } = state;
+  const { version, loadedAtWallMs, needRestart, lastError } = state;
   return {
     version,
     loaded_at: new Date(loadedAtWallMs).toISOString(),
+    needs_restart: [...needRestart],
     last_error:
       lastError === null
         ? null
