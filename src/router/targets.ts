@@ -155,9 +155,9 @@ export class TargetDirectory {
   }
 
   /** The call ended for a reason that says nothing of the target: the client left, our own clock ran out. */
-  givenUp({ entry, isTrial }: CallOnTarget): void {
-    entry.silence.givenUp();
-    if (isTrial) this.#breaker(entry, 'neutral');
+  givenUp(call: CallOnTarget): void {
+    call.entry.silence.givenUp();
+    if (call.isTrial) this.#result(call, 'neutral');
   }
 
   /** The call failed: what that says of the target's health is the failure table's word. */
