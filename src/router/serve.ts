@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
-import type { LeftOut, NoRoute } from '../core/plan.ts';
+import type { LeftOut, NoRoute, PlanStep } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
 import { AnswerInProgress, type Rerun } from './answer-in-progress.ts';
@@ -111,10 +111,9 @@ export class Engine {
     const planned = planning instanceof Promise ? await planning : planning;
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
     const lifetime = this.#begin(request, inForce.options);
-    const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, async (tried) => {
-      const again = await this.#withNewcomers(() => plan(tried));
-      return 'plan' in again ? again.plan.steps : [];
-    });
+    const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, async (tried) =>
+      stepsOf(await this.#withNewcomers(() => plan(tried))),
+    );
     lifetime.begun();
     const { leftOut } = planned.plan;
     if (result.kind === 'failed') {
@@ -236,10 +235,9 @@ export class Engine {
     };
     const planned = plan(new Set());
     if ('noRoute' in planned) return null;
-    return inForce.runner.run(rest, planned.plan, lifetime, lifetime.deadlineMs, async (without) => {
-      const again = plan(without);
-      return 'plan' in again ? again.plan.steps : [];
-    });
+    return inForce.runner.run(rest, planned.plan, lifetime, lifetime.deadlineMs, async (without) =>
+      stepsOf(plan(without)),
+    );
   }
 
   #factsOf(request: InferenceRequest): RequestFacts {
@@ -255,6 +253,10 @@ export class Engine {
   #record(outcome: Outcome): void {
     this.#parts.sink.record(outcome);
   }
+}
+
+function stepsOf(planned: PlanResult): readonly PlanStep[] {
+  return 'plan' in planned ? planned.plan.steps : [];
 }
 
 function planOptionsFor(request: InferenceRequest, { options, planByStrategy }: InForce): PlanOptions {
