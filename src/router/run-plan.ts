@@ -74,7 +74,7 @@ export class PlanRunner {
       const error = this.#judge(lease, result.error, cancellation);
       lease.release(this.#settlingMs(lease, error));
       if (cancellation.cause !== null) return walk.failed(cancellation.cause);
-      const interrupted = (await this.#goOn(walk, step, error, replan)) ?? cancellation.cause;
+      const interrupted = await this.#goOn(walk, step, error, replan);
       if (interrupted !== null) return walk.failed(interrupted);
     }
   }
@@ -97,11 +97,12 @@ export class PlanRunner {
 
   /** Prepares the next attempt. Resolves with what ends the walk instead; null: it goes on. */
   async #goOn(walk: PlanWalk, step: PlanStep, error: UpstreamError, replan: Replan): Promise<UpstreamError | null> {
-    const nowMs = this.#clock.nowMs();
-    const entry = this.#entryOf(step);
-    walk.note(step, error, nowMs, this.#options.retryDelayMs);
+    walk.note(step, error, this.#clock.nowMs(), this.#options.retryDelayMs);
     // Others may have come back since the plan was made.
     if (walk.untried.length === 0) await this.#extend(walk, replan, []);
+    if (walk.cancellation.cause !== null) return walk.cancellation.cause;
+    const nowMs = this.#clock.nowMs();
+    const entry = this.#entryOf(step);
     const retryable = walk.retryable.filter((retry) => this.#mayRetry(retry.step));
     const decision = nextStep({
       error,
@@ -121,9 +122,7 @@ export class PlanRunner {
         return null;
       case 'again': {
         const retry = retryable[decision.index];
-        if (retry === undefined) return error;
-        walk.again(retry);
-        return this.#pauseBefore(retry.step, decision.delayMs, walk.cancellation);
+        return retry === undefined ? error : this.#again(walk, retry);
       }
     }
   }
@@ -136,13 +135,15 @@ export class PlanRunner {
     return entry.retriesPending === 0 && entry.probeFailure?.silent !== true;
   }
 
-  async #pauseBefore(step: PlanStep, delayMs: number, cancellation: Cancellation): Promise<UpstreamError | null> {
-    const entry = this.#entryOf(step);
+  /** Puts the step first once more, paid for now, and waits until it may be asked. Resolves with what ends the walk instead. */
+  async #again(walk: PlanWalk, retry: Retry): Promise<UpstreamError | null> {
+    walk.again(retry);
+    const entry = this.#entryOf(retry.step);
     if (entry === null) return null;
     entry.retryBudget.withdraw();
     entry.retriesPending++;
     try {
-      return await this.#pause(delayMs, cancellation);
+      return await this.#pause(retry.readyAtMs - this.#clock.nowMs(), walk.cancellation);
     } finally {
       entry.retriesPending--;
     }
@@ -195,19 +196,26 @@ export class PlanRunner {
       if (!lease.choice.outOfTurn) lease.choice.entry.retryBudget.deposit();
       return { step, lease };
     } catch (thrown) {
-      const error = asUpstreamError(thrown);
-      if (retry !== null && retry.readyAtMs <= this.#clock.nowMs()) return this.#retryInstead(walk, retry, replan);
-      return this.#afterVainWait(walk, error, replan);
+      if (walk.cancellation.cause !== null) return walk.cancellation.cause;
+      const isCutShort = retry !== null && this.#isDue(retry);
+      return isCutShort ? this.#retryDue(walk, replan) : this.#afterVainWait(walk, asUpstreamError(thrown), replan);
     }
+  }
+
+  /** The wait was no longer than until a retry is due. Others may have used that up: then the wait goes on. */
+  async #retryDue(walk: PlanWalk, replan: Replan): Promise<Taken | UpstreamError> {
+    const retry = this.#firstRetry(walk);
+    const isDue = retry !== null && this.#isDue(retry);
+    return isDue ? this.#retryInstead(walk, retry, replan) : this.#waitForSlot(walk, replan);
+  }
+
+  #isDue({ readyAtMs }: Retry): boolean {
+    return readyAtMs <= this.#clock.nowMs();
   }
 
   /** One that asked to be left alone may be asked again: what else is waited for keeps its place in the walk. */
   async #retryInstead(walk: PlanWalk, retry: Retry, replan: Replan): Promise<Taken | UpstreamError> {
-    const delayMs = retry.readyAtMs - this.#clock.nowMs();
-    const interrupted = await this.#pauseBefore(retry.step, delayMs, walk.cancellation);
-    if (interrupted !== null) return interrupted;
-    walk.again(retry);
-    return this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
+    return (await this.#again(walk, retry)) ?? this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
   }
 
   /** The target that may be asked again soonest, if the retry limit allows it; null: none. */
