@@ -79,10 +79,6 @@ export class SlotTable {
     this.#queueLimit = limit;
   }
 
-  get waiting(): number {
-    return this.#waiters.size;
-  }
-
   /** Takes a slot if one is free now. */
   take(choice: SlotChoice, queuedMs = 0): Lease | null {
     const { entry, model, outOfTurn } = choice;

@@ -150,14 +150,14 @@ describe('who waits for a slot', () => {
       await clock.advance(0);
       return came[0];
     };
-    return { directory, slots, leases, outcome };
+    return { directory, choices, leases, outcome };
   }
 
   test('of a server that is removed is told so at once', async () => {
-    const { directory, slots, outcome } = full(target('a'));
+    const { directory, choices, outcome } = full(target('a'));
     directory.reconcile([target('b')]);
     expect(await outcome()).toMatchObject({ kind: 'unreachable' });
-    expect(slots.waiting).toBe(0);
+    expect(choices[0]?.entry.queued).toBe(0);
   });
 
   test('of several goes on waiting for those that stay', async () => {
