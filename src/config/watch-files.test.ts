@@ -72,6 +72,17 @@ describe('watched files', () => {
     expect(seen.changes).toBe(1);
   });
 
+  test('are not told of again when they were read while a look at them was on its way', async () => {
+    const { path, clock, seen, watch, looks } = watched();
+    await looks(2);
+    await clock.advance(1_000);
+    writeFileSync(path, 'a: 22');
+    watch.reading(() => undefined);
+    await until('the look has ended', () => clock.pendingTimers === 1);
+    await looks(3);
+    expect(seen.changes).toBe(0);
+  });
+
   test('may become others with what is read', async () => {
     const { at, paths, seen, watch, looks } = watched();
     writeFileSync(at('other.yaml'), 'a: 1');

@@ -27,10 +27,12 @@ export function watchFiles(paths: () => readonly string[], clock: Clock, onChang
   let stopped = false;
   let cancel = (): void => undefined;
   const look = async (): Promise<void> => {
+    const before = known;
     // Not the synchronous call: a network folder that hangs must not stop the whole process.
     const now = await signaturesOf(paths());
     if (stopped) return;
-    const isSettled = isSame(now, seen);
+    // What was seen before somebody read the files says nothing of what they are since.
+    const isSettled = known === before && isSame(now, seen);
     seen = now;
     if (isSettled && !isSame(now, known)) {
       known = now;
