@@ -229,6 +229,7 @@ function engineOptions(config: Config) {
     standIn: config.standIn,
     strategy: config.strategy,
     streamRecovery: config.streamRecovery,
+    maxFirstTokenMs: config.maxFirstTokenMs,
     maxRetries: config.maxRetries,
     retryDelayMs: config.retryDelayMs,
     queueTimeoutMs: config.queueTimeoutMs,

@@ -1,3 +1,4 @@
+import { NO_PROMPT } from '../../src/core/prompt.ts';
 import { type PlanOptions, planRoute } from '../../src/router/plan.ts';
 import { localFirst } from '../../src/router/strategies/local-first.ts';
 import type { TargetEntry } from '../../src/router/targets.ts';
@@ -10,8 +11,10 @@ const OPTIONS: PlanOptions = {
   aliases: new Map(),
   defaultModel: null,
   standIn: 'always',
+  maxFirstTokenMs: null,
+  spilling: new Set(),
 };
-const FENCE = { place: null, strictModel: false, route: null };
+const FENCE = { place: null, strictModel: false, route: null, maxFirstTokenMs: null };
 
 /** Four local nodes of five, each with ten models, and a cloud provider with a hundred. */
 function fleet(size: number): TargetEntry[] {
@@ -29,7 +32,7 @@ export function planBenchmarks(): MicroResult[] {
     const time = (name: string, requestedModel: string): MicroResult => ({
       name: `planRoute, ${size} targets, ${name}`,
       rounds: timePerRunNs(() =>
-        keep(planRoute({ operation: 'chat', requestedModel, fence: FENCE }, entries, OPTIONS, 0)),
+        keep(planRoute({ operation: 'chat', requestedModel, fence: FENCE, prompt: NO_PROMPT }, entries, OPTIONS, 0)),
       ),
     });
     return [time('a model that all have', 'model-3'), time('a name that none has (stand-in)', 'gpt-unknown')];

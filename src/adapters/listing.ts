@@ -1,5 +1,5 @@
 import { UpstreamError } from '../core/failure.ts';
-import type { ModelInfo, ModelState, Target, TargetSnapshot } from '../core/target.ts';
+import { type ModelInfo, type ModelState, NOTHING_SAID, type Target, type TargetSnapshot } from '../core/target.ts';
 import { countOf, isObject, type JsonObject, textOf } from './json-shape.ts';
 import { kindByName } from './model-kind.ts';
 
@@ -25,13 +25,22 @@ export function itemsOf(list: unknown, target: Target, what: string): readonly J
 export function listedModel(item: JsonObject, state: ModelState): ModelInfo | null {
   const id = textOf(item['id']);
   if (id === null) return null;
-  return {
+  return modelInfoOf({
     id,
-    alsoKnownAs: [],
-    kind: kindByName(id),
     state,
     contextLength: countOf(item['max_model_len'], 1) ?? countOf(item['context_length'], 1),
-    slots: null,
+  });
+}
+
+/** A model of which nothing is known but what is given. */
+export function modelInfoOf(
+  known: Partial<ModelInfo> & { readonly id: string; readonly state: ModelState },
+): ModelInfo {
+  return {
+    alsoKnownAs: [],
+    kind: kindByName(known.id),
+    ...NOTHING_SAID,
+    ...known,
   };
 }
 
@@ -41,5 +50,5 @@ export function listedModels(items: readonly JsonObject[], state: ModelState): r
 
 /** A snapshot with the usual answers; give what is known better. */
 export function snapshotOf(known: Partial<TargetSnapshot>): TargetSnapshot {
-  return { models: [], slots: null, version: null, warming: false, listsEverything: true, ...known };
+  return { models: [], slots: null, version: null, warming: false, listsEverything: true, load: null, ...known };
 }

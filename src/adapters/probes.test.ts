@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'bun:test';
 import { callOf, failureOf, targetOf } from '../../test/contract/adapters-support.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { Secret } from '../core/secret.ts';
-import type { AdapterKind, Target, TargetSnapshot } from '../core/target.ts';
+import { type AdapterKind, NOTHING_SAID, type Target, type TargetSnapshot } from '../core/target.ts';
 import { systemClock } from '../system-clock.ts';
 import { createAdapters } from './index.ts';
 import { kindByName } from './model-kind.ts';
@@ -74,6 +74,7 @@ describe('the probe of LM Studio', () => {
     expect(snapshot.slots).toBe(6);
     expect(snapshot.models).toEqual([
       {
+        ...NOTHING_SAID,
         id: 'google/gemma',
         alsoKnownAs: ['google/gemma:2', 'google/gemma@q4_k_m'],
         kind: 'chat',
@@ -81,8 +82,8 @@ describe('the probe of LM Studio', () => {
         contextLength: 4096,
         slots: 6,
       },
-      { id: 'qwen/qwen3', alsoKnownAs: [], kind: 'chat', state: 'on-disk', contextLength: 32768, slots: null },
-      { id: 'nomic', alsoKnownAs: [], kind: 'embedding', state: 'loaded', contextLength: 2048, slots: null },
+      { ...NOTHING_SAID, id: 'qwen/qwen3', alsoKnownAs: [], kind: 'chat', state: 'on-disk', contextLength: 32768 },
+      { ...NOTHING_SAID, id: 'nomic', alsoKnownAs: [], kind: 'embedding', state: 'loaded', contextLength: 2048 },
     ]);
   });
 
@@ -175,12 +176,12 @@ describe('the probe of llama.cpp', () => {
     expect(snapshot).toMatchObject({ slots: 3, version: 'b6000', warming: false });
     expect(snapshot.models).toEqual([
       {
+        ...NOTHING_SAID,
         id: '/models/smollm2.gguf',
         alsoKnownAs: ['smollm2.gguf', 'smollm2'],
         kind: 'chat',
         state: 'loaded',
         contextLength: 2048,
-        slots: null,
       },
     ]);
   });

@@ -34,6 +34,8 @@ export interface Config {
   readonly allowedHosts: readonly string[];
   readonly strategy: string;
   readonly streamRecovery: boolean;
+  /** null: no limit. */
+  readonly maxFirstTokenMs: number | null;
   /** By what `x-swarmrouter-route` may say: the routes of the YAML file, and each strategy by its own name. */
   readonly routes: ReadonlyMap<string, Route>;
   readonly defaultModel: string | null;

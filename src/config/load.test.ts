@@ -312,11 +312,16 @@ describe('settings that depend on each other', () => {
   });
 
   test('routes are read, and each wrong one is named with its line', () => {
-    const config = configOf(yaml('stream_recovery: continue\nroutes:\n  plain: { stream_recovery: off }\n  usual:\n'));
+    const config = configOf(
+      yaml(
+        'stream_recovery: continue\nroutes:\n  plain: { stream_recovery: off, max_first_token_ms: 900 }\n  usual:\n',
+      ),
+    );
     expect([...config.routes.values()]).toEqual([
-      { name: 'local-first', strategy: 'local-first', streamRecovery: true },
-      { name: 'plain', strategy: 'local-first', streamRecovery: false },
-      { name: 'usual', strategy: 'local-first', streamRecovery: true },
+      { name: 'local-first', strategy: 'local-first', streamRecovery: true, maxFirstTokenMs: null },
+      { name: 'fastest', strategy: 'fastest', streamRecovery: true, maxFirstTokenMs: null },
+      { name: 'plain', strategy: 'local-first', streamRecovery: false, maxFirstTokenMs: 900 },
+      { name: 'usual', strategy: 'local-first', streamRecovery: true, maxFirstTokenMs: null },
     ]);
     const text =
       'routes:\n  Big: {}\n  local-first: {}\n  a:\n    strategy: best\n  b:\n    stream_recovery: maybe\n  c:\n    stratgy: x\n';
@@ -331,9 +336,9 @@ describe('settings that depend on each other', () => {
   });
 
   test('an unknown strategy is refused with those there are', () => {
-    const environment = { SWARMROUTER_STRATEGY: 'fastest' };
-    expect(problemsOf({ environment })[0]?.allowed).toBe('one of local-first');
-    expect(configOf({ environment, strategies: ['local-first', 'fastest'] }).strategy).toBe('fastest');
+    const environment = { SWARMROUTER_STRATEGY: 'best' };
+    expect(problemsOf({ environment })[0]?.allowed).toBe('one of local-first, fastest');
+    expect(configOf({ environment, strategies: ['local-first', 'best'] }).strategy).toBe('best');
   });
 });
 

@@ -92,6 +92,7 @@ function configFrom(
     allowedHosts: (values.allowedHosts ?? []).map((host) => host.toLowerCase()),
     strategy: values.strategy,
     streamRecovery: values.streamRecovery === 'continue',
+    maxFirstTokenMs: values.maxFirstTokenMs,
     routes: routesOf(values, routes, around.strategies),
     defaultModel: values.defaultModel,
     modelAliases: values.modelAliases ?? new Map(),
@@ -123,10 +124,12 @@ function configFrom(
 function routesOf(values: Values, specs: readonly RouteSpec[], strategies: readonly string[]): Map<string, Route> {
   const usual = values.streamRecovery === 'continue';
   const routes = new Map<string, Route>();
-  for (const name of strategies) routes.set(name, { name, strategy: name, streamRecovery: usual });
-  for (const { name, strategy, stream_recovery } of specs) {
+  for (const name of strategies) {
+    routes.set(name, { name, strategy: name, streamRecovery: usual, maxFirstTokenMs: null });
+  }
+  for (const { name, strategy, stream_recovery, max_first_token_ms: maxFirstTokenMs } of specs) {
     const streamRecovery = stream_recovery === null ? usual : stream_recovery === 'continue';
-    routes.set(name, { name, strategy: strategy ?? values.strategy, streamRecovery });
+    routes.set(name, { name, strategy: strategy ?? values.strategy, streamRecovery, maxFirstTokenMs });
   }
   return routes;
 }

@@ -219,11 +219,16 @@ export const SETTINGS = {
 
   strategy: setting('SWARMROUTER_STRATEGY', text('the name of a routing strategy', 'strategy'), 'local-first', {
     group: 'Routing',
-    doc: 'How targets are chosen. `local-first`: your own servers first, the cloud when they are down, full or failing.',
+    doc: 'How targets are chosen. `local-first`: your own servers first, the cloud when they are down, full, too slow or failing. `fastest`: local and cloud together, by what each is expected to take in seconds.',
   }),
   streamRecovery: setting('SWARMROUTER_STREAM_RECOVERY', choice(['off', 'continue']), 'off', {
     group: 'Routing',
     doc: 'What happens to a text answer that breaks after its first token: `off` ends it with an error event, `continue` has another target go on where it broke (llama.cpp, vLLM, SGLang, LM Studio, Ollama, and targets that say `continues_answers`).',
+  }),
+  maxFirstTokenMs: optional('SWARMROUTER_MAX_FIRST_TOKEN_MS', integer(1, 3_600_000, 'ms'), 'unset: no limit', {
+    group: 'Routing',
+    doc: 'How long the first token of an answer may take at your own servers: while the prediction keeps it, a request waits for a local slot; when not, it goes to the cloud at once. Unset: it goes to the cloud when all suitable local slots are taken. A request may say its own (`x-swarmrouter-max-first-token-ms`).',
+    example: '5000',
   }),
   maxRetries: setting('SWARMROUTER_MAX_RETRIES', integer(0, 20), '3', {
     group: 'Routing',

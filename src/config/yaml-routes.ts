@@ -2,7 +2,7 @@ import { nearestName } from '../core/nearest-name.ts';
 import type { Problem } from './problem.ts';
 import { readValue } from './read-value.ts';
 import type { SecretPlaces } from './secret-reference.ts';
-import { choice, type Kind, text } from './setting-kinds.ts';
+import { choice, integer, type Kind, text } from './setting-kinds.ts';
 import type { YamlRouteSection } from './yaml-file.ts';
 
 /** One entry of `routes:`, checked. null: not given, so the gateway's own setting counts. */
@@ -10,6 +10,7 @@ export interface RouteSpec {
   readonly name: string;
   readonly strategy: string | null;
   readonly stream_recovery: 'off' | 'continue' | null;
+  readonly max_first_token_ms: number | null;
 }
 
 export const STREAM_RECOVERY = choice(['off', 'continue']);
@@ -17,6 +18,7 @@ export const STREAM_RECOVERY = choice(['off', 'continue']);
 export const ROUTE_FIELDS = {
   strategy: { kind: text('the name of a routing strategy'), doc: 'Its own SWARMROUTER_STRATEGY.' },
   stream_recovery: { kind: STREAM_RECOVERY, doc: 'Its own SWARMROUTER_STREAM_RECOVERY.' },
+  max_first_token_ms: { kind: integer(1, 3_600_000, 'ms'), doc: 'Its own SWARMROUTER_MAX_FIRST_TOKEN_MS.' },
 } as const;
 
 export const ROUTE_FIELD_NAMES: ReadonlySet<string> = new Set(Object.keys(ROUTE_FIELDS));
@@ -53,5 +55,10 @@ export function readRoute(
     const allowed = `one of ${strategies.join(', ')}`;
     report(`${path}.strategy`, strategy, 'there is no such strategy', allowed, `did you mean ${near}`);
   }
-  return { name: section.name, strategy, stream_recovery: read('stream_recovery', ROUTE_FIELDS.stream_recovery.kind) };
+  return {
+    name: section.name,
+    strategy,
+    stream_recovery: read('stream_recovery', ROUTE_FIELDS.stream_recovery.kind),
+    max_first_token_ms: read('max_first_token_ms', ROUTE_FIELDS.max_first_token_ms.kind),
+  };
 }

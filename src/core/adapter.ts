@@ -59,6 +59,10 @@ export interface ProviderAdapter {
   readonly defaultSlots: number;
   /** It reads a prompt to its end also when its client has left: the slot stays busy for a while. */
   readonly finishesPrompt: boolean;
+  /** A request for a model that is on disk makes the server load it. */
+  readonly loadsOnDemand: boolean;
+  /** Models that it keeps in memory before a load throws another one out; null: no limit of its own. */
+  readonly modelsInMemory: number | null;
   /** It goes on with an assistant's message that stands last, and answers with the rest alone. */
   readonly continuesAnswers: boolean;
   /**

@@ -60,6 +60,12 @@ interface Member {
   readonly end: number;
 }
 
+/** From the first byte of a value up to the byte behind it. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
 const encoder = new TextEncoder();
 
 /** The text of a key between its quotes. Through Buffer because that needs no view of the range. */
@@ -131,6 +137,22 @@ export function patchTopLevel(
   }
   if (replaced.size === 0) return bytes;
   return rewrite(bytes, open, close, runsOf(members, replaced), encoder.encode(added));
+}
+
+/** Where the values of these members of the outermost object stand; of a member that occurs twice the last one, as JSON.parse takes it. */
+export function topLevelRanges<Name extends string>(
+  bytes: Uint8Array,
+  names: readonly Name[],
+): Partial<Record<Name, ByteRange>> {
+  const ranges: Partial<Record<Name, ByteRange>> = {};
+  for (const { key, start, end } of topLevelMembers(bytes).members) {
+    const name = names.find((wanted) => wanted === key);
+    if (name === undefined) continue;
+    let at = bytes.indexOf(COLON, endOfString(bytes, start)) + 1;
+    while ((bytes[at] as number) <= 0x20) at++;
+    ranges[name] = { start: at, end: end + 1 };
+  }
+  return ranges;
 }
 
 function countOf(members: readonly Member[], name: string): number {

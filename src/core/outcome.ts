@@ -1,5 +1,5 @@
 import type { FailureKind } from './failure.ts';
-import type { LeftOut } from './plan.ts';
+import type { LeftOut, RoutePlan } from './plan.ts';
 import type { InferenceRequest } from './request.ts';
 import type { AdapterKind, Place, TargetId } from './target.ts';
 import type { Usage } from './usage.ts';
@@ -23,15 +23,20 @@ export interface AttemptRecord {
 }
 
 /** What is kept of a request until its outcome is recorded; a long stream must not hold its prompt in memory. */
-export type RequestFacts = Omit<InferenceRequest, 'body' | 'rawBody' | 'clientSignal' | 'continues'> & {
+export type RequestFacts = Omit<InferenceRequest, 'body' | 'rawBody' | 'prompt' | 'clientSignal' | 'continues'> & {
   /** Null unless request bodies are logged. */
   readonly rawBody: Uint8Array | null;
 };
+
+/** The plan that was made when the request came, before anything was tried. */
+export type FirstPlan = Pick<RoutePlan, 'steps' | 'promptTokens' | 'spills'>;
 
 interface Common {
   readonly request: RequestFacts;
   readonly attempts: readonly AttemptRecord[];
   readonly leftOut: readonly LeftOut[];
+  /** Null: nobody could be planned. */
+  readonly plan: FirstPlan | null;
   readonly durationMs: number;
 }
 

@@ -1,3 +1,4 @@
+import type { PromptFacts } from './prompt.ts';
 import type { Route } from './route.ts';
 import type { Place } from './target.ts';
 
@@ -11,6 +12,8 @@ export interface RequestFence {
   readonly strictModel: boolean;
   /** The route asked for; null: the configured one. */
   readonly route: Route | null;
+  /** How long the first content may take before other targets are worth their price, ms, > 0; null: as the route says. */
+  readonly maxFirstTokenMs: number | null;
 }
 
 /** One validated client request. The raw bytes are kept so that unknown fields survive untouched. */
@@ -26,6 +29,7 @@ export interface InferenceRequest {
   /** The parsed body; read it, never write to it: other attempts read it too. */
   readonly body: Readonly<Record<string, unknown>>;
   readonly fence: RequestFence;
+  readonly prompt: PromptFacts;
   /** Its last message is the beginning of the answer, which the target goes on with. */
   readonly continues: boolean;
   /** Gateways of this kind that it came through: a loop must end. */

@@ -5,4 +5,6 @@ export interface Route {
   readonly strategy: string;
   /** A text answer that breaks is continued by another target (router/joined-reply.ts). */
   readonly streamRecovery: boolean;
+  /** How long the first content may take before other targets are worth their price, ms, > 0; null: as the gateway's setting says. */
+  readonly maxFirstTokenMs: number | null;
 }

@@ -19,6 +19,27 @@ export interface TargetStats {
   readonly lastError: { readonly kind: FailureKind; readonly message: string; readonly atWallMs: number } | null;
 }
 
+/** What real traffic taught about one model at one target. Null: not known yet. */
+export interface LearnedModel {
+  readonly model: string;
+  /** Reading prompts. */
+  readonly prefillTokensPerSecond: number | null;
+  /** Writing one answer while nothing else runs beside it. */
+  readonly decodeTokensPerSecond: number | null;
+  /** From disk into memory. */
+  readonly loadSeconds: number | null;
+  /** What every request takes before its prompt is read. */
+  readonly networkSeconds: number | null;
+  readonly slots: number | null;
+  readonly bytesPerToken: number | null;
+  /** The context that it really has, when it cuts prompts without a word. */
+  readonly contextLength: number | null;
+  /** Answers that this was learned from. */
+  readonly samples: number;
+  /** Conversations whose prompts it probably has cached. */
+  readonly conversations: number;
+}
+
 /** A target as people and metrics see it at one moment. */
 export interface TargetView {
   readonly target: Target;
@@ -33,4 +54,5 @@ export interface TargetView {
   readonly slots: number | null;
   readonly stats: TargetStats;
   readonly probedAtWallMs: number | null;
+  readonly learned: readonly LearnedModel[];
 }

@@ -102,6 +102,37 @@ export interface ModelInfo {
   readonly contextLength: number | null;
   /** Requests that run at once on the loaded instances; null: not said. */
   readonly slots: number | null;
+  readonly capabilities: ModelCapabilities;
+  /** As the server spells it: `Q4_K_M`, `4bit`; null: not said. */
+  readonly quantization: string | null;
+  /** Of its weights on disk or in memory; null: not said. */
+  readonly sizeBytes: number | null;
+}
+
+/** What a model can do beside text. Null: the server does not say. */
+export interface ModelCapabilities {
+  readonly vision: boolean | null;
+  readonly tools: boolean | null;
+  readonly reasoning: boolean | null;
+}
+
+/** Of a model whose server says no more than its name. */
+export const NOTHING_SAID = {
+  contextLength: null,
+  slots: null,
+  capabilities: { vision: null, tools: null, reasoning: null },
+  quantization: null,
+  sizeBytes: null,
+} as const;
+
+/** How busy a server says it is: counts all its clients, not only this gateway. */
+export interface ServerLoad {
+  /** Requests that run now. */
+  readonly running: number;
+  /** Requests that wait inside the server. */
+  readonly waiting: number;
+  /** Share of its cache memory in use, 0 to 1; null: not said. */
+  readonly cacheUsage: number | null;
 }
 
 /** What a probe learned. Never contains a credential. */
@@ -114,4 +145,6 @@ export interface TargetSnapshot {
   readonly warming: boolean;
   /** False: the server has more models than it lists (Azure, a failed listing): an unlisted name may exist. */
   readonly listsEverything: boolean;
+  /** Null: the server does not say. */
+  readonly load: ServerLoad | null;
 }

@@ -4,7 +4,8 @@ export interface Usage {
   readonly promptTokens: number;
   /** Includes reasoning tokens, as OpenAI counts. */
   readonly completionTokens: number;
-  readonly cachedTokens: number;
+  /** Part of `promptTokens`; null: not reported. */
+  readonly cachedTokens: number | null;
   readonly reasoningTokens: number;
   /** What the provider says it charged, in nano-USD; null: not said. */
   readonly costNanoUsd: number | null;

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { FAILURE_RULES, type UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, RequestFacts } from '../core/outcome.ts';
-import type { LeftOut } from '../core/plan.ts';
+import type { RoutePlan } from '../core/plan.ts';
 import type { Secret } from '../core/secret.ts';
 import type { TargetId } from '../core/target.ts';
 import { asUpstreamError, type Committed } from './attempt.ts';
@@ -22,7 +22,7 @@ type Sequel = 'goes-on' | 'another' | 'nobody';
 
 export interface AnswerFacts {
   readonly facts: RequestFacts;
-  readonly leftOut: readonly LeftOut[];
+  readonly plan: RoutePlan;
   readonly lifetime: RequestLifetime;
   readonly directory: TargetDirectory;
   readonly clock: Clock;
@@ -149,15 +149,15 @@ export class AnswerInProgress {
   /** What the end of a reply says of its target: nothing, when it was us or the client who ended it. */
   #judge({ call }: Lease, error: UpstreamError | null, durationMs: number): void {
     const { directory, lifetime } = this.#about;
-    if (error === null) directory.finished(call, durationMs);
+    if (error === null) directory.finished(call, durationMs, this.#committed.reply.usage);
     else if (error.kind === 'cancelled' || lifetime.cause !== null) directory.givenUp(call);
     else directory.failed(call, error);
   }
 
   #outcome(by: AttemptRecord, error: UpstreamError | null): Outcome {
-    const { facts, leftOut, clock } = this.#about;
+    const { facts, plan, clock } = this.#about;
     const durationMs = clock.nowMs() - facts.acceptedAtMs;
-    const common = { request: facts, attempts: [...this.#attempts], leftOut, durationMs, by };
+    const common = { request: facts, attempts: [...this.#attempts], leftOut: plan.leftOut, plan, durationMs, by };
     const { model, usage } = this.#committed.reply;
     if (error === null) return { kind: 'served', ...common, model, usage };
     if (error.kind === 'cancelled') return { kind: 'abandoned', ...common, usage };

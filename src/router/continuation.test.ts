@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { NO_PROMPT } from '../core/prompt.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import { asksForPlainText, continuationRequest, isAtLimit, mayEndHere } from './continuation.ts';
 
@@ -14,7 +15,8 @@ function requestOf(more: Readonly<Record<string, unknown>>, change: Partial<Infe
     includeUsage: false,
     rawBody: new TextEncoder().encode(JSON.stringify(body)),
     body,
-    fence: { place: null, strictModel: false, route: null },
+    fence: { place: null, strictModel: false, route: null, maxFirstTokenMs: null },
+    prompt: NO_PROMPT,
     continues: false,
     hops: 0,
     traceparent: null,

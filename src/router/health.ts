@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { Logger } from '../core/logger.ts';
-import type { Target } from '../core/target.ts';
 import { asUpstreamError } from './attempt.ts';
 import type { TargetDirectory, TargetEntry } from './targets.ts';
 
@@ -37,8 +36,6 @@ export class HealthProber {
   readonly #running = new Map<TargetEntry, Promise<void>>();
   /** How long the latest good probe took. */
   readonly #probeMs = new WeakMap<TargetEntry, number>();
-  /** How a target was configured when it was last asked. */
-  readonly #probedAs = new WeakMap<TargetEntry, Target>();
   readonly #stop = new AbortController();
   #firstRound: Promise<void> = Promise.resolve();
   #firstRoundDone = false;
@@ -117,7 +114,7 @@ export class HealthProber {
     const startedAtMs = this.#clock.nowMs();
     const probe = this.#probeOnce(entry).finally(() => {
       this.#running.delete(entry);
-      if (this.#isConfiguredAnew(entry)) this.#reconsider(entry);
+      if (entry.wantsProbe) this.#reconsider(entry);
       else this.#schedule(entry, this.#clock.nowMs() - startedAtMs);
     });
     this.#running.set(entry, probe);
@@ -133,6 +130,7 @@ export class HealthProber {
     );
     const before = entry.health;
     const { target } = entry;
+    entry.wantsProbe = false;
     try {
       const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
       const snapshot = await entry.adapter.probe(target, signal);
@@ -147,7 +145,6 @@ export class HealthProber {
       cancelTimer();
     }
     this.#tell(entry, before);
-    this.#probedAs.set(entry, target);
   }
 
   /** One that is down is asked often, so that one that hung is soon seen to be back; a slow one gets the time it took before. */
@@ -176,13 +173,8 @@ export class HealthProber {
   #reconsider(entry: TargetEntry): void {
     if (this.#stop.signal.aborted || this.#running.has(entry)) return;
     if (entry.retired) return;
-    if (entry.probedAtWallMs === null || this.#isConfiguredAnew(entry)) void this.probe(entry);
+    if (entry.probedAtWallMs === null || entry.wantsProbe) void this.probe(entry);
     else if (entry.breaker.name === 'open' || entry.breaker.name === 'warming') this.#schedule(entry);
-  }
-
-  #isConfiguredAnew(entry: TargetEntry): boolean {
-    const asked = this.#probedAs.get(entry);
-    return asked !== undefined && asked !== entry.target;
   }
 
   /** Never later than it was due anyway. */

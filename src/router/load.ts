@@ -1,6 +1,7 @@
 import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
+import type { PromptFacts } from '../core/prompt.ts';
 import { isOnTrial } from './breaker.ts';
 import { slotUseByName, type TargetEntry } from './target-entry.ts';
 import type { CallOnTarget, TargetDirectory } from './targets.ts';
@@ -11,6 +12,8 @@ export interface SlotChoice {
   readonly model: string;
   /** Asked although it rests after failures, or is on trial; the caller pays for it from the retry budget. */
   readonly outOfTurn: boolean;
+  /** Of the request; default: of no length. */
+  readonly prompt?: PromptFacts;
 }
 
 /** A taken slot; the call on the target begins with it. */
@@ -245,10 +248,10 @@ class SlotLease implements Lease {
     this.#takenAtMs = clock.nowMs();
     this.choice = choice;
     this.queuedMs = queuedMs;
-    const { entry, model } = choice;
+    const { entry, model, prompt } = choice;
     entry.inFlight++;
     entry.busyByModel.set(model, (entry.busyByModel.get(model) ?? 0) + 1);
-    this.call = directory.begin(entry, model);
+    this.call = directory.begin(entry, model, prompt);
   }
 
   release(settlingMs = 0): void {

@@ -49,11 +49,30 @@ export function noRoute(
     const names = down.map((entry) => entry.target.id).join(', ');
     return answer(503, 'no_target_available', `No target can serve this request now; not answering: ${names}.`, 1_000);
   }
+  const unfit = unfitAnswer(leftOut, answer);
+  if (unfit !== null) return unfit;
   const name = asked.name === '' ? 'No model is loaded' : `The model "${asked.name}" does not exist on any target`;
   return answer(404, 'model_not_found', `${name}. ${availableModels(allowed)}`, null);
 }
 
 type Answer = (status: number, code: string, message: string, retryAfterMs: number | null) => NoRoute;
+
+/** Nobody who has the model can take this very request: that is the client's to mend. */
+function unfitAnswer(leftOut: readonly LeftOut[], answer: Answer): NoRoute | null {
+  const reasons = (kind: LeftOut['kind']): string =>
+    leftOut
+      .filter((left) => left.kind === kind)
+      .map(({ targetId, reason }) => `${targetId}: ${reason}`)
+      .join('; ');
+  const tooLong = reasons('too-long');
+  if (tooLong !== '') {
+    const { clientStatus, clientCode } = FAILURE_RULES.contextTooLong;
+    return answer(clientStatus, clientCode, `The prompt is too long for every target. ${tooLong}.`, null);
+  }
+  const incapable = reasons('incapable');
+  if (incapable === '') return null;
+  return answer(400, 'unsupported_capability', `No target can serve what the request needs. ${incapable}.`, null);
+}
 
 /** Those that could serve asked to be left alone: the client is told when the first of them may be asked again. */
 function coolingAnswer(entries: readonly TargetEntry[], nowMs: number, answer: Answer): NoRoute | null {

@@ -2,6 +2,7 @@ import type { Cancellation } from '../core/cancellation.ts';
 import type { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep, RoutePlan } from '../core/plan.ts';
+import type { PromptFacts } from '../core/prompt.ts';
 import type { TargetId } from '../core/target.ts';
 import { retryWaitMs } from './next-step.ts';
 
@@ -13,6 +14,7 @@ export interface Retry {
 
 /** Where the walk along one plan stands. */
 export class PlanWalk {
+  readonly prompt: PromptFacts;
   readonly cancellation: Cancellation;
   readonly deadlineMs: number;
   readonly maxAttempts: number;
@@ -31,7 +33,8 @@ export class PlanWalk {
   #loadingSinceMs: Map<TargetId, number> | null = null;
   #retrying: PlanStep | null = null;
 
-  constructor(plan: RoutePlan, cancellation: Cancellation, deadlineMs: number) {
+  constructor(plan: RoutePlan, prompt: PromptFacts, cancellation: Cancellation, deadlineMs: number) {
+    this.prompt = prompt;
     this.cancellation = cancellation;
     this.deadlineMs = deadlineMs;
     this.maxAttempts = plan.maxAttempts;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { type EntrySketch, entryOf, snapshotOf } from '../../test/support/fleet.ts';
+import { NO_PROMPT } from '../core/prompt.ts';
 import type { RequestFence } from '../core/request.ts';
 import type { AdapterKind } from '../core/target.ts';
 import { type PlanOptions, planRoute } from './plan.ts';
@@ -13,8 +14,10 @@ const OPTIONS: PlanOptions = {
   aliases: new Map(),
   defaultModel: null,
   standIn: 'always',
+  maxFirstTokenMs: null,
+  spilling: new Set(),
 };
-const OPEN: RequestFence = { place: null, strictModel: false, route: null };
+const OPEN: RequestFence = { place: null, strictModel: false, route: null, maxFirstTokenMs: null };
 
 function plan(
   entries: readonly TargetEntry[],
@@ -23,7 +26,7 @@ function plan(
   fence: Partial<RequestFence> = {},
 ) {
   return planRoute(
-    { operation: 'chat', requestedModel: model, fence: { ...OPEN, ...fence } },
+    { operation: 'chat', requestedModel: model, fence: { ...OPEN, ...fence }, prompt: NO_PROMPT },
     entries,
     { ...OPTIONS, ...options },
     0,
@@ -374,7 +377,12 @@ describe('for any fleet', () => {
         (drawn, model, standIn, place) => {
           const entries = drawn.map((one, index) => build(one, index));
           const before = JSON.stringify(entries);
-          const request = { operation: 'chat' as const, requestedModel: model, fence: { ...OPEN, place } };
+          const request = {
+            operation: 'chat' as const,
+            requestedModel: model,
+            fence: { ...OPEN, place },
+            prompt: NO_PROMPT,
+          };
           const options = { ...OPTIONS, standIn: standIn as PlanOptions['standIn'] };
           const result = planRoute(request, entries, options, 0);
           expect(planRoute(request, entries, options, 0)).toEqual(result);

@@ -2,6 +2,8 @@ import type { LeftOut, LeftOutKind, NoRoute, PlanStep, RoutePlan } from '../core
 import type { InferenceRequest, RequestFence } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
 import { isOnTrial } from './breaker.ts';
+import { estimateCost } from './cost.ts';
+import { whyUnfit } from './fitness.ts';
 import {
   type AskedModel,
   isPinnedTo,
@@ -23,10 +25,17 @@ export interface PlanOptions extends ModelRules {
   readonly strategy: Strategy;
   /** Upstream calls in all, the first included, ≥ 1. */
   readonly maxAttempts: number;
+  /** How long the first content may take before other targets are worth their price, ms; null: no limit. The request's own counts before it. */
+  readonly maxFirstTokenMs: number | null;
+  /** Models whose requests go to the cloud now because local targets were too slow: they come back only well below the limit. */
+  readonly spilling: ReadonlySet<string>;
 }
 
+/** So far below the limit a prediction must be before requests come back, that the boundary does not flap. */
+const BACK_BELOW = 0.8;
+
 /** What of a request planning looks at. */
-export type PlanRequest = Pick<InferenceRequest, 'operation' | 'requestedModel' | 'fence'>;
+export type PlanRequest = Pick<InferenceRequest, 'operation' | 'requestedModel' | 'fence' | 'prompt'>;
 
 export type PlanResult = { readonly plan: RoutePlan } | { readonly noRoute: NoRoute };
 
@@ -46,18 +55,44 @@ export function planRoute(
   const asked = readAskedModel(request.requestedModel, options, entries);
   const strict = request.fence.strictModel || options.standIn === 'never';
   const question = { request, asked, strict, standIn: strict ? 'never' : options.standIn, nowMs } as const;
+  const limits = { maxFirstTokenSeconds: firstTokenLimit(request, options) };
   const survey = surveyTargets(question, entries, (rest) => rest === null);
   const fresh = survey.candidates.filter(({ entry }) => !tried.has(entry.target.id));
-  const steps = options.strategy.rank(fresh).map((ranked) => toStep(ranked, false));
+  const steps = options.strategy.rank(fresh, limits).map((ranked) => toStep(ranked, false));
   let { leftOut }: { leftOut: readonly LeftOut[] } = survey;
   // Better a target that has just failed than nobody: it may be back, and the client loses nothing.
   if (survey.someRest) leftOut = appendResting(steps, question, entries, options.strategy, leftOut, tried);
   const [first, ...rest] = steps;
   if (first === undefined) return { noRoute: noRoute(request, asked, entries, leftOut, nowMs) };
-  return { plan: { steps: [first, ...rest], leftOut, maxAttempts: options.maxAttempts } };
+  const spills = limits.maxFirstTokenSeconds !== null && isSpill(first, fresh);
+  const promptTokens = promptTokensAt(first, entries, request);
+  return { plan: { steps: [first, ...rest], leftOut, promptTokens, spills, maxAttempts: options.maxAttempts } };
 }
 
 const NONE: ReadonlySet<TargetId> = new Set();
+
+function firstTokenLimit(request: PlanRequest, options: PlanOptions): number | null {
+  const limitMs = request.fence.maxFirstTokenMs ?? request.fence.route?.maxFirstTokenMs ?? options.maxFirstTokenMs;
+  if (limitMs === null) return null;
+  return (options.spilling.has(request.requestedModel.toLowerCase()) ? limitMs * BACK_BELOW : limitMs) / 1000;
+}
+
+function isSpill(first: PlanStep, candidates: readonly Candidate[]): boolean {
+  return first.target.place === 'cloud' && candidates.some(({ entry }) => entry.target.place === 'local');
+}
+
+function promptTokensAt(
+  { target, model }: PlanStep,
+  entries: readonly TargetEntry[],
+  { prompt }: PlanRequest,
+): number | null {
+  return (
+    entries
+      .find((entry) => entry.target === target)
+      ?.meter(model)
+      .promptTokens(prompt) ?? null
+  );
+}
 
 /** Adds the targets that rest but may be asked when all others fail. Returns what is then still left out. */
 function appendResting(
@@ -70,7 +105,10 @@ function appendResting(
 ): readonly LeftOut[] {
   const awake = surveyTargets(question, entries, (rest) => rest === null || rest.lastResort);
   const planned = new Set([...tried, ...steps.map((step) => step.target.id)]);
-  const all = strategy.rank(awake.candidates.filter(({ entry }) => !planned.has(entry.target.id)));
+  const all = strategy.rank(
+    awake.candidates.filter(({ entry }) => !planned.has(entry.target.id)),
+    { maxFirstTokenSeconds: null },
+  );
   const affordable = all.filter(({ candidate: { entry } }) => mayBeAsked(entry));
   // The last candidate is never taken away: one attempt a request is no more than what clients ask for.
   const hope = steps.length === 0 && tried.size === 0 && affordable.length === 0 ? all.slice(0, 1) : [];
@@ -149,9 +187,7 @@ function surveyTarget(
   } else if ('match' in result) {
     if (hasIt && isLocal) survey.localHasIt = true;
     // A server that is loading answers late: others first.
-    survey.candidates.push(
-      candidate(question, entry, result.match, result.match.how === 'loading' || isWarming(entry)),
-    );
+    addCandidate(survey, question, entry, result.match, result.match.how === 'loading' || isWarming(entry));
   } else if (isLocal) survey.lacking.push({ entry, reason: result.leftOut });
   else leaveOut(survey, entry, 'no-model', result.leftOut);
 }
@@ -185,7 +221,7 @@ function addStandIns(survey: Survey, question: Question): void {
   for (const { entry, reason } of survey.lacking) {
     const { loaded, toLoad } = standIns(entry, asked);
     const choice = allowed ? (leastBusy(entry, loaded) ?? toLoad[0]) : undefined;
-    if (choice !== undefined) survey.candidates.push(candidate(question, entry, choice, !choice.loaded));
+    if (choice !== undefined) addCandidate(survey, question, entry, choice, !choice.loaded);
     else leaveOut(survey, entry, 'no-model', allowed ? `${reason}, and it has no chat model` : reason);
   }
 }
@@ -204,26 +240,50 @@ function leastBusy(entry: TargetEntry, matches: readonly ModelMatch[]): ModelMat
   return best;
 }
 
-function candidate({ nowMs }: Question, entry: TargetEntry, match: ModelMatch, lastResort: boolean): Candidate {
-  const silent = entry.silence.isUnusual(nowMs);
-  // One request finds out how it is; the others wait for what that says.
-  if (isOnTrial(entry.breaker)) return { entry, match, lastResort, silent, busy: 1, slots: 1 };
-  const { busy, slots } = slotUse(entry, match.info);
-  return { entry, match, lastResort, silent, busy, slots };
+function addCandidate(
+  survey: Survey,
+  question: Question,
+  entry: TargetEntry,
+  match: ModelMatch,
+  lastResort: boolean,
+): void {
+  const unfit = whyUnfit(entry, match, question.request.prompt);
+  if (unfit === null) survey.candidates.push(candidate(question, entry, match, lastResort));
+  else leaveOut(survey, entry, unfit.kind, unfit.reason);
+}
+
+function candidate(question: Question, entry: TargetEntry, match: ModelMatch, lastResort: boolean): Candidate {
+  const { nowMs, request } = question;
+  // One that is on trial: one request finds out how it is; the others wait for what that says.
+  const use = isOnTrial(entry.breaker) ? { busy: 1, slots: 1 } : slotUse(entry, match.info);
+  const { cache } = entry.meter(match.model);
+  return {
+    entry,
+    match,
+    lastResort,
+    silent: entry.silence.isUnusual(nowMs),
+    ...use,
+    cost: estimateCost(entry, match, request.prompt, nowMs, use),
+    holdsConversation: cache.holds(request.prompt),
+    conversations: cache.liveConversations(nowMs),
+  };
 }
 
 function isWarming({ breaker }: TargetEntry): boolean {
   return breaker.name === 'warming';
 }
 
-function toStep({ candidate: { entry, match }, waits, why }: RankedCandidate, isLast: boolean): PlanStep {
+function toStep({ candidate, waits, waitAtMostSeconds, why }: RankedCandidate, isLast: boolean): PlanStep {
+  const { entry, match, cost } = candidate;
   return {
     target: entry.target,
     model: match.model,
     modelLoaded: match.loaded,
     waits: waits && !isLast,
+    waitAtMostMs: waitAtMostSeconds === null ? null : waitAtMostSeconds * 1000,
     resting: isLast && entry.breaker.name !== 'closed',
     lastHope: false,
+    estimate: cost,
     reason: `${isLast ? 'all others failed' : why}; ${match.words}`,
   };
 }

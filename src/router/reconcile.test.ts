@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'bun:test';
-import { targetOf } from '../../test/support/fleet.ts';
+import { adapterOf, snapshotOf, targetOf } from '../../test/support/fleet.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import type { ProviderAdapter } from '../core/adapter.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { UpstreamError } from '../core/failure.ts';
 import { Secret } from '../core/secret.ts';
-import { ADAPTER_KINDS, type AdapterKind, type Target } from '../core/target.ts';
+import { ADAPTER_KINDS, type AdapterKind, type Target, type TargetSnapshot } from '../core/target.ts';
 import { HealthProber } from './health.ts';
 import { type Lease, SlotTable } from './load.ts';
 import { reconciliation } from './reconcile.ts';
@@ -16,25 +16,18 @@ const target = (id: string, change: Partial<Target> = {}): Target => ({
   baseUrl: `http://${id}:1`,
   ...change,
 });
-const SNAPSHOT = { models: [], slots: 1, version: null, warming: false, listsEverything: true };
+const SNAPSHOT = snapshotOf({ slots: 1 });
 
 /** A directory whose servers are asked nothing but probes, each answered when the test says so. */
 function directoryOf(...targets: Target[]) {
   const probes: { readonly target: Target; readonly good: () => void; readonly bad: (error: Error) => void }[] = [];
   const adapters = new Map<AdapterKind, ProviderAdapter>();
   for (const kind of ADAPTER_KINDS) {
-    adapters.set(kind, {
-      kind,
-      operations: new Set(['chat']),
-      defaultSlots: 1,
-      finishesPrompt: false,
-      continuesAnswers: false,
-      call: () => Promise.reject(new Error('nothing is called here')),
-      probe: (asked) =>
-        new Promise((resolve, reject) => {
-          probes.push({ target: asked, good: () => resolve(SNAPSHOT), bad: reject });
-        }),
-    });
+    const probe = (asked: Target): Promise<TargetSnapshot> =>
+      new Promise((resolve, reject) => {
+        probes.push({ target: asked, good: () => resolve(SNAPSHOT), bad: reject });
+      });
+    adapters.set(kind, adapterOf(kind, { defaultSlots: 1, probe }));
   }
   const clock = new ManualClock();
   const directory = new TargetDirectory(adapters, clock);

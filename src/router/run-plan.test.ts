@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'bun:test';
-import { targetOf } from '../../test/support/fleet.ts';
+import { adapterOf, targetOf } from '../../test/support/fleet.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import type { ProviderAdapter, UpstreamCall, UpstreamReply } from '../core/adapter.ts';
+import type { UpstreamCall, UpstreamReply } from '../core/adapter.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { UpstreamError } from '../core/failure.ts';
-import type { PlanStep } from '../core/plan.ts';
+import type { PlanStep, RoutePlan } from '../core/plan.ts';
+import { NO_PROMPT } from '../core/prompt.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import { Secret } from '../core/secret.ts';
 import type { Target } from '../core/target.ts';
@@ -13,8 +14,8 @@ import { PlanRunner, type RunResult } from './run-plan.ts';
 import { TargetDirectory, type TargetEntry } from './targets.ts';
 
 const REPLY: UpstreamReply = { kind: 'whole', bytes: new Uint8Array(), model: 'm', usage: null };
-/** The servers below do not read it. */
-const REQUEST = {} as InferenceRequest;
+/** The servers below read nothing of it. */
+const REQUEST = { prompt: NO_PROMPT } as InferenceRequest;
 const DEADLINE_MS = 60_000;
 
 const target = (id: string, key: string): Target => ({
@@ -34,15 +35,7 @@ async function waiting(clientLeavesAtMs: number | null = null) {
     if (calls.length === 1) throw new UpstreamError('overloaded', 'wait', { retryAfterMs: 5_000 });
     return REPLY;
   };
-  const adapter: ProviderAdapter = {
-    kind: 'lm-studio',
-    operations: new Set(['chat']),
-    defaultSlots: 1,
-    finishesPrompt: false,
-    continuesAnswers: false,
-    call,
-    probe: () => Promise.reject(new Error('nothing is probed here')),
-  };
+  const adapter = adapterOf('lm-studio', { defaultSlots: 1, finishesPrompt: false, call });
   const budget = { percent: 0, floorPerSecond: 0.1 };
   const directory = new TargetDirectory(new Map([['lm-studio', adapter]]), clock, budget);
   const [limited, full] = [directory.put(target('limited', 'old')), directory.put(target('full', 'k'))];
@@ -53,7 +46,13 @@ async function waiting(clientLeavesAtMs: number | null = null) {
     queueTimeoutMs: 30_000,
     cancelGraceMs: 0,
   });
-  const plan = { steps: [stepTo(limited), stepTo(full)] as const, leftOut: [], maxAttempts: 3 };
+  const plan: RoutePlan = {
+    steps: [stepTo(limited), stepTo(full)],
+    leftOut: [],
+    maxAttempts: 3,
+    promptTokens: null,
+    spills: false,
+  };
   const ended: RunResult[] = [];
   void runner.run(REQUEST, plan, cancellation, DEADLINE_MS, async () => []).then((result) => ended.push(result));
   await clock.advance(0);
@@ -61,7 +60,8 @@ async function waiting(clientLeavesAtMs: number | null = null) {
 }
 
 function stepTo({ target }: TargetEntry): PlanStep {
-  return { target, model: 'm', modelLoaded: true, waits: false, resting: false, lastHope: false, reason: 'test' };
+  const whenToAsk = { waits: false, waitAtMostMs: null, resting: false, lastHope: false };
+  return { target, model: 'm', modelLoaded: true, ...whenToAsk, estimate: null, reason: 'test' };
 }
 
 describe('a request that waits for a slot while another target has asked for a pause', () => {

@@ -59,7 +59,7 @@ export class PlanRunner {
     deadlineMs: number,
     replan: Replan,
   ): Promise<RunResult> {
-    const walk = new PlanWalk(plan, cancellation, deadlineMs);
+    const walk = new PlanWalk(plan, request.prompt, cancellation, deadlineMs);
     for (;;) {
       const taken = this.#takeFree(walk) ?? (await this.#waitForSlot(walk, replan));
       if (taken instanceof UpstreamError) return walk.failed(taken);
@@ -265,7 +265,7 @@ export class PlanRunner {
   #choice(step: PlanStep, walk: PlanWalk): SlotChoice | null {
     const entry = this.#entryOf(step);
     if (entry === null) return null;
-    return { entry, model: step.model, outOfTurn: step.resting || walk.isRetry(step) };
+    return { entry, model: step.model, outOfTurn: step.resting || walk.isRetry(step), prompt: walk.prompt };
   }
 
   /**

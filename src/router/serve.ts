@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
-import type { LeftOut, NoRoute, PlanStep } from '../core/plan.ts';
+import type { NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
 import { AnswerInProgress, type Rerun } from './answer-in-progress.ts';
@@ -16,6 +16,7 @@ import type { ModelRules } from './models.ts';
 import { type PlanOptions, type PlanResult, planRoute } from './plan.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
+import { Spills } from './spills.ts';
 import { STRATEGIES } from './strategies/index.ts';
 import type { TargetDirectory } from './targets.ts';
 
@@ -24,6 +25,8 @@ export interface ServeOptions extends ModelRules, RunOptions {
   readonly strategy: string;
   /** Broken text answers are continued, unless the request's route says otherwise. */
   readonly streamRecovery: boolean;
+  /** How long the first content may take before other targets are worth their price, ms; null: no limit. */
+  readonly maxFirstTokenMs: number | null;
   /** Further attempts after the first, ≥ 0. */
   readonly maxRetries: number;
   /** Until the reply begins, queue and retries included, ms. */
@@ -73,6 +76,7 @@ export class Engine {
   readonly #deadlines: Deadlines;
   readonly #backlog: Backlog;
   readonly #running = new Set<RequestLifetime>();
+  readonly #spills = new Spills();
   #inForce: InForce;
 
   constructor(parts: EngineParts, options: ServeOptions) {
@@ -90,7 +94,10 @@ export class Engine {
   #with(options: ServeOptions): InForce {
     const { directory, slots, clock } = this.#parts;
     const maxAttempts = options.maxRetries + 1;
-    const plans = [...STRATEGIES].map(([name, strategy]) => [name, { ...options, strategy, maxAttempts }] as const);
+    const { spilling } = this.#spills;
+    const plans = [...STRATEGIES].map(
+      ([name, strategy]) => [name, { ...options, strategy, maxAttempts, spilling }] as const,
+    );
     return {
       options,
       planByStrategy: new Map(plans),
@@ -110,17 +117,17 @@ export class Engine {
     // Awaited only where there is something to wait for: the slot is then taken in the turn in which it was seen free.
     const planned = planning instanceof Promise ? await planning : planning;
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
+    this.#spills.note(request.requestedModel, planned.plan);
     const lifetime = this.#begin(request, inForce.options);
     const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, async (tried) =>
       stepsOf(await this.#withNewcomers(() => plan(tried))),
     );
     lifetime.begun();
-    const { leftOut } = planned.plan;
     if (result.kind === 'failed') {
       this.#end(lifetime);
-      return this.#fail(request, leftOut, result);
+      return this.#fail(request, planned.plan, result);
     }
-    return this.#answer(request, leftOut, result, lifetime, inForce);
+    return this.#answer(request, planned.plan, result, lifetime, inForce);
   }
 
   /** When nobody can serve it, one that has just been configured may: what it has is known in a moment. */
@@ -149,16 +156,17 @@ export class Engine {
   #refuse(request: InferenceRequest, noRoute: NoRoute): ServeResult {
     this.#record({
       kind: 'refused',
-      ...this.#common(request, [], noRoute.leftOut),
+      ...this.#common(request, [], null),
+      leftOut: noRoute.leftOut,
       clientStatus: noRoute.status,
       clientCode: noRoute.code,
     });
     return { kind: 'refused', noRoute };
   }
 
-  #fail(request: InferenceRequest, leftOut: readonly LeftOut[], result: RunResult & { kind: 'failed' }): ServeResult {
+  #fail(request: InferenceRequest, plan: RoutePlan, result: RunResult & { kind: 'failed' }): ServeResult {
     const { error, attempts } = result;
-    const common = this.#common(request, attempts, leftOut);
+    const common = { ...this.#common(request, attempts, plan), leftOut: plan.leftOut };
     if (error.kind === 'cancelled') {
       this.#record({ kind: 'abandoned', ...common, by: null, usage: null });
       return { kind: 'abandoned' };
@@ -170,7 +178,7 @@ export class Engine {
 
   #answer(
     request: InferenceRequest,
-    leftOut: readonly LeftOut[],
+    plan: RoutePlan,
     result: RunResult & { kind: 'committed' },
     lifetime: RequestLifetime,
     inForce: InForce,
@@ -178,7 +186,7 @@ export class Engine {
     const { directory, clock } = this.#parts;
     const { committed, attempts } = result;
     const by = { attempt: committed.record, model: committed.reply.model, attempts: attempts.length };
-    const about = { facts: this.#factsOf(request), leftOut, lifetime, directory, clock };
+    const about = { facts: this.#factsOf(request), plan, lifetime, directory, clock };
     const answer = new AnswerInProgress(result, about, (outcome) => {
       this.#end(lifetime);
       this.#record(outcome);
@@ -246,8 +254,8 @@ export class Engine {
     return { id, operation, requestedModel, stream, includeUsage, fence, hops, traceparent, acceptedAtMs, rawBody };
   }
 
-  #common(request: RequestFacts, attempts: readonly AttemptRecord[], leftOut: readonly LeftOut[]) {
-    return { request, attempts, leftOut, durationMs: this.#parts.clock.nowMs() - request.acceptedAtMs };
+  #common(request: RequestFacts, attempts: readonly AttemptRecord[], plan: RoutePlan | null) {
+    return { request, attempts, plan, durationMs: this.#parts.clock.nowMs() - request.acceptedAtMs };
   }
 
   #record(outcome: Outcome): void {

@@ -1,8 +1,12 @@
 import type { ProviderAdapter } from '../core/adapter.ts';
 import type { ModelInfo, Target, TargetSnapshot } from '../core/target.ts';
-import type { TargetHealth, TargetView } from '../core/target-view.ts';
+import type { LearnedModel, TargetHealth, TargetView } from '../core/target-view.ts';
 import { type BreakerState, CLOSED, concurrencyLimit } from './breaker.ts';
 import type { Cooldown } from './cooldown.ts';
+import { Activity } from './learned/activity.ts';
+import { ModelMeter } from './learned/model-meter.ts';
+import { SpeedBook } from './learned/speed-book.ts';
+import { mustNotLoad } from './load-guard.ts';
 import { modelIndex } from './model-index.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import { RunningMean } from './running-mean.ts';
@@ -53,13 +57,25 @@ export class TargetEntry {
   /** When it last gave bytes to a request (monotonic ms): outranks a probe that timed out on a busy server. */
   lastSuccessAtMs = Number.NEGATIVE_INFINITY;
 
+  /** Its models may have changed, or it is configured anew, since its latest probe began: to be probed soon. */
+  wantsProbe = false;
+  /** What it reads and writes now. */
+  readonly activity = new Activity();
   /** How often it may be asked out of turn. */
   readonly retryBudget: RetryBudget;
+  /** Speeds of the whole fleet. */
+  readonly book: SpeedBook;
 
-  constructor(target: Target, adapter: ProviderAdapter, retryBudget: RetryBudget) {
+  constructor(target: Target, adapter: ProviderAdapter, retryBudget: RetryBudget, book = new SpeedBook()) {
     this.target = target;
     this.adapter = adapter;
     this.retryBudget = retryBudget;
+    this.book = book;
+  }
+
+  /** What was learned of one of its models; to be read only. */
+  meter(model: string): ModelMeter {
+    return this.book.find(this.target, model) ?? NOTHING_LEARNED;
   }
 
   get health(): TargetHealth {
@@ -69,6 +85,8 @@ export class TargetEntry {
     return this.breaker.name === 'warming' || this.snapshot?.warming === true ? 'warming' : 'up';
   }
 }
+
+const NOTHING_LEARNED = new ModelMeter();
 
 /** How full a target is for one model. */
 export interface SlotUse {
@@ -83,6 +101,8 @@ export interface SlotUse {
  */
 export function slotUse(entry: TargetEntry, model: ModelInfo | null): SlotUse {
   const use = slotUseInRotation(entry, model);
+  // Only one at a time makes a server load a model, and nobody makes it throw out one that is at work.
+  if (model !== null && mustNotLoad(entry, model)) return { busy: Math.max(1, use.busy), slots: Math.max(1, use.busy) };
   const limit = concurrencyLimit(entry.breaker);
   return limit < use.slots ? { busy: entry.inFlight + entry.settling, slots: limit } : use;
 }
@@ -107,6 +127,25 @@ export function slotsOf({ target, snapshot, adapter }: TargetEntry): number | nu
   return snapshot?.slots ?? adapter.defaultSlots;
 }
 
+function learnedOf(entry: TargetEntry): readonly LearnedModel[] {
+  return entry.book.of(entry.target).map(([model, meter]) => ({
+    model,
+    prefillTokensPerSecond: meter.isMeasured && meter.reading.slope > 0 ? 1 / meter.reading.slope : null,
+    decodeTokensPerSecond: inverse(meter.writing.secondsPerToken(1)),
+    loadSeconds: meter.loadSeconds,
+    networkSeconds: meter.isMeasured ? meter.reading.start : null,
+    slots: entry.activity.slots.learned,
+    bytesPerToken: meter.bytesPerToken,
+    contextLength: meter.contextLength,
+    samples: meter.samples,
+    conversations: meter.cache.size,
+  }));
+}
+
+function inverse(value: number | null): number | null {
+  return value === null ? null : 1 / value;
+}
+
 export function viewOf(entry: TargetEntry): TargetView {
   const health = entry.health;
   const up = health === 'up' || health === 'warming';
@@ -121,5 +160,6 @@ export function viewOf(entry: TargetEntry): TargetView {
     slots: slotsOf(entry),
     stats,
     probedAtWallMs: entry.probedAtWallMs,
+    learned: learnedOf(entry),
   };
 }

@@ -2,14 +2,19 @@ import type { ProviderAdapter } from '../core/adapter.ts';
 import type { Clock } from '../core/clock.ts';
 import type { UpstreamError } from '../core/failure.ts';
 import { FAILURE_RULES } from '../core/failure.ts';
+import { NO_PROMPT, type PromptFacts } from '../core/prompt.ts';
 import type { TargetChanges } from '../core/reload.ts';
 import type { AdapterKind, Target, TargetId, TargetSnapshot } from '../core/target.ts';
 import type { TargetView } from '../core/target-view.ts';
+import type { Usage } from '../core/usage.ts';
 import { type BreakerEvent, type BreakerState, CLOSED, isOnTrial, nextBreakerState } from './breaker.ts';
 import { nextCooldown } from './cooldown.ts';
+import type { LiveCall } from './learned/activity.ts';
+import { SpeedBook } from './learned/speed-book.ts';
+import { modelIndex } from './model-index.ts';
 import { reconciliation } from './reconcile.ts';
 import { RETRY_BUDGET_DEFAULTS, RetryBudget, type RetryBudgetOptions } from './retry-budget.ts';
-import { TargetEntry, viewOf } from './target-entry.ts';
+import { slotUseByName, TargetEntry, viewOf } from './target-entry.ts';
 
 export { TargetEntry } from './target-entry.ts';
 
@@ -23,6 +28,8 @@ export interface CallOnTarget {
   readonly isTrial: boolean;
   /** `entry.outages` when it began. */
   readonly outages: number;
+  /** What it teaches of the target's speeds. */
+  readonly live: LiveCall;
 }
 
 /** The live directory: which targets exist, and their health. One per gateway. */
@@ -32,6 +39,7 @@ export class TargetDirectory {
   readonly #clock: Clock;
   readonly #retryBudget: RetryBudgetOptions;
   readonly #listeners: ((entry: TargetEntry, isBack: boolean) => void)[] = [];
+  readonly #book: SpeedBook;
   #list: readonly TargetEntry[] = [];
   #sequence = 0;
 
@@ -39,10 +47,12 @@ export class TargetDirectory {
     adapters: ReadonlyMap<AdapterKind, ProviderAdapter>,
     clock: Clock,
     retryBudget: RetryBudgetOptions = RETRY_BUDGET_DEFAULTS,
+    book: SpeedBook = new SpeedBook(),
   ) {
     this.#adapters = adapters;
     this.#clock = clock;
     this.#retryBudget = retryBudget;
+    this.#book = book;
   }
 
   /** Adds or replaces. Requests in flight keep the target they began with. Throws for an adapter kind that is not built in. */
@@ -59,7 +69,7 @@ export class TargetDirectory {
   #entryOf(target: Target): TargetEntry {
     const adapter = this.#adapters.get(target.adapterKind);
     if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}" for target "${target.id}"`);
-    return new TargetEntry(target, adapter, new RetryBudget(this.#clock, this.#retryBudget));
+    return new TargetEntry(target, adapter, new RetryBudget(this.#clock, this.#retryBudget), this.#book);
   }
 
   remove(id: TargetId): void {
@@ -128,47 +138,71 @@ export class TargetDirectory {
   }
 
   /** A call begins. While the target is on trial this takes the one place of the trial, if that is free. */
-  begin(entry: TargetEntry, model: string): CallOnTarget {
+  begin(entry: TargetEntry, model: string, prompt: PromptFacts = NO_PROMPT): CallOnTarget {
     entry.lastUsedSequence = ++this.#sequence;
     entry.stats.started();
-    entry.silence.began(this.#clock.nowMs());
+    const nowMs = this.#clock.nowMs();
+    entry.silence.began(nowMs);
+    const meter = this.#book.open(entry.target, model);
+    meter.cache.resize(slotUseByName(entry, model).slots);
+    const live = entry.activity.began(meter, model, prompt, isLoaded(entry, model), nowMs);
     const { breaker } = entry;
     const isTrial = (breaker.name === 'half-open' || breaker.name === 'warming') && !isOnTrial(breaker);
     if (isTrial) this.#breaker(entry, 'trial-started');
-    return { entry, target: entry.target, model, isTrial, outages: entry.outages };
+    return { entry, target: entry.target, model, isTrial, outages: entry.outages, live };
   }
 
   /** The first real content came, so long after the call began. */
   answering(call: CallOnTarget, firstContentMs: number): void {
-    const { entry, isTrial } = call;
-    entry.lastSuccessAtMs = this.#clock.nowMs();
+    const { entry, isTrial, live, model } = call;
+    const nowMs = this.#clock.nowMs();
+    entry.lastSuccessAtMs = nowMs;
+    entry.activity.answering(live, nowMs);
+    if (!live.loaded) this.#loaded(entry, model);
     entry.silence.answered(firstContentMs);
     if (isTrial || entry.breaker.name === 'ramping') this.#result(call, 'content');
   }
 
+  /** It answers, so it has the model in memory: others need not wait for the next probe to say so. */
+  #loaded(entry: TargetEntry, model: string): void {
+    const { snapshot } = entry;
+    if (snapshot === null) return;
+    const models = snapshot.models.map((info) => (info.id === model ? { ...info, state: 'loaded' as const } : info));
+    entry.snapshot = { ...snapshot, models };
+    // What it threw out for it, only a probe can tell.
+    entry.wantsProbe = true;
+    this.#changed(entry);
+  }
+
   /** The reply came to its proper end. */
-  finished(call: CallOnTarget, durationMs: number): void {
-    const { entry } = call;
+  finished(call: CallOnTarget, durationMs: number, usage: Usage | null = null): void {
+    const { entry, live } = call;
+    const nowMs = this.#clock.nowMs();
+    entry.activity.finished(live, usage, nowMs);
+    if (usage !== null) this.#book.changed();
     entry.stats.served(durationMs);
-    entry.lastSuccessAtMs = this.#clock.nowMs();
+    entry.lastSuccessAtMs = nowMs;
     if (entry.breaker !== CLOSED) this.#result(call, 'success');
   }
 
   /** The call ended for a reason that says nothing of the target: the client left, our own clock ran out. */
   givenUp(call: CallOnTarget): void {
-    call.entry.silence.givenUp();
-    if (call.isTrial) this.#result(call, 'neutral');
+    const { entry, isTrial, live } = call;
+    entry.activity.ended(live, this.#clock.nowMs());
+    entry.silence.givenUp();
+    if (isTrial) this.#result(call, 'neutral');
   }
 
   /** The call failed: what that says of the target's health is the failure table's word. */
   failed(call: CallOnTarget, error: UpstreamError): void {
-    const { entry, model } = call;
+    const { entry, model, live } = call;
     entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
     // A key that was replaced, or a clock that was too short, is no fault of what is configured now.
     if (call.target !== entry.target) {
       this.givenUp(call);
       return;
     }
+    entry.activity.ended(live, this.#clock.nowMs());
     if (error.kind === 'timeout' || error.kind === 'unreachable') entry.silence.unanswered();
     else entry.silence.answered(null);
     entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
@@ -190,6 +224,7 @@ export class TargetDirectory {
   probed(entry: TargetEntry, snapshot: TargetSnapshot): void {
     const wasWarming = entry.snapshot?.warming === true;
     const isNew = entry.probedAtWallMs === null;
+    forgetUnloaded(entry, snapshot);
     entry.snapshot = snapshot;
     // What was never up has not failed anybody: it needs no trial.
     if (!entry.everUp) entry.breaker = CLOSED;
@@ -219,8 +254,13 @@ export class TargetDirectory {
   #breaker(entry: TargetEntry, event: BreakerEvent): void {
     const before = entry.breaker;
     entry.breaker = nextBreakerState(before, event, this.#clock.nowMs());
-    if (before.name !== 'open' && entry.breaker.name === 'open') entry.outages++;
+    if (before.name !== 'open' && entry.breaker.name === 'open') this.#wentDown(entry);
     if (mayServeMore(before, entry.breaker)) this.#changed(entry, before.name === 'open');
+  }
+
+  #wentDown(entry: TargetEntry): void {
+    entry.outages++;
+    for (const [, meter] of this.#book.of(entry.target)) meter.cache.clear();
   }
 
   /** `isBack`: it may be asked, and might not before. */
@@ -242,9 +282,24 @@ function mayServeMore(before: BreakerState, after: BreakerState): boolean {
 function reconfigure(entry: TargetEntry, target: Target): void {
   if (entry.target.apiKey?.reveal() !== target.apiKey?.reveal()) entry.cooldown = null;
   entry.target = target;
+  entry.wantsProbe = true;
 }
 
 const HEALTH_EVENTS = { down: 'down', counts: 'failure', no: 'neutral' } as const;
+
+function isLoaded({ snapshot }: TargetEntry, model: string): boolean {
+  const info = snapshot === null ? null : modelIndex(snapshot).find(model);
+  return info === null || info.state === 'loaded';
+}
+
+/** A model that left the memory took its cached prompts with it. */
+function forgetUnloaded(entry: TargetEntry, next: TargetSnapshot): void {
+  if (entry.snapshot === null || entry.target.place === 'cloud') return;
+  const after = modelIndex(next);
+  for (const { id, state } of entry.snapshot.models) {
+    if (state === 'loaded' && after.find(id)?.state !== 'loaded') entry.meter(id).cache.clear();
+  }
+}
 
 /** The server says it lacks the model that it listed: believe it until the next probe. */
 function forgetModel(entry: TargetEntry, missing: string): void {

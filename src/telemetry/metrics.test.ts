@@ -40,6 +40,7 @@ function view(id: string, changes: Partial<TargetView>): TargetView {
     slots: null,
     stats,
     probedAtWallMs: null,
+    learned: [],
     ...changes,
   };
 }

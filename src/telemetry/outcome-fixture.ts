@@ -1,4 +1,5 @@
 import type { AttemptRecord, Cut, Exhausted, Served } from '../core/outcome.ts';
+import { NO_PROMPT } from '../core/prompt.ts';
 import type { InferenceRequest } from '../core/request.ts';
 
 /** Outcomes for the tests of telemetry. */
@@ -12,7 +13,8 @@ export function someRequest(changes: Partial<InferenceRequest> = {}): InferenceR
     rawBody: new TextEncoder().encode('{"model":"gpt-4o-mini"}'),
     body: {},
     continues: false,
-    fence: { place: null, strictModel: false, route: null },
+    fence: { place: null, strictModel: false, route: null, maxFirstTokenMs: null },
+    prompt: NO_PROMPT,
     hops: 0,
     traceparent: null,
     clientSignal: new AbortController().signal,
@@ -45,6 +47,7 @@ export function served(changes: Partial<Served> = {}): Served {
     request: someRequest(),
     attempts: [by],
     leftOut: [],
+    plan: null,
     durationMs: 834.04,
     by,
     model: 'qwen2.5-7b',
@@ -70,6 +73,7 @@ export function exhausted(): Exhausted {
     request: someRequest(),
     attempts: [failedAttempt],
     leftOut: [{ kind: 'down', targetId: 'openrouter', place: 'cloud', reason: 'no key' }],
+    plan: null,
     durationMs: 5,
     clientStatus: 503,
     clientCode: 'target_unreachable',

@@ -43,7 +43,7 @@ export class TargetCounts {
     this.usageReports++;
     this.tokens.prompt += usage.promptTokens;
     this.tokens.completion += usage.completionTokens;
-    this.tokens.cached += usage.cachedTokens;
+    this.tokens.cached += usage.cachedTokens ?? 0;
     this.tokens.reasoning += usage.reasoningTokens;
   }
 

@@ -1,5 +1,6 @@
 import type { StreamReply, UpstreamCall, UpstreamReply, WholeReply } from '../../src/core/adapter.ts';
 import { UpstreamError } from '../../src/core/failure.ts';
+import { NO_PROMPT } from '../../src/core/prompt.ts';
 import type { InferenceRequest } from '../../src/core/request.ts';
 import type { AdapterKind, Target, TargetClocks } from '../../src/core/target.ts';
 
@@ -48,7 +49,8 @@ export function requestOf(body: Record<string, unknown>): InferenceRequest {
     rawBody: new TextEncoder().encode(JSON.stringify(body)),
     body,
     continues: false,
-    fence: { place: null, strictModel: false, route: null },
+    fence: { place: null, strictModel: false, route: null, maxFirstTokenMs: null },
+    prompt: NO_PROMPT,
     hops: 0,
     traceparent: '00-11111111111111111111111111111111-2222222222222222-01',
     clientSignal: new AbortController().signal,

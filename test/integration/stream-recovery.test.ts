@@ -3,6 +3,7 @@ import OpenAI from 'openai';
 import type { Fault, SimulatorKind, SimulatorOptions } from '../../simulators/index.ts';
 import { createAdapters } from '../../src/adapters/index.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
+import { NO_PROMPT } from '../../src/core/prompt.ts';
 import { Secret } from '../../src/core/secret.ts';
 import type { Target } from '../../src/core/target.ts';
 import { HealthProber } from '../../src/router/health.ts';
@@ -67,6 +68,7 @@ async function engineFor(targets: readonly Target[], record: (outcome: Outcome) 
       standIn: 'always',
       strategy: 'local-first',
       streamRecovery: true,
+      maxFirstTokenMs: null,
       maxRetries: 3,
       retryDelayMs: 10,
       queueTimeoutMs: 2_000,
@@ -317,7 +319,8 @@ describe('with stream_recovery: continue', () => {
       includeUsage: false,
       rawBody: new TextEncoder().encode(JSON.stringify(body)),
       body,
-      fence: { place: null, strictModel: false, route: null },
+      fence: { place: null, strictModel: false, route: null, maxFirstTokenMs: null },
+      prompt: NO_PROMPT,
       continues: false,
       hops: 0,
       traceparent: null,
@@ -347,11 +350,14 @@ describe('with stream_recovery: continue', () => {
     const first = await simulator({ kind: 'lm-studio', reply: TEXT });
     const other = await simulator({ kind: 'vllm', reply: TEXT });
     await first.setFault({ kind: 'reset', afterChunks: 7 });
-    const routes = new Map([['sturdy', { name: 'sturdy', strategy: 'local-first', streamRecovery: true }]]);
+    const routes = new Map([
+      ['sturdy', { name: 'sturdy', strategy: 'local-first', streamRecovery: true, maxFirstTokenMs: null }],
+    ]);
     const { chat } = await gateway([targetFor(first), targetFor(other)], { routes });
     const sturdy = await chat(ask(), { headers: { 'x-swarmrouter-route': 'sturdy' } });
     expect((await readEvents(sturdy)).at(-1)).toBe('[DONE]');
-    expect((await readEvents(await chat(ask()))).at(-1)).not.toBe('[DONE]');
+    const plain = await chat({ ...ask(), model: 'lmstudio/auto' });
+    expect((await readEvents(plain)).at(-1)).not.toBe('[DONE]');
     const unknown = await chat(ask(), { headers: { 'x-swarmrouter-route': 'sturdier' } });
     expect([unknown.status, (await unknown.json()).error.message]).toEqual([400, expect.stringContaining('sturdy')]);
   });

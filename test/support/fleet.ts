@@ -1,6 +1,14 @@
 import type { ProviderAdapter } from '../../src/core/adapter.ts';
 import type { Clock } from '../../src/core/clock.ts';
-import type { AdapterKind, ModelInfo, Place, Target, TargetSnapshot } from '../../src/core/target.ts';
+import {
+  type AdapterKind,
+  type ModelInfo,
+  NOTHING_SAID,
+  type Place,
+  type ServerLoad,
+  type Target,
+  type TargetSnapshot,
+} from '../../src/core/target.ts';
 import { RETRY_BUDGET_DEFAULTS, RetryBudget } from '../../src/router/retry-budget.ts';
 import { TargetEntry } from '../../src/router/targets.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -18,6 +26,7 @@ export interface EntrySketch {
   readonly deployments?: Readonly<Record<string, string>>;
   readonly listsEverything?: boolean;
   readonly optional?: boolean;
+  readonly load?: ServerLoad | null;
 }
 
 export const testClocks = {
@@ -59,7 +68,7 @@ export function targetOf(sketch: EntrySketch): Target {
 
 export function modelOf(model: string | Partial<ModelInfo>): ModelInfo {
   const partial = typeof model === 'string' ? { id: model } : model;
-  return { id: 'model', alsoKnownAs: [], kind: 'chat', state: 'loaded', contextLength: null, slots: null, ...partial };
+  return { ...NOTHING_SAID, id: 'model', alsoKnownAs: [], kind: 'chat', state: 'loaded', ...partial };
 }
 
 export function snapshotOf(sketch: EntrySketch): TargetSnapshot {
@@ -69,21 +78,31 @@ export function snapshotOf(sketch: EntrySketch): TargetSnapshot {
     version: null,
     warming: false,
     listsEverything: sketch.listsEverything ?? true,
+    load: sketch.load ?? null,
+  };
+}
+
+const MODELS_IN_MEMORY: Readonly<Partial<Record<AdapterKind, number>>> = { 'lm-studio': 1, ollama: 3, 'llama-cpp': 4 };
+
+/** Without a server behind it, unless `change` says what answers. */
+export function adapterOf(kind: AdapterKind, change: Partial<ProviderAdapter> = {}): ProviderAdapter {
+  return {
+    kind,
+    operations: new Set(['chat']),
+    defaultSlots: kind === 'ollama' ? 1 : 4,
+    continuesAnswers: kind === 'llama-cpp' || kind === 'vllm' || kind === 'sglang',
+    loadsOnDemand: ['lm-studio', 'ollama', 'llama-cpp'].includes(kind),
+    modelsInMemory: MODELS_IN_MEMORY[kind] ?? null,
+    finishesPrompt: kind === 'lm-studio',
+    call: () => Promise.reject(new Error('this entry has no server')),
+    probe: () => Promise.reject(new Error('this entry has no server')),
+    ...change,
   };
 }
 
 /** A probed, healthy entry. */
 export function entryOf(sketch: EntrySketch, clock: Clock = new ManualClock()): TargetEntry {
-  const defaultSlots = sketch.kind === 'ollama' ? 1 : 4;
-  const adapter: ProviderAdapter = {
-    kind: sketch.kind ?? 'lm-studio',
-    operations: new Set(['chat']),
-    defaultSlots,
-    continuesAnswers: sketch.kind === 'llama-cpp' || sketch.kind === 'vllm' || sketch.kind === 'sglang',
-    finishesPrompt: sketch.kind === undefined || sketch.kind === 'lm-studio',
-    call: () => Promise.reject(new Error('this entry has no server')),
-    probe: () => Promise.reject(new Error('this entry has no server')),
-  };
+  const adapter = adapterOf(sketch.kind ?? 'lm-studio');
   const entry = new TargetEntry(targetOf(sketch), adapter, new RetryBudget(clock, RETRY_BUDGET_DEFAULTS));
   entry.snapshot = snapshotOf(sketch);
   entry.everUp = true;

@@ -43,7 +43,10 @@ export async function startTestGateway(
     allowedHosts: [],
     strategy: 'local-first',
     streamRecovery: false,
-    routes: new Map([['local-first', { name: 'local-first', strategy: 'local-first', streamRecovery: false }]]),
+    maxFirstTokenMs: null,
+    routes: new Map([
+      ['local-first', { name: 'local-first', strategy: 'local-first', streamRecovery: false, maxFirstTokenMs: null }],
+    ]),
     defaultModel: null,
     modelAliases: new Map(),
     standIn: 'always',

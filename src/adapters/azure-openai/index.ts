@@ -13,6 +13,8 @@ export const azureOpenAi: WireVendor = {
   kind: 'azure-openai',
   defaultSlots: 4,
   finishesPrompt: false,
+  loadsOnDemand: false,
+  modelsInMemory: null,
   rules: { maxTokensOnly: false, continuation: 'no', refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl,

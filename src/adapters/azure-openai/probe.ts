@@ -1,6 +1,5 @@
 import type { ModelInfo, Target, TargetSnapshot } from '../../core/target.ts';
-import { modelItems, snapshotOf } from '../listing.ts';
-import { kindByName } from '../model-kind.ts';
+import { modelInfoOf, modelItems, snapshotOf } from '../listing.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { probeGet } from '../probe-http.ts';
 import { modelsUrl } from './urls.ts';
@@ -20,5 +19,5 @@ export async function probeAzure(
 }
 
 function deployed(id: string): ModelInfo {
-  return { id, alsoKnownAs: [], kind: kindByName(id), state: 'loaded', contextLength: null, slots: null };
+  return modelInfoOf({ id, state: 'loaded' });
 }

@@ -11,6 +11,8 @@ export const llamaCpp: WireVendor = {
   kind: 'llama-cpp',
   defaultSlots: 4,
   finishesPrompt: false,
+  loadsOnDemand: true,
+  modelsInMemory: 4,
   rules: { maxTokensOnly: true, continuation: 'flags', refuses: [] },
   whole: { silentContent: '', indexedToolCalls: false },
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

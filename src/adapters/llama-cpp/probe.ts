@@ -1,8 +1,7 @@
 import { UpstreamError } from '../../core/failure.ts';
 import type { ModelInfo, ModelState, Target, TargetSnapshot } from '../../core/target.ts';
 import { countOf, isObject, type JsonObject, objectOf, textOf } from '../json-shape.ts';
-import { modelItems, snapshotOf } from '../listing.ts';
-import { kindByName } from '../model-kind.ts';
+import { modelInfoOf, modelItems, snapshotOf } from '../listing.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';
 import { bearer, rootOf } from '../urls.ts';
@@ -56,14 +55,12 @@ function modelOf(item: JsonObject, props: JsonObject): ModelInfo | null {
   if (status['failed'] === true) return null;
   const meta = objectOf(item['meta']);
   const settings = objectOf(props['default_generation_settings']);
-  return {
+  return modelInfoOf({
     id,
     alsoKnownAs: namesOfFile(id),
-    kind: kindByName(id),
     state: isObject(item['status']) ? stateOf(status['value']) : 'loaded',
     contextLength: countOf(settings['n_ctx'], 1) ?? countOf(meta['n_ctx'], 1) ?? countOf(meta['n_ctx_train'], 1),
-    slots: null,
-  };
+  });
 }
 
 function stateOf(value: unknown): ModelState {

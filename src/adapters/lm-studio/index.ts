@@ -12,6 +12,8 @@ export const lmStudio: WireVendor = {
   kind: 'lm-studio',
   defaultSlots: 4,
   finishesPrompt: true,
+  loadsOnDemand: true,
+  modelsInMemory: 1,
   rules: { maxTokensOnly: true, continuation: 'trailing-message', refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

@@ -1,7 +1,7 @@
 import { UpstreamError } from '../../core/failure.ts';
 import type { ModelInfo, ModelKind, Target, TargetSnapshot } from '../../core/target.ts';
 import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../json-shape.ts';
-import { itemsOf, listedModels, modelItems, snapshotOf } from '../listing.ts';
+import { itemsOf, listedModels, modelInfoOf, modelItems, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import { findError } from '../openai-wire/error-shape.ts';
 import { normaliseError } from '../openai-wire/errors.ts';
@@ -58,14 +58,14 @@ function nativeModel(item: JsonObject): ModelInfo | null {
   const parallels = configs.map((config) => countOf(config['parallel'], 1)).filter((count) => count !== null);
   // With several instances a request may land on the one with the shortest context.
   const contexts = configs.map((config) => countOf(config['context_length'], 1)).filter((count) => count !== null);
-  return {
+  return modelInfoOf({
     id,
     alsoKnownAs: [...new Set(names.map(textOf).filter((name) => name !== null && name !== id))] as string[],
     kind: kindOf(item['type'], id),
     state: instances.length > 0 ? 'loaded' : 'on-disk',
     contextLength: contexts.length > 0 ? Math.min(...contexts) : countOf(item['max_context_length'], 1),
     slots: parallels.length > 0 ? parallels.reduce((sum, count) => sum + count, 0) : null,
-  };
+  });
 }
 
 function kindOf(type: unknown, id: string): ModelKind {
@@ -89,12 +89,10 @@ function readOlder(json: unknown, target: Target): TargetSnapshot {
 function olderModel(item: JsonObject): ModelInfo | null {
   const id = textOf(item['id']);
   if (id === null) return null;
-  return {
+  return modelInfoOf({
     id,
-    alsoKnownAs: [],
     kind: kindOf(item['type'], id),
     state: item['state'] === 'loaded' ? 'loaded' : 'on-disk',
     contextLength: countOf(item['loaded_context_length'], 1) ?? countOf(item['max_context_length'], 1),
-    slots: null,
-  };
+  });
 }

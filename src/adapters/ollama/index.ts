@@ -10,6 +10,8 @@ export const ollama: WireVendor = {
   kind: 'ollama',
   defaultSlots: 1,
   finishesPrompt: false,
+  loadsOnDemand: true,
+  modelsInMemory: 3,
   rules: { maxTokensOnly: true, continuation: 'trailing-message', refuses: [] },
   whole: { silentContent: '', indexedToolCalls: true },
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

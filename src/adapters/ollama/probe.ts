@@ -1,6 +1,6 @@
 import type { ModelInfo, ModelKind, Target, TargetSnapshot } from '../../core/target.ts';
 import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../json-shape.ts';
-import { itemsOf, snapshotOf } from '../listing.ts';
+import { itemsOf, modelInfoOf, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';
@@ -34,15 +34,14 @@ function nameOf(item: JsonObject): string | null {
 function modelOf(item: JsonObject, running: ReadonlyMap<string, number | null>): ModelInfo | null {
   const id = nameOf(item);
   if (id === null || textOf(item['remote_host']) !== null || textOf(item['remote_model']) !== null) return null;
-  return {
+  return modelInfoOf({
     id,
     // `llama3.2` and `llama3.2:latest` are one model.
     alsoKnownAs: id.endsWith(':latest') ? [id.slice(0, -':latest'.length)] : [],
     kind: kindOf(item, id),
     state: running.has(id) ? 'loaded' : 'on-disk',
     contextLength: running.get(id) ?? null,
-    slots: null,
-  };
+  });
 }
 
 function kindOf(item: JsonObject, id: string): ModelKind {

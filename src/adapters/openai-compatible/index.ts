@@ -8,6 +8,8 @@ export const openAiCompatible: WireVendor = {
   kind: 'openai-compatible',
   defaultSlots: 4,
   finishesPrompt: false,
+  loadsOnDemand: false,
+  modelsInMemory: null,
   rules: { maxTokensOnly: false, continuation: 'no', refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${baseOf(target)}/chat/completions`,

@@ -51,7 +51,7 @@ export class ChunkState {
       this.#throwError(type, chunk);
     }
     if (this.model === '') this.model = textOf(chunk['model']) ?? '';
-    const usage = readUsage(chunk['usage']);
+    const usage = readUsage(chunk['usage'], chunk['timings']);
     if (usage !== null) this.usage = usage;
     const choices = chunk['choices'];
     let hasContent = false;

@@ -27,7 +27,7 @@ export function checkReply(bytes: Uint8Array, status: number, where: string): Ch
   const choices = listOf(body['choices']).filter(isObject);
   if (choices.length === 0) throw malformed(where, 'sent a completion without choices');
   for (const choice of choices) if (choice['finish_reason'] === 'error') throw finishedWithError(choice, where);
-  const usage = readUsage(body['usage']);
+  const usage = readUsage(body['usage'], body['timings']);
   if (!choices.some(answers) && (usage?.completionTokens ?? 0) === 0) {
     throw malformed(where, 'sent an empty completion');
   }

@@ -92,7 +92,7 @@ describe('what a client sees of a stream', () => {
     expect(seen.reply.usage).toEqual({
       promptTokens: 3,
       completionTokens: 2,
-      cachedTokens: 0,
+      cachedTokens: null,
       reasoningTokens: 0,
       costNanoUsd: 12_300,
     });

@@ -25,6 +25,8 @@ export interface WireTools extends AdapterTools {
 export interface WireVendor extends HeadMaker {
   readonly defaultSlots: number;
   readonly finishesPrompt: boolean;
+  readonly loadsOnDemand: boolean;
+  readonly modelsInMemory: number | null;
   readonly rules: RequestRules;
   readonly whole: WholeManner;
   probe(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot>;
@@ -41,6 +43,8 @@ export function createWireAdapter(vendor: WireVendor, tools: WireTools): Provide
     operations: CHAT_ONLY,
     defaultSlots: vendor.defaultSlots,
     finishesPrompt: vendor.finishesPrompt,
+    loadsOnDemand: vendor.loadsOnDemand,
+    modelsInMemory: vendor.modelsInMemory,
     continuesAnswers: vendor.rules.continuation !== 'no',
     call: (call, cancellation) => callUpstream(vendor, heads, tools, call, cancellation),
     probe: (target, signal) => vendor.probe(target, signal, tools),

@@ -17,6 +17,8 @@ export const openRouter: WireVendor = {
   kind: 'openrouter',
   defaultSlots: 4,
   finishesPrompt: false,
+  loadsOnDemand: false,
+  modelsInMemory: null,
   rules: { maxTokensOnly: false, continuation: 'no', refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${baseOf(target)}/chat/completions`,

@@ -1,6 +1,6 @@
 import type { ModelInfo, Target, TargetSnapshot } from '../../core/target.ts';
 import { countOf, type JsonObject, listOf, objectOf, textOf } from '../json-shape.ts';
-import { modelItems, snapshotOf } from '../listing.ts';
+import { modelInfoOf, modelItems, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';
@@ -41,5 +41,5 @@ function modelOf(item: JsonObject): ModelInfo | null {
 }
 
 function chatModel(id: string, contextLength: number | null): ModelInfo {
-  return { id, alsoKnownAs: [], kind: 'chat', state: 'loaded', contextLength, slots: null };
+  return modelInfoOf({ id, kind: 'chat', state: 'loaded', contextLength });
 }

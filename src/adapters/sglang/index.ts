@@ -8,6 +8,8 @@ export const sglang: WireVendor = {
   kind: 'sglang',
   defaultSlots: 4,
   finishesPrompt: false,
+  loadsOnDemand: false,
+  modelsInMemory: null,
   rules: { maxTokensOnly: false, continuation: 'flags', refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

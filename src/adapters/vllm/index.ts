@@ -11,6 +11,8 @@ export const vllm: WireVendor = {
   kind: 'vllm',
   defaultSlots: 4,
   finishesPrompt: false,
+  loadsOnDemand: false,
+  modelsInMemory: null,
   rules: { maxTokensOnly: false, continuation: 'flags', refuses: [] },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${rootOf(target)}/v1/chat/completions`,

@@ -1,6 +1,6 @@
 import type { OverflowProvider, OverflowProviderStore } from '../../core/overflow-provider.ts';
 import { Secret } from '../../core/secret.ts';
-import type { Target, TargetSnapshot } from '../../core/target.ts';
+import { NOTHING_SAID, type Target, type TargetSnapshot } from '../../core/target.ts';
 import type { TargetView } from '../../core/target-view.ts';
 import type { AdminPorts } from './app.ts';
 import { createOverflowProviders, type OverflowProviderPorts } from './overflow-providers.ts';
@@ -41,19 +41,21 @@ export function someView(changes: Partial<TargetView> = {}): TargetView {
     slots: 4,
     stats: { requests: 0, errors: 0, errorRate: 0, latencyP50Ms: null, latencyP95Ms: null, lastError: null },
     probedAtWallMs: null,
+    learned: [],
     ...changes,
   };
 }
 
 export const SNAPSHOT: TargetSnapshot = {
   models: [
-    { id: 'big', alsoKnownAs: [], kind: 'chat', state: 'loaded', contextLength: 8192, slots: null },
-    { id: 'small', alsoKnownAs: ['tiny'], kind: 'chat', state: 'loaded', contextLength: null, slots: null },
+    { ...NOTHING_SAID, id: 'big', alsoKnownAs: [], kind: 'chat', state: 'loaded', contextLength: 8192 },
+    { ...NOTHING_SAID, id: 'small', alsoKnownAs: ['tiny'], kind: 'chat', state: 'loaded' },
   ],
   slots: null,
   version: '1.2',
   warming: false,
   listsEverything: true,
+  load: null,
 };
 
 /** The provider as a target, as the composition root would make it. */

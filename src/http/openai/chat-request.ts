@@ -2,6 +2,7 @@ import { checkShape, JsonShapeError } from '../../core/json-patch.ts';
 import type { InferenceRequest, RequestFence } from '../../core/request.ts';
 import type { Route } from '../../core/route.ts';
 import { HttpError } from '../http-error.ts';
+import { promptFacts } from './prompt-facts.ts';
 
 /** Ten keys for each message: a hundred thousand are parsed in less than 100 ms. */
 const LIMITS = { maxDepth: 64, maxKeys: 100_000 };
@@ -30,6 +31,7 @@ export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): 
     rawBody,
     body,
     fence: readFence(context.headers, context.routes),
+    prompt: promptFacts(rawBody, body, context.headers.get('x-session-id')),
     continues: false,
     hops: hopsOf(context.headers),
     traceparent: context.headers.get('traceparent'),
@@ -143,7 +145,19 @@ export function readFence(headers: Headers, routes: ReadonlyMap<string, Route>):
   const name = headers.get('x-swarmrouter-route');
   const route = name === null ? null : routes.get(name);
   if (name !== null && route === undefined) throw badHeader('x-swarmrouter-route', name, [...routes.keys()].join(', '));
-  return { place, strictModel: strict === 'true', route: route ?? null };
+  return {
+    place,
+    strictModel: strict === 'true',
+    route: route ?? null,
+    maxFirstTokenMs: maxFirstTokenOf(headers.get('x-swarmrouter-max-first-token-ms')),
+  };
+}
+
+function maxFirstTokenOf(value: string | null): number | null {
+  if (value === null) return null;
+  const milliseconds = /^\d{1,9}$/.test(value) ? Number(value) : 0;
+  if (milliseconds > 0) return milliseconds;
+  throw badHeader('x-swarmrouter-max-first-token-ms', value, 'whole milliseconds from 1 to 999999999');
 }
 
 function badHeader(name: string, value: string, allowed: string): HttpError {

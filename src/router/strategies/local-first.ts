@@ -1,24 +1,51 @@
+import { sortByCost } from './by-cost.ts';
 import type { Candidate, RankedCandidate, Strategy } from './strategy.ts';
 
 /**
- * Every request tries the local targets first: the least loaded one with a free slot, LM Studio at equal load.
- * Then the cloud, round robin. Only then it waits for a local slot, or has a model loaded that nobody asked for.
+ * Every request tries the local targets first: those with a free slot, the cheapest in seconds before the others. Then
+ * the cloud, round robin. Only then it waits for a local slot, or has a model loaded that nobody asked for. With a limit
+ * for the first token, local targets that keep it come first, be it after a wait, and those that do not after the cloud.
  */
 export const localFirst: Strategy = {
   name: 'local-first',
-  rank(candidates) {
+  rank(candidates, limits) {
     const { ready, cloud, lastResort, full } = sorted(candidates);
-    const ranked: RankedCandidate[] = [];
-    for (const candidate of ready) ranked.push({ candidate, waits: false, why: slotWords(candidate) });
-    if (cloud.length > 0) {
-      const why = overflowWords(ready.length, full.length, lastResort.length);
-      for (const candidate of cloud) ranked.push({ candidate, waits: false, why });
-    }
-    for (const candidate of lastResort) ranked.push({ candidate, waits: false, why: 'last resort' });
-    for (const candidate of full) ranked.push({ candidate, waits: true, why: 'waits for a local slot' });
-    return ranked;
+    return limits.maxFirstTokenSeconds === null || cloud.length === 0
+      ? inUsualOrder(ready, cloud, lastResort, full)
+      : withinLimit({ ready, cloud, lastResort, full }, limits.maxFirstTokenSeconds);
   },
 };
+
+function inUsualOrder(
+  ready: readonly Candidate[],
+  cloud: readonly Candidate[],
+  lastResort: readonly Candidate[],
+  full: readonly Candidate[],
+): RankedCandidate[] {
+  const ranked = ready.map((candidate) => step(candidate, slotWords(candidate)));
+  if (cloud.length > 0) {
+    const why = overflowWords(ready.length, full.length, lastResort.length);
+    for (const candidate of cloud) ranked.push(step(candidate, why));
+  }
+  for (const candidate of lastResort) ranked.push(step(candidate, 'last resort'));
+  for (const candidate of full) ranked.push(waiting(candidate, 'waits for a local slot', null));
+  return ranked;
+}
+
+function withinLimit({ ready, cloud, lastResort, full }: Sorted, limit: number): RankedCandidate[] {
+  const inTime = (candidate: Candidate): boolean => candidate.cost.firstTokenSeconds <= limit;
+  const first = sortByCost([...ready, ...full, ...lastResort].filter(inTime));
+  const ranked = first.map((candidate) => {
+    const { cost, busy, slots } = candidate;
+    if (busy < slots) return step(candidate, slotWords(candidate));
+    const words = `waits for a local slot, ${about(cost.terms.wait)} s of at most ${about(limit)} s`;
+    return waiting(candidate, words, limit - (cost.firstTokenSeconds - cost.terms.wait));
+  });
+  const late = (group: readonly Candidate[]): Candidate[] => group.filter((candidate) => !inTime(candidate));
+  const why = first.length > 0 ? 'overflow after local' : tooLateWords([...ready, ...full, ...lastResort], limit);
+  for (const candidate of cloud) ranked.push(step(candidate, why));
+  return [...ranked, ...inUsualOrder(late(ready), [], late(lastResort), late(full))];
+}
 
 interface Sorted {
   readonly ready: Candidate[];
@@ -35,10 +62,18 @@ function sorted(candidates: readonly Candidate[]): Sorted {
     else if (candidate.lastResort) groups.lastResort.push(candidate);
     else groups.ready.push(candidate);
   }
-  if (groups.ready.length > 1) groups.ready.sort(byLoad);
-  if (groups.full.length > 1) groups.full.sort(byLoad);
+  sortByCost(groups.ready);
+  sortByCost(groups.full);
   if (groups.cloud.length > 1) groups.cloud.sort(byLeastRecentUse);
   return groups;
+}
+
+function step(candidate: Candidate, why: string): RankedCandidate {
+  return { candidate, waits: false, waitAtMostSeconds: null, why };
+}
+
+function waiting(candidate: Candidate, why: string, waitAtMostSeconds: number | null): RankedCandidate {
+  return { candidate, waits: true, waitAtMostSeconds, why };
 }
 
 function slotWords({ busy, slots }: Candidate): string {
@@ -51,14 +86,14 @@ function overflowWords(ready: number, full: number, lastResort: number): string 
   return lastResort > 0 ? 'overflow: no local model is loaded' : 'overflow: no local target can serve it';
 }
 
-function byLoad(a: Candidate, b: Candidate): number {
-  return (
-    Number(a.silent) - Number(b.silent) ||
-    // A model in memory answers now; one on disk costs seconds to minutes and may evict another.
-    Number(b.match.loaded) - Number(a.match.loaded) ||
-    a.busy / a.slots - b.busy / b.slots ||
-    Number(b.entry.target.adapterKind === 'lm-studio') - Number(a.entry.target.adapterKind === 'lm-studio')
-  );
+function tooLateWords(local: readonly Candidate[], limit: number): string {
+  if (local.length === 0) return 'overflow: no local target can serve it';
+  const soonest = Math.min(...local.map(({ cost }) => cost.firstTokenSeconds));
+  return `overflow: local first token in about ${about(soonest)} s, limit ${about(limit)} s`;
+}
+
+function about(seconds: number): string {
+  return seconds < 10 ? String(Math.round(seconds * 10) / 10) : String(Math.round(seconds));
 }
 
 function byLeastRecentUse(a: Candidate, b: Candidate): number {

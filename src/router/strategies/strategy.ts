@@ -1,3 +1,4 @@
+import type { CostEstimate } from '../../core/cost.ts';
 import type { ModelMatch } from '../models.ts';
 import type { TargetEntry } from '../target-entry.ts';
 
@@ -10,6 +11,12 @@ export interface Candidate {
   readonly slots: number;
   /** Nothing asked for it by name, and it would have to be loaded: only when nobody else can. */
   readonly lastResort: boolean;
+  /** What asking it is expected to take. */
+  readonly cost: CostEstimate;
+  /** It probably has this very conversation cached. */
+  readonly holdsConversation: boolean;
+  /** Conversations that it probably has cached. */
+  readonly conversations: number;
   /** It leaves its requests unanswered for unusually long: its equals first. */
   readonly silent: boolean;
 }
@@ -18,6 +25,8 @@ export interface RankedCandidate {
   readonly candidate: Candidate;
   /** Its slots are taken: wait for one. */
   readonly waits: boolean;
+  /** So long a wait is better than what stands behind it, s; null: as long as may be. */
+  readonly waitAtMostSeconds: number | null;
   /** Why it stands at this place, in a few words. */
   readonly why: string;
 }
@@ -28,5 +37,11 @@ export interface RankedCandidate {
  */
 export interface Strategy {
   readonly name: string;
-  rank(candidates: readonly Candidate[]): RankedCandidate[];
+  rank(candidates: readonly Candidate[], limits: RankLimits): RankedCandidate[];
+}
+
+/** What a request allows. */
+export interface RankLimits {
+  /** How long the first content may take before other targets are worth their price, s; null: no limit is set. */
+  readonly maxFirstTokenSeconds: number | null;
 }

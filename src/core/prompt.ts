@@ -1,0 +1,58 @@
+/** What a request needs beside text. */
+export interface PromptNeeds {
+  readonly vision: boolean;
+  readonly tools: boolean;
+  /** A reply by JSON schema. */
+  readonly jsonSchema: boolean;
+}
+
+/** What routing looks at of a prompt; its text is not kept. */
+export interface PromptFacts {
+  /** Of the text that the model reads (messages, tools) as JSON, without the data of images, ≥ 0. */
+  readonly bytes: number;
+  readonly images: number;
+  readonly needs: PromptNeeds;
+  /** The client's limit for the answer, tokens, ≥ 1; null: none given. */
+  readonly maxOutputTokens: number | null;
+  /** Requests of one conversation share it: the client's session, its cache key, or how the conversation began. */
+  readonly conversation: number;
+  /**
+   * Chained hashes of the prompt's blocks: equal at one place means that all before it is equal too. Computed when it
+   * is first asked for.
+   */
+  readonly blocks: Uint32Array;
+}
+
+/** The first blocks are short, so that short prompts are told apart; long ones need no such detail. Bytes. */
+const SMALL_BLOCK = 256;
+const SMALL_BLOCKS = 64;
+const LARGE_BLOCK = 1024;
+/** About 70,000 tokens; what follows is not compared. */
+const MAX_BLOCKS = 320;
+
+/** Of one block, bytes. */
+export function blockLength(index: number): number {
+  return index < SMALL_BLOCKS ? SMALL_BLOCK : LARGE_BLOCK;
+}
+
+/** How many full blocks so many bytes have: the last one of a turn goes on in the next. */
+export function blockCount(bytes: number): number {
+  const small = Math.min(SMALL_BLOCKS, Math.floor(bytes / SMALL_BLOCK));
+  const large = Math.floor(Math.max(0, bytes - SMALL_BLOCKS * SMALL_BLOCK) / LARGE_BLOCK);
+  return Math.min(MAX_BLOCKS, small + large);
+}
+
+/** Of the first blocks together, bytes. */
+export function bytesOfBlocks(count: number): number {
+  return Math.min(count, SMALL_BLOCKS) * SMALL_BLOCK + Math.max(0, count - SMALL_BLOCKS) * LARGE_BLOCK;
+}
+
+/** Of a request whose prompt is not looked at. */
+export const NO_PROMPT: PromptFacts = {
+  bytes: 0,
+  images: 0,
+  needs: { vision: false, tools: false, jsonSchema: false },
+  maxOutputTokens: null,
+  conversation: 0,
+  blocks: new Uint32Array(0),
+};

@@ -1,0 +1,169 @@
+import type { PromptFacts } from '../../core/prompt.ts';
+import type { Usage } from '../../core/usage.ts';
+import type { Lesson, ModelMeter } from './model-meter.ts';
+import { SlotEvidence } from './slot-evidence.ts';
+
+/** One call on a target while it runs. */
+export interface LiveCall {
+  readonly model: string;
+  readonly meter: ModelMeter;
+  readonly promptBytes: number;
+  readonly hasImages: boolean;
+  /** Estimates, tokens. */
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly loaded: boolean;
+  readonly sentAtMs: number;
+  /** Null: its prompt is being read, or waits for that. */
+  contentAtMs: number | null;
+  /** How long its prompt was read; null: not known. */
+  readingMs: number | null;
+  /** `#writtenMs` of its activity when its first content came. */
+  writtenBeforeMs: number;
+}
+
+/**
+ * What one server is doing for this gateway: prompts that it reads, answers that it writes. Prompts are taken to be read
+ * one after the other, as LM Studio, Ollama and llama.cpp do; where they are not, only what nothing overlapped is learned.
+ */
+export class Activity {
+  readonly slots = new SlotEvidence();
+  /** In the order in which they were sent. */
+  readonly #reading: LiveCall[] = [];
+  readonly #writing = new Set<LiveCall>();
+  /** Since when the prompt at the head could be read. */
+  #freeSinceMs = Number.NEGATIVE_INFINITY;
+  /** Answers written at once, summed over time. */
+  #writtenMs = 0;
+  #changedAtMs = 0;
+
+  began(meter: ModelMeter, model: string, prompt: PromptFacts, loaded: boolean, nowMs: number): LiveCall {
+    const promptTokens = meter.promptTokens(prompt);
+    const call: LiveCall = {
+      model,
+      meter,
+      promptBytes: prompt.bytes,
+      hasImages: prompt.images > 0,
+      promptTokens,
+      cachedTokens: Math.floor(promptTokens * meter.cache.cachedShare(prompt, nowMs)),
+      loaded,
+      sentAtMs: nowMs,
+      contentAtMs: null,
+      readingMs: null,
+      writtenBeforeMs: 0,
+    };
+    meter.cache.add(prompt, nowMs);
+    this.#reading.push(call);
+    return call;
+  }
+
+  /** Its first real content came. */
+  answering(call: LiveCall, nowMs: number): void {
+    const at = this.#reading.indexOf(call);
+    if (at === -1) return;
+    this.#reading.splice(at, 1);
+    const slotFreedMs = this.slots.answering(call.sentAtMs, this.#expectedMs(call), this.#writing.size, nowMs);
+    const fromMs = Math.max(call.sentAtMs, this.#freeSinceMs, slotFreedMs ?? Number.NEGATIVE_INFINITY);
+    if (at === 0) call.readingMs = nowMs - fromMs;
+    this.#freeSinceMs = nowMs;
+    call.contentAtMs = nowMs;
+    this.#count(nowMs);
+    call.writtenBeforeMs = this.#writtenMs;
+    this.#writing.add(call);
+  }
+
+  /** It came to its proper end. */
+  finished(call: LiveCall, usage: Usage | null, nowMs: number): void {
+    const lesson = usage === null || call.contentAtMs === null ? null : this.#lessonOf(call, usage, nowMs);
+    this.ended(call, nowMs);
+    if (lesson !== null) call.meter.learn(lesson);
+  }
+
+  /** It ended in whatever way; says nothing of speeds. Harmless when it has been said already. */
+  ended(call: LiveCall, nowMs: number): void {
+    const at = this.#reading.indexOf(call);
+    if (at !== -1) {
+      this.#reading.splice(at, 1);
+      this.#freeSinceMs = nowMs;
+    }
+    if (!this.#writing.has(call)) return;
+    this.#count(nowMs);
+    this.#writing.delete(call);
+    this.slots.finished(this.#writing.size + 1, nowMs);
+  }
+
+  /** Answers that are written now. */
+  get writing(): number {
+    return this.#writing.size;
+  }
+
+  /** This model is on its way into memory. */
+  isLoading(model: string): boolean {
+    return this.#reading.some((call) => !call.loaded && call.model === model);
+  }
+
+  /** Some model other than this one is on its way into memory. */
+  isLoadingOther(model: string): boolean {
+    return this.#reading.some((call) => !call.loaded && call.model !== model);
+  }
+
+  /** How long the load of this model has been going on, s; 0: it has not begun. */
+  loadingSeconds(model: string, nowMs: number): number {
+    const loading = this.#reading.find((call) => !call.loaded && call.model === model);
+    return loading === undefined ? 0 : (nowMs - loading.sentAtMs) / 1000;
+  }
+
+  /** Until all prompts that were sent before are read, s; `secondsPerToken` for models that are not measured yet. */
+  readingSeconds(secondsPerToken: number, nowMs: number): number {
+    let seconds = 0;
+    for (let at = 0; at < this.#reading.length; at++) {
+      const call = this.#reading[at] as LiveCall;
+      const expected = ownReadingSeconds(call, secondsPerToken);
+      const spent = at === 0 ? (nowMs - Math.max(call.sentAtMs, this.#freeSinceMs)) / 1000 : 0;
+      seconds += Math.max(0, expected - spent);
+    }
+    return seconds;
+  }
+
+  #expectedMs(call: LiveCall): number {
+    return call.meter.reading.at(call.promptTokens - call.cachedTokens) * 1000;
+  }
+
+  #lessonOf(call: LiveCall, usage: Usage, nowMs: number): Lesson {
+    const contentAtMs = call.contentAtMs ?? nowMs;
+    this.#count(nowMs);
+    const writingMs = nowMs - contentAtMs;
+    return {
+      promptTokens: usage.promptTokens,
+      cachedTokens: usage.cachedTokens,
+      completionTokens: usage.completionTokens,
+      promptBytes: call.promptBytes,
+      hasImages: call.hasImages,
+      predictedCachedTokens: call.cachedTokens,
+      // An answer that came whole does not say when its prompt was read.
+      readingSeconds: call.readingMs === null || cameWhole(writingMs, usage) ? null : call.readingMs / 1000,
+      writingSeconds: cameWhole(writingMs, usage) ? null : writingMs / 1000,
+      beside: writingMs > 0 ? (this.#writtenMs - call.writtenBeforeMs) / writingMs : 1,
+      loaded: call.loaded,
+    };
+  }
+
+  #count(nowMs: number): void {
+    this.#writtenMs += this.#writing.size * (nowMs - this.#changedAtMs);
+    this.#changedAtMs = nowMs;
+  }
+}
+
+/** No server writes a token in less than this, ms. */
+const LEAST_TOKEN_MS = 0.05;
+
+function cameWhole(writingMs: number, usage: Usage): boolean {
+  return usage.completionTokens > 1 && writingMs < usage.completionTokens * LEAST_TOKEN_MS;
+}
+
+/** What reading its prompt takes, without what every request takes besides. */
+function ownReadingSeconds(call: LiveCall, secondsPerToken: number): number {
+  const { meter } = call;
+  const slope = meter.isMeasured ? meter.reading.slope : secondsPerToken;
+  return (call.promptTokens - call.cachedTokens) * slope;
+}

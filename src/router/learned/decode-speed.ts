@@ -1,0 +1,68 @@
+import { WeightedMean } from './weighted-mean.ts';
+
+/** Above, every further answer is taken to slow the others as the last measured step did. */
+const MOST_BESIDE = 32;
+const NEWEST_WEIGHT = 0.1;
+/** One value may move the mean by this factor at most: a stalled stream is no speed. */
+const MOST_CHANGE = 2;
+/** Until measured: how much each further answer slows the others. Small models on one GPU share it nearly freely. */
+const USUAL_SLOWDOWN = 0.1;
+
+/** How long a server takes for one token of an answer, by how many answers it writes at once. */
+export class DecodeSpeed {
+  /** At index n: seconds a token while n answers are written. */
+  readonly #byBeside: WeightedMean[] = [];
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** `beside`: answers written at once on average, this one included, ≥ 1. */
+  record(beside: number, secondsPerToken: number): void {
+    if (!(secondsPerToken > 0 && Number.isFinite(secondsPerToken))) return;
+    const at = Math.min(MOST_BESIDE, Math.max(1, Math.round(beside)));
+    this.#byBeside[at] ??= new WeightedMean(NEWEST_WEIGHT);
+    const mean = this.#byBeside[at];
+    const { mean: before } = mean;
+    const bounded =
+      before === null || mean.count < 3
+        ? secondsPerToken
+        : Math.min(before * MOST_CHANGE, Math.max(before / MOST_CHANGE, secondsPerToken));
+    mean.record(bounded);
+    this.#count++;
+  }
+
+  /** Seconds a token while `beside` answers are written; from the nearest number that was measured. Null: none was. */
+  secondsPerToken(beside: number): number | null {
+    const at = Math.min(MOST_BESIDE, Math.max(1, Math.round(beside)));
+    for (let distance = 0; distance <= MOST_BESIDE; distance++) {
+      for (const near of [at - distance, at + distance]) {
+        const mean = this.#byBeside[near]?.mean ?? null;
+        if (mean !== null) return (mean * slowdown(at)) / slowdown(near);
+      }
+    }
+    return null;
+  }
+
+  /** Means and counts by the number of answers at once, for keeping. */
+  entries(): [beside: number, secondsPerToken: number, count: number][] {
+    return this.#byBeside.flatMap((mean, beside) =>
+      mean === undefined || mean.mean === null ? [] : [[beside, mean.mean, mean.count] as [number, number, number]],
+    );
+  }
+
+  restore(entries: readonly (readonly [beside: number, secondsPerToken: number, count: number])[]): void {
+    for (const [beside, secondsPerToken, count] of entries) {
+      if (!(beside >= 1 && beside <= MOST_BESIDE && secondsPerToken > 0 && count > 0)) continue;
+      const mean = new WeightedMean(NEWEST_WEIGHT);
+      mean.restore(secondsPerToken, count);
+      this.#byBeside[Math.round(beside)] = mean;
+      this.#count += count;
+    }
+  }
+}
+
+function slowdown(beside: number): number {
+  return 1 + USUAL_SLOWDOWN * (beside - 1);
+}

@@ -1,0 +1,118 @@
+/** Older samples are forgotten: a model may be loaded anew with other settings. */
+const WINDOW = 64;
+const MOST_TOKENS = 1e8;
+const LEAST_SECONDS = 1e-6;
+const MOST_SECONDS = 1e6;
+const ROUNDS = 4;
+/** Residuals beyond so many typical ones count less (Huber 1964). */
+const OUTLYING = 1.5;
+/** The median of absolute deviations times this estimates a standard deviation. */
+const MAD_TO_SIGMA = 1.4826;
+/** With prompts all about as long, slope and start cannot be told apart: the start is then a share of the least value. */
+const LEAST_SPREAD = 0.25;
+const START_SHARE = 0.1;
+
+/**
+ * A running, robust straight line `y = start + slope · x` through the latest 64 samples: least squares on relative
+ * residuals, those that lie far off weighted down (Huber's weights, iteratively). Start and slope are never negative.
+ */
+export class LineFit {
+  readonly #x = new Float64Array(WINDOW);
+  readonly #y = new Float64Array(WINDOW);
+  #count = 0;
+  #slope = 0;
+  #start = 0;
+
+  /** Samples so far, forgotten ones included. */
+  get count(): number {
+    return this.#count;
+  }
+
+  get slope(): number {
+    return this.#slope;
+  }
+
+  get start(): number {
+    return this.#start;
+  }
+
+  /** Tokens and seconds. Numbers that no server can have meant are no measurement. */
+  add(x: number, y: number): void {
+    if (!(x >= 0 && x <= MOST_TOKENS && y >= LEAST_SECONDS && y <= MOST_SECONDS)) return;
+    const at = this.#count % WINDOW;
+    this.#x[at] = x;
+    this.#y[at] = y;
+    this.#count++;
+    this.#fit();
+  }
+
+  at(x: number): number {
+    return this.#start + this.#slope * x;
+  }
+
+  /** What was learned before: counts as so many samples on the line, which new ones replace. */
+  restore(start: number, slope: number, xs: readonly number[]): void {
+    for (const x of xs) this.add(x, Math.max(start + slope * x, LEAST_SECONDS));
+  }
+
+  /** Lengths of the latest samples, to be given to `restore`. */
+  lengths(): number[] {
+    return [...this.#x.subarray(0, Math.min(WINDOW, this.#count))];
+  }
+
+  #fit(): void {
+    const size = Math.min(WINDOW, this.#count);
+    const weights = new Float64Array(size);
+    for (let at = 0; at < size; at++) weights[at] = 1 / (this.#y[at] as number) ** 2;
+    for (let round = 0; round < ROUNDS; round++) {
+      this.#solve(weights, size);
+      this.#reweigh(weights, size);
+    }
+  }
+
+  #solve(weights: Float64Array, size: number): void {
+    let [sum, sumX, sumY, sumXx, sumXy] = [0, 0, 0, 0, 0];
+    let least = Number.POSITIVE_INFINITY;
+    for (let at = 0; at < size; at++) {
+      const [weight, x, y] = [weights[at] as number, this.#x[at] as number, this.#y[at] as number];
+      sum += weight;
+      sumX += weight * x;
+      sumY += weight * y;
+      sumXx += weight * x * x;
+      sumXy += weight * x * y;
+      least = Math.min(least, y);
+    }
+    const variance = sumXx / sum - (sumX / sum) ** 2;
+    const isFlat = variance < (LEAST_SPREAD * (sumX / sum)) ** 2 || size < 3;
+    const slope = isFlat ? -1 : (sumXy / sum - (sumX / sum) * (sumY / sum)) / variance;
+    const start = isFlat ? -1 : sumY / sum - slope * (sumX / sum);
+    if (slope >= 0 && start >= 0) this.#set(start, slope);
+    else if (!isFlat && slope < 0) this.#set(sumY / sum, 0);
+    else this.#through(isFlat ? least * START_SHARE : 0, sumX, sumY, sumXx, sumXy, sum);
+  }
+
+  /** The best line from a given start. */
+  #through(start: number, sumX: number, sumY: number, sumXx: number, sumXy: number, sum: number): void {
+    if (sumXx === 0) this.#set(sumY / sum, 0);
+    else this.#set(start, Math.max(0, (sumXy - start * sumX) / sumXx));
+  }
+
+  #set(start: number, slope: number): void {
+    this.#start = start;
+    this.#slope = slope;
+  }
+
+  #reweigh(weights: Float64Array, size: number): void {
+    const residuals = new Float64Array(size);
+    for (let at = 0; at < size; at++) {
+      const y = this.#y[at] as number;
+      residuals[at] = Math.abs(y - this.at(this.#x[at] as number)) / y;
+    }
+    const sorted = residuals.toSorted();
+    const sigma = Math.max(1e-3, (sorted[size >> 1] as number) * MAD_TO_SIGMA);
+    for (let at = 0; at < size; at++) {
+      const excess = (residuals[at] as number) / (OUTLYING * sigma);
+      weights[at] = 1 / (this.#y[at] as number) ** 2 / Math.max(1, excess * excess);
+    }
+  }
+}
