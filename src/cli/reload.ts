@@ -1,4 +1,4 @@
-import type { Problem } from '../config/config.ts';
+import type { Problem } from '../core/problem.ts';
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { problemsText } from './print-problems.ts';

@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
-import type { LoadInput, LoadResult, Problem } from '../config/config.ts';
+import type { LoadInput, LoadResult } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { flagOf, SETTING_LIST, type Setting } from '../config/schema.ts';
 import { nearestName } from '../core/nearest-name.ts';
+import type { Problem } from '../core/problem.ts';
 import type { Terminal } from './terminal.ts';
 
 const byFlag = new Map(SETTING_LIST.map(([, setting]) => [flagOf(setting.name), setting]));

@@ -1,9 +1,7 @@
+import type { Problem } from '../core/problem.ts';
 import type { Route } from '../core/route.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Place, Target, TargetClocks } from '../core/target.ts';
-import type { Problem } from './problem.ts';
-
-export type { Problem } from './problem.ts';
 
 /** Strongest first: a setting given in two places counts where this list names it first. */
 export const SETTING_SOURCES = ['command line', 'environment', '.env', 'yaml', 'default'] as const;

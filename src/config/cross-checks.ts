@@ -1,7 +1,7 @@
 import { nearestName } from '../core/nearest-name.ts';
+import type { Problem } from '../core/problem.ts';
 import { RESERVED_PROVIDERS } from '../core/target.ts';
 import type { SettingInForce } from './config.ts';
-import type { Problem } from './problem.ts';
 import type { Values } from './schema.ts';
 import { azureIsOn, defaultPlace, openRouterIsOn } from './targets.ts';
 import { isLoopbackHost } from './urls.ts';

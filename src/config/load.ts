@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import type { Problem } from '../core/problem.ts';
 import type { Route } from '../core/route.ts';
 import { STRATEGY_NAMES } from '../core/strategy-names.ts';
 import type { Config, LoadInput, LoadResult, SettingInForce } from './config.ts';
@@ -9,7 +10,6 @@ import { absolutePath, defaultDataDir } from './data-dir.ts';
 import { type EnvFile, readEnvFile } from './env-file.ts';
 import { hintsFor } from './hints.ts';
 import { type Layers, mergeLayers, NO_ENV_FILE, NO_YAML, textBeforeYaml } from './layers.ts';
-import type { Problem } from './problem.ts';
 import { SETTING_LIST, type Values, yamlKeyOf } from './schema.ts';
 import type { SecretPlaces } from './secret-reference.ts';
 import { buildTargets, clocksFor } from './targets.ts';

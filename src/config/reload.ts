@@ -1,6 +1,7 @@
 import type { Logger } from '../core/logger.ts';
+import type { Problem } from '../core/problem.ts';
 import type { ConfigState, ReloadResult, TargetChanges } from '../core/reload.ts';
-import type { Config, LoadResult, Problem } from './config.ts';
+import type { Config, LoadResult } from './config.ts';
 import { SETTING_LIST } from './schema.ts';
 
 export interface ReloaderParts {

@@ -1,5 +1,5 @@
 import { nearestName } from '../core/nearest-name.ts';
-import type { Problem } from './problem.ts';
+import type { Problem } from '../core/problem.ts';
 import { readValue } from './read-value.ts';
 import type { SecretPlaces } from './secret-reference.ts';
 import { choice, integer, type Kind, text } from './setting-kinds.ts';

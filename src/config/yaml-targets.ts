@@ -1,6 +1,6 @@
+import type { Problem } from '../core/problem.ts';
 import type { Secret } from '../core/secret.ts';
 import { ADAPTER_KINDS, type AdapterKind, type Place } from '../core/target.ts';
-import type { Problem } from './problem.ts';
 import { readValue } from './read-value.ts';
 import type { SecretPlaces } from './secret-reference.ts';
 import { boolean, choice, integer, type Kind, mapping, seconds, secret, text, url } from './setting-kinds.ts';

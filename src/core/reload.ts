@@ -1,3 +1,4 @@
+import type { Problem } from './problem.ts';
 import type { TargetId } from './target.ts';
 
 /** What a new configuration changed in the list of targets. */
@@ -6,16 +7,6 @@ export interface TargetChanges {
   readonly removed: readonly TargetId[];
   readonly changed: readonly TargetId[];
   readonly kept: readonly TargetId[];
-}
-
-/** One thing wrong with a configuration, as the operator reads it; secrets masked. */
-export interface ReloadProblem {
-  readonly where: string;
-  readonly name: string;
-  readonly seen: string | null;
-  readonly message: string;
-  readonly allowed: string | null;
-  readonly fix: string;
 }
 
 export type ReloadResult =
@@ -28,7 +19,7 @@ export type ReloadResult =
       readonly targets: TargetChanges;
     }
   /** The old configuration stays. */
-  | { readonly ok: false; readonly problems: readonly ReloadProblem[] };
+  | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** Which configuration is in force. */
 export interface ConfigState {
@@ -38,5 +29,5 @@ export interface ConfigState {
   /** Settings that are written otherwise than they are in force, and count only after a restart. */
   readonly needRestart: readonly string[];
   /** The latest reload was refused; null: it was not, or there was none. */
-  readonly lastError: { readonly atWallMs: number; readonly problems: readonly ReloadProblem[] } | null;
+  readonly lastError: { readonly atWallMs: number; readonly problems: readonly Problem[] } | null;
 }

@@ -1,5 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { ConfigState, ReloadProblem, ReloadResult } from '../../core/reload.ts';
+import type { Problem } from '../../core/problem.ts';
+import type { ConfigState, ReloadResult } from '../../core/reload.ts';
 import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
 
 export interface ReloadPorts {
@@ -68,7 +69,7 @@ export function addReloadRoute(app: OpenAPIHono, ports: ReloadPorts): void {
   });
 }
 
-function refusal(problems: readonly ReloadProblem[]): z.infer<typeof refusedSchema> {
+function refusal(problems: readonly Problem[]): z.infer<typeof refusedSchema> {
   const lines = problems.map(({ where, name, message, fix }) => `${name} (${where}): ${message}; ${fix}`);
   const message = `The configuration is wrong, and nothing was changed. ${lines.join('. ')}.`;
   return {
