@@ -1,7 +1,7 @@
 import type { LeftOutKind } from '../core/plan.ts';
 import type { PromptFacts } from '../core/prompt.ts';
+import type { ModelMeter } from './learned/model-meter.ts';
 import type { ModelMatch } from './models.ts';
-import type { TargetEntry } from './target-entry.ts';
 
 /** Tokens are estimated from bytes: only a prompt that is longer by more than the estimate may err is surely too long. */
 const SURELY = { known: 0.85, unknown: 0.5 } as const;
@@ -12,8 +12,8 @@ export interface Unfit {
 }
 
 /** Why this model on this target cannot serve such a request; null: it can, or nobody knows better. Pure. */
-export function whyUnfit(entry: TargetEntry, match: ModelMatch, prompt: PromptFacts): Unfit | null {
-  return whyIncapable(match, prompt) ?? whyTooLong(entry, match, prompt);
+export function whyUnfit(meter: ModelMeter, match: ModelMatch, prompt: PromptFacts): Unfit | null {
+  return whyIncapable(match, prompt) ?? whyTooLong(meter, match, prompt);
 }
 
 function whyIncapable({ info, model }: ModelMatch, { needs }: PromptFacts): Unfit | null {
@@ -24,8 +24,7 @@ function whyIncapable({ info, model }: ModelMatch, { needs }: PromptFacts): Unfi
   return null;
 }
 
-function whyTooLong(entry: TargetEntry, { info, model }: ModelMatch, prompt: PromptFacts): Unfit | null {
-  const meter = entry.meter(model);
+function whyTooLong(meter: ModelMeter, { info, model }: ModelMatch, prompt: PromptFacts): Unfit | null {
   const limit = contextLimit(meter.contextLength, info?.contextLength ?? null);
   if (limit === null) return null;
   const tokens = meter.promptTokens(prompt);

@@ -4,6 +4,7 @@ import type { TargetId } from '../core/target.ts';
 import { isOnTrial } from './breaker.ts';
 import { estimateCost } from './cost.ts';
 import { whyUnfit } from './fitness.ts';
+import type { ModelMeter } from './learned/model-meter.ts';
 import {
   type AskedModel,
   isPinnedTo,
@@ -247,25 +248,34 @@ function addCandidate(
   match: ModelMatch,
   lastResort: boolean,
 ): void {
-  const unfit = whyUnfit(entry, match, question.request.prompt);
-  if (unfit === null) survey.candidates.push(candidate(question, entry, match, lastResort));
+  const meter = entry.meter(match.model);
+  const unfit = whyUnfit(meter, match, question.request.prompt);
+  if (unfit === null) survey.candidates.push(candidate(question, entry, meter, match, lastResort));
   else leaveOut(survey, entry, unfit.kind, unfit.reason);
 }
 
-function candidate(question: Question, entry: TargetEntry, match: ModelMatch, lastResort: boolean): Candidate {
+const ON_TRIAL = { busy: 1, slots: 1 };
+
+function candidate(
+  question: Question,
+  entry: TargetEntry,
+  meter: ModelMeter,
+  match: ModelMatch,
+  lastResort: boolean,
+): Candidate {
   const { nowMs, request } = question;
   // One that is on trial: one request finds out how it is; the others wait for what that says.
-  const use = isOnTrial(entry.breaker) ? { busy: 1, slots: 1 } : slotUse(entry, match.info);
-  const { cache } = entry.meter(match.model);
+  const use = isOnTrial(entry.breaker) ? ON_TRIAL : slotUse(entry, match.info);
   return {
     entry,
     match,
     lastResort,
     silent: entry.silence.isUnusual(nowMs),
-    ...use,
-    cost: estimateCost(entry, match, request.prompt, nowMs, use),
-    holdsConversation: cache.holds(request.prompt),
-    conversations: cache.liveConversations(nowMs),
+    busy: use.busy,
+    slots: use.slots,
+    cost: estimateCost({ entry, meter }, match, request.prompt, nowMs, use),
+    holdsConversation: meter.cache.holds(request.prompt),
+    conversations: meter.cache.liveConversations(nowMs),
   };
 }
 

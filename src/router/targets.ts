@@ -143,7 +143,7 @@ export class TargetDirectory {
     entry.stats.started();
     const nowMs = this.#clock.nowMs();
     entry.silence.began(nowMs);
-    const meter = this.#book.open(entry.target, model);
+    const meter = entry.openMeter(model);
     meter.cache.resize(slotUseByName(entry, model).slots);
     const live = entry.activity.began(meter, model, prompt, isLoaded(entry, model), nowMs);
     const { breaker } = entry;

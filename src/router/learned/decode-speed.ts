@@ -36,13 +36,18 @@ export class DecodeSpeed {
   /** Seconds a token while `beside` answers are written; from the nearest number that was measured. Null: none was. */
   secondsPerToken(beside: number): number | null {
     const at = Math.min(MOST_BESIDE, Math.max(1, Math.round(beside)));
+    if (this.#count === 0) return null;
     for (let distance = 0; distance <= MOST_BESIDE; distance++) {
-      for (const near of [at - distance, at + distance]) {
-        const mean = this.#byBeside[near]?.mean ?? null;
-        if (mean !== null) return (mean * slowdown(at)) / slowdown(near);
-      }
+      const seconds = this.#scaled(at - distance, at) ?? this.#scaled(at + distance, at);
+      if (seconds !== null) return seconds;
     }
     return null;
+  }
+
+  /** What was measured with `near` answers, as it would be with `at`. */
+  #scaled(near: number, at: number): number | null {
+    const mean = this.#byBeside[near]?.mean ?? null;
+    return mean === null ? null : (mean * slowdown(at)) / slowdown(near);
   }
 
   /** Means and counts by the number of answers at once, for keeping. */
@@ -63,6 +68,7 @@ export class DecodeSpeed {
   }
 }
 
-function slowdown(beside: number): number {
+/** How much slower each of so many answers is than one alone. */
+export function slowdown(beside: number): number {
   return 1 + USUAL_SLOWDOWN * (beside - 1);
 }

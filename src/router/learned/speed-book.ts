@@ -27,7 +27,7 @@ interface Page {
 /** All that was learned of speeds, by target and model. One per gateway; outlives reloads. */
 export class SpeedBook {
   readonly #pages = new Map<string, Page>();
-  #usual = new Map<string, UsualSpeeds>();
+  readonly #usual = { local: new Map<string, UsualSpeeds>(), cloud: new Map<string, UsualSpeeds>() };
   #samples = -1;
   #samplesNow = 0;
 
@@ -68,13 +68,14 @@ export class SpeedBook {
   usual(place: Target['place'], model: string): UsualSpeeds {
     if (this.#samples !== this.#samplesNow) {
       this.#samples = this.#samplesNow;
-      this.#usual = new Map();
+      this.#usual.local.clear();
+      this.#usual.cloud.clear();
     }
-    const key = `${place}\n${model}`;
-    const known = this.#usual.get(key);
+    const known = this.#usual[place].get(model);
     if (known !== undefined) return known;
     const usual = this.#median(place, model);
-    this.#usual.set(key, usual);
+    if (this.#usual[place].size >= MOST_METERS) this.#usual[place].clear();
+    this.#usual[place].set(model, usual);
     return usual;
   }
 
