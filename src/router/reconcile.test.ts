@@ -40,6 +40,16 @@ function directoryOf(...targets: Target[]) {
   return { clock, directory, entryOf, probes };
 }
 
+/** The same, with its servers asked from now on. */
+function probed(...targets: Target[]) {
+  const parts = directoryOf(...targets);
+  const silent = (): void => undefined;
+  const logger = { debug: silent, info: silent, warn: silent, error: silent };
+  const prober = new HealthProber(parts.directory, parts.clock, logger, { intervalMs: 5_000 });
+  prober.start();
+  return { ...parts, prober };
+}
+
 describe('a new list of targets', () => {
   test('is told apart from the old one by name and content, keys included', () => {
     const key = (text: string) => ({ apiKey: new Secret(text) });
@@ -107,12 +117,20 @@ describe('a target that is configured anew', () => {
     expect(entryOf('a').cooldown).not.toBeNull();
   });
 
+  test('is probed once more when it was so while a probe ran that then succeeded', async () => {
+    const { clock, directory, entryOf, probes, prober } = probed(target('a', { apiKey: new Secret('old') }));
+    directory.reconcile([target('a', { apiKey: new Secret('new') })]);
+    probes[0]?.good();
+    await clock.advance(0);
+    expect(probes.map((probe) => probe.target.apiKey?.reveal())).toEqual(['old', 'new']);
+    probes[1]?.good();
+    await clock.advance(0);
+    expect([entryOf('a').wantsProbe, probes.length]).toEqual([false, 2]);
+    prober.stop();
+  });
+
   test('is probed at once, and a probe with the old key that fails meanwhile counts for nothing', async () => {
-    const { clock, directory, entryOf, probes } = directoryOf(target('a', { apiKey: new Secret('old') }));
-    const silent = (): void => undefined;
-    const logger = { debug: silent, info: silent, warn: silent, error: silent };
-    const prober = new HealthProber(directory, clock, logger, { intervalMs: 5_000 });
-    prober.start();
+    const { clock, directory, entryOf, probes, prober } = probed(target('a', { apiKey: new Secret('old') }));
     directory.reconcile([target('a', { apiKey: new Secret('new') })]);
     expect(probes.map((probe) => probe.target.apiKey?.reveal())).toEqual(['old']);
     probes[0]?.bad(new UpstreamError('unreachable', 'refused'));
