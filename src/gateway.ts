@@ -3,11 +3,12 @@ import { createAdapters } from './adapters/index.ts';
 import { Admission } from './admission/admission.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
-import type { Config, LoadResult } from './config/config.ts';
+import type { Config, LoadAnew } from './config/config.ts';
 import { Reloader } from './config/reload.ts';
 import { targetFromOverflowProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
 import { watchFiles } from './config/watch-files.ts';
+import { withOverflowProviders } from './config/with-overflow-providers.ts';
 import type { Clock } from './core/clock.ts';
 import { UpstreamError } from './core/failure.ts';
 import type { OutcomeSink } from './core/outcome.ts';
@@ -49,7 +50,7 @@ export interface GatewayOptions {
   /** Further places where outcomes go (tests, demo). */
   readonly sink?: OutcomeSink;
   /** Reads the configuration anew for a reload. Default: it never changes. */
-  readonly load?: () => LoadResult;
+  readonly load?: LoadAnew;
   /** A file for the log lines. Default: standard output. */
   readonly logTo?: string;
 }
@@ -69,12 +70,14 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const adminKey = await resolveAdminKey(config);
 
   const reloader = new Reloader(config, {
-    load: options.load ?? (() => ({ ok: true, config })),
+    load: () => options.load?.(server.port) ?? { ok: true, config },
     apply: (next) => {
+      // First, as the only one that may throw.
+      const changes = directory.reconcile(withOverflowProviders(next, providers.inForce()));
       engine.configure(engineOptions(next));
       slots.queueLimit = next.queueLimit;
       prober.configure({ intervalMs: next.probeIntervalMs });
-      return directory.reconcile(next.targets);
+      return changes;
     },
     logger: log,
     wallMs: () => clock.wallMs(),
@@ -131,7 +134,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
           targets: () => directory.views(),
           settings: () => reloader.config.settings,
           strategy: () => reloader.config.strategy,
-          reload: () => reloader.reload(),
+          reload,
           configState: () => reloader.state,
           version: VERSION,
           uptimeMs: () => clock.nowMs() - startedAtMs,
@@ -145,7 +148,14 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   // Only now, so that a port that is taken leaves nothing running.
   prober.start();
   guard.start();
-  const stopWatching = watchFiles(config.files, clock, () => void reloader.reload());
+  const files = watchFiles(
+    () => reloader.files,
+    clock,
+    () => void reload(),
+  );
+  function reload(): ReloadResult {
+    return files.reading(() => reloader.reload());
+  }
 
   return {
     url: server.url,
@@ -153,12 +163,12 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     newAdminKeyPath: adminKey.newPath,
     targets: () => directory.views(),
     probed: (atMostMs) => prober.firstRound(atMostMs),
-    reload: () => reloader.reload(),
+    reload,
     stop: async (graceMs) => {
       const finished = await drain(server, engine, clock, graceMs);
       prober.stop();
       guard.stop();
-      stopWatching();
+      files.stop();
       await log.flush();
       return finished;
     },

@@ -1,8 +1,9 @@
 import { writeSync } from 'node:fs';
-import type { Config, LoadResult } from './config/config.ts';
+import type { Config, LoadAnew } from './config/config.ts';
 import { describeProblem } from './config/problem.ts';
 import { createGateway, type Gateway } from './gateway.ts';
 import { startupLines } from './startup-lines.ts';
+import { watchTerminal } from './terminal-hangup.ts';
 import { VERSION } from './version.ts';
 
 const [STDOUT, STDERR] = [1, 2];
@@ -11,7 +12,7 @@ const [STDOUT, STDERR] = [1, 2];
 const SAME_SIGNAL_MS = 1_000;
 
 /** Process entry: starts the gateway, tells what it found, and drains on SIGTERM or SIGINT. Resolves with the exit code. */
-export async function main(config: Config, load: () => LoadResult): Promise<number> {
+export async function main(config: Config, load: LoadAnew): Promise<number> {
   let gateway: Gateway;
   try {
     gateway = await createGateway(config, { load });
@@ -111,11 +112,10 @@ function untilStopped(gateway: Gateway, graceMs: number): Promise<number> {
       if (firstAtMs === null) stop('internal error');
     };
     onLauncherGone(() => onSignal('the launcher was killed'));
-    process.on('SIGHUP', () => tellReload(gateway));
+    const isHungUp = watchTerminal();
+    process.on('SIGHUP', () => (isHungUp() ? onSignal('the terminal was closed') : tellReload(gateway)));
     process.on('SIGTERM', () => onSignal('SIGTERM'));
     process.on('SIGINT', () => onSignal('SIGINT'));
-    // Whoever read our words may be gone: that is no fault of ours, and no reason to end.
-    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     process.on('uncaughtException', onFault);
     process.on('unhandledRejection', onFault);
   });

@@ -1,13 +1,19 @@
 import type { Figure } from '../result.ts';
 import { type BenchContext, measurement } from '../scenarios/scenario.ts';
+import { idleConnectionBenchmarks } from './idle-connections.ts';
 import { jsonPatchBenchmarks } from './json-patch.ts';
 import { planBenchmarks } from './plan.ts';
 import { sseParserBenchmarks } from './sse-parser.ts';
 
 /** The pure parts of the hot path, each by itself and without a socket. */
 export async function micro(context: Pick<BenchContext, 'progress'>): Promise<readonly Figure[]> {
-  context.progress('planning, patching, parsing');
-  const results = [...planBenchmarks(), ...jsonPatchBenchmarks(), ...sseParserBenchmarks()];
+  context.progress('planning, patching, parsing, counting');
+  const results = [
+    ...planBenchmarks(),
+    ...jsonPatchBenchmarks(),
+    ...sseParserBenchmarks(),
+    ...idleConnectionBenchmarks(),
+  ];
   return [
     {
       id: 'micro',

@@ -16,7 +16,7 @@ An empty value counts as unset. The names follow from each other: \`SWARMROUTER_
 
 \`swarmrouter check\` shows what is in force, where it came from, and every problem at once. With a problem the gateway does not start and exits with code 2.
 
-A changed \`.env\` or \`swarmrouter.yaml\` counts within seconds, without a restart: it is read and checked whole, and put in force all at once. With any problem the old configuration stays, and \`swarmrouter status\` says why. \`swarmrouter reload\`, \`POST /admin/reload\` and the signal SIGHUP do the same at once. Requests that are running end as they began; settings that need a restart say so below.`;
+A changed \`.env\`, \`swarmrouter.yaml\` or file that holds a key (\`file:/path\`) counts within seconds, without a restart: it is read and checked whole, and put in force all at once. With any problem the old configuration stays, and \`swarmrouter status\` says why. \`swarmrouter reload\`, \`POST /admin/reload\` and the signal SIGHUP do the same at once. Requests that are running end as they began. Settings that need a restart say so below; \`swarmrouter status\` names those that wait for one.`;
 
 const YAML_EXAMPLE = `## swarmrouter.yaml
 

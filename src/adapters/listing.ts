@@ -1,6 +1,6 @@
 import { UpstreamError } from '../core/failure.ts';
+import { countOf, isObject, type JsonObject, textOf } from '../core/json-shape.ts';
 import { type ModelInfo, type ModelState, NOTHING_SAID, type Target, type TargetSnapshot } from '../core/target.ts';
-import { countOf, isObject, type JsonObject, textOf } from './json-shape.ts';
 import { kindByName } from './model-kind.ts';
 
 /** A server that lists more than this is lying or broken; the rest is not looked at. */

@@ -4,7 +4,8 @@ import type { Config } from '../config/config.ts';
 
 export type AdminReply =
   | { readonly ok: true; readonly body: unknown }
-  | { readonly ok: false; readonly message: string };
+  /** `body`: what the gateway said besides; undefined: nothing, or it was not reached. */
+  | { readonly ok: false; readonly message: string; readonly body?: unknown };
 
 export interface AdminClient {
   readonly url: string;
@@ -85,7 +86,7 @@ function judge(status: number, text: string, base: string): AdminReply {
     return { ok: false, message: `The gateway at ${base} refused the admin key. ${fix}` };
   }
   const said = errorMessage(body);
-  if (said !== null) return { ok: false, message: said };
+  if (said !== null) return { ok: false, message: said, body };
   return {
     ok: false,
     message: `What answers at ${base} is not SwarmRouter (status ${status}). Give its address with --url.`,

@@ -1,5 +1,5 @@
-import type { Problem } from '../config/config.ts';
 import { describeProblem } from '../config/problem.ts';
+import type { Problem } from '../core/problem.ts';
 
 /** Every problem, numbered when there are several. */
 export function problemsText(problems: readonly Problem[]): string {

@@ -1,5 +1,5 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
-import type { Config, LoadResult } from '../config/config.ts';
+import type { Config, LoadAnew } from '../config/config.ts';
 import { VERSION } from '../version.ts';
 import { type AdminClient, adminClient } from './admin-client.ts';
 import { check } from './check.ts';
@@ -12,7 +12,7 @@ import { status } from './status.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Runs the gateway until it ends; resolves with the exit code. */
-export type StartGateway = (config: Config, load: () => LoadResult) => Promise<number>;
+export type StartGateway = (config: Config, load: LoadAnew) => Promise<number>;
 
 // Loaded only when it is needed: `--version` and `check` need no HTTP server.
 const startGatewayProcess: StartGateway = async (config, load) => (await import('../main.ts')).main(config, load);
@@ -73,7 +73,8 @@ function addStart(program: Command, terminal: Terminal, start: StartGateway, fin
     .allowExcessArguments();
   addSettingFlags(command).action(async () => {
     const result = loadWithFlags(command, terminal);
-    if (result.ok) return finish(await start(result.config, () => loadWithFlags(command, terminal)));
+    if (result.ok)
+      return finish(await start(result.config, (port) => loadWithFlags(command, terminal, { listeningOn: port })));
     terminal.error(`${problemsText(result.problems)}\n\nEvery setting and where it came from: swarmrouter check`);
     finish(EXIT_WRONG_USE);
   });

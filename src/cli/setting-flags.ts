@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
-import type { LoadInput, LoadResult, Problem } from '../config/config.ts';
+import type { LoadInput, LoadResult } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { flagOf, SETTING_LIST, type Setting } from '../config/schema.ts';
 import { nearestName } from '../core/nearest-name.ts';
+import type { Problem } from '../core/problem.ts';
 import type { Terminal } from './terminal.ts';
 
 const byFlag = new Map(SETTING_LIST.map(([, setting]) => [flagOf(setting.name), setting]));
@@ -34,7 +35,7 @@ export function loadWithFlags(command: Command, terminal: Terminal, rest: Partia
   const result = loadConfig({ ...rest, flags, environment: terminal.environment, directory: terminal.directory });
   if (problems.length === 0) return result;
   return result.ok
-    ? { ok: false, problems, settings: result.config.settings }
+    ? { ok: false, problems, settings: result.config.settings, files: result.config.files }
     : { ...result, problems: [...problems, ...result.problems] };
 }
 
@@ -69,7 +70,7 @@ const ON_THE_COMMAND_LINE = { where: 'the command line', seen: null };
 function readRest(command: Command): { flags: Record<string, string>; problems: Problem[] } {
   const flags: Record<string, string> = {};
   const problems: Problem[] = [];
-  const commands = ['start', 'check', 'status', 'providers', 'help'];
+  const commands = ['start', 'check', 'status', 'reload', 'providers', 'help'];
   let afterFlag = false;
   for (const word of command.args) {
     if (word.startsWith('-')) {

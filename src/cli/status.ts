@@ -48,7 +48,7 @@ export function statusText(body: unknown, url: string, colours: boolean): string
     `SwarmRouter ${show(fieldOf(body, 'version'))} at ${url}, up ${duration(fieldOf(body, 'uptime_seconds'))}, strategy ${show(fieldOf(body, 'strategy'))}`,
     rows.length === 0 ? 'No targets.' : table([heading.map(paint.bold), ...rows]),
   ];
-  const notes = [...reasons(body), ...absences(body), ...refusedReload(body)];
+  const notes = [...reasons(body), ...absences(body), ...pendingRestart(body), ...refusedReload(body)];
   return [...parts, ...(notes.length > 0 ? [notes.join('\n')] : [])].join('\n\n');
 }
 
@@ -85,6 +85,11 @@ function reasons(body: unknown): string[] {
 function absences(body: unknown): string[] {
   const absent = listOf(fieldOf(body, 'absent_targets')).map((target) => show(fieldOf(target, 'id')));
   return absent.length === 0 ? [] : [`Looked for on this machine, not there: ${absent.join(', ')}`];
+}
+
+function pendingRestart(body: unknown): string[] {
+  const names = listOf(fieldOf(fieldOf(body, 'config'), 'needs_restart')).map(show);
+  return names.length === 0 ? [] : [`Written, but only after a restart: ${names.join(', ')}`];
 }
 
 function refusedReload(body: unknown): string[] {

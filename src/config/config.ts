@@ -1,9 +1,7 @@
+import type { Problem } from '../core/problem.ts';
 import type { Route } from '../core/route.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Place, Target, TargetClocks } from '../core/target.ts';
-import type { Problem } from './problem.ts';
-
-export type { Problem } from './problem.ts';
 
 /** Strongest first: a setting given in two places counts where this list names it first. */
 export const SETTING_SOURCES = ['command line', 'environment', '.env', 'yaml', 'default'] as const;
@@ -67,7 +65,7 @@ export interface Config {
   readonly settings: readonly SettingInForce[];
   /** Readable hints for the start-up lines: what to set next. Each a sentence; empty when nothing is left to say. */
   readonly hints: readonly string[];
-  /** The files that were read, or would have been had they been there; absolute. */
+  /** The files that were read, those with secrets included, or would have been had they been there; absolute. */
   readonly files: readonly string[];
 }
 
@@ -76,7 +74,16 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export type LoadResult =
   | { readonly ok: true; readonly config: Config }
-  | { readonly ok: false; readonly problems: readonly Problem[]; readonly settings: readonly SettingInForce[] };
+  | {
+      readonly ok: false;
+      readonly problems: readonly Problem[];
+      readonly settings: readonly SettingInForce[];
+      /** As in `Config`. */
+      readonly files: readonly string[];
+    };
+
+/** Reads the configuration of a gateway that runs already, on this port. */
+export type LoadAnew = (port: number) => LoadResult;
 
 /** All that loading depends on, so that it is a function of its input. */
 export interface LoadInput {
@@ -89,6 +96,8 @@ export interface LoadInput {
   readonly strategies?: readonly string[];
   /** The text of a file; null: there is no such file. May throw: the reason is listed as a problem. Default: the file system. */
   readonly readFile?: (path: string) => string | null;
+  /** The port of the gateway that runs already: no model server is looked for there. Default: the port of the settings. */
+  readonly listeningOn?: number;
   /** Default: the user's. */
   readonly homeDirectory?: string;
   /** Default: the process's. */

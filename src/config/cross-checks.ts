@@ -1,7 +1,7 @@
-import { nearestName } from '../core/nearest-name.ts';
+import type { Problem } from '../core/problem.ts';
 import { RESERVED_PROVIDERS } from '../core/target.ts';
 import type { SettingInForce } from './config.ts';
-import type { Problem } from './problem.ts';
+import { strategyFault } from './names.ts';
 import type { Values } from './schema.ts';
 import { azureIsOn, defaultPlace, openRouterIsOn } from './targets.ts';
 import { isLoopbackHost } from './urls.ts';
@@ -79,18 +79,8 @@ function checkServer(input: CrossCheckInput): Problem[] {
 }
 
 function checkStrategy(input: CrossCheckInput): Problem[] {
-  const { strategies, values } = input;
-  if (strategies.includes(values.strategy)) return [];
-  const near = nearestName(values.strategy, strategies) ?? strategies[0] ?? 'local-first';
-  return [
-    problemOf(
-      input,
-      'SWARMROUTER_STRATEGY',
-      'there is no such strategy',
-      `did you mean ${near}`,
-      `one of ${strategies.join(', ')}`,
-    ),
-  ];
+  const fault = strategyFault(input.values.strategy, input.strategies);
+  return fault === null ? [] : [problemOf(input, 'SWARMROUTER_STRATEGY', fault.message, fault.fix, fault.allowed)];
 }
 
 /** Clocks that a person set and that could never run out, because the whole request has less time. */

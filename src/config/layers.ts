@@ -1,6 +1,6 @@
+import type { Problem } from '../core/problem.ts';
 import type { SettingInForce, SettingSource } from './config.ts';
 import type { EnvFile } from './env-file.ts';
-import type { Problem } from './problem.ts';
 import { type Given, readValue, showSeen } from './read-value.ts';
 import { flagOf, SETTING_LIST, SETTINGS, type Setting, type SettingKey, type Values, yamlKeyOf } from './schema.ts';
 import type { SecretPlaces } from './secret-reference.ts';

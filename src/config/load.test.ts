@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import type { Config, LoadInput, Problem, SettingInForce } from './config.ts';
+import type { Problem } from '../core/problem.ts';
+import type { Config, LoadInput, SettingInForce } from './config.ts';
 import { loadConfig } from './load.ts';
 import { describeProblem } from './problem.ts';
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import type { Problem } from '../core/problem.ts';
 import type { Route } from '../core/route.ts';
 import { STRATEGY_NAMES } from '../core/strategy-names.ts';
 import type { Config, LoadInput, LoadResult, SettingInForce } from './config.ts';
@@ -9,7 +10,6 @@ import { absolutePath, defaultDataDir } from './data-dir.ts';
 import { type EnvFile, readEnvFile } from './env-file.ts';
 import { hintsFor } from './hints.ts';
 import { type Layers, mergeLayers, NO_ENV_FILE, NO_YAML, textBeforeYaml } from './layers.ts';
-import type { Problem } from './problem.ts';
 import { SETTING_LIST, type Values, yamlKeyOf } from './schema.ts';
 import type { SecretPlaces } from './secret-reference.ts';
 import { buildTargets, clocksFor } from './targets.ts';
@@ -18,7 +18,11 @@ import type { YamlFile } from './yaml-file.ts';
 import { ROUTE_FIELD_NAMES, type RouteSpec, readRoute } from './yaml-routes.ts';
 import { readTarget, TARGET_FIELD_NAMES, type TargetSpec } from './yaml-targets.ts';
 
-type Surroundings = Required<Omit<LoadInput, 'flags'>>;
+interface Surroundings extends Required<Omit<LoadInput, 'flags' | 'listeningOn'>> {
+  readonly listeningOn: number | null;
+  /** What has been read so far. */
+  readonly files: Set<string>;
+}
 
 const YAML_NAMES = {
   settings: new Set(SETTING_LIST.filter(([, setting]) => setting.inYaml).map(([, setting]) => yamlKeyOf(setting.name))),
@@ -31,11 +35,18 @@ const YAML_NAMES = {
  * Never throws for what a person wrote: every problem is listed at once.
  */
 export function loadConfig(input: LoadInput): LoadResult {
+  const files = new Set<string>();
+  const readFile = input.readFile ?? readTextFile;
   const around: Surroundings = {
     environment: input.environment,
     directory: input.directory,
     strategies: input.strategies ?? STRATEGY_NAMES,
-    readFile: input.readFile ?? readTextFile,
+    readFile: (path) => {
+      files.add(path);
+      return readFile(path);
+    },
+    files,
+    listeningOn: input.listeningOn ?? null,
     homeDirectory: input.homeDirectory ?? homedir(),
     platform: input.platform ?? process.platform,
   };
@@ -61,9 +72,8 @@ function finish(layers: Layers, around: Surroundings, problems: Problem[]): Load
   const { values } = merged;
   problems.push(...crossCheck({ values, settings: merged.settings, specs, strategies: around.strategies, wrong }));
   const settings = withDataDir(merged.settings, dataDirOf(values, around));
-  if (problems.length > 0) return { ok: false, problems, settings };
-  const files = [join(around.directory, '.env'), absolutePath(layers.yamlLabel, around.directory, around)];
-  return { ok: true, config: configFrom(values, specs, routes, settings, around, files) };
+  if (problems.length > 0) return { ok: false, problems, settings, files: [...around.files] };
+  return { ok: true, config: configFrom(values, specs, routes, settings, around) };
 }
 
 function configFrom(
@@ -72,9 +82,8 @@ function configFrom(
   routes: readonly RouteSpec[],
   settings: readonly SettingInForce[],
   around: Surroundings,
-  files: readonly string[],
 ): Config {
-  const targets = buildTargets(values, specs);
+  const targets = buildTargets({ ...values, port: around.listeningOn ?? values.port }, specs);
   return {
     host: values.host,
     port: values.port,
@@ -108,7 +117,7 @@ function configFrom(
     clocksFor: (place) => clocksFor(place, values),
     settings,
     hints: hintsFor(values, targets),
-    files,
+    files: [...around.files],
   };
 }
 

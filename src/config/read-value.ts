@@ -1,4 +1,4 @@
-import type { Problem } from './problem.ts';
+import type { Problem } from '../core/problem.ts';
 import { isSecretReference, resolveSecret, type SecretPlaces } from './secret-reference.ts';
 import type { Kind, Parsed } from './setting-kinds.ts';
 import type { Written } from './yaml-file.ts';

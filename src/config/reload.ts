@@ -1,12 +1,13 @@
 import type { Logger } from '../core/logger.ts';
+import type { Problem } from '../core/problem.ts';
 import type { ConfigState, ReloadResult, TargetChanges } from '../core/reload.ts';
-import type { Config, LoadResult, Problem } from './config.ts';
+import type { Config, LoadResult } from './config.ts';
 import { SETTING_LIST } from './schema.ts';
 
 export interface ReloaderParts {
   /** Reads everything anew, as at the start. */
   readonly load: () => LoadResult;
-  /** Puts a checked configuration in force, all at once. Must not throw half way. */
+  /** Puts a checked configuration in force, all at once. If it throws, it has changed nothing. */
   readonly apply: (config: Config) => TargetChanges;
   readonly logger: Logger;
   readonly wallMs: () => number;
@@ -18,16 +19,23 @@ export interface ReloaderParts {
  */
 export class Reloader {
   readonly #parts: ReloaderParts;
+  readonly #start: Config;
+  /** As it is written; in force but for what needs a restart. */
+  #written: Config;
   #config: Config;
   #state: ConfigState;
+  #files: readonly string[];
 
   constructor(config: Config, parts: ReloaderParts) {
+    this.#start = config;
+    this.#written = config;
     this.#config = config;
+    this.#files = config.files;
     this.#parts = parts;
-    this.#state = { version: 1, loadedAtWallMs: parts.wallMs(), lastError: null };
+    this.#state = { version: 1, loadedAtWallMs: parts.wallMs(), needRestart: [], lastError: null };
   }
 
-  /** The one in force; settings that need a restart are shown as they are written. */
+  /** The one in force. Settings that need a restart are those of the start. */
   get config(): Config {
     return this.#config;
   }
@@ -36,19 +44,27 @@ export class Reloader {
     return this.#state;
   }
 
+  /** What the latest reload looked at, also when it was refused. */
+  get files(): readonly string[] {
+    return this.#files;
+  }
+
   reload(): ReloadResult {
     const { load, apply, logger, wallMs } = this.#parts;
     const loaded = load();
+    this.#files = loaded.ok ? loaded.config.files : loaded.files;
     if (!loaded.ok) return this.#refuse(loaded.problems);
-    const settings = changedSettings(this.#config, loaded.config);
-    const targets = apply(loaded.config);
-    this.#config = loaded.config;
-    this.#state = { version: this.#state.version + 1, loadedAtWallMs: wallMs(), lastError: null };
-    logger.info({ ...settings, ...targets, version: this.#state.version }, 'configuration reloaded');
-    if (settings.needRestart.length > 0) {
-      logger.warn({ settings: settings.needRestart }, 'these settings count only after a restart');
-    }
-    return { ok: true, ...settings, targets };
+    const written = loaded.config;
+    const config = withoutRestart(this.#start, written);
+    const targets = apply(config);
+    const changed = changedNames(this.#written, written);
+    const needRestart = changedNames(this.#start, written).filter((name) => NEED_RESTART.has(name));
+    this.#written = written;
+    this.#config = config;
+    this.#state = { version: this.#state.version + 1, loadedAtWallMs: wallMs(), needRestart, lastError: null };
+    logger.info({ changed, targets, version: this.#state.version }, 'configuration reloaded');
+    if (needRestart.length > 0) logger.warn({ settings: needRestart }, 'these settings count only after a restart');
+    return { ok: true, changed, needRestart, targets };
   }
 
   #refuse(problems: readonly Problem[]): ReloadResult {
@@ -62,11 +78,27 @@ const NEED_RESTART: ReadonlySet<string> = new Set(
   SETTING_LIST.filter(([, setting]) => setting.restart).map(([, { name }]) => name),
 );
 
-/** Environment names. Keys of targets are masked in the settings: their change shows in the targets. Pure. */
-export function changedSettings(before: Config, after: Config): { changed: string[]; needRestart: string[] } {
+/** What was written, with the values of the start where a change needs a restart. Pure. */
+export function withoutRestart(start: Config, written: Config): Config {
+  const { host, port, dataDir, adminKey, allowedHosts, drainTimeoutMs } = start;
+  const { maxBodyBytes, maxMemoryBytes, maxLoopLagMs, retryBudget, logLevel, logRequests, logResponses } = start;
+  const atStart = new Map(start.settings.map((setting) => [setting.name, setting]));
+  return {
+    ...written,
+    ...{ host, port, dataDir, adminKey, allowedHosts, drainTimeoutMs },
+    ...{ maxBodyBytes, maxMemoryBytes, maxLoopLagMs, retryBudget, logLevel, logRequests, logResponses },
+    settings: written.settings.map((setting) =>
+      NEED_RESTART.has(setting.name) ? (atStart.get(setting.name) ?? setting) : setting,
+    ),
+  };
+}
+
+/** Environment names, and `routes`. Keys of targets are masked in the settings: their change shows in the targets. Pure. */
+export function changedNames(before: Config, after: Config): string[] {
   const old = new Map(before.settings.map(({ name, value }) => [name, value]));
   const changed = after.settings.filter(({ name, value }) => old.get(name) !== value).map(({ name }) => name);
   const keyChanged = before.adminKey?.reveal() !== after.adminKey?.reveal();
   if (keyChanged && !changed.includes('SWARMROUTER_ADMIN_KEY')) changed.push('SWARMROUTER_ADMIN_KEY');
-  return { changed, needRestart: changed.filter((name) => NEED_RESTART.has(name)) };
+  if (JSON.stringify([...before.routes]) !== JSON.stringify([...after.routes])) changed.push('routes');
+  return changed;
 }

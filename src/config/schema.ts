@@ -373,7 +373,6 @@ export const SETTINGS = {
     text('the path of a YAML file', 'file'),
     'unset: swarmrouter.yaml in the working folder, if it is there',
     {
-      restart: true,
       group: 'Server',
       doc: 'The YAML file with what variables cannot say well.',
       example: 'swarmrouter.yaml',

@@ -1,6 +1,6 @@
 import { nearestName } from '../core/nearest-name.ts';
+import type { Problem } from '../core/problem.ts';
 import { isServiceLink, type Layers } from './layers.ts';
-import type { Problem } from './problem.ts';
 import { flagOf, SETTING_LIST } from './schema.ts';
 
 const NAMES = SETTING_LIST.map(([, setting]) => setting.name);

@@ -1,6 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import { nearestName } from '../core/nearest-name.ts';
-import type { Problem } from './problem.ts';
+import type { Problem } from '../core/problem.ts';
 
 /** A value as YAML can say it: one text, several, or pairs. null: given as empty. */
 export type Written = string | null | readonly string[] | readonly (readonly [string, string])[];

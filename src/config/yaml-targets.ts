@@ -1,7 +1,8 @@
+import type { Problem } from '../core/problem.ts';
 import type { Secret } from '../core/secret.ts';
 import { ADAPTER_KINDS, type AdapterKind, type Place } from '../core/target.ts';
-import type { Problem } from './problem.ts';
-import { readValue } from './read-value.ts';
+import { isName, NAMES } from './names.ts';
+import { fieldReader } from './read-field.ts';
 import type { SecretPlaces } from './secret-reference.ts';
 import { boolean, choice, integer, type Kind, mapping, seconds, secret, text, url } from './setting-kinds.ts';
 import type { YamlTargetSection } from './yaml-file.ts';
@@ -33,11 +34,10 @@ export interface TargetSpec {
 }
 
 const A_DAY = 86_400;
-const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 
 const targetName: Kind<string> = {
-  ...text('lower-case letters, digits, ".", "_" and "-", at most 64, beginning with a letter or digit'),
-  parse: (value) => (NAME.test(value) ? { ok: true, value } : { ok: false, reason: 'it is not a target name' }),
+  ...text(NAMES),
+  parse: (value) => (isName(value) ? { ok: true, value } : { ok: false, reason: 'it is not a target name' }),
 };
 
 const kindName = choice(ADAPTER_KINDS, {
@@ -105,12 +105,7 @@ export function readTarget(
 ): TargetSpec | null {
   const path = `targets[${section.index}]`;
   const where = `${label} line ${section.line}`;
-  const read = <T>(name: FieldName, kind: Kind<T>): T | null => {
-    const entry = section.entries.find((candidate) => candidate.key === name);
-    if (entry === undefined || entry.value === null || entry.value.length === 0) return null;
-    const given = { value: entry.value, name: `${path}.${name}`, where: `${label} line ${entry.line}` };
-    return readValue(kind, given, places, problems)?.value ?? null;
-  };
+  const read = fieldReader<FieldName>({ entries: section.entries, path, label }, places, problems);
   const isGiven = (name: FieldName) => section.entries.some((entry) => entry.key === name && entry.value !== null);
   const requireField = (name: FieldName, allowed: string | null) =>
     isGiven(name) ||

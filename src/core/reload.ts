@@ -1,3 +1,4 @@
+import type { Problem } from './problem.ts';
 import type { TargetId } from './target.ts';
 
 /** What a new configuration changed in the list of targets. */
@@ -8,33 +9,25 @@ export interface TargetChanges {
   readonly kept: readonly TargetId[];
 }
 
-/** One thing wrong with a configuration, as the operator reads it; secrets masked. */
-export interface ReloadProblem {
-  readonly where: string;
-  readonly name: string;
-  readonly seen: string | null;
-  readonly message: string;
-  readonly allowed: string | null;
-  readonly fix: string;
-}
-
 export type ReloadResult =
   | {
       readonly ok: true;
-      /** Environment names of the settings that changed. */
+      /** Environment names of the settings that changed, and `routes`. */
       readonly changed: readonly string[];
-      /** Those of them that count only after a restart. */
+      /** Settings that are written otherwise than they are in force, and count only after a restart. */
       readonly needRestart: readonly string[];
       readonly targets: TargetChanges;
     }
   /** The old configuration stays. */
-  | { readonly ok: false; readonly problems: readonly ReloadProblem[] };
+  | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** Which configuration is in force. */
 export interface ConfigState {
   /** 1 at the start, one more with each reload that was applied. */
   readonly version: number;
   readonly loadedAtWallMs: number;
+  /** Settings that are written otherwise than they are in force, and count only after a restart. */
+  readonly needRestart: readonly string[];
   /** The latest reload was refused; null: it was not, or there was none. */
-  readonly lastError: { readonly atWallMs: number; readonly problems: readonly ReloadProblem[] } | null;
+  readonly lastError: { readonly atWallMs: number; readonly problems: readonly Problem[] } | null;
 }

@@ -165,8 +165,9 @@ export class AnswerInProgress {
   }
 }
 
-function keyOf({ choice }: Lease): Secret | null {
-  return choice.entry.target.apiKey;
+/** The one that the call began with: a reload may have given the target another. */
+function keyOf({ call }: Lease): Secret | null {
+  return call.target.apiKey;
 }
 
 function failureFields({ kind, message, status }: UpstreamError): Partial<AttemptRecord> {

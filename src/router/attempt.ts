@@ -42,7 +42,7 @@ export async function runAttempt(
   };
   try {
     const call = {
-      target: step.target,
+      target: lease.call.target,
       model: step.model,
       modelLoaded: step.modelLoaded,
       request,
@@ -64,16 +64,17 @@ export async function runAttempt(
     };
   } catch (thrown) {
     if (opened?.kind === 'stream') opened.cancel();
-    const error = withoutSecret(asUpstreamError(thrown), step.target.apiKey);
+    const error = withoutSecret(asUpstreamError(thrown), lease.call.target.apiKey);
     return { kind: 'failed', error, record: recordOf(step, lease, clock.nowMs() - startedAtMs, error) };
   }
 }
 
 function recordOf(step: PlanStep, lease: Lease, durationMs: number, failure: UpstreamError | null): AttemptRecord {
+  const { target } = lease.call;
   return {
-    targetId: step.target.id,
-    adapterKind: step.target.adapterKind,
-    place: step.target.place,
+    targetId: target.id,
+    adapterKind: target.adapterKind,
+    place: target.place,
     model: step.model,
     reason: step.reason,
     failure: failure === null ? null : failure.kind,

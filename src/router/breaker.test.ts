@@ -103,15 +103,12 @@ describe('the breaker', () => {
 
   test('a target that loads is asked by one request after each good probe, and is in rotation once it answers', () => {
     let state = run([['loading', 5]]);
-    expect([state, isOnTrial(state)]).toEqual([
-      { name: 'warming', sinceMs: 5, trialEarned: false, trialRunning: false },
-      true,
-    ]);
+    expect([state, isOnTrial(state)]).toEqual([{ name: 'warming', trialEarned: false, trialRunning: false }, true]);
     state = run([['probe-ok', 1_000]], state);
     expect(isOnTrial(state)).toBe(false);
     state = run([['trial-started', 1_001]], state);
     expect(isOnTrial(state)).toBe(true);
-    expect(run([['loading', 1_002]], state)).toMatchObject({ name: 'warming', sinceMs: 5, trialEarned: false });
+    expect(run([['loading', 1_002]], state)).toMatchObject({ name: 'warming', trialEarned: false });
     expect(isOnTrial(run([['neutral', 1_002]], state))).toBe(false);
     expect(run([['content', 1_002]], state)).toEqual(CLOSED);
     expect(run([['failure', 1_002]], state).name).toBe('open');

@@ -9,12 +9,7 @@ export type BreakerState =
   /** The trial succeeded: so many requests at once, twice as many after each success, so that a herd does not fell it again. */
   | { readonly name: 'ramping'; readonly limit: number; readonly failedTrials: number }
   /** It says that it is loading: healthy, but only one request after each good probe asks whether it is done. */
-  | {
-      readonly name: 'warming';
-      readonly sinceMs: number;
-      readonly trialEarned: boolean;
-      readonly trialRunning: boolean;
-    };
+  | { readonly name: 'warming'; readonly trialEarned: boolean; readonly trialRunning: boolean };
 
 export type BreakerEvent =
   /** A reply came to its proper end. */
@@ -56,6 +51,7 @@ export const BREAKER_DEFAULTS: BreakerOptions = {
 };
 
 export const CLOSED: BreakerState = { name: 'closed', failures: 0 };
+const LOADING: BreakerState = { name: 'warming', trialEarned: false, trialRunning: false };
 
 export function nextBreakerState(
   state: BreakerState,
@@ -70,7 +66,7 @@ export function nextBreakerState(
     case 'failure':
       return afterFailure(state, event, nowMs, options);
     case 'loading':
-      return afterLoading(state, nowMs);
+      return LOADING;
     case 'content':
       return afterContent(state);
     case 'neutral':
@@ -149,11 +145,6 @@ function afterFailure(
 function ejected(failedTrials: number, nowMs: number, options: BreakerOptions): BreakerState {
   const ejectionMs = Math.min(options.maxEjectionMs, options.ejectionMs * 2 ** (failedTrials - 1));
   return { name: 'open', trialAtMs: nowMs + ejectionMs, failedTrials };
-}
-
-function afterLoading(state: BreakerState, nowMs: number): BreakerState {
-  const sinceMs = state.name === 'warming' ? state.sinceMs : nowMs;
-  return { name: 'warming', sinceMs, trialEarned: false, trialRunning: false };
 }
 
 function afterGoodProbe(state: BreakerState, nowMs: number): BreakerState {

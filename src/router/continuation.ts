@@ -1,5 +1,5 @@
+import { isObject } from '../core/json-shape.ts';
 import type { InferenceRequest } from '../core/request.ts';
-import { isObject } from './json-objects.ts';
 import type { TargetEntry } from './target-entry.ts';
 
 type Body = InferenceRequest['body'];

@@ -1,6 +1,6 @@
 import { UpstreamError } from '../core/failure.ts';
+import { isObject } from '../core/json-shape.ts';
 import type { AnswerSoFar } from './answer-so-far.ts';
-import { isObject } from './json-objects.ts';
 import { type Chunk, choicesOf, contentOf, deltaOf, finishes, isEmptyField } from './stream-events.ts';
 import { TextJoin } from './text-join.ts';
 

@@ -114,7 +114,8 @@ export class HealthProber {
     const startedAtMs = this.#clock.nowMs();
     const probe = this.#probeOnce(entry).finally(() => {
       this.#running.delete(entry);
-      this.#schedule(entry, this.#clock.nowMs() - startedAtMs);
+      if (entry.wantsProbe) this.#reconsider(entry);
+      else this.#schedule(entry, this.#clock.nowMs() - startedAtMs);
     });
     this.#running.set(entry, probe);
     return probe;
@@ -128,15 +129,18 @@ export class HealthProber {
       timeout.abort(new UpstreamError('timeout', `the probe got no answer within ${timeoutMs / 1000} s`)),
     );
     const before = entry.health;
+    const { target } = entry;
+    entry.wantsProbe = false;
     try {
       const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
-      const snapshot = await entry.adapter.probe(entry.target, signal);
+      const snapshot = await entry.adapter.probe(target, signal);
       this.#probeMs.set(entry, this.#clock.nowMs() - startedAtMs);
       this.#directory.probed(entry, snapshot);
       this.#logger.debug({ target: entry.target.id, models: snapshot.models.length, slots: snapshot.slots }, 'probed');
     } catch (error) {
       if (this.#stop.signal.aborted) return;
-      this.#failed(entry, error);
+      // Configured anew meanwhile: what failed may have been the old key.
+      if (entry.target === target) this.#failed(entry, error);
     } finally {
       cancelTimer();
     }
@@ -165,7 +169,7 @@ export class HealthProber {
     else this.#logger.info({ ...fields, models: entry.snapshot?.models.length ?? 0 }, `target is ${after}`);
   }
 
-  /** A target that is new, or has just gone down, is asked without waiting for its turn. */
+  /** A target that is new, is configured anew, or has just gone down is asked without waiting for its turn. */
   #reconsider(entry: TargetEntry): void {
     if (this.#stop.signal.aborted || this.#running.has(entry)) return;
     if (entry.retired) return;
@@ -175,7 +179,7 @@ export class HealthProber {
 
   /** Never later than it was due anyway. */
   #schedule(entry: TargetEntry, spentMs = 0): void {
-    if (this.#stop.signal.aborted || this.#directory.get(entry.target.id) !== entry) return;
+    if (this.#stop.signal.aborted || entry.retired) return;
     const jitter = 0.8 + Math.random() * 0.2;
     // Counted from the beginning of the latest probe, so that a slow one does not make them rarer.
     const delayMs = Math.max(LEAST_PAUSE_MS, this.#pauseMs(entry) * jitter - spentMs);
@@ -189,7 +193,7 @@ export class HealthProber {
   /** A target that was taken away or replaced meanwhile is left alone, and so is its key. */
   #again(entry: TargetEntry): void {
     this.#timers.delete(entry);
-    if (this.#directory.get(entry.target.id) === entry) void this.probe(entry);
+    if (!entry.retired) void this.probe(entry);
   }
 
   #pauseMs(entry: TargetEntry): number {

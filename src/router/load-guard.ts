@@ -1,5 +1,15 @@
-import type { ModelInfo } from '../core/target.ts';
-import type { TargetEntry } from './target-entry.ts';
+import type { ProviderAdapter } from '../core/adapter.ts';
+import type { ModelInfo, Target, TargetSnapshot } from '../core/target.ts';
+import type { Activity } from './learned/activity.ts';
+
+/** What of a target decides it. Not the entry itself, which asks this file for its free slots. */
+export interface LoadingTarget {
+  readonly target: Target;
+  readonly adapter: ProviderAdapter;
+  readonly activity: Activity;
+  readonly snapshot: TargetSnapshot | null;
+  readonly busyByModel: ReadonlyMap<string, number>;
+}
 
 /** Why a request for a model must wait although slots are free; null: it need not. */
 export type LoadObstacle = 'loads-already' | 'loads-another' | 'would-evict';
@@ -9,7 +19,7 @@ export type LoadObstacle = 'loads-already' | 'loads-another' | 'would-evict';
  * when they are full, LM Studio even one that is answering (lmstudio-bug-tracker#1796). So there is one load at a time
  * for each server, however many wait, and none that would throw out a model at work. Pure.
  */
-export function loadObstacle(entry: TargetEntry, model: ModelInfo): LoadObstacle | null {
+export function loadObstacle(entry: LoadingTarget, model: ModelInfo): LoadObstacle | null {
   const { adapter, target, activity } = entry;
   if (target.place === 'cloud' || !adapter.loadsOnDemand) return null;
   const { modelsInMemory } = adapter;
@@ -22,17 +32,17 @@ export function loadObstacle(entry: TargetEntry, model: ModelInfo): LoadObstacle
     : null;
 }
 
-export function mustNotLoad(entry: TargetEntry, model: ModelInfo): boolean {
+export function mustNotLoad(entry: LoadingTarget, model: ModelInfo): boolean {
   return loadObstacle(entry, model) !== null;
 }
 
-function isFull({ snapshot }: TargetEntry, model: ModelInfo, modelsInMemory: number): boolean {
+function isFull({ snapshot }: LoadingTarget, model: ModelInfo, modelsInMemory: number): boolean {
   let inMemory = 0;
   for (const other of snapshot?.models ?? []) if (other.state !== 'on-disk' && other.id !== model.id) inMemory++;
   return inMemory >= modelsInMemory;
 }
 
-function othersAtWork({ busyByModel }: TargetEntry, model: ModelInfo): boolean {
+function othersAtWork({ busyByModel }: LoadingTarget, model: ModelInfo): boolean {
   for (const [name, busy] of busyByModel) if (busy > 0 && name !== model.id) return true;
   return false;
 }

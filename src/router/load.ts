@@ -82,10 +82,6 @@ export class SlotTable {
     this.#queueLimit = limit;
   }
 
-  get waiting(): number {
-    return this.#waiters.size;
-  }
-
   /** Takes a slot if one is free now. */
   take(choice: SlotChoice, queuedMs = 0): Lease | null {
     const { entry, model, outOfTurn } = choice;
@@ -116,7 +112,7 @@ export class SlotTable {
 
   /** Better refused at once than after a wait that cannot end well. */
   #refusal(choices: readonly SlotChoice[], patience: Patience): UpstreamError | null {
-    if (!choices.some(mayStillServe)) return wentDown();
+    if (!choices.some(mayStillServe)) return nobodyComes();
     const limitMs = Math.min(patience.timeoutMs, patience.deadlineMs - this.#clock.nowMs());
     const waitMs = predictedWaitMs(choices);
     const isFull = choices.every(({ entry }) => entry.queuedShare > this.#queueLimit - ROUNDING);
@@ -198,9 +194,9 @@ export class SlotTable {
   }
 
   #serveOne(waiter: Waiter): void {
-    const open = waiter.choices.filter((choice) => mayStillServe(choice) && !choice.entry.retired);
+    const open = waiter.choices.filter(mayStillServe);
     if (open.length === 0) {
-      waiter.refuse(wentDown());
+      waiter.refuse(nobodyComes());
       return;
     }
     for (const choice of open) {
@@ -213,11 +209,11 @@ export class SlotTable {
 }
 
 function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {
-  return outOfTurn || entry.breaker.name !== 'open';
+  return !entry.retired && (outOfTurn || entry.breaker.name !== 'open');
 }
 
-function wentDown(): UpstreamError {
-  return new UpstreamError('unreachable', 'every server that was waited for went down');
+function nobodyComes(): UpstreamError {
+  return new UpstreamError('unreachable', 'every server that was waited for went down or was removed');
 }
 
 /**

@@ -33,8 +33,8 @@ describe('what after a failure', () => {
   test('when nobody else is left, the one that may be asked again soonest is', () => {
     expect(nextStep(failed('failed'))).toEqual({ do: 'stop' });
     const retryable = [{ readyInMs: 900 }, { readyInMs: 200 }, { readyInMs: 400 }];
-    expect(nextStep(failed('failed', { retryable }))).toEqual({ do: 'again', index: 1, delayMs: 200 });
-    expect(nextStep(failed('failed', { retryable: [{ readyInMs: -50 }] }))).toMatchObject({ do: 'again', delayMs: 0 });
+    expect(nextStep(failed('failed', { retryable }))).toEqual({ do: 'again', index: 1 });
+    expect(nextStep(failed('failed', { retryable: [{ readyInMs: -50 }] }))).toEqual({ do: 'again', index: 0 });
     expect(nextStep(failed('failed', { retryable, timeLeftMs: 100 }))).toEqual({ do: 'stop' });
     expect(nextStep(failed('failed', { retryable, attemptsLeft: 0 }))).toEqual({ do: 'stop' });
   });
@@ -62,8 +62,7 @@ describe('what after a failure', () => {
           if (decision.do === 'await-loading') expect(kind).toBe('modelLoading');
           if (decision.do === 'again') {
             expect(change.untried).toBe(0);
-            expect(change.retryable[decision.index]).toBeDefined();
-            expect(decision.delayMs).toBeLessThan(Math.max(change.timeLeftMs, 1));
+            expect(change.retryable[decision.index]?.readyInMs).toBeLessThan(change.timeLeftMs);
           }
         },
       ),

@@ -25,7 +25,7 @@ export type NextStep =
   /** The target is loading: it is asked once it is done, if nobody else has answered by then. Costs no retry. */
   | { readonly do: 'await-loading' }
   /** The step of `retryable` that is ready first. */
-  | { readonly do: 'again'; readonly index: number; readonly delayMs: number }
+  | { readonly do: 'again'; readonly index: number }
   | { readonly do: 'stop' };
 
 /** What after a failed attempt? Pure; the failure table decides, the numbers only bound it. */
@@ -42,13 +42,13 @@ export function nextStep(failed: FailedAttempt): NextStep {
 /** Nobody else is left: one that was surely not processed before, as soon as it may be asked. */
 function again({ retryable, timeLeftMs }: FailedAttempt): NextStep {
   let best = -1;
-  let delayMs = Number.POSITIVE_INFINITY;
+  let soonestMs = Number.POSITIVE_INFINITY;
   for (const [index, { readyInMs }] of retryable.entries()) {
-    if (readyInMs >= delayMs) continue;
+    if (readyInMs >= soonestMs) continue;
     best = index;
-    delayMs = readyInMs;
+    soonestMs = readyInMs;
   }
-  return delayMs < timeLeftMs ? { do: 'again', index: best, delayMs: Math.max(0, delayMs) } : { do: 'stop' };
+  return soonestMs < timeLeftMs ? { do: 'again', index: best } : { do: 'stop' };
 }
 
 const MAX_BACKOFF_MS = 30_000;

@@ -169,7 +169,7 @@ describe('local first', () => {
 
   test('asks others before one that says it is loading, and waits for that one when nobody else is there', () => {
     const loading = lmStudio();
-    loading.breaker = { name: 'warming', sinceMs: 0, trialEarned: false, trialRunning: false };
+    loading.breaker = { name: 'warming', trialEarned: false, trialRunning: false };
     const result = plan([loading], 'qwen2.5-7b-instruct');
     expect('plan' in result && result.plan.steps[0].waits).toBe(true);
     expect(steps([loading, openRouter()], 'gpt-4o-mini')[0]).toBe('openrouter:openai/gpt-4o-mini');

@@ -6,10 +6,10 @@ import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
 import { asUpstreamError, type Committed, runAttempt } from './attempt.ts';
-import type { Lease, SlotChoice, SlotTable } from './load.ts';
+import type { Lease, Patience, SlotChoice, SlotTable } from './load.ts';
 import { nextStep } from './next-step.ts';
 import { PlanWalk, type Retry } from './plan-walk.ts';
-import type { TargetDirectory } from './targets.ts';
+import type { TargetDirectory, TargetEntry } from './targets.ts';
 
 export interface RunOptions {
   /** Longest pause before the same target is asked again, ms, ≥ 0; doubles each time. */
@@ -35,7 +35,7 @@ interface Taken {
 }
 
 /** The plan as it would be made now, without these targets. */
-export type Replan = (without: ReadonlySet<TargetId>) => readonly PlanStep[];
+export type Replan = (without: ReadonlySet<TargetId>) => Promise<readonly PlanStep[]>;
 
 /** Walks the plan: one attempt after the other until one commits or nothing is left. */
 export class PlanRunner {
@@ -97,18 +97,19 @@ export class PlanRunner {
 
   /** Prepares the next attempt. Resolves with what ends the walk instead; null: it goes on. */
   async #goOn(walk: PlanWalk, step: PlanStep, error: UpstreamError, replan: Replan): Promise<UpstreamError | null> {
-    const nowMs = this.#clock.nowMs();
-    const entry = this.#directory.get(step.target.id);
-    walk.note(step, error, nowMs, this.#options.retryDelayMs);
+    walk.note(step, error, this.#clock.nowMs(), this.#options.retryDelayMs);
     // Others may have come back since the plan was made.
-    if (walk.untried.length === 0) this.#extend(walk, replan, []);
+    if (walk.untried.length === 0) await this.#extend(walk, replan, []);
+    if (walk.cancellation.cause !== null) return walk.cancellation.cause;
+    const nowMs = this.#clock.nowMs();
+    const entry = this.#entryOf(step);
     const retryable = walk.retryable.filter((retry) => this.#mayRetry(retry.step));
     const decision = nextStep({
       error,
       untried: walk.untried.length,
       attemptsLeft: walk.maxAttempts - walk.charged,
       retryable: retryable.map(({ readyAtMs }) => ({ readyInMs: readyAtMs - nowMs })),
-      warmupLeftMs: entry === undefined ? 0 : walk.loadingSinceMs(step, nowMs) + step.target.clocks.warmupMs - nowMs,
+      warmupLeftMs: entry === null ? 0 : walk.loadingSinceMs(step, nowMs) + entry.target.clocks.warmupMs - nowMs,
       timeLeftMs: walk.deadlineMs - nowMs,
     });
     switch (decision.do) {
@@ -121,28 +122,28 @@ export class PlanRunner {
         return null;
       case 'again': {
         const retry = retryable[decision.index];
-        if (retry === undefined) return error;
-        walk.again(retry);
-        return this.#pauseBefore(retry.step, decision.delayMs, walk.cancellation);
+        return retry === undefined ? error : this.#again(walk, retry);
       }
     }
   }
 
   #mayRetry(step: PlanStep): boolean {
-    const entry = this.#directory.get(step.target.id);
-    if (entry?.target !== step.target || entry.retryBudget.isSpent) return false;
+    const entry = this.#entryOf(step);
+    if (entry === null || entry.retryBudget.isSpent) return false;
     if (entry.breaker.name !== 'open') return true;
     // While it is down one request at a time may hope that it comes back; the others are told at once.
     return entry.retriesPending === 0 && entry.probeFailure?.silent !== true;
   }
 
-  async #pauseBefore(step: PlanStep, delayMs: number, cancellation: Cancellation): Promise<UpstreamError | null> {
-    const entry = this.#directory.get(step.target.id);
-    if (entry === undefined) return null;
+  /** Puts the step first once more, paid for now, and waits until it may be asked. Resolves with what ends the walk instead. */
+  async #again(walk: PlanWalk, retry: Retry): Promise<UpstreamError | null> {
+    walk.again(retry);
+    const entry = this.#entryOf(retry.step);
+    if (entry === null) return null;
     entry.retryBudget.withdraw();
     entry.retriesPending++;
     try {
-      return await this.#pause(delayMs, cancellation);
+      return await this.#pause(retry.readyAtMs - this.#clock.nowMs(), walk.cancellation);
     } finally {
       entry.retriesPending--;
     }
@@ -188,26 +189,33 @@ export class PlanRunner {
     if (choices.size === 0) return this.#afterVainWait(walk, walk.lastError ?? nobodyLeft(), replan);
     const retry = this.#firstRetry(walk);
     try {
-      const patience = this.#patience(walk, choices, retry);
+      const patience = this.#patience(walk, choices.keys(), retry);
       const lease = await this.#slots.wait([...choices.keys()], patience, walk.cancellation);
       const step = choices.get(lease.choice) as PlanStep;
       walk.untried.splice(walk.untried.indexOf(step), 1);
       if (!lease.choice.outOfTurn) lease.choice.entry.retryBudget.deposit();
       return { step, lease };
     } catch (thrown) {
-      const error = asUpstreamError(thrown);
-      if (retry !== null && retry.readyAtMs <= this.#clock.nowMs()) return this.#retryInstead(walk, retry, replan);
-      return this.#afterVainWait(walk, error, replan);
+      if (walk.cancellation.cause !== null) return walk.cancellation.cause;
+      const isCutShort = retry !== null && this.#isDue(retry);
+      return isCutShort ? this.#retryDue(walk, replan) : this.#afterVainWait(walk, asUpstreamError(thrown), replan);
     }
+  }
+
+  /** The wait was no longer than until a retry is due. Others may have used that up: then the wait goes on. */
+  async #retryDue(walk: PlanWalk, replan: Replan): Promise<Taken | UpstreamError> {
+    const retry = this.#firstRetry(walk);
+    const isDue = retry !== null && this.#isDue(retry);
+    return isDue ? this.#retryInstead(walk, retry, replan) : this.#waitForSlot(walk, replan);
+  }
+
+  #isDue({ readyAtMs }: Retry): boolean {
+    return readyAtMs <= this.#clock.nowMs();
   }
 
   /** One that asked to be left alone may be asked again: what else is waited for keeps its place in the walk. */
   async #retryInstead(walk: PlanWalk, retry: Retry, replan: Replan): Promise<Taken | UpstreamError> {
-    const delayMs = retry.readyAtMs - this.#clock.nowMs();
-    const interrupted = await this.#pauseBefore(retry.step, delayMs, walk.cancellation);
-    if (interrupted !== null) return interrupted;
-    walk.again(retry);
-    return this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
+    return (await this.#again(walk, retry)) ?? this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
   }
 
   /** The target that may be asked again soonest, if the retry limit allows it; null: none. */
@@ -220,27 +228,28 @@ export class PlanRunner {
     );
   }
 
-  /** Those that were waited for went down, or were too slow: is there anybody else by now? */
+  /** Those that were waited for went down, were removed, or were too slow: is there anybody else by now? */
   async #afterVainWait(walk: PlanWalk, error: UpstreamError, replan: Replan): Promise<Taken | UpstreamError> {
     const waitedFor = walk.dropWaiting(error);
     if (walk.cancellation.cause !== null) return walk.cancellation.cause;
-    if (walk.untried.length === 0) this.#extend(walk, replan, error.kind === 'unreachable' ? [] : waitedFor);
+    if (walk.untried.length === 0) await this.#extend(walk, replan, error.kind === 'unreachable' ? [] : waitedFor);
+    if (walk.cancellation.cause !== null) return walk.cancellation.cause;
     if (walk.untried.length > 0) return this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
     const retry = this.#firstRetry(walk);
     return retry === null || retry.readyAtMs >= walk.deadlineMs ? error : this.#retryInstead(walk, retry, replan);
   }
 
-  #extend(walk: PlanWalk, replan: Replan, without: readonly TargetId[]): void {
+  async #extend(walk: PlanWalk, replan: Replan, without: readonly TargetId[]): Promise<void> {
     if (walk.replans >= MAX_REPLANS) return;
     walk.replans++;
-    walk.untried.push(...replan(new Set([...walk.tried(), ...without])));
+    walk.untried.push(...(await replan(new Set([...walk.tried(), ...without]))));
   }
 
   /** As long as the most patient of them allows; a model that is loading is waited for up to its warm-up limit. */
-  #patience(walk: PlanWalk, choices: ReadonlyMap<SlotChoice, PlanStep>, retry: Retry | null) {
+  #patience(walk: PlanWalk, choices: Iterable<SlotChoice>, retry: Retry | null): Patience {
     let timeoutMs = 0;
-    for (const [{ entry }, { target }] of choices) {
-      const { queueMs, warmupMs } = target.clocks;
+    for (const { entry } of choices) {
+      const { queueMs, warmupMs } = entry.target.clocks;
       timeoutMs = Math.max(timeoutMs, queueMs ?? this.#options.queueTimeoutMs);
       if (entry.breaker.name === 'warming') timeoutMs = Math.max(timeoutMs, warmupMs);
     }
@@ -254,10 +263,20 @@ export class PlanRunner {
   }
 
   #choice(step: PlanStep, walk: PlanWalk): SlotChoice | null {
-    const entry = this.#directory.get(step.target.id);
-    // It was removed, or is configured in another way since the plan was made.
-    if (entry?.target !== step.target) return null;
+    const entry = this.#entryOf(step);
+    if (entry === null) return null;
     return { entry, model: step.model, outOfTurn: step.resting || walk.isRetry(step), prompt: walk.prompt };
+  }
+
+  /**
+   * Where the step leads now: a target that was configured anew is asked as it is now. null: it was removed, or its
+   * name means something else, which the request may be forbidden to go to.
+   */
+  #entryOf({ target }: PlanStep): TargetEntry | null {
+    const entry = this.#directory.get(target.id);
+    if (entry === undefined) return null;
+    const { place, adapterKind } = entry.target;
+    return place === target.place && adapterKind === target.adapterKind ? entry : null;
   }
 
   /** Resolves with the cause when the request is cancelled meanwhile. */

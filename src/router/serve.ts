@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
-import type { NoRoute, RoutePlan } from '../core/plan.ts';
+import type { NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
 import { AnswerInProgress, type Rerun } from './answer-in-progress.ts';
@@ -13,7 +13,7 @@ import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
 import type { ModelRules } from './models.ts';
-import { type PlanOptions, planRoute } from './plan.ts';
+import { type PlanOptions, type PlanResult, planRoute } from './plan.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
 import { Spills } from './spills.ts';
@@ -113,25 +113,28 @@ export class Engine {
     const options = planOptionsFor(request, inForce);
     const plan = (tried?: ReadonlySet<TargetId>) =>
       planRoute(request, directory.entries(), options, clock.nowMs(), tried);
-    let planned = plan();
-    if ('noRoute' in planned && prober.hasNewcomers) {
-      // One that has just been configured may be able to: what it has is known in a moment.
-      await prober.newcomers();
-      planned = plan();
-    }
+    const planning = this.#withNewcomers(plan);
+    // Awaited only where there is something to wait for: the slot is then taken in the turn in which it was seen free.
+    const planned = planning instanceof Promise ? await planning : planning;
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
     this.#spills.note(request.requestedModel, planned.plan);
     const lifetime = this.#begin(request, inForce.options);
-    const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, (tried) => {
-      const again = plan(tried);
-      return 'plan' in again ? again.plan.steps : [];
-    });
+    const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, async (tried) =>
+      stepsOf(await this.#withNewcomers(() => plan(tried))),
+    );
     lifetime.begun();
     if (result.kind === 'failed') {
       this.#end(lifetime);
       return this.#fail(request, planned.plan, result);
     }
     return this.#answer(request, planned.plan, result, lifetime, inForce);
+  }
+
+  /** When nobody can serve it, one that has just been configured may: what it has is known in a moment. */
+  #withNewcomers(plan: () => PlanResult): PlanResult | Promise<PlanResult> {
+    const { prober } = this.#parts;
+    const planned = plan();
+    return 'noRoute' in planned && prober.hasNewcomers ? prober.newcomers().then(plan) : planned;
   }
 
   /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
@@ -240,10 +243,9 @@ export class Engine {
     };
     const planned = plan(new Set());
     if ('noRoute' in planned) return null;
-    return inForce.runner.run(rest, planned.plan, lifetime, lifetime.deadlineMs, (without) => {
-      const again = plan(without);
-      return 'plan' in again ? again.plan.steps : [];
-    });
+    return inForce.runner.run(rest, planned.plan, lifetime, lifetime.deadlineMs, async (without) =>
+      stepsOf(plan(without)),
+    );
   }
 
   #factsOf(request: InferenceRequest): RequestFacts {
@@ -259,6 +261,10 @@ export class Engine {
   #record(outcome: Outcome): void {
     this.#parts.sink.record(outcome);
   }
+}
+
+function stepsOf(planned: PlanResult): readonly PlanStep[] {
+  return 'plan' in planned ? planned.plan.steps : [];
 }
 
 function planOptionsFor(request: InferenceRequest, { options, planByStrategy }: InForce): PlanOptions {

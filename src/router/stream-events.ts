@@ -1,4 +1,4 @@
-import { isObject } from './json-objects.ts';
+import { isObject } from '../core/json-shape.ts';
 
 /** One `chat.completion.chunk`, parsed. */
 export type Chunk = Readonly<Record<string, unknown>>;

@@ -21,7 +21,8 @@ export interface ProbeFailure {
 
 /** A target with all that is known of it now. Planning only reads it; the directory and the slot table write. */
 export class TargetEntry {
-  readonly target: Target;
+  /** As it is configured now. A reload may change it while calls are in flight; they keep the one they began with. */
+  target: Target;
   readonly adapter: ProviderAdapter;
   readonly stats = new TargetStatsCounter();
   /** Latest good probe; null: none yet. */
@@ -42,7 +43,7 @@ export class TargetEntry {
   queued = 0;
   /** The same, each counted as one part of all the targets that it waits for. */
   queuedShare = 0;
-  /** It was removed or replaced. */
+  /** No longer configured, or replaced by another server: only its running requests go on. */
   retired = false;
   /** How often it went out of rotation: calls that began before the latest time say nothing about it now. */
   outages = 0;
@@ -56,7 +57,7 @@ export class TargetEntry {
   /** When it last gave bytes to a request (monotonic ms): outranks a probe that timed out on a busy server. */
   lastSuccessAtMs = Number.NEGATIVE_INFINITY;
 
-  /** Its models may have changed: to be probed soon. */
+  /** Its models may have changed, or it is configured anew, since its latest probe began: to be probed soon. */
   wantsProbe = false;
   /** What it reads and writes now. */
   readonly activity = new Activity();

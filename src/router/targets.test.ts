@@ -38,6 +38,21 @@ describe('what a call says of its target', () => {
     expect([entry.silence.isUnusual(clock.nowMs()), entry.breaker.name]).toEqual([false, 'closed']);
   });
 
+  test('a trial of before it went down again does not free the place of the present one', () => {
+    const { targets, entry } = directory();
+    const comesBack = () => {
+      targets.probeFailed(entry, fault('unreachable'));
+      targets.probed(entry, entry.snapshot as never);
+      return targets.begin(entry, 'm');
+    };
+    const older = comesBack();
+    const present = comesBack();
+    targets.givenUp(older);
+    expect(entry.breaker).toMatchObject({ name: 'half-open', trialRunning: true });
+    targets.givenUp(present);
+    expect(entry.breaker).toMatchObject({ name: 'half-open', trialRunning: false });
+  });
+
   test('a failed probe on the ramp keeps the count of failed trials', () => {
     const { targets, entry } = directory();
     entry.breaker = { name: 'ramping', limit: 4, failedTrials: 3 };

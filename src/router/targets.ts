@@ -5,7 +5,6 @@ import { FAILURE_RULES } from '../core/failure.ts';
 import { NO_PROMPT, type PromptFacts } from '../core/prompt.ts';
 import type { TargetChanges } from '../core/reload.ts';
 import type { AdapterKind, Target, TargetId, TargetSnapshot } from '../core/target.ts';
-import { targetFingerprint } from '../core/target-fingerprint.ts';
 import type { TargetView } from '../core/target-view.ts';
 import type { Usage } from '../core/usage.ts';
 import { type BreakerEvent, type BreakerState, CLOSED, isOnTrial, nextBreakerState } from './breaker.ts';
@@ -13,6 +12,7 @@ import { nextCooldown } from './cooldown.ts';
 import type { LiveCall } from './learned/activity.ts';
 import { SpeedBook } from './learned/speed-book.ts';
 import { modelIndex } from './model-index.ts';
+import { reconciliation } from './reconcile.ts';
 import { RETRY_BUDGET_DEFAULTS, RetryBudget, type RetryBudgetOptions } from './retry-budget.ts';
 import { slotUseByName, TargetEntry, viewOf } from './target-entry.ts';
 
@@ -21,6 +21,8 @@ export { TargetEntry } from './target-entry.ts';
 /** One upstream call, as far as the health of its target goes. */
 export interface CallOnTarget {
   readonly entry: TargetEntry;
+  /** As it was configured when the call began: its address, its key, its clocks. */
+  readonly target: Target;
   readonly model: string;
   /** It was let through to see whether the target works again. */
   readonly isTrial: boolean;
@@ -60,7 +62,7 @@ export class TargetDirectory {
     this.#entries.set(target.id, entry);
     this.#list = [...this.#entries.values()];
     this.#changed(entry);
-    this.#retire(old);
+    if (old !== undefined) this.#retire(old);
     return entry;
   }
 
@@ -72,52 +74,42 @@ export class TargetDirectory {
 
   remove(id: TargetId): void {
     const entry = this.#entries.get(id);
+    if (entry === undefined) return;
     this.#entries.delete(id);
     this.#list = [...this.#entries.values()];
     this.#retire(entry);
   }
 
   /** Only its running requests go on; whoever waits for it is told. */
-  #retire(entry: TargetEntry | undefined): void {
-    if (entry === undefined) return;
+  #retire(entry: TargetEntry): void {
     entry.retired = true;
     this.#changed(entry);
   }
 
   /**
-   * Makes the list what the configuration says, at once. Targets that are configured as before keep their health,
-   * counts and slots; requests in flight end at the target they began with. Those given at run time stay.
+   * Makes the list what the configuration says, at once. A target on the same server as before keeps its health, its
+   * counts and its slots, however it is configured now. Requests in flight end at the target they began with.
    */
   reconcile(wanted: readonly Target[]): TargetChanges {
     const before = this.#entries;
+    const plan = reconciliation(
+      [...before.values()].map(({ target }) => target),
+      wanted,
+    );
+    const made = new Map(wanted.filter(({ id }) => plan.renewed.has(id)).map((each) => [each.id, this.#entryOf(each)]));
+    const changed = new Set(plan.changes.changed);
+    // Nothing below throws: it is done whole or, above, not at all.
     const after = new Map<TargetId, TargetEntry>();
-    const changes = {
-      added: [] as TargetId[],
-      removed: [] as TargetId[],
-      changed: [] as TargetId[],
-      kept: [] as TargetId[],
-    };
     for (const target of wanted) {
-      const old = before.get(target.id);
-      const isSame = old !== undefined && targetFingerprint(old.target) === targetFingerprint(target);
-      if (old !== undefined && (isSame || old.target.source === 'admin')) {
-        changes.kept.push(target.id);
-        after.set(target.id, old);
-      } else {
-        (old === undefined ? changes.added : changes.changed).push(target.id);
-        after.set(target.id, this.#entryOf(target));
-      }
-    }
-    for (const [id, entry] of before) {
-      if (after.has(id)) continue;
-      if (entry.target.source === 'admin') after.set(id, entry);
-      else changes.removed.push(id);
+      const entry = made.get(target.id) ?? (before.get(target.id) as TargetEntry);
+      if (changed.has(target.id)) reconfigure(entry, target);
+      after.set(target.id, entry);
     }
     this.#entries = after;
     this.#list = [...after.values()];
-    for (const id of [...changes.added, ...changes.changed]) this.#changed(after.get(id) as TargetEntry);
-    for (const id of [...changes.removed, ...changes.changed]) this.#retire(before.get(id));
-    return changes;
+    for (const [id, entry] of after) if (changed.has(id) || !before.has(id)) this.#changed(entry);
+    for (const [id, entry] of before) if (after.get(id) !== entry) this.#retire(entry);
+    return plan.changes;
   }
 
   has(id: TargetId): boolean {
@@ -137,7 +129,10 @@ export class TargetDirectory {
     return this.#list.map(viewOf);
   }
 
-  /** Told whenever a target comes, goes, is probed, or its health changes: the probe loop and the queue listen. */
+  /**
+   * Told whenever a target comes, goes, is configured anew or probed, or its health changes: the probe loop and the
+   * queue listen.
+   */
   onChange(listener: (entry: TargetEntry, isBack: boolean) => void): void {
     this.#listeners.push(listener);
   }
@@ -154,7 +149,7 @@ export class TargetDirectory {
     const { breaker } = entry;
     const isTrial = (breaker.name === 'half-open' || breaker.name === 'warming') && !isOnTrial(breaker);
     if (isTrial) this.#breaker(entry, 'trial-started');
-    return { entry, model, isTrial, outages: entry.outages, live };
+    return { entry, target: entry.target, model, isTrial, outages: entry.outages, live };
   }
 
   /** The first real content came, so long after the call began. */
@@ -191,17 +186,23 @@ export class TargetDirectory {
   }
 
   /** The call ended for a reason that says nothing of the target: the client left, our own clock ran out. */
-  givenUp({ entry, isTrial, live }: CallOnTarget): void {
+  givenUp(call: CallOnTarget): void {
+    const { entry, isTrial, live } = call;
     entry.activity.ended(live, this.#clock.nowMs());
     entry.silence.givenUp();
-    if (isTrial) this.#breaker(entry, 'neutral');
+    if (isTrial) this.#result(call, 'neutral');
   }
 
   /** The call failed: what that says of the target's health is the failure table's word. */
   failed(call: CallOnTarget, error: UpstreamError): void {
     const { entry, model, live } = call;
-    entry.activity.ended(live, this.#clock.nowMs());
     entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
+    // A key that was replaced, or a clock that was too short, is no fault of what is configured now.
+    if (call.target !== entry.target) {
+      this.givenUp(call);
+      return;
+    }
+    entry.activity.ended(live, this.#clock.nowMs());
     if (error.kind === 'timeout' || error.kind === 'unreachable') entry.silence.unanswered();
     else entry.silence.answered(null);
     entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
@@ -224,7 +225,6 @@ export class TargetDirectory {
     const wasWarming = entry.snapshot?.warming === true;
     const isNew = entry.probedAtWallMs === null;
     forgetUnloaded(entry, snapshot);
-    entry.wantsProbe = false;
     entry.snapshot = snapshot;
     // What was never up has not failed anybody: it needs no trial.
     if (!entry.everUp) entry.breaker = CLOSED;
@@ -276,6 +276,13 @@ function mayServeMore(before: BreakerState, after: BreakerState): boolean {
     isOnTrial(before) !== isOnTrial(after) ||
     (after.name === 'ramping' && before !== after)
   );
+}
+
+/** What was learned of the server stays; what its account was told off for does not, once it has another key. */
+function reconfigure(entry: TargetEntry, target: Target): void {
+  if (entry.target.apiKey?.reveal() !== target.apiKey?.reveal()) entry.cooldown = null;
+  entry.target = target;
+  entry.wantsProbe = true;
 }
 
 const HEALTH_EVENTS = { down: 'down', counts: 'failure', no: 'neutral' } as const;

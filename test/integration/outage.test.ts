@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { testClocks } from '../support/fleet.ts';
 import { contentOf, readEvents, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
@@ -82,6 +83,23 @@ describe('a target that comes back', () => {
     await until('it answers', async () => (await chat(ask())).status === 200, 3_000);
     expect(performance.now() - revivedAtMs).toBeLessThan(2_000);
   });
+
+  test('is used again within two seconds also when it had hung, so that its probes got no answer either', async () => {
+    const server = await simulator({ kind: 'vllm', slots: 8 });
+    const clocks = { ...testClocks, connectMs: 2_000, firstByteMs: 1_000, firstTokenMs: 1_000 };
+    const { chat, gateway: started } = await gateway([targetFor(server, { clocks })], { probeIntervalMs: 5_000 });
+    const isSilent = () => started.targets()[0]?.healthReason?.includes('the probe got no answer') === true;
+    await server.setFault({ kind: 'hang', scope: 'all' });
+    await Promise.all(Array.from({ length: 8 }, () => chat(ask())));
+    await until('a probe of it has failed', isSilent, 10_000);
+    expect((await chat(ask())).status).toBe(503);
+    const asked = server.log.length;
+    await until('the next probe hangs', () => server.log.length > asked, 5_000);
+    await server.setFault(null);
+    const returnedAtMs = performance.now();
+    await until('it answers', async () => (await chat(ask())).status === 200, 5_000);
+    expect(performance.now() - returnedAtMs).toBeLessThan(2_000);
+  }, 20_000);
 });
 
 describe('an outage', () => {
@@ -275,7 +293,7 @@ describe('overload', () => {
     expect((await first).status).toBe(200);
   });
 
-  test('F-45: above its memory limit the gateway refuses new requests before it reads them, and finishes the others', async () => {
+  test('F-45: above its memory limit the gateway refuses new requests before it reads them, is not ready for more, and finishes the others', async () => {
     const server = await simulator({ kind: 'lm-studio', replyTokens: 100, tokensPerSecond: 100 });
     const { chat, url, gateway: started } = await gateway([targetFor(server)], { maxMemoryBytes: 1 });
     await Bun.sleep(300);
@@ -283,12 +301,15 @@ describe('overload', () => {
     await until('it runs', () => started.targets()[0]?.inFlight === 1);
     const refused = await chat(ask());
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1']);
+    const ready = await fetch(`${url}/ready`);
+    expect([ready.status, await ready.json()]).toMatchObject([503, { reason: expect.stringContaining('memory') }]);
     expect((await refused.json()).error).toMatchObject({ code: 'gateway_overloaded', type: 'server_error' });
     expect(await (await fetch(`${url}/metrics`)).text()).toContain(
       'swarmrouter_shed_requests_total{reason="memory"} 1',
     );
     const events = await readEvents(stream);
     expect([contentOf(events).length > 0, events.at(-1)]).toEqual([true, '[DONE]']);
+    await until('traffic is wanted again', async () => (await fetch(`${url}/ready`)).ok);
   });
 
   test('a slot of LM Studio stays counted for the grace after a cancelled prompt, one of llama.cpp does not', async () => {

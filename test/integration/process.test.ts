@@ -71,6 +71,37 @@ describe('npm start', () => {
     expect(servedBy(await chat(at, false))).toBe('box');
   }, 20_000);
 
+  test.skipIf(process.platform === 'win32')(
+    'ends when its terminal is closed, which also sends SIGHUP',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'swarmrouter-terminal-'));
+      let shown = '';
+      const child = Bun.spawn({
+        cmd: ['node', join(root, 'bin', 'swarmrouter.mjs'), 'start'],
+        cwd: folder,
+        env: { PATH: process.env['PATH'] ?? '', SWARMROUTER_PORT: '0', SWARMROUTER_DATA_DIR: join(folder, 'data') },
+        terminal: {
+          data: (_, bytes) => {
+            shown += new TextDecoder().decode(bytes);
+          },
+        },
+      });
+      cleanUp.push(() => {
+        child.kill('SIGKILL');
+        rmSync(folder, { recursive: true, force: true });
+      });
+      const address = /listens on (http:\/\/[\w.:]+)/;
+      await until('it says where it listens', () => address.test(shown), 10_000);
+      const url = address.exec(shown)?.[1] ?? '';
+      child.kill('SIGHUP');
+      await until('with its terminal there it reads its configuration anew', () => shown.includes('read anew'), 5_000);
+      child.terminal?.close();
+      await child.exited;
+      await expect(fetch(`${url}/health`)).rejects.toThrow();
+    },
+    20_000,
+  );
+
   test('bad settings end it with code 2, and every problem is listed', async () => {
     const { child, told, reading } = await start({
       SWARMROUTER_MAX_RETRIES: 'many',

@@ -84,20 +84,25 @@ export function snapshotOf(sketch: EntrySketch): TargetSnapshot {
 
 const MODELS_IN_MEMORY: Readonly<Partial<Record<AdapterKind, number>>> = { 'lm-studio': 1, ollama: 3, 'llama-cpp': 4 };
 
-/** A probed, healthy entry. */
-export function entryOf(sketch: EntrySketch, clock: Clock = new ManualClock()): TargetEntry {
-  const defaultSlots = sketch.kind === 'ollama' ? 1 : 4;
-  const adapter: ProviderAdapter = {
-    kind: sketch.kind ?? 'lm-studio',
+/** Without a server behind it, unless `change` says what answers. */
+export function adapterOf(kind: AdapterKind, change: Partial<ProviderAdapter> = {}): ProviderAdapter {
+  return {
+    kind,
     operations: new Set(['chat']),
-    defaultSlots,
-    continuesAnswers: sketch.kind === 'llama-cpp' || sketch.kind === 'vllm' || sketch.kind === 'sglang',
-    loadsOnDemand: ['lm-studio', 'ollama', 'llama-cpp'].includes(sketch.kind ?? 'lm-studio'),
-    modelsInMemory: MODELS_IN_MEMORY[sketch.kind ?? 'lm-studio'] ?? null,
-    finishesPrompt: sketch.kind === undefined || sketch.kind === 'lm-studio',
+    defaultSlots: kind === 'ollama' ? 1 : 4,
+    continuesAnswers: kind === 'llama-cpp' || kind === 'vllm' || kind === 'sglang',
+    loadsOnDemand: ['lm-studio', 'ollama', 'llama-cpp'].includes(kind),
+    modelsInMemory: MODELS_IN_MEMORY[kind] ?? null,
+    finishesPrompt: kind === 'lm-studio',
     call: () => Promise.reject(new Error('this entry has no server')),
     probe: () => Promise.reject(new Error('this entry has no server')),
+    ...change,
   };
+}
+
+/** A probed, healthy entry. */
+export function entryOf(sketch: EntrySketch, clock: Clock = new ManualClock()): TargetEntry {
+  const adapter = adapterOf(sketch.kind ?? 'lm-studio');
   const entry = new TargetEntry(targetOf(sketch), adapter, new RetryBudget(clock, RETRY_BUDGET_DEFAULTS));
   entry.snapshot = snapshotOf(sketch);
   entry.everUp = true;

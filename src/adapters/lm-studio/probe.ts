@@ -1,6 +1,6 @@
 import { UpstreamError } from '../../core/failure.ts';
+import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
 import type { ModelInfo, ModelKind, Target, TargetSnapshot } from '../../core/target.ts';
-import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../json-shape.ts';
 import { itemsOf, listedModels, modelInfoOf, modelItems, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import { findError } from '../openai-wire/error-shape.ts';

@@ -1,5 +1,5 @@
+import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
 import type { ModelInfo, ModelKind, Target, TargetSnapshot } from '../../core/target.ts';
-import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../json-shape.ts';
 import { itemsOf, modelInfoOf, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';

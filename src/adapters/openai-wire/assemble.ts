@@ -1,6 +1,6 @@
 import type { WholeReply } from '../../core/adapter.ts';
 import { UpstreamError } from '../../core/failure.ts';
-import { countOf, isObject, type JsonObject, listOf } from '../json-shape.ts';
+import { countOf, isObject, type JsonObject, listOf } from '../../core/json-shape.ts';
 import { EventSource, NO_COMMENT_LIVES, type StreamContext } from './event-source.ts';
 import type { SseSink } from './sse-parser.ts';
 

@@ -1,6 +1,6 @@
 import { UpstreamError } from '../../core/failure.ts';
+import { countOf, isObject, type JsonObject, textOf } from '../../core/json-shape.ts';
 import type { Usage } from '../../core/usage.ts';
-import { countOf, isObject, type JsonObject, textOf } from '../json-shape.ts';
 import { findError } from './error-shape.ts';
 import { normaliseError } from './errors.ts';
 import { readUsage } from './usage.ts';

@@ -1,4 +1,4 @@
-import { isObject, textOf } from '../json-shape.ts';
+import { isObject, textOf } from '../../core/json-shape.ts';
 
 /** What an error body says, whatever its dialect. */
 export interface ErrorShape {

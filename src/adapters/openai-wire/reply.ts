@@ -1,6 +1,6 @@
 import type { StreamBatch, StreamReply, WholeReply } from '../../core/adapter.ts';
 import { UpstreamError } from '../../core/failure.ts';
-import { isObject, type JsonObject, listOf, textOf } from '../json-shape.ts';
+import { isObject, type JsonObject, listOf, textOf } from '../../core/json-shape.ts';
 import { finishedWithError, saysSomething } from './chunk-state.ts';
 import { findError } from './error-shape.ts';
 import { normaliseError } from './errors.ts';

@@ -1,6 +1,6 @@
 import { patchTopLevel } from '../../core/json-patch.ts';
+import { isObject } from '../../core/json-shape.ts';
 import type { InferenceRequest } from '../../core/request.ts';
-import { isObject } from '../json-shape.ts';
 
 /** How the reply is asked for: as the client wants it, or as a stream that is assembled into a whole reply. */
 export type AskFor = 'stream' | 'assembled' | 'whole';

@@ -1,5 +1,5 @@
+import { countOf, isObject, objectOf } from '../../core/json-shape.ts';
 import type { Usage } from '../../core/usage.ts';
-import { countOf, isObject, objectOf } from '../json-shape.ts';
 
 const NANO_PER_USD = 1e9;
 

@@ -1,5 +1,5 @@
+import { countOf, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
 import type { ModelInfo, Target, TargetSnapshot } from '../../core/target.ts';
-import { countOf, type JsonObject, listOf, objectOf, textOf } from '../json-shape.ts';
 import { modelInfoOf, modelItems, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';

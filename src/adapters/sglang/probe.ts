@@ -1,6 +1,6 @@
 import { UpstreamError } from '../../core/failure.ts';
+import { objectOf, textOf } from '../../core/json-shape.ts';
 import type { Target, TargetSnapshot } from '../../core/target.ts';
-import { objectOf, textOf } from '../json-shape.ts';
 import { listedModels, modelItems, snapshotOf } from '../listing.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';

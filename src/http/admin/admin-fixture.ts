@@ -123,7 +123,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     targets: () => [someView()],
     settings: () => [{ name: 'SWARMROUTER_PORT', value: 8000, source: 'default' }],
     strategy: () => 'local-first',
-    configState: () => ({ version: 1, loadedAtWallMs: 1_700_000_000_000, lastError: null }),
+    configState: () => ({ version: 1, loadedAtWallMs: 1_700_000_000_000, needRestart: [], lastError: null }),
     reload: () => ({
       ok: true,
       changed: [],

@@ -1,3 +1,4 @@
+import { isObject } from '../../core/json-shape.ts';
 import { nearestName } from '../../core/nearest-name.ts';
 import { fieldsOf } from './overflow-provider-body.ts';
 import { type Problem, shown } from './problems.ts';
@@ -51,8 +52,4 @@ function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
 /** A field's name is the caller's text too: somebody may have pasted the key there. */
 function printable(name: string, key: string | null): string {
   return /^[A-Za-z0-9_.-]{1,64}$/.test(name) ? shown(name, key).replaceAll('"', '') : shown(name, key);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -45,6 +45,8 @@ export interface RemovedProvider {
 /** Overflow providers given at run time. Every rejection is an AdminError and means that nothing changed. */
 export interface OverflowProviderService {
   list(): Promise<readonly OverflowProvider[]>;
+  /** Those in force at this moment; none before `restore`. */
+  inForce(): readonly OverflowProvider[];
   add(provider: OverflowProvider, verify: boolean): Promise<AddedProvider>;
   remove(name: string): Promise<RemovedProvider>;
   /** At start: puts the stored providers into force and answers how many. Rejects when the store cannot be read. */
@@ -70,17 +72,19 @@ export function createOverflowProviders(ports: OverflowProviderPorts): OverflowP
 
   return {
     list: () => inTurn(() => loaded().catch(failedToRead)),
+    inForce: () => current ?? [],
 
     async add(provider, verify) {
       checkKeyKeptApart(provider);
-      const target = ports.toTarget(provider);
-      checkName(provider, target);
+      checkName(provider, ports.toTarget(provider));
       await vet(ports, provider);
-      const snapshot = verify ? await tryProvider(ports, provider, target) : null;
+      const snapshot = verify ? await tryProvider(ports, provider, ports.toTarget(provider)) : null;
       return inTurn(async () => {
         const before = await loaded().catch(failedToRead);
-        checkNotTaken(provider, target, before);
+        checkNotTaken(provider, ports.toTarget(provider), before);
         await persist([...before.filter(({ name }) => name !== provider.name), provider]);
+        // Made only now: a reload may have changed the clocks meanwhile.
+        const target = ports.toTarget(provider);
         await ports.directory.put(target);
         const models = snapshot === null ? null : snapshot.models.length;
         const replaced = before.some(({ name }) => name === provider.name);

@@ -1,5 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { ConfigState, ReloadProblem, ReloadResult } from '../../core/reload.ts';
+import type { Problem } from '../../core/problem.ts';
+import type { ConfigState, ReloadResult } from '../../core/reload.ts';
 import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
 
 export interface ReloadPorts {
@@ -8,6 +9,8 @@ export interface ReloadPorts {
 }
 
 const names = z.array(z.string());
+
+const RESTART = 'Settings that are written otherwise than they are in force: they count only after a restart.';
 
 const problemSchema = z
   .object({
@@ -24,8 +27,8 @@ const reloadedSchema = z
   .object({
     reloaded: z.literal(true),
     version: z.number().int(),
-    changed: names.openapi({ description: 'Settings that changed, by their environment names.' }),
-    needs_restart: names.openapi({ description: 'Those of them that count only after a restart.' }),
+    changed: names.openapi({ description: 'Settings that changed, by their environment names, and `routes`.' }),
+    needs_restart: names.openapi({ description: RESTART }),
     targets: z.object({ added: names, removed: names, changed: names, kept: names }),
   })
   .openapi('Reloaded');
@@ -66,7 +69,7 @@ export function addReloadRoute(app: OpenAPIHono, ports: ReloadPorts): void {
   });
 }
 
-function refusal(problems: readonly ReloadProblem[]): z.infer<typeof refusedSchema> {
+function refusal(problems: readonly Problem[]): z.infer<typeof refusedSchema> {
   const lines = problems.map(({ where, name, message, fix }) => `${name} (${where}): ${message}; ${fix}`);
   const message = `The configuration is wrong, and nothing was changed. ${lines.join('. ')}.`;
   return {
@@ -79,6 +82,7 @@ export const configStateSchema = z
   .object({
     version: z.number().int().openapi({ description: '1 at the start, one more with each reload.' }),
     loaded_at: z.string(),
+    needs_restart: names.openapi({ description: RESTART }),
     last_error: z
       .object({ at: z.string(), problems: z.array(problemSchema) })
       .nullable()
@@ -87,10 +91,11 @@ export const configStateSchema = z
   .openapi('ConfigState');
 
 export function configStateBody(state: ConfigState): z.infer<typeof configStateSchema> {
-  const { version, loadedAtWallMs, lastError } = state;
+  const { version, loadedAtWallMs, needRestart, lastError } = state;
   return {
     version,
     loaded_at: new Date(loadedAtWallMs).toISOString(),
+    needs_restart: [...needRestart],
     last_error:
       lastError === null
         ? null

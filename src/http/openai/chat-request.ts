@@ -1,4 +1,5 @@
 import { checkShape, JsonShapeError } from '../../core/json-patch.ts';
+import { isObject } from '../../core/json-shape.ts';
 import type { InferenceRequest, RequestFence } from '../../core/request.ts';
 import type { Route } from '../../core/route.ts';
 import { HttpError } from '../http-error.ts';
@@ -166,10 +167,6 @@ function badHeader(name: string, value: string, allowed: string): HttpError {
 
 function bad(message: string, param: string | null, code: string): HttpError {
   return new HttpError(400, code, message, { param });
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function describe(value: unknown): string {

@@ -1,7 +1,6 @@
 import { topLevelRanges } from '../../core/json-patch.ts';
+import { countOf, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
 import { blockCount, blockLength, type PromptFacts, type PromptNeeds } from '../../core/prompt.ts';
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 const NO_BLOCKS = new Uint32Array(0);
 
@@ -30,7 +29,7 @@ class ChatPrompt implements PromptFacts {
       tools: listOf(body['tools']).length > 0,
       jsonSchema: objectOf(body['response_format'])['type'] === 'json_schema',
     };
-    this.maxOutputTokens = countOf(body['max_completion_tokens']) ?? countOf(body['max_tokens']);
+    this.maxOutputTokens = countOf(body['max_completion_tokens'], 1) ?? countOf(body['max_tokens'], 1);
     this.#sessionId = sessionId;
     this.#body = body;
     this.#rawBody = rawBody;
@@ -100,10 +99,3 @@ function imageOf(part: JsonObject): string | null {
   const value = part['image_url'];
   return typeof value === 'string' ? value : (textOf(objectOf(value)['url']) ?? '');
 }
-
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
-const textOf = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
-const objectOf = (value: unknown): JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
-const countOf = (value: unknown): number | null =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value > 0 ? value : null;

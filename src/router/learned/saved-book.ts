@@ -1,3 +1,4 @@
+import { isObject } from '../../core/json-shape.ts';
 import type { SavedBook } from './speed-book.ts';
 
 /** As many samples as a line looks at. */
@@ -53,8 +54,6 @@ function readWriting(value: unknown): SavedPage['writing'] {
   });
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isName = (value: unknown): value is string => typeof value === 'string' && value.length <= MOST_NAME;
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0;
 const isCount = (value: unknown): value is number => isNumber(value) && Number.isSafeInteger(value);
