@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { PromptFacts } from '../core/prompt.ts';
 import { isOnTrial } from './breaker.ts';
+import { waitSeconds } from './cost.ts';
 import { slotUseByName, type TargetEntry } from './target-entry.ts';
 import type { CallOnTarget, TargetDirectory } from './targets.ts';
 
@@ -39,12 +40,15 @@ export interface Patience {
   readonly hasOther: boolean;
   /** A server that comes back meanwhile ends the wait, so that the plan is made anew. */
   readonly mayReplan: boolean;
+  /** Something else is better from then on, or when the slot is not expected before; null: nothing is. Monotonic ms. */
+  readonly worthUntilMs?: number | null;
 }
 
 interface Waiter {
   readonly choices: readonly SlotChoice[];
   readonly sinceMs: number;
   readonly mayReplan: boolean;
+  readonly worthUntilMs: number | null;
   grant(lease: Lease): void;
   refuse(error: UpstreamError): void;
 }
@@ -52,6 +56,8 @@ interface Waiter {
 /** When a queue is full and nothing is known of how fast it moves. */
 const RETRY_GUESS_MS = 1_000;
 const MAX_RETRY_HINT_MS = 60_000;
+/** When a slot will be free is only guessed: a wait is not given up for a guess that is a little worse. */
+const ESTIMATE_SLACK = 1.5;
 /** Three thirds of a waiter are a little less than one. */
 const ROUNDING = 0.001;
 
@@ -128,7 +134,7 @@ export class SlotTable {
 
   #enqueue(
     choices: readonly SlotChoice[],
-    { timeoutMs, mayReplan }: Patience,
+    { timeoutMs, mayReplan, worthUntilMs = null }: Patience,
     cancellation: Cancellation,
     resolve: (lease: Lease) => void,
     reject: (error: UpstreamError) => void,
@@ -150,6 +156,7 @@ export class SlotTable {
       choices,
       sinceMs: this.#clock.nowMs(),
       mayReplan,
+      worthUntilMs,
       grant: (lease) => {
         leave();
         resolve(lease);
@@ -191,6 +198,28 @@ export class SlotTable {
       for (const waiter of [...this.#waiters]) this.#serveOne(waiter);
     } while (this.#serveAgain);
     this.#serving = false;
+    this.#letGoWhoWaitInVain();
+  }
+
+  /** Those whose slot is by now expected later than it is worth: their plans go on elsewhere. */
+  #letGoWhoWaitInVain(): void {
+    const ahead = new Map<TargetEntry, number>();
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.worthUntilMs !== null && !this.#isStillWorthIt(waiter, waiter.worthUntilMs, ahead)) {
+        waiter.refuse(new UpstreamError('overloaded', 'the wait for a slot has become longer than it is worth'));
+        continue;
+      }
+      for (const { entry } of waiter.choices) ahead.set(entry, (ahead.get(entry) ?? 0) + 1);
+    }
+  }
+
+  #isStillWorthIt({ choices }: Waiter, untilMs: number, ahead: ReadonlyMap<TargetEntry, number>): boolean {
+    const nowMs = this.#clock.nowMs();
+    const leftSeconds = ((untilMs - nowMs) / 1000) * ESTIMATE_SLACK;
+    return choices.some(({ entry, model }) => {
+      const usual = entry.book.usual(entry.target.place, model);
+      return waitSeconds(entry, usual, slotUseByName(entry, model), ahead.get(entry) ?? 0, nowMs) <= leftSeconds;
+    });
   }
 
   #serveOne(waiter: Waiter): void {

@@ -92,6 +92,23 @@ export class PlanWalk {
     return new Set(this.#tries?.keys());
   }
 
+  /**
+   * The steps at the head that are worth a wait only for as long as they stay better than the free one behind them; empty:
+   * there are none.
+   */
+  briefWaits(): readonly PlanStep[] {
+    const end = this.untried.findIndex(({ waits, waitAtMostMs }) => !waits || waitAtMostMs === null);
+    return end === -1 || this.untried[end]?.waits === true ? [] : this.untried.slice(0, end);
+  }
+
+  /** The wait for these has lasted long enough: the free ones are next, and these are waited for when those fail. */
+  putOff(steps: readonly PlanStep[]): void {
+    const rest = this.untried.filter((step) => !steps.includes(step));
+    this.untried.length = 0;
+    this.untried.push(...rest);
+    for (const step of steps) this.awaitSlot({ ...step, waitAtMostMs: null });
+  }
+
   /** Nobody of those who were waited for will take it. Returns who they were. */
   dropWaiting(error: UpstreamError): TargetId[] {
     this.lastError = preferred(this.lastError, error);

@@ -181,25 +181,55 @@ export class PlanRunner {
 
   /** Waits for any of the full ones. If that ends badly the walk goes on with what is behind them, if there is anything. */
   async #waitForSlot(walk: PlanWalk, replan: Replan): Promise<Taken | UpstreamError> {
-    const choices = new Map<SlotChoice, PlanStep>();
-    for (const step of walk.untried) {
-      const choice = step.waits ? this.#choice(step, walk) : null;
-      if (choice !== null) choices.set(choice, step);
-    }
+    const brief = walk.briefWaits();
+    if (brief.length > 0) return this.#waitBriefly(walk, brief, replan);
+    const choices = this.#choices(walk.untried, walk);
     if (choices.size === 0) return this.#afterVainWait(walk, walk.lastError ?? nobodyLeft(), replan);
     const retry = this.#firstRetry(walk);
     try {
       const patience = this.#patience(walk, choices.keys(), retry);
       const lease = await this.#slots.wait([...choices.keys()], patience, walk.cancellation);
-      const step = choices.get(lease.choice) as PlanStep;
-      walk.untried.splice(walk.untried.indexOf(step), 1);
-      if (!lease.choice.outOfTurn) lease.choice.entry.retryBudget.deposit();
-      return { step, lease };
+      return this.#taken(walk, lease, choices);
     } catch (thrown) {
       if (walk.cancellation.cause !== null) return walk.cancellation.cause;
       const isCutShort = retry !== null && this.#isDue(retry);
       return isCutShort ? this.#retryDue(walk, replan) : this.#afterVainWait(walk, asUpstreamError(thrown), replan);
     }
+  }
+
+  /** Waits as long as that is expected to be better than a target that is free. */
+  async #waitBriefly(walk: PlanWalk, steps: readonly PlanStep[], replan: Replan): Promise<Taken | UpstreamError> {
+    const choices = this.#choices(steps, walk);
+    const timeoutMs = Math.min(
+      Math.max(...steps.map(({ waitAtMostMs }) => waitAtMostMs ?? 0)),
+      this.#patience(walk, choices.keys(), null).timeoutMs,
+    );
+    const worthUntilMs = this.#clock.nowMs() + timeoutMs;
+    const patience = { timeoutMs, deadlineMs: walk.deadlineMs, hasOther: true, mayReplan: false, worthUntilMs };
+    try {
+      const lease = await this.#slots.wait([...choices.keys()], patience, walk.cancellation);
+      return this.#taken(walk, lease, choices);
+    } catch {
+      if (walk.cancellation.cause !== null) return walk.cancellation.cause;
+      walk.putOff(steps);
+      return this.#takeFree(walk) ?? this.#waitForSlot(walk, replan);
+    }
+  }
+
+  #choices(steps: readonly PlanStep[], walk: PlanWalk): ReadonlyMap<SlotChoice, PlanStep> {
+    const choices = new Map<SlotChoice, PlanStep>();
+    for (const step of steps) {
+      const choice = step.waits ? this.#choice(step, walk) : null;
+      if (choice !== null) choices.set(choice, step);
+    }
+    return choices;
+  }
+
+  #taken(walk: PlanWalk, lease: Lease, choices: ReadonlyMap<SlotChoice, PlanStep>): Taken {
+    const step = choices.get(lease.choice) as PlanStep;
+    walk.untried.splice(walk.untried.indexOf(step), 1);
+    if (!lease.choice.outOfTurn) lease.choice.entry.retryBudget.deposit();
+    return { step, lease };
   }
 
   /** The wait was no longer than until a retry is due. Others may have used that up: then the wait goes on. */
@@ -251,7 +281,7 @@ export class PlanRunner {
     for (const { entry } of choices) {
       const { queueMs, warmupMs } = entry.target.clocks;
       timeoutMs = Math.max(timeoutMs, queueMs ?? this.#options.queueTimeoutMs);
-      if (entry.breaker.name === 'warming') timeoutMs = Math.max(timeoutMs, warmupMs);
+      if (entry.breaker.name === 'warming' || entry.activity.isLoadingAny) timeoutMs = Math.max(timeoutMs, warmupMs);
     }
     if (retry !== null) timeoutMs = Math.min(timeoutMs, Math.max(0, retry.readyAtMs - this.#clock.nowMs()));
     return {
@@ -259,6 +289,7 @@ export class PlanRunner {
       deadlineMs: walk.deadlineMs,
       hasOther: retry !== null,
       mayReplan: walk.replans < MAX_REPLANS - 2,
+      worthUntilMs: null,
     };
   }
 

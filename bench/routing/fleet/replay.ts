@@ -250,4 +250,3 @@ function times({ firstTokenMs, finishedMs, cachedTokens }: Schedule) {
 function priceOf({ inputTokens, outputTokens }: TraceRequest, cloud: CloudSpec): number {
   return (inputTokens * cloud.dollarsPerMillionIn + outputTokens * cloud.dollarsPerMillionOut) / 1_000_000;
 }
-

@@ -1,4 +1,5 @@
 import type { ProviderAdapter } from '../../../src/core/adapter.ts';
+import type { PlanStep } from '../../../src/core/plan.ts';
 import { blockCount, bytesOfBlocks, type PromptFacts } from '../../../src/core/prompt.ts';
 import {
   type AdapterKind,
@@ -35,6 +36,8 @@ const BYTES_PER_BLOCK = BLOCK_TOKENS * 4.2;
 interface Held {
   readonly request: ArrivingRequest;
   readonly prompt: PromptFacts;
+  /** Null: it has not begun to wait for something that is only better for a while. */
+  waitsUntilMs: number | null;
 }
 
 /** The router's own parts on virtual time; only sockets and the walk over failures are left out. */
@@ -78,7 +81,7 @@ class SwarmRouterPolicy implements RoutingPolicy {
 
   arrive(request: ArrivingRequest, nowMs: number): Decision {
     this.#nowMs = nowMs;
-    const held = { request, prompt: promptOf(request) };
+    const held = { request, prompt: promptOf(request), waitsUntilMs: null };
     const decision = this.#decide(held);
     if (decision !== null) return decision;
     this.#held.push(held);
@@ -106,7 +109,6 @@ class SwarmRouterPolicy implements RoutingPolicy {
     this.#serveHeld();
   }
 
-  learned() { return this.#directory.views().map((v) => v.learned[0]); }
   #serveHeld(): void {
     const still: Held[] = [];
     for (const held of this.#held) {
@@ -118,22 +120,34 @@ class SwarmRouterPolicy implements RoutingPolicy {
   }
 
   /** Null: it waits for a slot. */
-  #decide({ request, prompt }: Held): Destination | null {
-    const asked = { operation: 'chat' as const, requestedModel: MODEL, fence: FENCE, prompt };
+  #decide(held: Held): Destination | null {
+    const asked = { operation: 'chat' as const, requestedModel: MODEL, fence: FENCE, prompt: held.prompt };
     const planned = planRoute(asked, this.#directory.entries(), this.#options, this.#nowMs);
     if ('noRoute' in planned) throw new Error(planned.noRoute.message);
     this.#spills.note(MODEL, planned.plan);
-    const [step] = planned.plan.steps;
-    if (step.waits) {
-      if (step.waitAtMostMs !== null) this.#context.wakeAt(this.#nowMs + Math.max(1, step.waitAtMostMs));
-      return null;
+    for (const step of planned.plan.steps) {
+      if (step.waits && this.#goesOnWaiting(held, step.waitAtMostMs)) return null;
+      const lease = step.waits ? null : this.#take(step, held.prompt);
+      if (lease === null) continue;
+      this.#leases.set(held.request.id, lease);
+      return this.#destinations.get(step.target.id) ?? null;
     }
-    const entry = this.#directory.get(step.target.id);
-    const lease = entry === undefined ? null : this.#slots.take({ entry, model: step.model, outOfTurn: false, prompt });
-    if (lease === null) return null;
-    (globalThis as any).DEBUG?.(request.id, step, this.#nowMs);
-    this.#leases.set(request.id, lease);
-    return this.#destinations.get(step.target.id) ?? null;
+    return null;
+  }
+
+  /** A wait that is better than the next step is not prolonged by a later plan, as in the gateway. */
+  #goesOnWaiting(held: Held, atMostMs: number | null): boolean {
+    if (atMostMs === null) return true;
+    if (held.waitsUntilMs === null) {
+      held.waitsUntilMs = this.#nowMs + atMostMs;
+      this.#context.wakeAt(held.waitsUntilMs);
+    }
+    return this.#nowMs < held.waitsUntilMs;
+  }
+
+  #take({ target, model }: PlanStep, prompt: PromptFacts): Lease | null {
+    const entry = this.#directory.get(target.id);
+    return entry === undefined ? null : this.#slots.take({ entry, model, outOfTurn: false, prompt });
   }
 
   #add(name: string, place: Place, slots: number | null, destination: Destination): void {

@@ -107,6 +107,11 @@ export class Activity {
     return this.#reading.some((call) => !call.loaded && call.model === model);
   }
 
+  /** Some model is on its way into memory. */
+  get isLoadingAny(): boolean {
+    return this.#reading.some((call) => !call.loaded);
+  }
+
   /** Some model other than this one is on its way into memory. */
   isLoadingOther(model: string): boolean {
     return this.#reading.some((call) => !call.loaded && call.model !== model);

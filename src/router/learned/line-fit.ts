@@ -43,7 +43,7 @@ export class LineFit {
   add(x: number, y: number): void {
     if (!(x >= 0 && x <= MOST_TOKENS && y >= LEAST_SECONDS && y <= MOST_SECONDS)) return;
     const at = this.#count % WINDOW;
-    this.#x[at] = x;
+    this.#x[at] = Math.round(x);
     this.#y[at] = y;
     this.#count++;
     this.#fit();

@@ -46,11 +46,12 @@ function freeOrSoon(ready: readonly Candidate[], full: readonly Candidate[]): Ra
   const free = ready.map((candidate) => step(candidate, slotWords(candidate)));
   const best = (ready[0] as Candidate).cost;
   const soon = full.filter(
-    ({ silent, cost }) => !silent && cost.seconds < best.seconds - WORTH_WAITING * best.firstTokenSeconds,
+    ({ silent, cost }) =>
+      !silent && cost.seconds < best.seconds && cost.firstTokenSeconds < (1 - WORTH_WAITING) * best.firstTokenSeconds,
   );
   const waits = soon.map((candidate) => {
     const { cost } = candidate;
-    const atMost = best.seconds - (cost.seconds - cost.terms.wait);
+    const atMost = best.firstTokenSeconds - (cost.firstTokenSeconds - cost.terms.wait);
     return waiting(candidate, `waits about ${about(cost.terms.wait)} s for a local slot`, atMost);
   });
   return [...waits, ...free];
