@@ -13,7 +13,7 @@ import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
 import type { ModelRules } from './models.ts';
-import { type PlanOptions, planRoute } from './plan.ts';
+import { type PlanOptions, type PlanResult, planRoute } from './plan.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
 import { STRATEGIES } from './strategies/index.ts';
@@ -97,6 +97,12 @@ export class Engine {
       runner: new PlanRunner(directory, slots, clock, options),
       time: { clock, deadlines: this.#deadlines, backlog: this.#backlog, stallMs: options.clientStallMs },
     };
+  }
+
+  /** What would be planned for this request now. Sends nothing and changes nothing. */
+  explain(request: InferenceRequest): PlanResult {
+    const { directory, clock } = this.#parts;
+    return planRoute(request, directory.entries(), planOptionsFor(request, this.#inForce), clock.nowMs());
   }
 
   async serve(request: InferenceRequest): Promise<ServeResult> {

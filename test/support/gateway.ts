@@ -63,6 +63,7 @@ export async function startTestGateway(
     logLevel: 'error',
     logRequests: false,
     logResponses: false,
+    decisions: 1_000,
     targets,
     clocksFor: () => testClocks,
     settings: [],

@@ -69,11 +69,14 @@ describe('a conversation is told by', () => {
   test('how it began, when nothing else names it', () => {
     const longer = [...first, turn('assistant', 'A'), turn('user', 'V')];
     expect(factsOf({ messages: first }).conversation).toBe(factsOf({ messages: longer }).conversation);
-    expect(factsOf({ messages: [turn('user', 'other')] }).conversation).not.toBe(factsOf({ messages: first }).conversation);
+    expect(factsOf({ messages: [turn('user', 'other')] }).conversation).not.toBe(
+      factsOf({ messages: first }).conversation,
+    );
   });
 
   test('its session, else its cache key', () => {
-    const key = (body: Body, session: string | null = null) => factsOf({ messages: first, ...body }, session).conversation;
+    const key = (body: Body, session: string | null = null) =>
+      factsOf({ messages: first, ...body }, session).conversation;
     expect(key({ prompt_cache_key: 'k' }, 's')).toBe(key({}, 's'));
     expect(key({ session_id: 's', prompt_cache_key: 'k' })).toBe(key({}, 's'));
     expect(key({ prompt_cache_key: 'k' })).not.toBe(key({}));
