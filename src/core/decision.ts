@@ -21,6 +21,7 @@ export interface DecisionAttempt {
   readonly model: string;
   /** Null: it served. */
   readonly failure: FailureKind | null;
+  /** In words that are never a server's. */
   readonly failureMessage: string | null;
   readonly status: number | null;
   readonly queuedMs: number;

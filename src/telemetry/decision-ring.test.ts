@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Decision, DecisionQuery } from '../core/decision.ts';
+import { FAILURE_RULES } from '../core/failure.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { PlanStep } from '../core/plan.ts';
 import { Secret } from '../core/secret.ts';
@@ -133,12 +134,37 @@ describe('the ring of decisions', () => {
     });
   });
 
+  test('keeps no words of a server, which may repeat the prompt: what its failure means stands for them', () => {
+    const said = { failureMessage: 'cannot parse "private words"', firstContentMs: null } as const;
+    const attempts = [
+      someAttempt({ ...said, failure: 'rejected', status: 400 }),
+      someAttempt({ ...said, failure: 'malformed', status: null }),
+      someAttempt({ ...said, failure: 'timeout', status: 504 }),
+      failedAttempt,
+    ];
+    const [decision] = ringOf(1, { ...exhausted(), attempts }).recent(ALL);
+    const messages = decision?.attempts.items.map(({ failureMessage }) => failureMessage);
+    expect(messages).toEqual([
+      FAILURE_RULES.rejected.meaning,
+      FAILURE_RULES.malformed.meaning,
+      FAILURE_RULES.timeout.meaning,
+      'connection refused',
+    ]);
+    expect(JSON.stringify(decision)).not.toContain('private words');
+  });
+
   test('keeps small plain data: no target, no prompt, no credential, whatever is long cut short', () => {
     const prompt = `private words ${'x'.repeat(100_000)}`;
     const long = 'y'.repeat(100_000);
     const many = Array.from({ length: 500 }, () => step({ reason: long, model: long }));
     const plan = { steps: [step(), ...many] as const, promptTokens: 1 };
-    const failed = someAttempt({ failure: 'failed', failureMessage: long, reason: long, model: long });
+    const failed = someAttempt({
+      failure: 'unreachable',
+      status: null,
+      failureMessage: long,
+      reason: long,
+      model: long,
+    });
     const rawBody = new TextEncoder().encode(JSON.stringify({ messages: [{ role: 'user', content: prompt }] }));
     const ring = ringOf(
       1,

@@ -21,7 +21,7 @@ const attemptSchema = z
     place: z.enum(['local', 'cloud']),
     model: z.string(),
     failure: z.string().nullable().openapi({ description: 'The kind of its failure; null: it answered.' }),
-    message: z.string().nullable(),
+    message: z.string().nullable().openapi({ description: 'What that means; the words of the server are in the log.' }),
     status: z.number().int().nullable().openapi({ description: 'Of the reply that failed it; null: none did.' }),
     queued_ms: milliseconds,
     duration_ms: milliseconds,
