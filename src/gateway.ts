@@ -24,6 +24,7 @@ import { TargetDirectory } from './router/targets.ts';
 import { loadOrCreateAdminKey } from './stores/admin-key-file.ts';
 import { overflowProviderFile } from './stores/overflow-provider-file.ts';
 import { systemClock } from './system-clock.ts';
+import { DecisionRing } from './telemetry/decision-ring.ts';
 import { openLineOutput } from './telemetry/line-output.ts';
 import { createLog, formatFor } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -99,7 +100,9 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     logRequests: config.logRequests,
     logResponses: config.logResponses,
   });
-  const sinks = options.sink === undefined ? [metrics, requestLog] : [metrics, requestLog, options.sink];
+  const decisions = new DecisionRing(config.decisions, () => clock.wallMs());
+  const ownSinks = [metrics, requestLog, decisions];
+  const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
   const engine = new Engine({ directory, prober, slots, clock, sink: fanOut(...sinks) }, engineOptions(config));
 
   const startedAtMs = clock.nowMs();
@@ -139,6 +142,13 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
           version: VERSION,
           uptimeMs: () => clock.nowMs() - startedAtMs,
           overflowProviders: providers,
+          decisions,
+          chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
+          explain: async (request) => {
+            // A request would wait for it too.
+            await prober.firstRound(firstRoundMs(reloader.config));
+            return engine.explain(request);
+          },
         });
         return (request) => app.fetch(request);
       }),

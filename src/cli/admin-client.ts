@@ -9,7 +9,13 @@ export type AdminReply =
 
 export interface AdminClient {
   readonly url: string;
-  request(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<AdminReply>;
+  /** @param body bytes go as they are, everything else as JSON */
+  request(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<AdminReply>;
 }
 
 const TIMEOUT_MS = 30_000;
@@ -19,10 +25,11 @@ export function adminClient(config: Config, url: string | null): AdminClient {
   const base = (url ?? gatewayUrl(config)).replace(/\/+$/, '');
   return {
     url: base,
-    request: async (method, path, body) => {
+    request: async (method, path, body, headers = {}) => {
       const key = adminKey(config);
       if (!key.ok) return key;
-      return call(`${base}${path}`, method, key.key, body, base);
+      const authorized = { ...headers, authorization: `Bearer ${key.key}` };
+      return call(`${base}${path}`, method, authorized, body, base);
     },
   };
 }
@@ -56,20 +63,28 @@ function adminKey(config: Config): KeyResult {
   }
 }
 
-async function call(url: string, method: string, key: string, body: unknown, base: string): Promise<AdminReply> {
+async function call(
+  url: string,
+  method: string,
+  headers: Readonly<Record<string, string>>,
+  body: unknown,
+  base: string,
+): Promise<AdminReply> {
   let reply: Response;
   let text: string;
   try {
     reply = await fetch(url, {
       method,
       headers: {
-        authorization: `Bearer ${key}`,
+        ...headers,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       // A redirect would carry the admin key to wherever it points.
       redirect: 'manual',
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined
+        ? {}
+        : { body: body instanceof Uint8Array ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body) }),
     });
     text = await reply.text();
   } catch (error) {

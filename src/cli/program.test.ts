@@ -8,7 +8,7 @@ import { createGateway, type Gateway } from '../gateway.ts';
 import { VERSION } from '../version.ts';
 import { gatewayUrl } from './admin-client.ts';
 import { runProgram } from './program.ts';
-import type { Terminal } from './terminal.ts';
+import { recordedTerminal } from './terminal-fixture.ts';
 
 let folder = '';
 beforeAll(() => {
@@ -26,26 +26,17 @@ interface Ran {
 
 /** Runs `swarmrouter <words>` with nothing of this process's own environment. */
 async function run(words: string, environment: Record<string, string> = {}, typed: string | null = null): Promise<Ran> {
-  let out = '';
-  let error = '';
   let started: Config | null = null;
-  const terminal: Terminal = {
+  const terminal = recordedTerminal({
     environment: { SWARMROUTER_DATA_DIR: join(folder, 'data'), ...environment },
     directory: folder,
-    colours: false,
-    out: (text) => {
-      out += `${text}\n`;
-    },
-    error: (text) => {
-      error += `${text}\n`;
-    },
-    readSecret: async () => typed,
-  };
+    typed,
+  });
   const code = await runProgram(words.split(' ').filter(Boolean), terminal, async (config) => {
     started = config;
     return 0;
   });
-  return { code, out, error, started };
+  return { code, ...terminal.written(), started };
 }
 
 describe('swarmrouter start', () => {

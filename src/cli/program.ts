@@ -3,13 +3,16 @@ import type { Config, LoadAnew } from '../config/config.ts';
 import { VERSION } from '../version.ts';
 import { type AdminClient, adminClient } from './admin-client.ts';
 import { check } from './check.ts';
+import { type DecisionFlags, decisions } from './decisions.ts';
 import { EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { type ExplainFlags, explain } from './explain.ts';
 import { problemsText } from './print-problems.ts';
 import { type AddFlags, addProvider, listProviders, PROVIDER_TYPES, removeProvider } from './providers.ts';
 import { reload } from './reload.ts';
 import { addSettingFlags, loadWithFlags } from './setting-flags.ts';
 import { status } from './status.ts';
 import type { Terminal } from './terminal.ts';
+import { type TopFlags, top } from './top.ts';
 
 /** Runs the gateway until it ends; resolves with the exit code. */
 export type StartGateway = (config: Config, load: LoadAnew) => Promise<number>;
@@ -60,6 +63,9 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addStart(program, terminal, start, finish);
   addCheck(program, terminal, finish);
   addStatus(program, terminal, finish);
+  addTop(program, terminal, finish);
+  addExplain(program, terminal, finish);
+  addDecisions(program, terminal, finish);
   addReload(program, terminal, finish);
   addProviders(program, terminal, finish);
   return program;
@@ -124,6 +130,47 @@ const wantsJson = (command: Command): boolean => command.opts()['json'] === true
 function addStatus(program: Command, terminal: Terminal, finish: Finish): void {
   const command = program.command('status').description('show how the running gateway is').option('--json', 'as JSON');
   adminCommand(command, terminal, finish, (client) => status(client, terminal, wantsJson(command)));
+}
+
+function addTop(program: Command, terminal: Terminal, finish: Finish): void {
+  const command = program
+    .command('top')
+    .description('watch the running gateway: nodes, slots, speeds, the latest decisions; q ends it')
+    .option('--interval <time>', 'time between two looks: 1s, 500ms (default: 1s)')
+    .option('--once', 'one look, without taking over the screen')
+    .option('--json', 'one look, as JSON');
+  adminCommand(command, terminal, finish, (client) => top(client, terminal, command.opts<TopFlags>()));
+}
+
+function addExplain(program: Command, terminal: Terminal, finish: Finish): void {
+  const command = program
+    .command('explain')
+    .description('show where a chat request would go now, why, and at what cost; sends nothing')
+    .option('-m, --model <model>', 'the model to ask for')
+    .option('-p, --prompt <text>', 'one message of the user')
+    .option('-f, --file <path>', 'the JSON body of a request; - reads standard input')
+    .addOption(
+      new Option(
+        '--header <header>',
+        "a header of the request, such as 'x-swarmrouter-place: local'; may be repeated",
+      ).argParser((header: string, before: readonly string[] = []) => [...before, header]),
+    )
+    .option('--json', 'as JSON');
+  adminCommand(command, terminal, finish, (client) => explain(client, terminal, command.opts<ExplainFlags>()));
+}
+
+function addDecisions(program: Command, terminal: Terminal, finish: Finish): void {
+  const command = program
+    .command('decisions')
+    .description('show where the latest requests went, and why')
+    .argument('[id]', 'the x-request-id of one, to see all of it')
+    .option('--limit <number>', 'at most this many, 1 to 1000 (default: 50)')
+    .option('--target <id>', 'only those that this target answered or was asked for')
+    .option('--model <model>', 'only those that asked for this model or were answered by it')
+    .option('--json', 'as JSON');
+  adminCommand(command, terminal, finish, (client) =>
+    decisions(client, terminal, command.args[0] ?? null, command.opts<DecisionFlags>()),
+  );
 }
 
 function addReload(program: Command, terminal: Terminal, finish: Finish): void {

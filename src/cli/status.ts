@@ -1,6 +1,8 @@
 import pico from 'picocolors';
 import { type AdminClient, fieldOf } from './admin-client.ts';
+import { duration, listOf, milliseconds, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK } from './exit-codes.ts';
+import { learnedTable } from './learned-table.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -16,7 +18,7 @@ export async function status(client: AdminClient, terminal: Terminal, asJson: bo
 }
 
 type Colour = 'green' | 'yellow' | 'red' | 'dim';
-const HEALTH_COLOURS: Readonly<Record<string, Colour>> = {
+export const HEALTH_COLOURS: Readonly<Record<string, Colour>> = {
   up: 'green',
   warming: 'yellow',
   unknown: 'dim',
@@ -48,7 +50,15 @@ export function statusText(body: unknown, url: string, colours: boolean): string
     `SwarmRouter ${show(fieldOf(body, 'version'))} at ${url}, up ${duration(fieldOf(body, 'uptime_seconds'))}, strategy ${show(fieldOf(body, 'strategy'))}`,
     rows.length === 0 ? 'No targets.' : table([heading.map(paint.bold), ...rows]),
   ];
-  const notes = [...reasons(body), ...absences(body), ...pendingRestart(body), ...refusedReload(body)];
+  const learned = learnedTable(body, paint.bold);
+  if (learned !== null) parts.push(learned);
+  const notes = [
+    ...reasons(body),
+    ...serverLoads(body),
+    ...absences(body),
+    ...pendingRestart(body),
+    ...refusedReload(body),
+  ];
   return [...parts, ...(notes.length > 0 ? [notes.join('\n')] : [])].join('\n\n');
 }
 
@@ -82,6 +92,18 @@ function reasons(body: unknown): string[] {
   });
 }
 
+/** Servers that say how busy they are, with the clients that do not come through this gateway. */
+function serverLoads(body: unknown): string[] {
+  return listOf(fieldOf(body, 'targets')).flatMap((target) => {
+    const load = fieldOf(target, 'load');
+    if (typeof load !== 'object' || load === null) return [];
+    const usage = fieldOf(load, 'cache_usage');
+    const cache = typeof usage === 'number' ? `, cache ${Math.round(usage * 100)} % full` : '';
+    const [running, waiting] = [show(fieldOf(load, 'running')), show(fieldOf(load, 'waiting'))];
+    return [`${show(fieldOf(target, 'id'))} says: ${running} running, ${waiting} waiting${cache}`];
+  });
+}
+
 function absences(body: unknown): string[] {
   const absent = listOf(fieldOf(body, 'absent_targets')).map((target) => show(fieldOf(target, 'id')));
   return absent.length === 0 ? [] : [`Looked for on this machine, not there: ${absent.join(', ')}`];
@@ -100,15 +122,4 @@ function refusedReload(body: unknown): string[] {
     return `  ${name} (${where}): ${message}`;
   });
   return ['The changed configuration is wrong, the old one is in force:', ...lines];
-}
-
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
-const show = (value: unknown): string => (typeof value === 'string' || typeof value === 'number' ? String(value) : '-');
-const milliseconds = (value: unknown): string => (typeof value === 'number' ? `${Math.round(value)} ms` : '-');
-
-function duration(seconds: unknown): string {
-  if (typeof seconds !== 'number') return '-';
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
 }

@@ -1,3 +1,5 @@
+import { openProcessScreen, type Screen } from './screen.ts';
+
 /** What a command sees of the process, so that tests own it. */
 export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -9,6 +11,10 @@ export interface Terminal {
   error(text: string): void;
   /** One line from standard input; asks for it, without showing it, when a person sits there. null: input ended. */
   readSecret(question: string): Promise<string | null>;
+  /** All of standard input. */
+  readInput(): Promise<Uint8Array>;
+  /** Takes over the whole screen; null: the output is no terminal. */
+  openScreen(): Screen | null;
 }
 
 export function processTerminal(): Terminal {
@@ -19,6 +25,8 @@ export function processTerminal(): Terminal {
     out: (text) => void process.stdout.write(`${text}\n`),
     error: (text) => void process.stderr.write(`${text}\n`),
     readSecret: (question) => (process.stdin.isTTY ? askHidden(question) : readPipedLine()),
+    readInput: () => Bun.stdin.bytes(),
+    openScreen: openProcessScreen,
   };
 }
 

@@ -58,6 +58,8 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly logRequests: boolean;
   readonly logResponses: boolean;
+  /** Routing decisions kept in memory; 0: none. */
+  readonly decisions: number;
   readonly targets: readonly Target[];
   /** Clocks for a target given at run time. */
   clocksFor(place: Place): TargetClocks;

@@ -113,6 +113,7 @@ function configFrom(
     logLevel: LOG_LEVELS[values.logLevel],
     logRequests: values.logRequests,
     logResponses: values.logResponses,
+    decisions: values.decisions,
     targets,
     clocksFor: (place) => clocksFor(place, values),
     settings,

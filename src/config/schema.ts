@@ -395,6 +395,11 @@ export const SETTINGS = {
     group: 'Logging',
     doc: 'Write reply bodies to the log. They hold what models answered.',
   }),
+  decisions: setting('SWARMROUTER_DECISIONS', integer(0, 100_000), '1000', {
+    restart: true,
+    group: 'Logging',
+    doc: 'Latest requests whose routing decision is kept in memory for `/admin/decisions`, without their words; 0 keeps none. Each takes a few kilobytes.',
+  }),
 } as const;
 
 export type SettingKey = keyof typeof SETTINGS;

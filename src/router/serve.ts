@@ -106,6 +106,12 @@ export class Engine {
     };
   }
 
+  /** What would be planned for this request now. Sends nothing and changes nothing. */
+  explain(request: InferenceRequest): PlanResult {
+    const { directory, clock } = this.#parts;
+    return planRoute(request, directory.entries(), planOptionsFor(request, this.#inForce), clock.nowMs());
+  }
+
   async serve(request: InferenceRequest): Promise<ServeResult> {
     const { directory, prober, clock } = this.#parts;
     if (!prober.firstRoundDone) await prober.firstRound(this.#inForce.options.firstRoundMs);

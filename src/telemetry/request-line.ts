@@ -62,21 +62,21 @@ const WORDS: Readonly<Record<Outcome['kind'], string>> = {
   refused: 'refused',
 };
 
-function answeredBy(outcome: Outcome): AttemptRecord | null {
+export function answeredBy(outcome: Outcome): AttemptRecord | null {
   return 'by' in outcome ? outcome.by : null;
 }
 
 /** Those who gave a part of the answer: one, unless it was continued by another (`stream_recovery`). */
-function partsOf({ attempts }: Outcome): readonly AttemptRecord[] {
+export function partsOf({ attempts }: Outcome): readonly AttemptRecord[] {
   return attempts.filter((attempt) => attempt.firstContentMs !== null);
 }
 
-function codeOf(outcome: Outcome): string | undefined {
+export function codeOf(outcome: Outcome): string | undefined {
   if (outcome.kind === 'cut') return outcome.failure;
   return 'clientCode' in outcome ? outcome.clientCode : undefined;
 }
 
-function usageOf(outcome: Outcome) {
+export function usageOf(outcome: Outcome) {
   return 'usage' in outcome ? outcome.usage : null;
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runProgram } from '../../src/cli/program.ts';
+import { recordedTerminal } from '../../src/cli/terminal-fixture.ts';
 import { SETTING_LIST } from '../../src/config/schema.ts';
 import { FAILURE_RULES, type FailureKind, type FailureRule } from '../../src/core/failure.ts';
 import { METRICS } from '../../src/telemetry/metric-list.ts';
@@ -60,17 +61,9 @@ describe('names in the documents', () => {
     const used = documents.flatMap((path) => allOf(readText(path), /npm run swarmrouter -- ([a-z]+)/g));
     expect(used).toContain('check');
     for (const command of new Set(used)) {
-      const lines: string[] = [];
-      const terminal = {
-        environment: {},
-        directory: ROOT,
-        colours: false,
-        out: (text: string) => void lines.push(text),
-        error: (text: string) => void lines.push(text),
-        readSecret: () => Promise.resolve(null),
-      };
+      const terminal = recordedTerminal({ directory: ROOT });
       expect(await runProgram([command, '--help'], terminal)).toBe(0);
-      expect(lines.join('\n')).toStartWith(`Usage: swarmrouter ${command}`);
+      expect(terminal.written().out).toStartWith(`Usage: swarmrouter ${command}`);
     }
   });
 });

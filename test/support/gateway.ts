@@ -66,6 +66,7 @@ export async function startTestGateway(
     logLevel: 'error',
     logRequests: false,
     logResponses: false,
+    decisions: 1_000,
     targets,
     clocksFor: () => testClocks,
     settings: [],

@@ -133,6 +133,11 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     version: '9.9.9',
     uptimeMs: () => 12_345,
     overflowProviders: overflowFixture().service,
+    decisions: { capacity: 0, recent: () => [], find: () => null },
+    explain: async () => ({
+      noRoute: { status: 503, code: 'no_target_available', message: 'nobody', leftOut: [], retryAfterMs: null },
+    }),
+    chatRequests: { maxBodyBytes: 1_048_576, clock: { nowMs: () => 0 }, routes: () => new Map() },
     ...changes,
   };
 }

@@ -178,6 +178,9 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(Object.keys(document.paths).sort()).toEqual([
       '/',
+      '/admin/decisions',
+      '/admin/decisions/{id}',
+      '/admin/explain',
       '/admin/overflow_provider',
       '/admin/overflow_provider/{name}',
       '/admin/reload',

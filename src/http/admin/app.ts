@@ -1,8 +1,10 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Secret } from '../../core/secret.ts';
 import { requireAdminKey } from './authentication.ts';
+import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
 import { AdminError, errorReply } from './error-envelope.ts';
+import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
@@ -10,7 +12,7 @@ import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
 
 /** What the control plane shows and changes. */
-export interface AdminPorts extends StatusPorts, ReloadPorts {
+export interface AdminPorts extends StatusPorts, ReloadPorts, ExplainPorts, DecisionPorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
 }
@@ -40,6 +42,8 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   // Everything registered below this line, and every path that nothing answers, needs the key: no list of paths to forget one on.
   app.use('*', requireAdminKey(ports.adminKey));
   addStatusRoute(app, ports);
+  addExplainRoute(app, ports);
+  addDecisionRoutes(app, ports);
   addReloadRoute(app, ports);
   addOverflowProviderRoutes(app, ports.overflowProviders);
   refuseOtherMethods(app);

@@ -1,5 +1,7 @@
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { httpErrorReply } from '../error-reply.ts';
+import { HttpError } from '../http-error.ts';
 
 /** An answer other than success, in the words of OpenAI's envelope. Its message is meant for the caller. */
 export class AdminError extends Error {
@@ -27,10 +29,17 @@ export class AdminError extends Error {
 
 /** Any error → OpenAI's envelope. What was not foreseen shows no detail: it might hold a credential. */
 export function errorReply(error: unknown, context: Context): Response {
+  if (error instanceof HttpError) return dataPlaneReply(error);
   const known = asAdminError(error);
   for (const [name, value] of Object.entries(known.headers)) context.header(name, value);
   const { message, param, code, status } = known;
   return context.json({ error: { message, type: typeOf(status), param, code } }, status);
+}
+
+/** What the readers of the data plane refuse is refused here in the same words. */
+function dataPlaneReply(error: HttpError): Response {
+  const { status, body, headers } = httpErrorReply(error);
+  return Response.json(body, { status, headers: { ...headers } });
 }
 
 function asAdminError(error: unknown): AdminError {

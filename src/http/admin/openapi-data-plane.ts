@@ -6,7 +6,7 @@ type Registry = OpenAPIHono['openAPIRegistry'];
 /** A client key, or none. */
 const CLIENT_SECURITY: Record<string, string[]>[] = [{ clientKey: [] }, {}];
 
-const chatRequest = z
+export const chatRequest = z
   .looseObject({
     model: z.string().optional().openapi({
       description: 'A model, `auto`, or a model pinned to a provider such as `lmstudio/qwen2.5-7b-instruct`.',
@@ -58,7 +58,7 @@ const listedModel = z
   .looseObject({ id: z.string(), object: z.literal('model'), created: z.number().int(), owned_by: z.string() })
   .openapi('ListedModel');
 
-const routingHeaders = z.object({
+export const routingHeaders = z.object({
   'x-swarmrouter-place': z.enum(['local', 'cloud']).optional().openapi({
     description: 'A hard fence: no target of the other place sees the request.',
   }),

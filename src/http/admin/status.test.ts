@@ -49,6 +49,52 @@ describe('the status of the gateway', () => {
     expect(text).not.toMatch(/canary|hunter2/);
   });
 
+  test('tells of each model what the server says of it, and what real traffic taught', async () => {
+    const [big] = SNAPSHOT.models;
+    if (big === undefined) throw new Error('the fixture has a model');
+    const capabilities = { vision: true, tools: null, reasoning: false };
+    const view = someView({
+      snapshot: {
+        ...SNAPSHOT,
+        models: [{ ...big, capabilities, quantization: 'Q4_K_M', sizeBytes: 4_700_000_000 }],
+        load: { running: 2, waiting: 1, cacheUsage: 0.33333 },
+      },
+      learned: [
+        {
+          model: 'big',
+          prefillTokensPerSecond: 812.345,
+          decodeTokensPerSecond: 41.26,
+          loadSeconds: null,
+          networkSeconds: 0.001234,
+          slots: 4,
+          bytesPerToken: 4.123,
+          contextLength: null,
+          samples: 12,
+          conversations: 3,
+        },
+      ],
+    });
+    const { body } = await status({ targets: () => [view, someView()] });
+    const [target, bare] = body.targets;
+    expect(target.load).toEqual({ running: 2, waiting: 1, cache_usage: 0.333 });
+    expect(target.models[0]).toMatchObject({ capabilities, quantization: 'Q4_K_M', size_bytes: 4_700_000_000 });
+    expect(target.learned).toEqual([
+      {
+        model: 'big',
+        prefill_tokens_per_second: 812.3,
+        decode_tokens_per_second: 41.3,
+        load_seconds: null,
+        network_seconds: 0.0012,
+        slots: 4,
+        bytes_per_token: 4.12,
+        context_length: null,
+        samples: 12,
+        conversations: 3,
+      },
+    ]);
+    expect([bare.load, bare.learned]).toEqual([null, []]);
+  });
+
   test('lists servers that were never there apart, but not a server that was asked for', async () => {
     const found = someView({ health: 'absent', target: someTarget({ id: 'ollama', optional: true, source: 'found' }) });
     const asked = someView({ health: 'down', target: someTarget({ id: 'box' }) });

@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { ConfigState } from '../../core/reload.ts';
 import type { ModelInfo } from '../../core/target.ts';
-import type { TargetView } from '../../core/target-view.ts';
+import type { LearnedModel, TargetView } from '../../core/target-view.ts';
 import { configStateBody, configStateSchema } from './reload-routes.ts';
 import { ADMIN_SECURITY, errorReplies, jsonReply } from './schemas.ts';
 
@@ -29,8 +29,34 @@ const modelSchema = z
     state: z.enum(['loaded', 'loading', 'on-disk']),
     context_length: z.number().int().nullable(),
     slots: z.number().int().nullable(),
+    capabilities: z
+      .object({ vision: z.boolean().nullable(), tools: z.boolean().nullable(), reasoning: z.boolean().nullable() })
+      .openapi({ description: 'Null: the server does not say.' }),
+    quantization: z.string().nullable(),
+    size_bytes: z.number().nullable(),
   })
   .openapi('Model');
+
+const measured = z.number().nullable();
+
+const learnedSchema = z
+  .object({
+    model: z.string(),
+    prefill_tokens_per_second: measured.openapi({ description: 'Reading prompts.' }),
+    decode_tokens_per_second: measured.openapi({
+      description: 'Writing one answer while nothing else runs beside it.',
+    }),
+    load_seconds: measured.openapi({ description: 'From disk into memory.' }),
+    network_seconds: measured.openapi({ description: 'What every request takes before its prompt is read.' }),
+    slots: z.number().int().nullable(),
+    bytes_per_token: measured,
+    context_length: z.number().int().nullable().openapi({
+      description: 'The context that it really has, when it cuts prompts without a word.',
+    }),
+    samples: z.number().int().openapi({ description: 'Answers that this was learned from.' }),
+    conversations: z.number().int().openapi({ description: 'Whose prompts it probably has cached.' }),
+  })
+  .openapi('LearnedModel', { description: 'What real traffic taught. Null: not known yet.' });
 
 const targetSchema = z
   .object({
@@ -46,6 +72,10 @@ const targetSchema = z
     models: z.array(modelSchema),
     default_model: z.string().nullable(),
     slots: z.number().int().nullable().openapi({ description: 'Requests at once; null: no limit.' }),
+    load: z
+      .object({ running: z.number(), waiting: z.number(), cache_usage: z.number().nullable() })
+      .nullable()
+      .openapi({ description: 'How busy the server says it is, with all its clients; null: it does not say.' }),
     in_flight: z.number().int(),
     queued: z.number().int(),
     requests: z.number().int(),
@@ -54,6 +84,7 @@ const targetSchema = z
     latency_ms: z.object({ p50: z.number().nullable(), p95: z.number().nullable() }),
     last_error: z.object({ kind: z.string(), message: z.string(), at: z.string() }).nullable(),
     probed_at: z.string().nullable(),
+    learned: z.array(learnedSchema),
   })
   .openapi('Target');
 
@@ -126,12 +157,13 @@ function targetBody(view: TargetView): StatusBody['targets'][number] {
     models: (snapshot?.models ?? []).map(modelBody),
     default_model: target.defaultModel,
     slots: view.slots,
+    load: loadBody(view),
     in_flight: view.inFlight,
     queued: view.queued,
     requests: stats.requests,
     errors: stats.errors,
     error_rate: Math.round(stats.errorRate * 10_000) / 10_000,
-    latency_ms: { p50: rounded(stats.latencyP50Ms), p95: rounded(stats.latencyP95Ms) },
+    latency_ms: { p50: toPlaces(stats.latencyP50Ms, 1), p95: toPlaces(stats.latencyP95Ms, 1) },
     last_error:
       stats.lastError === null
         ? null
@@ -141,6 +173,7 @@ function targetBody(view: TargetView): StatusBody['targets'][number] {
             at: isoTime(stats.lastError.atWallMs),
           },
     probed_at: view.probedAtWallMs === null ? null : isoTime(view.probedAtWallMs),
+    learned: view.learned.map(learnedBody),
   };
 }
 
@@ -151,6 +184,30 @@ function modelBody(model: ModelInfo): StatusBody['targets'][number]['models'][nu
     state: model.state,
     context_length: model.contextLength,
     slots: model.slots,
+    capabilities: { ...model.capabilities },
+    quantization: model.quantization,
+    size_bytes: model.sizeBytes,
+  };
+}
+
+function loadBody({ snapshot }: TargetView): StatusBody['targets'][number]['load'] {
+  const load = snapshot?.load ?? null;
+  if (load === null) return null;
+  return { running: load.running, waiting: load.waiting, cache_usage: toPlaces(load.cacheUsage, 3) };
+}
+
+function learnedBody(learned: LearnedModel): StatusBody['targets'][number]['learned'][number] {
+  return {
+    model: learned.model,
+    prefill_tokens_per_second: toPlaces(learned.prefillTokensPerSecond, 1),
+    decode_tokens_per_second: toPlaces(learned.decodeTokensPerSecond, 1),
+    load_seconds: toPlaces(learned.loadSeconds, 2),
+    network_seconds: toPlaces(learned.networkSeconds, 4),
+    slots: toPlaces(learned.slots, 0),
+    bytes_per_token: toPlaces(learned.bytesPerToken, 2),
+    context_length: learned.contextLength,
+    samples: learned.samples,
+    conversations: learned.conversations,
   };
 }
 
@@ -165,8 +222,8 @@ function withoutKey(text: string, { target }: TargetView): string {
   return key.length < 4 ? text : text.replaceAll(key, '[secret]');
 }
 
-function rounded(milliseconds: number | null): number | null {
-  return milliseconds === null ? null : Math.round(milliseconds * 10) / 10;
+function toPlaces(value: number | null, places: number): number | null {
+  return value === null ? null : Math.round(value * 10 ** places) / 10 ** places;
 }
 
 function isoTime(wallMs: number): string {

@@ -1,0 +1,42 @@
+import type { Clock } from '../../core/clock.ts';
+import type { InferenceRequest } from '../../core/request.ts';
+import type { Route } from '../../core/route.ts';
+import { HttpError } from '../http-error.ts';
+import { readBody } from '../read-body.ts';
+import { parseChatRequest } from './chat-request.ts';
+
+export interface ChatRequestReading {
+  readonly maxBodyBytes: number;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  /** What `x-swarmrouter-route` may say. */
+  readonly routes: () => ReadonlyMap<string, Route>;
+  /** Called once the body has come. */
+  readonly onBody?: () => void;
+}
+
+/** A chat request as it came over HTTP: content type, body, validation. Throws HttpError for what it refuses. */
+export async function readChatRequest(
+  request: Request,
+  id: string,
+  { maxBodyBytes, clock, routes, onBody }: ChatRequestReading,
+): Promise<InferenceRequest> {
+  const { headers, signal } = request;
+  checkContentType(headers);
+  const rawBody = await readBody(request, maxBodyBytes);
+  onBody?.();
+  return parseChatRequest(rawBody, {
+    id,
+    headers,
+    clientSignal: signal,
+    acceptedAtMs: clock.nowMs(),
+    routes: routes(),
+  });
+}
+
+function checkContentType(headers: Headers): void {
+  const type = headers.get('content-type');
+  // Some clients send none; a form or plain text is a mistake, or a web page that avoids the browser's preflight.
+  if (type === null || type === 'application/json' || /^application\/(?:[\w.-]+\+)?json\b/i.test(type)) return;
+  const message = `The content type is "${type.slice(0, 100)}"; send application/json.`;
+  throw new HttpError(415, 'unsupported_content_type', message);
+}
