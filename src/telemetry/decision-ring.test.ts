@@ -44,6 +44,7 @@ function step(changes: Partial<PlanStep> = {}): PlanStep {
     model: 'qwen2.5-7b',
     modelLoaded: true,
     waits: false,
+    waitAtMostMs: null,
     resting: false,
     lastHope: false,
     reason: 'local, 0 of 4 slots busy',
@@ -102,7 +103,7 @@ describe('the ring of decisions', () => {
   });
 
   test('keeps the plan with its cost, what was predicted beside what was reported, and each failed attempt', () => {
-    const plan = { steps: [step(), step({ waits: true, estimate: null })], promptTokens: 48 } as const;
+    const plan = { steps: [step(), step({ waits: true, estimate: null })], promptTokens: 48, spills: false } as const;
     const outcome = served({ plan, attempts: [failedAttempt, someAttempt()], durationMs: 1_000 });
     const [decision] = ringOf(1, outcome).recent(ALL);
     expect(decision).toMatchObject({
@@ -157,7 +158,7 @@ describe('the ring of decisions', () => {
     const prompt = `private words ${'x'.repeat(100_000)}`;
     const long = 'y'.repeat(100_000);
     const many = Array.from({ length: 500 }, () => step({ reason: long, model: long }));
-    const plan = { steps: [step(), ...many] as const, promptTokens: 1 };
+    const plan = { steps: [step(), ...many] as const, promptTokens: 1, spills: false };
     const failed = someAttempt({
       failure: 'unreachable',
       status: null,

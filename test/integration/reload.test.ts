@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Simulator } from '../../simulators/index.ts';
 import { runProgram } from '../../src/cli/program.ts';
+import { recordedTerminal } from '../../src/cli/terminal-fixture.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { createGateway, type Gateway } from '../../src/gateway.ts';
 import { contentOf, readEvents, until } from '../support/gateway.ts';
@@ -190,21 +191,10 @@ describe('a changed configuration', () => {
     const server = await simulator({ kind: 'vllm' });
     const { gateway, write, environment } = await fromFile({});
     const run = async (words: string) => {
-      const told = { out: '', error: '' };
-      const code = await runProgram([...words.split(' '), '--url', gateway.url], {
-        environment,
-        // Not the gateway's: only the gateway itself may find the mistake.
-        directory: join(tmpdir(), 'no-such-folder'),
-        colours: false,
-        out: (text) => {
-          told.out += text;
-        },
-        error: (text) => {
-          told.error += text;
-        },
-        readSecret: async () => null,
-      });
-      return { code, ...told };
+      // Not the gateway's folder: only the gateway itself may find the mistake.
+      const terminal = recordedTerminal({ environment, directory: join(tmpdir(), 'no-such-folder') });
+      const code = await runProgram([...words.split(' '), '--url', gateway.url], terminal);
+      return { code, ...terminal.written() };
     };
     write({ max_body_mb: 7, targets: [target('a', server)] });
     const changed = await run('reload');
