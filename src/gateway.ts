@@ -11,6 +11,7 @@ import { watchFiles } from './config/watch-files.ts';
 import { withOverflowProviders } from './config/with-overflow-providers.ts';
 import type { Clock } from './core/clock.ts';
 import { UpstreamError } from './core/failure.ts';
+import type { Logger } from './core/logger.ts';
 import type { OutcomeSink } from './core/outcome.ts';
 import type { ReloadResult } from './core/reload.ts';
 import { RESERVED_PROVIDERS } from './core/target.ts';
@@ -18,10 +19,13 @@ import type { TargetView } from './core/target-view.ts';
 import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { HealthProber } from './router/health.ts';
+import { readSavedBook } from './router/learned/saved-book.ts';
+import { SpeedBook } from './router/learned/speed-book.ts';
 import { SlotTable } from './router/load.ts';
 import { Engine } from './router/serve.ts';
 import { TargetDirectory } from './router/targets.ts';
 import { loadOrCreateAdminKey } from './stores/admin-key-file.ts';
+import { learnedFile } from './stores/learned-file.ts';
 import { overflowProviderFile } from './stores/overflow-provider-file.ts';
 import { systemClock } from './system-clock.ts';
 import { DecisionRing } from './telemetry/decision-ring.ts';
@@ -85,7 +89,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   });
 
   const adapters = createAdapters({ clock });
-  const directory = new TargetDirectory(adapters, clock, config.retryBudget);
+  const learned = await openLearned(config.dataDir, clock, log);
+  const directory = new TargetDirectory(adapters, clock, config.retryBudget, learned.book);
   for (const target of config.targets) directory.put(target);
   const slots = new SlotTable(clock, directory, config.queueLimit);
   const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
@@ -178,6 +183,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       const finished = await drain(server, engine, clock, graceMs);
       prober.stop();
       guard.stop();
+      await learned.close();
       files.stop();
       await log.flush();
       return finished;
@@ -189,6 +195,39 @@ async function resolveAdminKey(config: Config) {
   if (config.adminKey !== null) return { key: config.adminKey, newPath: null };
   const stored = await loadOrCreateAdminKey(config.dataDir);
   return { key: stored.key, newPath: stored.created ? stored.path : null };
+}
+
+/** How often what was learned is written, ms: it is only an estimate, and a crash may cost a minute of it. */
+const KEEP_LEARNED_MS = 60_000;
+
+/** What traffic taught, kept over restarts. That it cannot be read or written stops nothing. */
+async function openLearned(dataDir: string, clock: Clock, log: Logger) {
+  const file = learnedFile(dataDir);
+  const book = new SpeedBook();
+  const warn = (message: string, error: unknown): void =>
+    log.warn({ path: file.path, reason: error instanceof Error ? error.message : String(error) }, message);
+  try {
+    const saved = readSavedBook(await file.load());
+    if (saved !== null) book.restore(saved);
+  } catch (error) {
+    warn('learned speeds cannot be read; they are learned anew', error);
+  }
+  let keptVersion = book.version;
+  const keep = async (): Promise<void> => {
+    if (book.version === keptVersion) return;
+    keptVersion = book.version;
+    await file.save(book.save()).catch((error: unknown) => warn('learned speeds cannot be written', error));
+  };
+  let cancel = (): void => undefined;
+  const again = (): void => {
+    cancel = clock.after(KEEP_LEARNED_MS, () => void keep().then(again));
+  };
+  again();
+  const close = async (): Promise<void> => {
+    cancel();
+    await keep();
+  };
+  return { book, close };
 }
 
 function createProviders(

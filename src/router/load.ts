@@ -4,7 +4,9 @@ import { UpstreamError } from '../core/failure.ts';
 import type { PromptFacts } from '../core/prompt.ts';
 import { isOnTrial } from './breaker.ts';
 import { waitSeconds } from './cost.ts';
-import { slotUseByName, type TargetEntry } from './target-entry.ts';
+import { loadObstacle } from './load-guard.ts';
+import { modelIndex } from './model-index.ts';
+import { slotsOf, slotUseByName, type TargetEntry } from './target-entry.ts';
 import type { CallOnTarget, TargetDirectory } from './targets.ts';
 
 /** A place where a request could run. */
@@ -93,7 +95,11 @@ export class SlotTable {
     const { entry, model, outOfTurn } = choice;
     if (!outOfTurn && (entry.breaker.name === 'open' || isOnTrial(entry.breaker))) return null;
     const { busy, slots } = slotUseByName(entry, model);
-    return busy < slots ? new SlotLease(this, this.#directory, this.#clock, choice, queuedMs) : null;
+    return busy < slots ? this.#lease(choice, queuedMs) : null;
+  }
+
+  #lease(choice: SlotChoice, queuedMs: number): Lease {
+    return new SlotLease(this, this.#directory, this.#clock, choice, queuedMs);
   }
 
   /**
@@ -106,6 +112,8 @@ export class SlotTable {
       const lease = this.take(choice);
       if (lease !== null) return Promise.resolve(lease);
     }
+    const scout = choices.find(mayTryOneMore);
+    if (scout !== undefined) return Promise.resolve(this.#lease(scout, 0));
     const refusal = this.#refusal(choices, patience);
     if (refusal !== null) return Promise.reject(refusal);
     return new Promise((resolve, reject) => this.#enqueue(choices, patience, cancellation, resolve, reject));
@@ -243,6 +251,25 @@ function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {
 
 function nobodyComes(): UpstreamError {
   return new UpstreamError('unreachable', 'every server that was waited for went down or was removed');
+}
+
+/** However many answers a server was seen to write at once, more are not tried. */
+const MOST_TRIED = 32;
+
+/**
+ * A server that does not say how many answers it writes at once is given one more than it was ever seen to write, when
+ * the request would have to wait anyway and all others are being answered: then a wait inside the server is told apart
+ * from reading prompts.
+ */
+function mayTryOneMore({ entry, model }: SlotChoice): boolean {
+  const { target, snapshot, activity, breaker, inFlight } = entry;
+  if (target.place !== 'local' || target.maxConcurrent !== null || breaker.name !== 'closed') return false;
+  if (snapshot === null || snapshot.slots !== null || activity.slots.learned !== null) return false;
+  const info = modelIndex(snapshot).find(model);
+  if (info === null || info.slots !== null || info.state !== 'loaded' || loadObstacle(entry, info) !== null)
+    return false;
+  const isKnown = entry.meter(model).isMeasured && inFlight === slotsOf(entry) && inFlight < MOST_TRIED;
+  return isKnown && activity.writing === inFlight && entry.foreign === 0 && entry.settling === 0;
 }
 
 /**

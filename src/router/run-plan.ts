@@ -5,6 +5,7 @@ import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
+import type { Usage } from '../core/usage.ts';
 import { asUpstreamError, type Committed, runAttempt } from './attempt.ts';
 import type { Lease, Patience, SlotChoice, SlotTable } from './load.ts';
 import { nextStep } from './next-step.ts';
@@ -67,11 +68,13 @@ export class PlanRunner {
       const result = await runAttempt(request, step, lease, cancellation, this.#clock, (afterMs) =>
         this.#directory.answering(lease.call, afterMs),
       );
-      walk.attempts.push(result.record);
-      if (result.kind !== 'failed') {
+      if (result.kind !== 'failed' && !(walk.untried.length > 0 && wasCut(result, lease))) {
+        walk.attempts.push(result.record);
         return { kind: 'committed', committed: result, lease, attempts: walk.attempts };
       }
-      const error = this.#judge(lease, result.error, cancellation);
+      const failed = result.kind === 'failed' ? { ...result, usage: null } : cutShort(result, lease);
+      walk.attempts.push(failed.record);
+      const error = this.#judge(lease, failed, cancellation);
       lease.release(this.#settlingMs(lease, error));
       if (cancellation.cause !== null) return walk.failed(cancellation.cause);
       const interrupted = await this.#goOn(walk, step, error, replan);
@@ -80,12 +83,12 @@ export class PlanRunner {
   }
 
   /** What the failure says of the target: nothing, when it was us or the client who ended the attempt. */
-  #judge(lease: Lease, error: UpstreamError, cancellation: Cancellation): UpstreamError {
+  #judge(lease: Lease, { error, usage }: Failed, cancellation: Cancellation): UpstreamError {
     if (cancellation.cause !== null) {
       this.#directory.givenUp(lease.call);
       return cancellation.cause;
     }
-    this.#directory.failed(lease.call, error);
+    this.#directory.failed(lease.call, error, usage);
     return error;
   }
 
@@ -325,6 +328,25 @@ export class PlanRunner {
       cancellation.onCancel(onCancel);
     });
   }
+}
+
+interface Failed {
+  readonly error: UpstreamError;
+  readonly record: AttemptRecord;
+  readonly usage: Usage | null;
+}
+
+/** Some servers cut a prompt that is too long without a word, and answer what is left of it. */
+function wasCut({ reply }: Committed, { call: { live } }: Lease): boolean {
+  return reply.kind === 'whole' && reply.usage !== null && live.meter.wasCut({ ...live, ...reply.usage });
+}
+
+/** Nothing of the answer was sent yet, so another target may read the whole prompt. */
+function cutShort({ reply, record }: Committed, { call: { live } }: Lease): Failed {
+  const message = `it read only ${reply.usage?.promptTokens} of about ${live.promptTokens} tokens of the prompt`;
+  const error = new UpstreamError('contextTooLong', message);
+  const failure = { failure: error.kind, failureMessage: message, firstContentMs: null };
+  return { error, record: { ...record, ...failure }, usage: reply.usage };
 }
 
 /** A fleet that comes and goes must not keep one request busy for ever. */

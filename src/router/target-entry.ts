@@ -39,6 +39,9 @@ export class TargetEntry {
   settling = 0;
   /** In flight and settling. */
   readonly busyByModel = new Map<string, number>();
+  /** Requests of others that run there or wait there, as the server said at its latest two probes at least. */
+  foreign = 0;
+  foreignAtProbe = 0;
   /** Requests that wait for a slot which this target may give. */
   queued = 0;
   /** The same, each counted as one part of all the targets that it waits for. */
@@ -128,9 +131,9 @@ export function slotUse(entry: TargetEntry, model: ModelInfo | null): SlotUse {
 function slotUseInRotation(entry: TargetEntry, model: ModelInfo | null): SlotUse {
   const { target } = entry;
   if (model !== null && model.slots !== null && target.maxConcurrent === null && target.place === 'local') {
-    return { busy: entry.busyByModel.get(model.id) ?? 0, slots: model.slots };
+    return { busy: (entry.busyByModel.get(model.id) ?? 0) + entry.foreign, slots: model.slots };
   }
-  return { busy: entry.inFlight + entry.settling, slots: slotsOf(entry) ?? Number.POSITIVE_INFINITY };
+  return { busy: entry.inFlight + entry.settling + entry.foreign, slots: slotsOf(entry) ?? Number.POSITIVE_INFINITY };
 }
 
 /** The same by the model's name, as the target reports it now. */
@@ -139,10 +142,11 @@ export function slotUseByName(entry: TargetEntry, model: string): SlotUse {
 }
 
 /** Requests at once over the whole target; null: no limit. */
-export function slotsOf({ target, snapshot, adapter }: TargetEntry): number | null {
+export function slotsOf({ target, snapshot, adapter, activity }: TargetEntry): number | null {
   if (target.maxConcurrent !== null) return target.maxConcurrent;
   if (target.place === 'cloud') return null;
-  return snapshot?.slots ?? adapter.defaultSlots;
+  // Where the server does not say: as many as it was seen to write at once, until one had to wait.
+  return snapshot?.slots ?? activity.slots.learned ?? Math.max(adapter.defaultSlots, activity.slots.seenAtOnce);
 }
 
 function learnedOf(entry: TargetEntry): readonly LearnedModel[] {

@@ -194,7 +194,7 @@ export class TargetDirectory {
   }
 
   /** The call failed: what that says of the target's health is the failure table's word. */
-  failed(call: CallOnTarget, error: UpstreamError): void {
+  failed(call: CallOnTarget, error: UpstreamError, usage: Usage | null = null): void {
     const { entry, model, live } = call;
     entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
     // A key that was replaced, or a clock that was too short, is no fault of what is configured now.
@@ -202,7 +202,7 @@ export class TargetDirectory {
       this.givenUp(call);
       return;
     }
-    entry.activity.ended(live, this.#clock.nowMs());
+    entry.activity.finished(live, usage, this.#clock.nowMs());
     if (error.kind === 'timeout' || error.kind === 'unreachable') entry.silence.unanswered();
     else entry.silence.answered(null);
     entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
@@ -225,6 +225,10 @@ export class TargetDirectory {
     const wasWarming = entry.snapshot?.warming === true;
     const isNew = entry.probedAtWallMs === null;
     forgetUnloaded(entry, snapshot);
+    const foreign = foreignRequests(entry, snapshot);
+    // A request of ours may be counted by one side and not by the other for a moment: twice in a row it is no such thing.
+    entry.foreign = Math.min(foreign, entry.foreignAtProbe);
+    entry.foreignAtProbe = foreign;
     entry.snapshot = snapshot;
     // What was never up has not failed anybody: it needs no trial.
     if (!entry.everUp) entry.breaker = CLOSED;
@@ -247,6 +251,7 @@ export class TargetDirectory {
     const certain = error.kind === 'unreachable';
     entry.probeFailure = { message: error.message, silent: certain || error.kind === 'timeout' };
     entry.probedAtWallMs = this.#clock.wallMs();
+    entry.foreign = 0;
     if (certain || first || repeated) this.#breaker(entry, 'probe-failed');
     if (first) this.#changed(entry);
   }
@@ -286,6 +291,10 @@ function reconfigure(entry: TargetEntry, target: Target): void {
 }
 
 const HEALTH_EVENTS = { down: 'down', counts: 'failure', no: 'neutral' } as const;
+
+function foreignRequests({ inFlight }: TargetEntry, { load }: TargetSnapshot): number {
+  return load === null ? 0 : Math.max(0, load.running + load.waiting - inFlight);
+}
 
 function isLoaded({ snapshot }: TargetEntry, model: string): boolean {
   const info = snapshot === null ? null : modelIndex(snapshot).find(model);

@@ -28,8 +28,8 @@ interface Page {
 export class SpeedBook {
   readonly #pages = new Map<string, Page>();
   readonly #usual = { local: new Map<string, UsualSpeeds>(), cloud: new Map<string, UsualSpeeds>() };
-  #samples = -1;
-  #samplesNow = 0;
+  #usualOf = -1;
+  #version = 0;
 
   /** The meter of one model on one target; null: nothing was ever sent there. */
   find(target: Target, model: string): ModelMeter | null {
@@ -51,6 +51,11 @@ export class SpeedBook {
     return meter;
   }
 
+  /** Rises with everything learned. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** All that was learned of one target, by model. */
   of(target: Target): readonly (readonly [model: string, meter: ModelMeter])[] {
     const own = keyOf(target.id, target.baseUrl, '');
@@ -61,13 +66,13 @@ export class SpeedBook {
 
   /** Something was learned: what is usual may be something else now. */
   changed(): void {
-    this.#samplesNow++;
+    this.#version++;
   }
 
   /** The fleet's medians for a model, else for any model, else a guess. */
   usual(place: Target['place'], model: string): UsualSpeeds {
-    if (this.#samples !== this.#samplesNow) {
-      this.#samples = this.#samplesNow;
+    if (this.#usualOf !== this.#version) {
+      this.#usualOf = this.#version;
       this.#usual.local.clear();
       this.#usual.cloud.clear();
     }
