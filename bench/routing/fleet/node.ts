@@ -60,6 +60,12 @@ export class SimulatedNode {
     return schedule;
   }
 
+  /** When all prompts it has are computed, and when each slot becomes free (ascending). */
+  outlook(): { prefillFreeMs: number; slotsFreeMs: number[] } {
+    const slotsFreeMs = this.#slots.map((slot) => slot.freeAtMs).sort((a, b) => a - b);
+    return { prefillFreeMs: this.#prefillFreeMs, slotsFreeMs };
+  }
+
   #earliestFreeMs(): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const slot of this.#slots) earliest = Math.min(earliest, slot.freeAtMs);

@@ -1,0 +1,36 @@
+import type { PolicyFactory } from '../policy.ts';
+import { type Estimator, LateBindingQueue } from './late-binding.ts';
+
+export function perfectLate(patience: number): PolicyFactory {
+  return {
+    name: `perfect-late-${patience}`,
+    says: 'perfect information, held at the router until a node can begin; short prompts before long ones',
+    needsOracle: true,
+    create(context) {
+      const { oracle } = context;
+      const estimator: Estimator = {
+        outlook: (node) => oracle.outlook(node),
+        prefillMs: ({ id }, node) => {
+          const { prefillMs, firstTokenMs } = oracle.preview(id, node);
+          return firstTokenMs - prefillMs;
+        },
+        decodeMs: ({ id }, node) => {
+          const { firstTokenMs, finishedMs } = oracle.preview(id, node);
+          return finishedMs - firstTokenMs;
+        },
+      };
+      const queue = new LateBindingQueue(context, estimator, patience);
+      return {
+        arrive(request, nowMs) {
+          queue.add(request, nowMs);
+          // It may be sent only once it has arrived.
+          context.wakeAt(nowMs);
+          return { kind: 'hold' };
+        },
+        firstToken: (_, nowMs) => queue.serve(nowMs),
+        slotFreed: (_, nowMs) => queue.serve(nowMs),
+        woken: (nowMs) => queue.serve(nowMs),
+      };
+    },
+  };
+}
