@@ -105,16 +105,10 @@ class Replay {
   }
 
   #tell(event: Event): void {
-    switch (event.kind) {
-      case 'arrival':
-        return this.#arrive(event.id);
-      case 'firstToken':
-        return this.#policy.firstToken?.(event.id, this.#nowMs);
-      case 'finished':
-        return this.#finish(event.id);
-      case 'wake':
-        return this.#policy.woken?.(this.#nowMs);
-    }
+    if (event.kind === 'arrival') this.#arrive(event.id);
+    else if (event.kind === 'firstToken') this.#policy.firstToken?.(event.id, this.#nowMs);
+    else if (event.kind === 'finished') this.#finish(event.id);
+    else this.#policy.woken?.(this.#nowMs);
   }
 
   #arrive(id: number): void {
@@ -228,4 +222,3 @@ function times({ firstTokenMs, finishedMs, cachedTokens }: Schedule) {
 function priceOf({ inputTokens, outputTokens }: TraceRequest, cloud: CloudSpec): number {
   return (inputTokens * cloud.dollarsPerMillionIn + outputTokens * cloud.dollarsPerMillionOut) / 1_000_000;
 }
-

@@ -3,8 +3,8 @@ import { type Estimator, LateBindingQueue } from './late-binding.ts';
 
 export function perfectLate(patience: number): PolicyFactory {
   return {
-    name: `perfect-late-${patience}`,
-    says: 'perfect information, held at the router until a node can begin; short prompts before long ones',
+    name: patience === 0 ? 'perfect-late' : 'perfect-late-short-first',
+    says: `perfect information, held at the router until a node can begin; ${patience === 0 ? 'first come first served' : 'short prompts before long ones'}`,
     needsOracle: true,
     create(context) {
       const { oracle } = context;

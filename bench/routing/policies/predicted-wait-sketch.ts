@@ -1,18 +1,36 @@
-import type { ArrivingRequest, Decision, PolicyContext, PolicyFactory, RoutingPolicy } from '../policy.ts';
+import type {
+  ArrivingRequest,
+  CloudView,
+  Decision,
+  PolicyContext,
+  PolicyFactory,
+  RoutingPolicy,
+  Usage,
+} from '../policy.ts';
 import { type Estimator, LateBindingQueue, type Outlook } from './late-binding.ts';
 import { LearnedSpeed } from './learned-speed.ts';
 import { SlotMemory } from './slot-memory.ts';
 
 export interface SketchOptions {
-  readonly name?: string;
-  /** See LateBindingQueue. */
+  /** See LateBindingQueue. Default: first come first served. */
   readonly patience?: number;
-  /** A request whose first token is predicted to take longer goes to the cloud. Default: none does. */
-  readonly limitMs?: number;
+  readonly overflow?: OverflowRule;
 }
+
+/** Which requests go to the cloud. */
+export type OverflowRule =
+  /** Those whose first token is predicted to take longer. */
+  | { readonly kind: 'limit'; readonly ms: number }
+  /** Those whose first token is predicted to come so much sooner there for each dollar. */
+  | { readonly kind: 'worth'; readonly secondsPerDollar: number };
 
 /** Nothing is known of answers yet. */
 const FIRST_GUESS_DECODE_MS = 8_000;
+const FIRST_GUESS_ANSWER_TOKENS = 300;
+/** Only until the cloud has shown it. */
+const FIRST_GUESS_CLOUD_MS = 1_000;
+/** For prices, which are of tokens; what servers say in `usage` corrects it. */
+const FIRST_GUESS_BYTES_PER_TOKEN = 4;
 /** A prompt that takes longer than predicted is believed to be about to end. */
 const OVERDUE_SHARE = 0.1;
 /** Weight of the newest answer in the mean. */
@@ -20,7 +38,7 @@ const FORGETTING = 0.05;
 
 export function predictedWaitSketch(options: SketchOptions = {}): PolicyFactory {
   return {
-    name: options.name ?? 'predicted-wait-sketch',
+    name: 'predicted-wait-sketch',
     says: 'a stand-in that guesses from what a router sees: held until a node could begin, then the node whose first token should come first',
     create: (context) => new PredictedWait(context, options),
   };
@@ -37,7 +55,7 @@ interface Sent {
 class PredictedWait implements RoutingPolicy, Estimator {
   readonly #context: PolicyContext;
   readonly #queue: LateBindingQueue;
-  readonly #limitMs: number;
+  readonly #overflow: OverflowRule | undefined;
   readonly #speed: LearnedSpeed;
   readonly #memory: readonly SlotMemory[];
   readonly #inFlight: readonly Map<number, Sent>[];
@@ -45,11 +63,15 @@ class PredictedWait implements RoutingPolicy, Estimator {
   readonly #nodeOf = new Map<number, number>();
   readonly #lastFirstTokenMs: number[];
   readonly #meanDecodeMs: number[];
+  readonly #sentToCloud = new Map<number, { readonly request: ArrivingRequest; readonly sentMs: number }>();
+  #meanAnswerTokens = FIRST_GUESS_ANSWER_TOKENS;
+  #bytesPerToken = FIRST_GUESS_BYTES_PER_TOKEN;
+  #cloudMs = FIRST_GUESS_CLOUD_MS;
 
-  constructor(context: PolicyContext, { patience = 1, limitMs = Number.POSITIVE_INFINITY }: SketchOptions) {
+  constructor(context: PolicyContext, { patience = 0, overflow }: SketchOptions) {
     const { nodes } = context;
     this.#context = context;
-    this.#limitMs = limitMs;
+    this.#overflow = overflow;
     this.#queue = new LateBindingQueue(context, this, patience);
     this.#speed = new LearnedSpeed(nodes.length);
     this.#memory = nodes.map(({ slots }) => new SlotMemory(slots));
@@ -59,20 +81,38 @@ class PredictedWait implements RoutingPolicy, Estimator {
   }
 
   arrive(request: ArrivingRequest, nowMs: number): Decision {
-    if (this.#context.clouds.length > 0 && this.#queue.firstTokenMs(request, nowMs) - nowMs > this.#limitMs) {
-      return { kind: 'cloud', cloud: 0 };
-    }
     this.#requests.set(request.id, request);
+    if (this.#goesOut(request, nowMs)) return { kind: 'cloud', cloud: 0 };
     this.#queue.add(request, nowMs);
     // It may be sent only once it has arrived.
     this.#context.wakeAt(nowMs);
     return { kind: 'hold' };
   }
 
+  #goesOut(request: ArrivingRequest, nowMs: number): boolean {
+    const rule = this.#overflow;
+    const cloud = this.#context.clouds[0];
+    if (rule === undefined || cloud === undefined) return false;
+    const predictedMs = this.#queue.firstTokenMs(request, nowMs) - nowMs;
+    if (rule.kind === 'limit') return predictedMs > rule.ms;
+    const savedSeconds = (predictedMs - this.#cloudMs) / 1000;
+    return savedSeconds > rule.secondsPerDollar * this.#dollars(request, cloud);
+  }
+
+  #dollars(request: ArrivingRequest, { dollarsPerMillionIn, dollarsPerMillionOut }: CloudView): number {
+    const answerTokens = Math.min(this.#meanAnswerTokens, request.maxOutputTokens ?? Number.POSITIVE_INFINITY);
+    const promptTokens = request.promptBytes / this.#bytesPerToken;
+    return (promptTokens * dollarsPerMillionIn + answerTokens * dollarsPerMillionOut) / 1_000_000;
+  }
+
   dispatched(id: number, to: Decision, nowMs: number): void {
     const request = this.#requests.get(id);
-    if (to.kind !== 'node' || request === undefined) return;
+    if (request === undefined || to.kind === 'hold') return;
     this.#requests.delete(id);
+    if (to.kind === 'cloud') {
+      this.#sentToCloud.set(id, { request, sentMs: nowMs });
+      return;
+    }
     this.#nodeOf.set(id, to.node);
     const uncachedBytes = this.#uncachedBytes(request, to.node);
     this.#inFlight[to.node]?.set(id, { request, node: to.node, sentMs: nowMs, uncachedBytes, firstTokenMs: null });
@@ -80,6 +120,8 @@ class PredictedWait implements RoutingPolicy, Estimator {
   }
 
   firstToken(id: number, nowMs: number): void {
+    const outside = this.#sentToCloud.get(id);
+    if (outside !== undefined) this.#cloudMs = moved(this.#cloudMs, nowMs - outside.sentMs);
     const sent = this.#sentRequest(id);
     if (sent === undefined) return;
     const { node, sentMs, uncachedBytes } = sent;
@@ -89,11 +131,17 @@ class PredictedWait implements RoutingPolicy, Estimator {
     this.#queue.serve(nowMs);
   }
 
-  finished(id: number, nowMs: number): void {
+  finished(id: number, nowMs: number, usage: Usage): void {
     const sent = this.#sentRequest(id);
+    const request = sent?.request ?? this.#sentToCloud.get(id)?.request;
+    this.#sentToCloud.delete(id);
+    this.#meanAnswerTokens = moved(this.#meanAnswerTokens, usage.completionTokens);
+    if (request !== undefined) {
+      this.#bytesPerToken = moved(this.#bytesPerToken, request.promptBytes / usage.promptTokens);
+    }
     if (sent === undefined) return;
-    const mean = this.#meanDecodeMs[sent.node] ?? FIRST_GUESS_DECODE_MS;
-    this.#meanDecodeMs[sent.node] = mean + FORGETTING * (nowMs - (sent.firstTokenMs ?? nowMs) - mean);
+    const decodeMs = nowMs - (sent.firstTokenMs ?? nowMs);
+    this.#meanDecodeMs[sent.node] = moved(this.#meanDecodeMs[sent.node] ?? FIRST_GUESS_DECODE_MS, decodeMs);
     this.#inFlight[sent.node]?.delete(id);
     this.#memory[sent.node]?.release(id);
     this.#nodeOf.delete(id);
@@ -148,4 +196,9 @@ class PredictedWait implements RoutingPolicy, Estimator {
     const node = this.#nodeOf.get(id);
     return node === undefined ? undefined : this.#inFlight[node]?.get(id);
   }
+}
+
+/** The mean after one more sample. */
+function moved(mean: number, sample: number): number {
+  return mean + FORGETTING * (sample - mean);
 }

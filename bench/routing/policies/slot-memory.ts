@@ -44,9 +44,7 @@ export class SlotMemory {
 
   #choose(request: ArrivingRequest): RememberedSlot | undefined {
     const rank = (slot: RememberedSlot): number => (slot.request === null ? 0 : common(slot.request, request));
-    return this.#slots
-      .filter((slot) => slot.busyWith === null)
-      .sort((a, b) => rank(b) - rank(a) || a.used - b.used)[0];
+    return this.#slots.filter((slot) => slot.busyWith === null).sort((a, b) => rank(b) - rank(a) || a.used - b.used)[0];
   }
 }
 
