@@ -52,11 +52,11 @@ export function findRun(group: RunGroup, policy: string): RunFigures {
 }
 
 /** The promises of the page. */
-export function judgementsOf({ comparisons, frontiers }: Experiments): Judgement[] {
+export function judgementsOf({ comparisons, overloads, frontiers }: Experiments): Judgement[] {
   const main = comparisons.filter(({ trace, fleet }) => trace.startsWith('conversation') && ALIKE.includes(fleet));
   return [
     ...main.filter(({ trace }) => !trace.endsWith('spread')).flatMap(judgeClosely),
-    ...comparisons.map(judgeAgainstHarm),
+    ...[...comparisons, ...overloads].map(judgeAgainstHarm),
     ...frontiers.flatMap(judgeFrontier),
   ];
 }

@@ -68,7 +68,9 @@ class Replay {
       this.#nowMs = next.key;
       this.#tell(next.value);
     }
-    return this.#served.map((served, id) => {
+    // Not #served.map: it would pass over those that are missing.
+    return this.#requests.map((_, id) => {
+      const served = this.#served[id];
       if (served === undefined) throw new PolicyError(`${this.#name} never sent request ${id}`);
       return served;
     });

@@ -13,6 +13,8 @@ export interface Estimator {
   outlook(node: number, nowMs: number): Outlook;
   /** How long the node would compute the prompt. */
   prefillMs(request: ArrivingRequest, node: number): number;
+  /** How long it would on a node of usual speed that holds as much of it as this one. */
+  evenPrefillMs(request: ArrivingRequest, node: number): number;
   /** How long the answer would then take. */
   decodeMs(request: ArrivingRequest, node: number): number;
 }
@@ -24,6 +26,8 @@ interface Held {
 
 /** More of the queue's head is not looked at: those behind cannot be next. */
 const LOOK_AHEAD = 64;
+/** With one request waiting for every eight nodes, the nodes' own speeds count half. */
+const CROWD_FACTOR = 8;
 
 /**
  * Requests wait at the router until a node could begin with their prompt at once. So no guess of a wait can be wrong,
@@ -89,17 +93,31 @@ export class LateBindingQueue {
     return this.#patience === Number.POSITIVE_INFINITY ? ownMs : nowMs + this.#patience * ownMs;
   }
 
+  /**
+   * How much it counts, from 0 to 1, that a node computes this prompt faster than others would. While nobody waits, all.
+   * But where many wait, it would give the fast nodes long prompts only: their prefill then limits the fleet while their
+   * slots stand empty, and the slow nodes' slots are full of short ones. Then each node gets what comes.
+   */
+  #ownSpeedWeight(): number {
+    return 1 / (1 + (CROWD_FACTOR * this.#held.length) / this.#context.nodes.length);
+  }
+
   #emptyPlan(nowMs: number): PlannedNode[] {
     return this.#context.nodes.map((_, node) => new PlannedNode(this.#estimator.outlook(node, nowMs)));
   }
 
   /** Enters it in the plan where its first token comes soonest. */
   #place(request: ArrivingRequest, plan: readonly PlannedNode[], nowMs: number) {
+    const own = this.#ownSpeedWeight();
     let best = { node: 0, readyMs: Number.POSITIVE_INFINITY, firstTokenMs: Number.POSITIVE_INFINITY };
+    let bestCost = Number.POSITIVE_INFINITY;
     plan.forEach((planned, node) => {
       const readyMs = Math.max(nowMs, planned.readyMs());
-      const firstTokenMs = readyMs + this.#estimator.prefillMs(request, node);
-      if (firstTokenMs < best.firstTokenMs) best = { node, readyMs, firstTokenMs };
+      const prefillMs = this.#estimator.prefillMs(request, node);
+      const cost = readyMs + own * prefillMs + (1 - own) * this.#estimator.evenPrefillMs(request, node);
+      if (cost >= bestCost) return;
+      bestCost = cost;
+      best = { node, readyMs, firstTokenMs: readyMs + prefillMs };
     });
     plan[best.node]?.add(best.firstTokenMs, this.#estimator.decodeMs(request, best.node));
     return best;

@@ -36,6 +36,11 @@ export class LearnedSpeed {
     this.#middle[node] = weightedMiddle(withPrior);
   }
 
+  /** Of the node in the middle. */
+  get typicalMsPerByte(): number {
+    return this.#typical;
+  }
+
   msPerByte(node: number): number {
     const middle = this.#middle[node];
     return middle === undefined || Number.isNaN(middle) ? this.#typical : middle;

@@ -1,4 +1,4 @@
-import type { PolicyFactory } from '../policy.ts';
+import type { PolicyContext, PolicyFactory } from '../policy.ts';
 import { type Estimator, LateBindingQueue } from './late-binding.ts';
 
 export function perfectLate(patience: number): PolicyFactory {
@@ -8,11 +8,16 @@ export function perfectLate(patience: number): PolicyFactory {
     needsOracle: true,
     create(context) {
       const { oracle } = context;
+      let usualMsPerToken: number | undefined;
       const estimator: Estimator = {
         outlook: (node) => oracle.outlook(node),
         prefillMs: ({ id }, node) => {
           const { prefillMs, firstTokenMs } = oracle.preview(id, node);
           return firstTokenMs - prefillMs;
+        },
+        evenPrefillMs: ({ id }, node) => {
+          usualMsPerToken ??= meanMsPerToken(context, id);
+          return oracle.preview(id, node).uncachedTokens * usualMsPerToken;
         },
         decodeMs: ({ id }, node) => {
           const { firstTokenMs, finishedMs } = oracle.preview(id, node);
@@ -33,4 +38,12 @@ export function perfectLate(patience: number): PolicyFactory {
       };
     },
   };
+}
+
+function meanMsPerToken({ nodes, oracle }: PolicyContext, id: number): number {
+  const speeds = nodes.map((_, node) => {
+    const { prefillMs, firstTokenMs, uncachedTokens } = oracle.preview(id, node);
+    return (firstTokenMs - prefillMs) / uncachedTokens;
+  });
+  return speeds.reduce((sum, ms) => sum + ms, 0) / speeds.length;
 }

@@ -171,6 +171,10 @@ class PredictedWait implements RoutingPolicy, Estimator {
     return this.#uncachedBytes(request, node) * this.#speed.msPerByte(node);
   }
 
+  evenPrefillMs(request: ArrivingRequest, node: number): number {
+    return this.#uncachedBytes(request, node) * this.#speed.typicalMsPerByte;
+  }
+
   decodeMs(_request: ArrivingRequest, node: number): number {
     return this.#meanDecodeMs[node] ?? FIRST_GUESS_DECODE_MS;
   }
