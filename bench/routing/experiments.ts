@@ -64,9 +64,7 @@ export function judgementsOf({ comparisons, overloads, frontiers }: Experiments)
 /** What an earlier, independent simulation found on the recorded trace, and what this one finds. */
 export function calibrationOf({ comparisons }: Experiments): Comparison[] {
   return comparisons
-    .filter(
-      ({ trace, fleet }) => trace.startsWith('conversation') && !trace.endsWith('spread') && ALIKE.includes(fleet),
-    )
+    .filter(({ trace, fleet }) => trace === 'conversation' && ALIKE.includes(fleet))
     .flatMap((group) => {
       const greedy = findRun(group, 'perfect-greedy');
       const yardstick = findRun(group, YARDSTICK.name);

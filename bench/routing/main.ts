@@ -79,7 +79,8 @@ function readArguments() {
     return parseArgs({ options: OPTIONS });
   } catch (error) {
     const allowed = Object.keys(OPTIONS).map((name) => `--${name}`);
-    throw new FlagError(`${error instanceof Error ? error.message : String(error)} Allowed: ${allowed.join(' ')}.`);
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new FlagError(`${problem.replace(/\.$/, '')}. Allowed: ${allowed.join(' ')}.`);
   }
 }
 
