@@ -2,7 +2,7 @@ import type { FrontierFamily, RoutingResult, RunFigures, RunGroup } from './resu
 import { type Axis, type Panel, renderPlots, type Series } from './svg.ts';
 
 /** Told apart also by those who see few colours. */
-const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000', '#999999'];
+const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#999999', '#b0a000', '#000000'];
 
 /** The share of requests whose first token has come after so long. */
 export function firstTokenPlot(result: RoutingResult): string {

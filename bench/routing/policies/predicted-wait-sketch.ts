@@ -12,7 +12,7 @@ import { LearnedSpeed } from './learned-speed.ts';
 import { SlotMemory } from './slot-memory.ts';
 
 export interface SketchOptions {
-  /** See LateBindingQueue. Default: first come first served. */
+  /** See LateBindingQueue. Default: 2, where short prompts gain much and long ones still lose little. */
   readonly patience?: number;
   readonly overflow?: OverflowRule;
 }
@@ -39,7 +39,7 @@ const FORGETTING = 0.05;
 export function predictedWaitSketch(options: SketchOptions = {}): PolicyFactory {
   return {
     name: 'predicted-wait-sketch',
-    says: 'a stand-in that guesses from what a router sees: held until a node could begin, then the node whose first token should come first',
+    says: 'a stand-in that guesses from what a router sees: held until a node could begin, short prompts before long ones within bounds, then the node whose first token should come first',
     create: (context) => new PredictedWait(context, options),
   };
 }
@@ -68,7 +68,7 @@ class PredictedWait implements RoutingPolicy, Estimator {
   #bytesPerToken = FIRST_GUESS_BYTES_PER_TOKEN;
   #cloudMs = FIRST_GUESS_CLOUD_MS;
 
-  constructor(context: PolicyContext, { patience = 0, overflow }: SketchOptions) {
+  constructor(context: PolicyContext, { patience = 2, overflow }: SketchOptions) {
     const { nodes } = context;
     this.#context = context;
     this.#overflow = overflow;
