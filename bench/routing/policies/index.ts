@@ -29,7 +29,7 @@ export const PERFECT: readonly PolicyFactory[] = [perfectGreedy(), perfectLate(0
 export const OWN: readonly PolicyFactory[] = [predictedWaitSketch()];
 
 /** Infinity: nothing is sent out. */
-const LIMITS_S = [0.6, 0.8, 1, 1.5, 2, 3, 4, 5, 6.5, 8, 10, 12, 16, 20, 30, Number.POSITIVE_INFINITY];
+const LIMITS_S = [0.6, 0.8, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6.5, 8, 10, 12, 16, 20, 30, Number.POSITIVE_INFINITY];
 
 export const YARDSTICK_FAMILY: PolicyFamily = {
   name: 'overflow-when-full',
