@@ -44,8 +44,8 @@ export interface CloudView {
 export interface Oracle {
   /** What would become of the request at the node if it was sent there now, seen from the router. */
   preview(id: number, node: number): Schedule;
-  /** Tokens that the node would have to compute if it served the request next, and how long that takes. */
-  prefillMs(id: number, node: number): number;
+  /** When the node could begin with another prompt, and when its slots become free (ascending), seen from the router. */
+  outlook(node: number): { readonly prefillFreeMs: number; readonly slotsFreeMs: readonly number[] };
 }
 
 export interface PolicyContext {

@@ -8,6 +8,7 @@ export interface Schedule {
   readonly firstTokenMs: number;
   readonly finishedMs: number;
   readonly cachedTokens: number;
+  readonly uncachedTokens: number;
   readonly slot: number;
 }
 
@@ -41,10 +42,11 @@ export class SimulatedNode {
     const { slot, cachedTokens } = this.#chooseSlot(request, slotMs);
     const readyMs = slotMs + (this.#loaded ? 0 : (this.spec.loadMs ?? 0));
     const prefillMs = Math.max(readyMs, this.#prefillFreeMs);
-    const uncached = Math.max(1, request.inputTokens - cachedTokens);
-    const firstTokenMs = prefillMs + (uncached / this.spec.prefillTokensPerSecond) * 1000;
+    const uncachedTokens = Math.max(1, request.inputTokens - cachedTokens);
+    const firstTokenMs = prefillMs + (uncachedTokens / this.spec.prefillTokensPerSecond) * 1000;
     const finishedMs = firstTokenMs + this.#decodeMs(request, firstTokenMs);
-    return { slotMs, prefillMs, firstTokenMs, finishedMs, cachedTokens: request.inputTokens - uncached, slot };
+    const cached = request.inputTokens - uncachedTokens;
+    return { slotMs, prefillMs, firstTokenMs, finishedMs, cachedTokens: cached, uncachedTokens, slot };
   }
 
   /** Takes the request. `arrivalMs` never goes back. */
@@ -58,6 +60,12 @@ export class SimulatedNode {
     this.#lastSlotMs = schedule.slotMs;
     this.#loaded = true;
     return schedule;
+  }
+
+  /** When all prompts it has are computed, and when each slot becomes free (ascending). */
+  outlook(): { prefillFreeMs: number; slotsFreeMs: number[] } {
+    const slotsFreeMs = this.#slots.map((slot) => slot.freeAtMs).sort((a, b) => a - b);
+    return { prefillFreeMs: this.#prefillFreeMs, slotsFreeMs };
   }
 
   #earliestFreeMs(): number {

@@ -3,7 +3,7 @@ import type { ArrivingRequest, Decision, Oracle, PolicyContext, PolicyFactory, R
 import type { Trace, TraceRequest } from '../trace/trace.ts';
 import type { CloudSpec, Fleet } from './fleet.ts';
 import { Heap } from './heap.ts';
-import { commonTokens, type Schedule, SimulatedNode } from './node.ts';
+import { type Schedule, SimulatedNode } from './node.ts';
 
 /** What became of one request. */
 export interface ServedRequest {
@@ -43,7 +43,6 @@ class Replay {
   readonly #visible: readonly ArrivingRequest[];
   readonly #fleet: Fleet;
   readonly #nodes: readonly SimulatedNode[];
-  readonly #held: readonly HeldPrompts[];
   readonly #events = new Heap<Event>();
   readonly #served: (ServedRequest | undefined)[];
   readonly #name: string;
@@ -56,7 +55,6 @@ class Replay {
     this.#visible = visibleRequests(trace.requests, seed);
     this.#fleet = fleet;
     this.#nodes = fleet.nodes.map((spec) => new SimulatedNode(spec));
-    this.#held = fleet.nodes.map((spec) => new HeldPrompts(spec.slots));
     this.#served = new Array<ServedRequest | undefined>(trace.requests.length);
     this.#name = factory.name;
     this.#policy = factory.create(this.#context(factory, seed));
@@ -70,7 +68,9 @@ class Replay {
       this.#nowMs = next.key;
       this.#tell(next.value);
     }
-    return this.#served.map((served, id) => {
+    // Not #served.map: it would pass over those that are missing.
+    return this.#requests.map((_, id) => {
+      const served = this.#served[id];
       if (served === undefined) throw new PolicyError(`${this.#name} never sent request ${id}`);
       return served;
     });
@@ -101,25 +101,16 @@ class Replay {
         const node = this.#node(at);
         return atRouter(node.preview(this.#request(id), this.#nowMs + node.spec.networkMs), node.spec.networkMs);
       },
-      prefillMs: (id, at) => {
-        const request = this.#request(id);
-        const cached = this.#held[at]?.mostInCommon(request) ?? 0;
-        return ((request.inputTokens - cached) / this.#node(at).spec.prefillTokensPerSecond) * 1000;
-      },
+      // When they must be sent in order to arrive then; what is seen at the node is heard of that much later.
+      outlook: (at) => this.#node(at).outlook(),
     };
   }
 
   #tell(event: Event): void {
-    switch (event.kind) {
-      case 'arrival':
-        return this.#arrive(event.id);
-      case 'firstToken':
-        return this.#policy.firstToken?.(event.id, this.#nowMs);
-      case 'finished':
-        return this.#finish(event.id);
-      case 'wake':
-        return this.#policy.woken?.(this.#nowMs);
-    }
+    if (event.kind === 'arrival') this.#arrive(event.id);
+    else if (event.kind === 'firstToken') this.#policy.firstToken?.(event.id, this.#nowMs);
+    else if (event.kind === 'finished') this.#finish(event.id);
+    else this.#policy.woken?.(this.#nowMs);
   }
 
   #arrive(id: number): void {
@@ -157,7 +148,6 @@ class Replay {
     const node = this.#node(at);
     const { networkMs } = node.spec;
     const schedule = node.take(request, this.#nowMs + networkMs);
-    this.#held[at]?.put(schedule.slot, request);
     return { ...this.#base(request), ...times(atRouter(schedule, networkMs)), node: at, dollars: 0 };
   }
 
@@ -194,25 +184,6 @@ class Replay {
   }
 }
 
-/** The last prompt given to each slot, for the oracle's look at what a node holds. */
-class HeldPrompts {
-  readonly #prompts: (TraceRequest | undefined)[];
-
-  constructor(slots: number) {
-    this.#prompts = new Array<TraceRequest | undefined>(slots);
-  }
-
-  put(slot: number, request: TraceRequest): void {
-    this.#prompts[slot] = request;
-  }
-
-  mostInCommon(request: TraceRequest): number {
-    let most = 0;
-    for (const held of this.#prompts) if (held !== undefined) most = Math.max(most, commonTokens(held, request));
-    return Math.min(most, request.inputTokens - 1);
-  }
-}
-
 function visibleRequests(requests: readonly TraceRequest[], seed: number): ArrivingRequest[] {
   const random = seededRandom(seed);
   return requests.map(({ inputTokens, outputTokens, blocks }, id) => {
@@ -235,9 +206,12 @@ function boundedNormal(random: () => number): number {
   return Math.max(-3, Math.min(3, normal));
 }
 
+/** When things must be sent, and are seen, by the router. */
 function atRouter(schedule: Schedule, networkMs: number): Schedule {
   return {
     ...schedule,
+    slotMs: schedule.slotMs - networkMs,
+    prefillMs: schedule.prefillMs - networkMs,
     firstTokenMs: schedule.firstTokenMs + networkMs,
     finishedMs: schedule.finishedMs + networkMs,
   };

@@ -6,6 +6,7 @@ interface Shape {
   readonly name: string;
   readonly count: number;
   readonly minutes: number;
+  /** Of prompts that begin a conversation; those that carry one on are longer. */
   readonly inputMedian: number;
   /** Of the logarithm; with the median it gives the mean, and nearly the 99th percentile. */
   readonly inputSigma: number;
@@ -23,10 +24,10 @@ const CONVERSATION: Shape = {
   name: 'conversation (generated)',
   count: 12_031,
   minutes: 59,
-  inputMedian: 6_909,
+  inputMedian: 6_350,
   inputSigma: 1.1,
   inputMost: 126_195,
-  outputMedian: 343,
+  outputMedian: 303,
   outputSigma: 0.5,
   outputMost: 2_000,
   continued: 0.35,
