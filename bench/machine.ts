@@ -26,12 +26,14 @@ export function describeVersions(): BenchResult['versions'] {
   return { swarmrouter: own.version, bun: Bun.version, node };
 }
 
+/** By the benchmarks themselves. */
+const WRITTEN = ['bench/results', 'bench/routing/results', 'docs/benchmarks.md', 'docs/routing-*'];
+
 export function describeCommit(): string | null {
   if (!existsSync(join(ROOT, '.git'))) return null;
   try {
     const git = (...args: string[]): string => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim();
-    // The results and the page are written by the bench itself.
-    const changed = git('status', '--porcelain', '--', '.', ':!bench/results', ':!docs/benchmarks.md') !== '';
+    const changed = git('status', '--porcelain', '--', '.', ...WRITTEN.map((path) => `:!${path}`)) !== '';
     return git('rev-parse', '--short', 'HEAD') + (changed ? '+changes' : '');
   } catch {
     return null;

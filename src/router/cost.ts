@@ -1,6 +1,6 @@
 import type { CostEstimate, CostTerms } from '../core/cost.ts';
 import type { PromptFacts } from '../core/prompt.ts';
-import { slowdown } from './learned/decode-speed.ts';
+import { usualSlowdown } from './learned/decode-speed.ts';
 import type { ModelMeter } from './learned/model-meter.ts';
 import type { UsualSpeeds } from './learned/speed-book.ts';
 import type { ModelMatch } from './models.ts';
@@ -80,7 +80,7 @@ export function waitSeconds(
 }
 
 function secondsPerToken({ meter, usual }: Speeds, beside: number): number {
-  return meter.writing.secondsPerToken(beside) ?? usual.secondsPerToken * slowdown(beside);
+  return meter.writing.secondsPerToken(beside) ?? usual.secondsPerToken * usualSlowdown(beside);
 }
 
 function loadSeconds(entry: TargetEntry, { meter, usual }: Speeds, { model, info }: ModelMatch, nowMs: number): number {

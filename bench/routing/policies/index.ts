@@ -4,10 +4,10 @@ import { leastConnections } from './least-connections.ts';
 import { overflowWhenFull } from './overflow-when-full.ts';
 import { perfectGreedy } from './perfect-greedy.ts';
 import { perfectLate } from './perfect-late.ts';
-import { predictedWaitSketch } from './predicted-wait-sketch.ts';
 import { prefixOnly } from './prefix-only.ts';
 import { randomNode } from './random.ts';
 import { roundRobin } from './round-robin.ts';
+import { swarmRouter } from './swarmrouter.ts';
 
 /** One policy with a knob that trades money for time. */
 export interface PolicyFamily {
@@ -25,8 +25,8 @@ export const BASELINES: readonly PolicyFactory[] = [roundRobin, randomNode, leas
 /** Whichever of them has the least mean in a run stands for perfect information there. */
 export const PERFECT: readonly PolicyFactory[] = [perfectGreedy(), perfectLate(0), perfectLate(2)];
 
-/** THE PLACE FOR OUR OWN POLICIES: the last one is the one that the targets are for. */
-export const OWN: readonly PolicyFactory[] = [predictedWaitSketch()];
+/** The last one is the one that the targets are for. */
+export const OWN: readonly PolicyFactory[] = [swarmRouter()];
 
 /** Infinity: nothing is sent out. */
 const LIMITS_S = [0.6, 0.8, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6.5, 8, 10, 12, 16, 20, 30, Number.POSITIVE_INFINITY];
@@ -52,19 +52,11 @@ export const PERFECT_FAMILY: PolicyFamily = {
 /** And for their frontiers. */
 export const OWN_FAMILIES: readonly PolicyFamily[] = [
   {
-    name: 'predicted-wait-sketch, limit',
-    knob: 'longest first-token time that is accepted',
+    name: 'swarmrouter, limit',
+    knob: 'SWARMROUTER_MAX_FIRST_TOKEN_MS',
     members: LIMITS_S.map((seconds) => ({
-      setting: seconds === Number.POSITIVE_INFINITY ? 'none' : `${seconds} s`,
-      factory: predictedWaitSketch({ overflow: { kind: 'limit', ms: seconds * 1000 } }),
-    })),
-  },
-  {
-    name: 'predicted-wait-sketch, worth',
-    knob: 'seconds that a dollar must save',
-    members: [50, 100, 175, 225, 250, 300, 400, 500, 700, 1000, 2000, 8000].map((secondsPerDollar) => ({
-      setting: `${secondsPerDollar} s/$`,
-      factory: predictedWaitSketch({ overflow: { kind: 'worth', secondsPerDollar } }),
+      setting: seconds === Number.POSITIVE_INFINITY ? 'an hour' : `${seconds} s`,
+      factory: swarmRouter(Math.min(seconds * 1000, 3_600_000)),
     })),
   },
 ];

@@ -8,6 +8,7 @@ import {
   type Target,
   type TargetSnapshot,
 } from '../../../src/core/target.ts';
+import type { LearnedModel } from '../../../src/core/target-view.ts';
 import { type Lease, SlotTable } from '../../../src/router/load.ts';
 import { type PlanOptions, planRoute } from '../../../src/router/plan.ts';
 import { Spills } from '../../../src/router/spills.ts';
@@ -41,7 +42,7 @@ interface Held {
 }
 
 /** The router's own parts on virtual time; only sockets and the walk over failures are left out. */
-class SwarmRouterPolicy implements RoutingPolicy {
+export class SwarmRouterPolicy implements RoutingPolicy {
   readonly #context: PolicyContext;
   readonly #directory: TargetDirectory;
   readonly #slots: SlotTable;
@@ -107,6 +108,11 @@ class SwarmRouterPolicy implements RoutingPolicy {
   woken(nowMs: number): void {
     this.#nowMs = nowMs;
     this.#serveHeld();
+  }
+
+  /** What it has learned of a node; null: nothing yet. */
+  learned(name: string): LearnedModel | null {
+    return this.#directory.views().find(({ target }) => target.id === name)?.learned[0] ?? null;
   }
 
   #serveHeld(): void {

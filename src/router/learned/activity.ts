@@ -1,6 +1,6 @@
 import type { PromptFacts } from '../../core/prompt.ts';
 import type { Usage } from '../../core/usage.ts';
-import { slowdown } from './decode-speed.ts';
+import { usualSlowdown } from './decode-speed.ts';
 import type { Lesson, ModelMeter } from './model-meter.ts';
 import { SlotEvidence } from './slot-evidence.ts';
 import type { UsualSpeeds } from './speed-book.ts';
@@ -194,7 +194,7 @@ function cameWhole(writingMs: number, usage: Usage): boolean {
 }
 
 function writingSecondsPerToken({ meter }: LiveCall, usual: UsualSpeeds, beside: number): number {
-  return meter.writing.secondsPerToken(beside) ?? usual.secondsPerToken * slowdown(beside);
+  return meter.writing.secondsPerToken(beside) ?? usual.secondsPerToken * usualSlowdown(beside);
 }
 
 /** What reading its prompt takes, without what every request takes besides. */

@@ -6,13 +6,19 @@ const NEWEST_WEIGHT = 0.1;
 /** One value may move the mean by this factor at most: a stalled stream is no speed. */
 const MOST_CHANGE = 2;
 /** Until measured: how much each further answer slows the others. Small models on one GPU share it nearly freely. */
-const USUAL_SLOWDOWN = 0.1;
+const USUAL_SLOWDOWN = 0.05;
+/** Fewer answers at one number say too little of how the numbers differ. */
+const ENOUGH = 3;
+/** Servers do not become faster by having more to do, and hardly slower than by taking turns. */
+const MOST_SLOWDOWN = 1;
 
 /** How long a server takes for one token of an answer, by how many answers it writes at once. */
 export class DecodeSpeed {
   /** At index n: seconds a token while n answers are written. */
   readonly #byBeside: WeightedMean[] = [];
   #count = 0;
+  /** How much each further answer slows the others, as a share of one alone. */
+  #slowdown = USUAL_SLOWDOWN;
 
   get count(): number {
     return this.#count;
@@ -31,6 +37,7 @@ export class DecodeSpeed {
         : Math.min(before * MOST_CHANGE, Math.max(before / MOST_CHANGE, secondsPerToken));
     mean.record(bounded);
     this.#count++;
+    this.#slowdown = this.#measuredSlowdown() ?? USUAL_SLOWDOWN;
   }
 
   /** Seconds a token while `beside` answers are written; from the nearest number that was measured. Null: none was. */
@@ -47,7 +54,25 @@ export class DecodeSpeed {
   /** What was measured with `near` answers, as it would be with `at`. */
   #scaled(near: number, at: number): number | null {
     const mean = this.#byBeside[near]?.mean ?? null;
-    return mean === null ? null : (mean * slowdown(at)) / slowdown(near);
+    return mean === null ? null : (mean * (1 + this.#slowdown * (at - 1))) / (1 + this.#slowdown * (near - 1));
+  }
+
+  /** From a line through what was measured (least squares, by the numbers of answers); null: at fewer than two numbers. */
+  #measuredSlowdown(): number | null {
+    let [sum, sumX, sumY, sumXx, sumXy] = [0, 0, 0, 0, 0];
+    for (const [beside, seconds, count] of this.entries()) {
+      if (count < ENOUGH) continue;
+      sum += count;
+      sumX += count * beside;
+      sumY += count * seconds;
+      sumXx += count * beside * beside;
+      sumXy += count * beside * seconds;
+    }
+    const spread = sum * sumXx - sumX * sumX;
+    if (spread < 1e-9) return null;
+    const slope = (sum * sumXy - sumX * sumY) / spread;
+    const alone = (sumY - slope * sumX) / sum + slope;
+    return alone <= 0 ? MOST_SLOWDOWN : Math.min(MOST_SLOWDOWN, Math.max(0, slope / alone));
   }
 
   /** Means and counts by the number of answers at once, for keeping. */
@@ -65,10 +90,11 @@ export class DecodeSpeed {
       this.#byBeside[Math.round(beside)] = mean;
       this.#count += count;
     }
+    this.#slowdown = this.#measuredSlowdown() ?? USUAL_SLOWDOWN;
   }
 }
 
-/** How much slower each of so many answers is than one alone. */
-export function slowdown(beside: number): number {
+/** How much slower each of so many answers is than one alone, where nothing was measured. */
+export function usualSlowdown(beside: number): number {
   return 1 + USUAL_SLOWDOWN * (beside - 1);
 }
