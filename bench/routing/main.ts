@@ -7,7 +7,7 @@ import { formatJudgement } from '../report.ts';
 import { calibrationOf, judgementsOf, OWN_NAME, runExperiments } from './experiments.ts';
 import { summaryOf } from './figures.ts';
 import { FLEETS, type Fleet } from './fleet/fleet.ts';
-import { BASELINES, OWN, PERFECT, YARDSTICK_FAMILY } from './policies/index.ts';
+import { BASELINES, OWN, PERFECT, REORDERING, YARDSTICK_FAMILY } from './policies/index.ts';
 import { terminalTable } from './report.ts';
 import type { RoutingResult } from './result.ts';
 import { toJson, writeDocuments, writeResult } from './results.ts';
@@ -132,9 +132,13 @@ function measure(flags: Flags): number {
     seconds: seconds(),
     traces: traces.map(summaryOf),
     fleets: flags.fleets.map(({ name, says }) => ({ name, says })),
-    policies: [...BASELINES, ...PERFECT, ...OWN, ...YARDSTICK_FAMILY.members.slice(0, 1).map((one) => one.factory)].map(
-      ({ name, says }) => ({ name, says }),
-    ),
+    policies: [
+      ...BASELINES,
+      ...PERFECT,
+      ...REORDERING,
+      ...OWN,
+      ...YARDSTICK_FAMILY.members.slice(0, 1).map((one) => one.factory),
+    ].map(({ name, says }) => ({ name, says })),
     own: OWN_NAME,
     ...experiments,
     judgements: judgementsOf(experiments),

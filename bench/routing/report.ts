@@ -85,7 +85,7 @@ function setting({ traces, fleets, policies }: RoutingResult): string {
 function comparisons({ comparisons: groups }: RoutingResult): string {
   return [
     '## First-token times',
-    `× is beside ${YARDSTICK.name}; hits are cached ÷ all prompt tokens. \`perfect\` rows know what no router can know; the best of them by mean stands for perfect information.`,
+    `× is beside ${YARDSTICK.name}; hits are cached ÷ all prompt tokens. \`perfect\` rows know what no router can know; the best of those that serve in order of arrival stands for perfect information.`,
     '![Distributions of first-token times](routing-first-token.svg)',
     ...groups.map(groupSection),
   ].join('\n\n');
