@@ -6,6 +6,17 @@ import { kindByName } from './model-kind.ts';
 /** A server that lists more than this is lying or broken; the rest is not looked at. */
 export const MAX_MODELS = 10_000;
 
+/** Longer names are no names. */
+const MOST_NAME = 512;
+
+/** A model's name as it may go into requests, headers and terminals; null: it is none. */
+export function modelNameOf(value: unknown): string | null {
+  const name = textOf(value);
+  return name === null || name.length > MOST_NAME || CONTROL.test(name) ? null : name;
+}
+
+const CONTROL = /\p{Cc}/u;
+
 /** The items of an OpenAI model list; rejects with `malformed` when it is none. */
 export function modelItems(json: unknown, target: Target): readonly JsonObject[] {
   return itemsOf(isObject(json) ? json['data'] : undefined, target, 'a list of models');
@@ -23,7 +34,7 @@ export function itemsOf(list: unknown, target: Target, what: string): readonly J
 
 /** A model from an item of an OpenAI list; null when it has no id. */
 export function listedModel(item: JsonObject, state: ModelState): ModelInfo | null {
-  const id = textOf(item['id']);
+  const id = modelNameOf(item['id']);
   if (id === null) return null;
   return modelInfoOf({
     id,

@@ -1,4 +1,5 @@
 import { UpstreamError } from '../core/failure.ts';
+import { checkShape } from '../core/json-patch.ts';
 import type { Target } from '../core/target.ts';
 import { AttemptWatch } from './attempt-watch.ts';
 import { cancellationOf } from './cancellation-of.ts';
@@ -6,6 +7,7 @@ import { errorOf, type WireTools } from './openai-wire/wire-adapter.ts';
 
 /** A listing longer than this is no listing. */
 const MAX_LISTING_BYTES = 8 * 1024 * 1024;
+const LISTING_SHAPE = { maxDepth: 64, maxKeys: 300_000 };
 
 export interface ProbeReply {
   readonly status: number;
@@ -43,9 +45,10 @@ export async function probeGet(
   watch.stop('firstByte');
   try {
     if (reply.status < 200 || reply.status > 299) throw await errorOf(reply, target, tools.clock.wallMs());
-    const text = new TextDecoder().decode(await reply.body.readAll(MAX_LISTING_BYTES, clocks.idleMs));
+    const bytes = await reply.body.readAll(MAX_LISTING_BYTES, clocks.idleMs);
+    const text = new TextDecoder().decode(bytes);
     watch.dispose();
-    return { status: reply.status, json: parsed(text), text };
+    return { status: reply.status, json: parsed(bytes, text), text };
   } catch (error) {
     const cause =
       error instanceof UpstreamError ? error : new UpstreamError('failed', 'the probe failed', { cause: error });
@@ -54,8 +57,10 @@ export async function probeGet(
   }
 }
 
-function parsed(text: string): unknown {
+function parsed(bytes: Uint8Array, text: string): unknown {
   try {
+    // A list of a few megabytes may nest so deep, or have so many keys, that parsing it holds everybody up.
+    checkShape(bytes, LISTING_SHAPE);
     return JSON.parse(text);
   } catch {
     return undefined;

@@ -107,6 +107,14 @@ export interface ModelInfo {
   readonly quantization: string | null;
   /** Of its weights on disk or in memory; null: not said. */
   readonly sizeBytes: number | null;
+  /** What its provider says it costs; null: not said. */
+  readonly price: ModelPrice | null;
+}
+
+/** Nano-USD a token; whole numbers, ≥ 0. */
+export interface ModelPrice {
+  readonly inputNanoUsd: number;
+  readonly outputNanoUsd: number;
 }
 
 /** What a model can do beside text. Null: the server does not say. */
@@ -123,6 +131,7 @@ export const NOTHING_SAID = {
   capabilities: { vision: null, tools: null, reasoning: null },
   quantization: null,
   sizeBytes: null,
+  price: null,
 } as const;
 
 /** How busy a server says it is: counts all its clients, not only this gateway. */

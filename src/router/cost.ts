@@ -56,9 +56,21 @@ export function estimateCost(
     seconds: firstTokenSeconds + terms.decode,
     firstTokenSeconds,
     cachedTokens,
-    priceNanoUsd: entry.target.place === 'local' ? 0 : null,
+    priceNanoUsd: priceOf(entry, match, promptTokens, outputTokens),
     measured: isMeasured,
   };
+}
+
+/** Local answers cost nothing that is known here. */
+function priceOf(
+  { target }: TargetEntry,
+  { info }: ModelMatch,
+  promptTokens: number,
+  outputTokens: number,
+): number | null {
+  if (target.place === 'local') return 0;
+  const price = info?.price ?? null;
+  return price === null ? null : Math.round(promptTokens * price.inputNanoUsd + outputTokens * price.outputNanoUsd);
 }
 
 /**

@@ -118,11 +118,20 @@ export class SwarmRouterPolicy implements RoutingPolicy {
   #serveHeld(): void {
     const still: Held[] = [];
     for (const held of this.#held) {
-      const decision = this.#decide(held);
+      const decision = this.#mayGo(held) ? this.#decide(held) : null;
       if (decision === null) still.push(held);
       else this.#context.dispatch(held.request.id, decision);
     }
     this.#held = still;
+  }
+
+  /** The gateway does not plan anew for those who wait while nothing has become free, and nor is that done here. */
+  #mayGo({ waitsUntilMs }: Held): boolean {
+    if (waitsUntilMs !== null && this.#nowMs >= waitsUntilMs) return true;
+    return this.#directory.entries().some((entry) => {
+      const slots = entry.snapshot?.slots ?? null;
+      return slots !== null && entry.inFlight < slots;
+    });
   }
 
   /** Null: it waits for a slot. */

@@ -1,22 +1,29 @@
 import { UpstreamError } from '../../core/failure.ts';
-import { countOf, isObject, type JsonObject, objectOf, textOf } from '../../core/json-shape.ts';
-import type { ModelInfo, ModelState, Target, TargetSnapshot } from '../../core/target.ts';
-import { modelInfoOf, modelItems, snapshotOf } from '../listing.ts';
+import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
+import type { ModelInfo, ModelState, ServerLoad, Target, TargetSnapshot } from '../../core/target.ts';
+import { modelInfoOf, modelItems, modelNameOf, snapshotOf } from '../listing.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
+import { askOptional } from '../optional-path.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';
+import { requestsOf } from '../prometheus-gauge.ts';
 import { bearer, rootOf } from '../urls.ts';
 
 /** `/health` tells loading from loaded, `/props` the slots and the context, `/v1/models` the names. */
 export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
-  const ask = async (path: string): Promise<unknown> =>
-    (await probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), signal)).json;
+  const get = (path: string) => probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), signal);
+  const ask = async (path: string): Promise<unknown> => (await get(path)).json;
   try {
     await ask('/health');
   } catch (error) {
     if (isLoading(error)) return snapshotOf({ warming: true, listsEverything: false });
     if (!isUnknownPath(error)) throw error;
   }
-  const [listing, propsReply] = await Promise.all([ask('/v1/models'), ask('/props').catch(absent)]);
+  const [listing, propsReply, slots, metrics] = await Promise.all([
+    ask('/v1/models'),
+    ask('/props').catch(absent),
+    askOptional(tools, target, '/slots', get),
+    askOptional(tools, target, '/metrics', get),
+  ]);
   const props = objectOf(propsReply);
   const items = modelItems(listing, target);
   if (!isLlamaCpp(items, props)) {
@@ -26,7 +33,19 @@ export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: 
     );
   }
   const models = items.map((item) => modelOf(item, props)).filter((model) => model !== null);
-  return snapshotOf({ models, slots: countOf(props['total_slots'], 1), version: textOf(props['build_info']) });
+  const load = loadOf(slots?.json, metrics?.text ?? '');
+  return snapshotOf({ models, slots: countOf(props['total_slots'], 1), version: textOf(props['build_info']), load });
+}
+
+/** `/metrics` counts those that wait as well, but has to be switched on; `/slots` has to be switched off. */
+function loadOf(slots: unknown, metrics: string): ServerLoad | null {
+  const processing = requestsOf(metrics, ['llamacpp:requests_processing']);
+  const waiting = requestsOf(metrics, ['llamacpp:requests_deferred']) ?? 0;
+  if (processing !== null) return { running: processing, waiting, cacheUsage: null };
+  const listed = listOf(slots).filter(isObject);
+  if (listed.length === 0) return null;
+  const running = listed.filter((slot) => slot['is_processing'] === true).length;
+  return { running, waiting: 0, cacheUsage: null };
 }
 
 /** Its own words, so that another server's 503 is not taken for a loading model. */
@@ -48,7 +67,7 @@ function isLlamaCpp(items: readonly JsonObject[], props: JsonObject): boolean {
 
 /** Null for a model that failed to load. */
 function modelOf(item: JsonObject, props: JsonObject): ModelInfo | null {
-  const id = textOf(item['id']);
+  const id = modelNameOf(item['id']);
   if (id === null) return null;
   // Only a router's items carry a status; a single model is loaded, for else the server would say 503.
   const status = objectOf(item['status']);
@@ -60,7 +79,14 @@ function modelOf(item: JsonObject, props: JsonObject): ModelInfo | null {
     alsoKnownAs: namesOfFile(id),
     state: isObject(item['status']) ? stateOf(status['value']) : 'loaded',
     contextLength: countOf(settings['n_ctx'], 1) ?? countOf(meta['n_ctx'], 1) ?? countOf(meta['n_ctx_train'], 1),
+    capabilities: { vision: visionOf(props), tools: null, reasoning: null },
+    sizeBytes: countOf(meta['size'], 1),
   });
+}
+
+function visionOf(props: JsonObject): boolean | null {
+  const { vision } = objectOf(props['modalities']);
+  return typeof vision === 'boolean' ? vision : null;
 }
 
 function stateOf(value: unknown): ModelState {

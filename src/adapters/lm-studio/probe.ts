@@ -1,7 +1,7 @@
 import { UpstreamError } from '../../core/failure.ts';
 import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
-import type { ModelInfo, ModelKind, Target, TargetSnapshot } from '../../core/target.ts';
-import { itemsOf, listedModels, modelInfoOf, modelItems, snapshotOf } from '../listing.ts';
+import type { ModelCapabilities, ModelInfo, ModelKind, Target, TargetSnapshot } from '../../core/target.ts';
+import { itemsOf, listedModels, modelInfoOf, modelItems, modelNameOf, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import { findError } from '../openai-wire/error-shape.ts';
 import { normaliseError } from '../openai-wire/errors.ts';
@@ -50,7 +50,7 @@ function readNative(json: unknown, target: Target): TargetSnapshot {
 }
 
 function nativeModel(item: JsonObject): ModelInfo | null {
-  const id = textOf(item['key']);
+  const id = modelNameOf(item['key']);
   if (id === null) return null;
   const instances = listOf(item['loaded_instances']).filter(isObject);
   const configs = instances.map((instance) => objectOf(instance['config']));
@@ -60,12 +60,25 @@ function nativeModel(item: JsonObject): ModelInfo | null {
   const contexts = configs.map((config) => countOf(config['context_length'], 1)).filter((count) => count !== null);
   return modelInfoOf({
     id,
-    alsoKnownAs: [...new Set(names.map(textOf).filter((name) => name !== null && name !== id))] as string[],
+    alsoKnownAs: [...new Set(names.map(modelNameOf).filter((name) => name !== null && name !== id))] as string[],
     kind: kindOf(item['type'], id),
     state: instances.length > 0 ? 'loaded' : 'on-disk',
     contextLength: contexts.length > 0 ? Math.min(...contexts) : countOf(item['max_context_length'], 1),
     slots: parallels.length > 0 ? parallels.reduce((sum, count) => sum + count, 0) : null,
+    capabilities: nativeCapabilities(item['capabilities']),
+    quantization: textOf(objectOf(item['quantization'])['name']),
+    sizeBytes: countOf(item['size_bytes'], 1),
   });
+}
+
+/** Not trained for tools is not unable: LM Studio then asks for them in words. */
+function nativeCapabilities(value: unknown): ModelCapabilities {
+  const { vision, trained_for_tool_use: tools, reasoning } = objectOf(value);
+  return {
+    vision: typeof vision === 'boolean' ? vision : null,
+    tools: tools === true ? true : null,
+    reasoning: isObject(value) ? isObject(reasoning) || reasoning === true : null,
+  };
 }
 
 function kindOf(type: unknown, id: string): ModelKind {
@@ -87,12 +100,18 @@ function readOlder(json: unknown, target: Target): TargetSnapshot {
 }
 
 function olderModel(item: JsonObject): ModelInfo | null {
-  const id = textOf(item['id']);
+  const id = modelNameOf(item['id']);
   if (id === null) return null;
   return modelInfoOf({
     id,
     kind: kindOf(item['type'], id),
     state: item['state'] === 'loaded' ? 'loaded' : 'on-disk',
     contextLength: countOf(item['loaded_context_length'], 1) ?? countOf(item['max_context_length'], 1),
+    capabilities: {
+      vision: item['type'] === 'vlm' ? true : item['type'] === 'llm' ? false : null,
+      tools: listOf(item['capabilities']).includes('tool_use') ? true : null,
+      reasoning: null,
+    },
+    quantization: textOf(item['quantization']),
   });
 }

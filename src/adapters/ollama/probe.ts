@@ -1,6 +1,13 @@
 import { countOf, isObject, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
-import type { ModelInfo, ModelKind, Target, TargetSnapshot } from '../../core/target.ts';
-import { itemsOf, modelInfoOf, snapshotOf } from '../listing.ts';
+import {
+  type ModelCapabilities,
+  type ModelInfo,
+  type ModelKind,
+  NOTHING_SAID,
+  type Target,
+  type TargetSnapshot,
+} from '../../core/target.ts';
+import { itemsOf, modelInfoOf, modelNameOf, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';
@@ -27,7 +34,7 @@ function absent(error: unknown): null {
 }
 
 function nameOf(item: JsonObject): string | null {
-  return textOf(item['model']) ?? textOf(item['name']);
+  return modelNameOf(item['model']) ?? modelNameOf(item['name']);
 }
 
 /** Null for models that Ollama only passes on to its cloud: what is sent there leaves this machine. */
@@ -41,7 +48,21 @@ function modelOf(item: JsonObject, running: ReadonlyMap<string, number | null>):
     kind: kindOf(item, id),
     state: running.has(id) ? 'loaded' : 'on-disk',
     contextLength: running.get(id) ?? null,
+    capabilities: capabilitiesOf(item),
+    quantization: textOf(objectOf(item['details'])['quantization_level']),
+    sizeBytes: countOf(item['size'], 1),
   });
+}
+
+/** Older versions do not list them. */
+function capabilitiesOf(item: JsonObject): ModelCapabilities {
+  const listed = listOf(item['capabilities']);
+  if (listed.length === 0) return NOTHING_SAID.capabilities;
+  return {
+    vision: listed.includes('vision'),
+    tools: listed.includes('tools'),
+    reasoning: listed.includes('thinking'),
+  };
 }
 
 function kindOf(item: JsonObject, id: string): ModelKind {

@@ -1,6 +1,6 @@
 import { countOf, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
-import type { ModelInfo, Target, TargetSnapshot } from '../../core/target.ts';
-import { modelInfoOf, modelItems, snapshotOf } from '../listing.ts';
+import type { ModelCapabilities, ModelInfo, ModelPrice, Target, TargetSnapshot } from '../../core/target.ts';
+import { modelInfoOf, modelItems, modelNameOf, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';
@@ -33,11 +33,35 @@ function absent(error: unknown): null {
 }
 
 function modelOf(item: JsonObject): ModelInfo | null {
-  const id = textOf(item['id']);
+  const id = modelNameOf(item['id']);
   if (id === null) return null;
   const outputs = listOf(objectOf(item['architecture'])['output_modalities']);
   const kind = outputs.length > 0 && !outputs.includes('text') ? 'other' : kindByName(id);
-  return { ...chatModel(id, countOf(item['context_length'], 1)), kind };
+  return {
+    ...chatModel(id, countOf(item['context_length'], 1)),
+    kind,
+    capabilities: capabilitiesOf(item),
+    price: priceOf(objectOf(item['pricing'])),
+  };
+}
+
+function capabilitiesOf(item: JsonObject): ModelCapabilities {
+  const inputs = listOf(objectOf(item['architecture'])['input_modalities']);
+  const parameters = listOf(item['supported_parameters']);
+  return {
+    vision: inputs.length === 0 ? null : inputs.includes('image'),
+    tools: parameters.length === 0 ? null : parameters.includes('tools'),
+    reasoning: parameters.length === 0 ? null : parameters.includes('reasoning'),
+  };
+}
+
+/** `pricing` is in USD a token, as text: "0.0000025". Negative ones mean that it depends (openrouter/auto). */
+function priceOf({ prompt, completion }: JsonObject): ModelPrice | null {
+  const [inputNanoUsd, outputNanoUsd] = [prompt, completion].map((usd) => Math.round(Number(textOf(usd)) * 1e9));
+  const isPrice = (nano: number | undefined): nano is number => Number.isSafeInteger(nano) && (nano as number) >= 0;
+  return isPrice(inputNanoUsd) && isPrice(outputNanoUsd) && textOf(prompt) !== null
+    ? { inputNanoUsd, outputNanoUsd }
+    : null;
 }
 
 function chatModel(id: string, contextLength: number | null): ModelInfo {

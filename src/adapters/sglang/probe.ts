@@ -1,16 +1,19 @@
 import { UpstreamError } from '../../core/failure.ts';
 import { objectOf, textOf } from '../../core/json-shape.ts';
-import type { Target, TargetSnapshot } from '../../core/target.ts';
+import type { ServerLoad, Target, TargetSnapshot } from '../../core/target.ts';
 import { listedModels, modelItems, snapshotOf } from '../listing.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
+import { askOptional } from '../optional-path.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';
+import { requestsOf, shareOf } from '../prometheus-gauge.ts';
 import { bearer, rootOf } from '../urls.ts';
 
 /** The list names the served model; `/get_model_info` or the owner identifies SGLang. */
 export async function probeSglang(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
-  const ask = async (path: string): Promise<unknown> =>
-    (await probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), signal)).json;
-  const items = modelItems(await ask('/v1/models'), target);
+  const get = (path: string) => probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), signal);
+  const ask = async (path: string): Promise<unknown> => (await get(path)).json;
+  const [listing, metrics] = await Promise.all([ask('/v1/models'), askOptional(tools, target, '/metrics', get)]);
+  const items = modelItems(listing, target);
   if (!items.some((item) => item['owned_by'] === 'sglang')) {
     const info = objectOf(await ask('/get_model_info').catch(absent));
     if (textOf(info['model_path']) === null) {
@@ -20,7 +23,17 @@ export async function probeSglang(target: Target, signal: AbortSignal, tools: Wi
       );
     }
   }
-  return snapshotOf({ models: listedModels(items, 'loaded') });
+  return snapshotOf({ models: listedModels(items, 'loaded'), load: loadOf(metrics?.text ?? '') });
+}
+
+function loadOf(page: string): ServerLoad | null {
+  const running = requestsOf(page, ['sglang:num_running_reqs']);
+  if (running === null) return null;
+  return {
+    running,
+    waiting: requestsOf(page, ['sglang:num_queue_reqs']) ?? 0,
+    cacheUsage: shareOf(page, ['sglang:token_usage']),
+  };
 }
 
 function absent(error: unknown): null {
