@@ -13,7 +13,7 @@ import { type Lease, SlotTable } from '../../../src/router/load.ts';
 import { type PlanOptions, planRoute } from '../../../src/router/plan.ts';
 import { Spills } from '../../../src/router/spills.ts';
 import { STRATEGIES } from '../../../src/router/strategies/index.ts';
-import { TargetDirectory } from '../../../src/router/targets.ts';
+import { TargetDirectory, type TargetEntry } from '../../../src/router/targets.ts';
 import type { ArrivingRequest, Decision, PolicyContext, PolicyFactory, RoutingPolicy, Usage } from '../policy.ts';
 import { BLOCK_TOKENS } from '../trace/trace.ts';
 
@@ -29,6 +29,8 @@ export function swarmRouter(limitMs: number | null = null, strategy = 'local-fir
   };
 }
 
+/** More of the queue's head is not looked at: those behind are not next. */
+const LOOK_AHEAD = 64;
 const MODEL = 'm';
 const FENCE = { place: null, strictModel: false, route: null, maxFirstTokenMs: null };
 /** What a gateway assumes of text before it has seen any; the hashes of a trace stand for so many bytes. */
@@ -39,6 +41,8 @@ interface Held {
   readonly prompt: PromptFacts;
   /** Null: it has not begun to wait for something that is only better for a while. */
   waitsUntilMs: number | null;
+  /** Targets whose queue it is counted in. */
+  waitsFor: readonly TargetEntry[];
 }
 
 /** The router's own parts on virtual time; only sockets and the walk over failures are left out. */
@@ -82,7 +86,7 @@ export class SwarmRouterPolicy implements RoutingPolicy {
 
   arrive(request: ArrivingRequest, nowMs: number): Decision {
     this.#nowMs = nowMs;
-    const held = { request, prompt: promptOf(request), waitsUntilMs: null };
+    const held = { request, prompt: promptOf(request), waitsUntilMs: null, waitsFor: [] };
     const decision = this.#decide(held);
     if (decision !== null) return decision;
     this.#held.push(held);
@@ -118,7 +122,8 @@ export class SwarmRouterPolicy implements RoutingPolicy {
   #serveHeld(): void {
     const still: Held[] = [];
     for (const held of this.#held) {
-      const decision = this.#mayGo(held) ? this.#decide(held) : null;
+      const decision =
+        isExpired(held, this.#nowMs) || (still.length < LOOK_AHEAD && this.#hasFreeSlot()) ? this.#decide(held) : null;
       if (decision === null) still.push(held);
       else this.#context.dispatch(held.request.id, decision);
     }
@@ -126,8 +131,7 @@ export class SwarmRouterPolicy implements RoutingPolicy {
   }
 
   /** The gateway does not plan anew for those who wait while nothing has become free, and nor is that done here. */
-  #mayGo({ waitsUntilMs }: Held): boolean {
-    if (waitsUntilMs !== null && this.#nowMs >= waitsUntilMs) return true;
+  #hasFreeSlot(): boolean {
     return this.#directory.entries().some((entry) => {
       const slots = entry.snapshot?.slots ?? null;
       return slots !== null && entry.inFlight < slots;
@@ -136,18 +140,35 @@ export class SwarmRouterPolicy implements RoutingPolicy {
 
   /** Null: it waits for a slot. */
   #decide(held: Held): Destination | null {
+    for (const entry of held.waitsFor) entry.queued--;
+    held.waitsFor = [];
+    const destination = this.#plan(held);
+    if (destination === null) for (const entry of held.waitsFor) entry.queued++;
+    return destination;
+  }
+
+  #plan(held: Held): Destination | null {
     const asked = { operation: 'chat' as const, requestedModel: MODEL, fence: FENCE, prompt: held.prompt };
     const planned = planRoute(asked, this.#directory.entries(), this.#options, this.#nowMs);
     if ('noRoute' in planned) throw new Error(planned.noRoute.message);
     this.#spills.note(MODEL, planned.plan);
     for (const step of planned.plan.steps) {
-      if (step.waits && this.#goesOnWaiting(held, step.waitAtMostMs)) return null;
+      if (step.waits && this.#goesOnWaiting(held, step.waitAtMostMs)) {
+        held.waitsFor = this.#waitedFor(planned.plan.steps, step.waitAtMostMs !== null);
+        return null;
+      }
       const lease = step.waits ? null : this.#take(step, held.prompt);
       if (lease === null) continue;
       this.#leases.set(held.request.id, lease);
       return this.#destinations.get(step.target.id) ?? null;
     }
     return null;
+  }
+
+  /** As the gateway's queue counts: all that it waits for, or for a while only those that are worth it. */
+  #waitedFor(steps: readonly PlanStep[], isBrief: boolean): TargetEntry[] {
+    const waited = steps.filter(({ waits, waitAtMostMs }) => waits && (waitAtMostMs !== null) === isBrief);
+    return waited.map(({ target }) => this.#directory.get(target.id)).filter((entry) => entry !== undefined);
   }
 
   /** A wait that is better than the next step is not prolonged by a later plan, as in the gateway. */
@@ -190,6 +211,10 @@ function promptOf({ promptBytes, blocks, conversationKey, maxOutputTokens }: Arr
     conversation: conversationKey,
     blocks: hashes,
   };
+}
+
+function isExpired({ waitsUntilMs }: Held, nowMs: number): boolean {
+  return waitsUntilMs !== null && nowMs >= waitsUntilMs;
 }
 
 function mixed(hash: number, value: number): number {
