@@ -111,6 +111,25 @@ describe('the probe of LM Studio', () => {
     ]);
   });
 
+  test('learns what models can do, and how large they are', async () => {
+    const capabilities = { vision: true, trained_for_tool_use: false, reasoning: { default: 'on' } };
+    const model = { type: 'llm', key: 'g', loaded_instances: [], capabilities, size_bytes: 17_990_911_801 };
+    const models = [
+      { ...model, quantization: { name: 'Q4_K_M', bits_per_weight: 4 } },
+      { key: 'odd', size_bytes: -1, capabilities: 'all' },
+    ];
+    const snapshot = await probe('lm-studio', serve({ '/api/v1/models': { models } }).url);
+    expect(snapshot.models).toMatchObject([
+      {
+        // Not trained for tools is not unable.
+        capabilities: { vision: true, tools: null, reasoning: true },
+        quantization: 'Q4_K_M',
+        sizeBytes: 17_990_911_801,
+      },
+      { capabilities: NOTHING_SAID.capabilities, quantization: null, sizeBytes: null },
+    ]);
+  });
+
   test('takes a URL that ends in /v1 as the same server', async () => {
     const server = serve({ '/api/v1/models': native });
     expect((await probe('lm-studio', `${server.url}/v1/`)).models.length).toBe(3);
@@ -246,7 +265,93 @@ describe('the probes of vLLM and SGLang', () => {
   });
 });
 
+describe('how busy a server says it is', () => {
+  const page = (text: string) => () => new Response(text);
+
+  test('is read from the metrics of vLLM and SGLang, by newer and older names', async () => {
+    const metrics = page(
+      'vllm:num_requests_running{a="b"} 3\nvllm:num_requests_waiting 2\nvllm:gpu_cache_usage_perc 0.5\n',
+    );
+    const vllm = await probe(
+      'vllm',
+      serve({ '/v1/models': list('m'), '/version': { version: '1' }, '/metrics': metrics }).url,
+    );
+    expect(vllm.load).toEqual({ running: 3, waiting: 2, cacheUsage: 0.5 });
+    const sglang = await probe(
+      'sglang',
+      serve({
+        '/v1/models': list('m'),
+        '/get_model_info': { model_path: 'm' },
+        '/metrics': page('sglang:num_running_reqs 1\nsglang:num_queue_reqs 0\nsglang:token_usage 7\n'),
+      }).url,
+    );
+    // A share above all of it is not believed.
+    expect(sglang.load).toEqual({ running: 1, waiting: 0, cacheUsage: null });
+  });
+
+  test('is counted in the slots of llama.cpp, or read from its metrics when they are switched on', async () => {
+    const base = { '/health': {}, '/props': { total_slots: 2 }, '/v1/models': list('m') };
+    const slots = [
+      { id: 0, is_processing: true },
+      { id: 1, is_processing: false },
+    ];
+    const counted = await probe('llama-cpp', serve({ ...base, '/slots': slots }).url);
+    expect(counted.load).toEqual({ running: 1, waiting: 0, cacheUsage: null });
+    const metrics = page('llamacpp:requests_processing 2\nllamacpp:requests_deferred 5\n');
+    const told = await probe('llama-cpp', serve({ ...base, '/slots': slots, '/metrics': metrics }).url);
+    expect(told.load).toEqual({ running: 2, waiting: 5, cacheUsage: null });
+  });
+
+  test('is asked for once where it is switched off, and absurd numbers are not believed', async () => {
+    const server = serve({ '/v1/models': list('m'), '/version': { version: '1' } });
+    for (let n = 0; n < 3; n++) expect((await probe('vllm', server.url)).load).toBeNull();
+    expect(server.log.filter(({ what }) => what.includes('/metrics')).length).toBe(1);
+    const absurd = serve({
+      '/v1/models': list('m'),
+      '/version': { version: '1' },
+      '/metrics': page('vllm:num_requests_running 1e30\n'),
+    });
+    expect((await probe('vllm', absurd.url)).load).toBeNull();
+  });
+});
+
+describe('a node that lies', () => {
+  test('about names is believed as far as they are names', async () => {
+    const names = list('good', 'x'.repeat(600), 'line\nbreak', '\u001b[31mred');
+    const snapshot = await probe('openai-compatible', serve({ '/models': names }).url);
+    expect(snapshot.models.map(({ id }) => id)).toEqual(['good']);
+  });
+
+  test('with a list of 50 MB, or one nested a hundred thousand deep, fails its probe and costs no more than that', async () => {
+    const huge = () => new Response(`{"data":[${'{"id":"m"},'.repeat(5_000_000)}{}]}`);
+    const failure = await failureOf(probe('openai-compatible', serve({ '/models': huge }).url));
+    expect(failure.message).toContain('8388608');
+    const deep = () => new Response(`{"data":${'['.repeat(100_000)}${']'.repeat(100_000)}}`);
+    expect((await failureOf(probe('openai-compatible', serve({ '/models': deep }).url))).kind).toBe('malformed');
+  });
+});
+
 describe('the probes of clouds', () => {
+  test('OpenRouter says what its models can do and cost, in whole nano-USD', async () => {
+    const data = [
+      {
+        id: 'openai/gpt-4o-mini',
+        architecture: { input_modalities: ['text', 'image'] },
+        supported_parameters: ['tools'],
+        pricing: { prompt: '0.00000015', completion: '0.0000006' },
+      },
+      { id: 'openrouter/auto', pricing: { prompt: '-1', completion: '-1' } },
+    ];
+    const snapshot = await probe('openrouter', serve({ '/models': { data }, '/key': {} }).url);
+    expect(snapshot.models).toMatchObject([
+      {
+        capabilities: { vision: true, tools: true, reasoning: false },
+        price: { inputNanoUsd: 150, outputNanoUsd: 600 },
+      },
+      { price: null },
+    ]);
+  });
+
   test('OpenRouter tries the key where it costs nothing, and knows what its models put out', async () => {
     const models = {
       data: [
