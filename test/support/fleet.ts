@@ -9,6 +9,7 @@ import {
   type Target,
   type TargetSnapshot,
 } from '../../src/core/target.ts';
+import { SpeedBook } from '../../src/router/learned/speed-book.ts';
 import { RETRY_BUDGET_DEFAULTS, RetryBudget } from '../../src/router/retry-budget.ts';
 import { TargetEntry } from '../../src/router/targets.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -101,9 +102,9 @@ export function adapterOf(kind: AdapterKind, change: Partial<ProviderAdapter> = 
 }
 
 /** A probed, healthy entry. */
-export function entryOf(sketch: EntrySketch, clock: Clock = new ManualClock()): TargetEntry {
+export function entryOf(sketch: EntrySketch, clock: Clock = new ManualClock(), book = new SpeedBook()): TargetEntry {
   const adapter = adapterOf(sketch.kind ?? 'lm-studio');
-  const entry = new TargetEntry(targetOf(sketch), adapter, new RetryBudget(clock, RETRY_BUDGET_DEFAULTS));
+  const entry = new TargetEntry(targetOf(sketch), adapter, new RetryBudget(clock, RETRY_BUDGET_DEFAULTS), book);
   entry.snapshot = snapshotOf(sketch);
   entry.everUp = true;
   entry.probedAtWallMs = 0;
