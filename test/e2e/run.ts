@@ -24,7 +24,8 @@ if (origin === undefined) {
 const install = await installLlamaCpp((line) => console.log(`  ${line}`), origin);
 if (install.available) {
   console.log(`real server: ${install.program.description}`);
-  suites.push({ file: 'llama-cpp.e2e.ts', environment: { SWARMROUTER_E2E_PROGRAM: JSON.stringify(install.program) } });
+  const environment = { SWARMROUTER_E2E_PROGRAM: JSON.stringify(install.program) };
+  for (const file of ['llama-cpp.e2e.ts', 'prefix-affinity.e2e.ts']) suites.push({ file, environment });
 } else {
   console.log(`skipped the tests against a real llama.cpp server: ${install.reason}`);
   skipped += 1;
