@@ -47,7 +47,7 @@ async function talk(name: string, baseUrl: (request: number) => string): Promise
   const random = seededRandom(11);
   const talks: Talk[] = Array.from({ length: CONVERSATIONS }, (_, number) => ({
     messages: [
-      { role: 'system', content: `You are ${name} number ${number}. ${'You answer briefly and kindly. '.repeat(12)}` },
+      { role: 'system', content: `You are ${name} number ${number}. ${'You answer briefly and kindly. '.repeat(6)}` },
     ],
     turns: [],
   }));
@@ -61,7 +61,7 @@ async function talk(name: string, baseUrl: (request: number) => string): Promise
 
 async function takeTurn({ messages, turns }: Talk, turn: number, baseUrl: string): Promise<void> {
   messages.push({ role: 'user', content: `Question ${turn}: tell me one more thing about bees, bears or boats.` });
-  const body = { model: DEFAULT_ALIAS, messages, max_tokens: 16, temperature: 0, stream: true };
+  const body = { model: DEFAULT_ALIAS, messages, max_tokens: 8, temperature: 0, stream: true };
   const sentAtMs = performance.now();
   const reply = await fetch(`${baseUrl}/v1/chat/completions`, {
     method: 'POST',
