@@ -12,7 +12,7 @@ import { RawServer } from './server/raw-server.ts';
 import type { RequestRecord } from './server/request-record.ts';
 import { sendAnswer } from './server/send-answer.ts';
 import { sleep, untilGone } from './server/sleep.ts';
-import type { Behaviour, SimulatedRequest, Simulator, SimulatorOptions } from './types.ts';
+import type { Behaviour, ModelMemory, SimulatedRequest, Simulator, SimulatorOptions } from './types.ts';
 
 const DEFAULTS: Behaviour = {
   models: [{ id: 'sim-model' }],
@@ -31,6 +31,7 @@ const DEFAULTS: Behaviour = {
   keepAliveIdleMs: null,
   asyncFilter: true,
   echoesBeginning: false,
+  cutsPrompts: false,
 };
 
 const DEFAULT_LOG_LIMIT = 10_000;
@@ -127,6 +128,10 @@ export class SimulatedServer implements Simulator {
 
   peakActive(): number {
     return this.#peakActive;
+  }
+
+  memory(): ModelMemory {
+    return this.#shelf.memory();
   }
 
   connections(): number {

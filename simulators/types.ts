@@ -19,6 +19,8 @@ export interface SimulatedModel {
   readonly slots?: number;
   /** LM Studio: the ids of the loaded instances. Default: one, named like the model. */
   readonly instanceIds?: readonly string[];
+  /** LM Studio: what its list says of images. Default true. */
+  readonly vision?: boolean;
   /** What replies call the model; on Azure the model under the deployment. Default: `id`. */
   readonly underlyingModel?: string;
   /** Length of an embedding. Default 8. */
@@ -59,6 +61,8 @@ export interface Behaviour {
   readonly asyncFilter: boolean;
   /** A continued answer comes with its beginning once more, as from LM Studio 0.4.16. */
   readonly echoesBeginning: boolean;
+  /** A prompt that is too long is cut to the context without a word (Ollama), not refused. Default false. */
+  readonly cutsPrompts: boolean;
 }
 
 export interface SimulatorOptions extends Partial<Behaviour> {
@@ -105,6 +109,15 @@ export interface SimulatedRequest {
   readonly fault: Fault['kind'] | null;
 }
 
+export interface ModelMemory {
+  /** Loads from disk by model. */
+  readonly loads: ReadonlyMap<string, number>;
+  /** Models thrown out for another while they were answering. */
+  readonly busyEvictions: number;
+  /** Requests that came while their model was being loaded for another: some servers load a second copy for these. */
+  readonly askedWhileLoading: number;
+}
+
 export interface Simulator {
   readonly kind: SimulatorKind;
   readonly name: string;
@@ -125,6 +138,8 @@ export interface Simulator {
   /** Generations open now: running, waiting for a slot, or hanging on a fault. */
   active(): number;
   peakActive(): number;
+  /** What happened to the models in memory since the start. */
+  memory(): ModelMemory;
   /** Open client connections, idle ones included. */
   connections(): number;
   /** Like a crash: closes the port and resets every connection. */

@@ -1,4 +1,4 @@
-import type { SimulatedModel } from '../types.ts';
+import type { ModelMemory, SimulatedModel } from '../types.ts';
 import { untilGone } from './sleep.ts';
 import { Slots } from './slots.ts';
 
@@ -14,6 +14,9 @@ export interface ShelvedModel {
 /** The models of one server and which of them are in memory. */
 export class ModelShelf {
   readonly #models: readonly ShelvedModel[];
+  readonly #loads = new Map<string, number>();
+  #busyEvictions = 0;
+  #askedWhileLoading = 0;
 
   constructor(specs: readonly SimulatedModel[], slots: number) {
     this.#models = specs.map((spec) => ({
@@ -33,6 +36,10 @@ export class ModelShelf {
     return this.#models.filter((model) => model.state === 'loaded');
   }
 
+  memory(): ModelMemory {
+    return { loads: this.#loads, busyEvictions: this.#busyEvictions, askedWhileLoading: this.#askedWhileLoading };
+  }
+
   /** By id or by the id of a loaded instance. */
   find(name: string): ShelvedModel | null {
     return (
@@ -48,6 +55,7 @@ export class ModelShelf {
    */
   async ensureLoaded(model: ShelvedModel, loadMs: number, keep: number, gone: AbortSignal): Promise<void> {
     if (model.state === 'loaded') return;
+    if (model.loading !== null) this.#askedWhileLoading++;
     model.loading ??= this.#load(model, loadMs, keep);
     await Promise.race([model.loading, untilGone(gone)]);
   }
@@ -59,8 +67,12 @@ export class ModelShelf {
 
   async #load(model: ShelvedModel, loadMs: number, keep: number): Promise<void> {
     model.state = 'loading';
+    this.#loads.set(model.spec.id, (this.#loads.get(model.spec.id) ?? 0) + 1);
     const others = this.#models.filter((other) => other.loadedByRequest && other.state === 'loaded');
-    for (const other of others.slice(0, Math.max(0, others.length + 1 - keep))) this.unload(other);
+    for (const other of others.slice(0, Math.max(0, others.length + 1 - keep))) {
+      if (other.slots.running > 0) this.#busyEvictions++;
+      this.unload(other);
+    }
     await new Promise((resolve) => setTimeout(resolve, loadMs));
     model.state = 'loaded';
     model.loadedByRequest = true;

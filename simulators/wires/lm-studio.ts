@@ -90,7 +90,7 @@ function nativeModel(model: ShelvedModel) {
     format: 'gguf',
     ...(chat
       ? {
-          capabilities: { vision: true, trained_for_tool_use: true },
+          capabilities: { vision: spec.vision ?? true, trained_for_tool_use: true },
           description: null,
           variants: [`${spec.id}@q4_k_m`],
           selected_variant: `${spec.id}@q4_k_m`,

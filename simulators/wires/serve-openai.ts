@@ -114,9 +114,11 @@ async function generate(
   if ('kind' in model) return model;
   const { shelf, behaviour, gone } = exchange;
   const contextLength = model.spec.contextLength ?? DEFAULT_CONTEXT_LENGTH;
-  if (request.promptTokens > contextLength)
+  const isTooLong = request.promptTokens > contextLength;
+  if (isTooLong && !behaviour.cutsPrompts)
     return manner.overflow(request.promptTokens, contextLength, replyModel(model));
-  const generation = prepare(model, planChat(request, behaviour));
+  const heard = isTooLong ? { ...request, promptTokens: contextLength } : request;
+  const generation = prepare(model, planChat(heard, behaviour));
   const begin = async (): Promise<(() => void) | null> => {
     await shelf.ensureLoaded(model, behaviour.loadMs, manner.keepLoaded, gone);
     return (await model.slots.acquire(gone)) ? once(() => model.slots.release()) : null;

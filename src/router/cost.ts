@@ -39,9 +39,13 @@ export function estimateCost(
   const usual = entry.book.usual(entry.target.place, match.model);
   const speeds = { meter, usual };
   const { isMeasured } = meter;
-  const promptTokens = meter.promptTokens(prompt);
+  const promptTokens = meter.promptTokens(prompt, usual.bytesPerToken);
   const cachedTokens = match.loaded ? Math.floor(promptTokens * meter.cache.cachedShare(prompt, nowMs)) : 0;
-  const outputTokens = meter.outputs.remaining(0, prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY);
+  const outputTokens = meter.outputs.remaining(
+    0,
+    prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY,
+    usual.outputTokens,
+  );
   const beside = Math.min(Math.max(use.busy, entry.activity.writing) + 1, Math.max(1, use.slots));
   const terms: CostTerms = {
     load: match.loaded ? 0 : loadSeconds(entry, speeds, match, nowMs),

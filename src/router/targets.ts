@@ -145,7 +145,14 @@ export class TargetDirectory {
     entry.silence.began(nowMs);
     const meter = entry.openMeter(model);
     meter.cache.resize(slotUseByName(entry, model).slots);
-    const live = entry.activity.began(meter, model, prompt, isLoaded(entry, model), nowMs);
+    const live = entry.activity.began(
+      meter,
+      model,
+      prompt,
+      isLoaded(entry, model),
+      nowMs,
+      this.#book.usual(entry.target.place, model).bytesPerToken,
+    );
     const { breaker } = entry;
     const isTrial = (breaker.name === 'half-open' || breaker.name === 'warming') && !isOnTrial(breaker);
     if (isTrial) this.#breaker(entry, 'trial-started');

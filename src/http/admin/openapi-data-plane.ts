@@ -66,12 +66,9 @@ export const routingHeaders = z.object({
     description: '`true`: only the model asked for may answer, no stand-in.',
   }),
   'x-swarmrouter-route': z.string().optional().openapi({ description: 'A route or strategy by name.' }),
-  'x-swarmrouter-max-first-token-ms': z
-    .string()
-    .optional()
-    .openapi({
-      description: 'How long the first token may take locally before the cloud is worth its price, in milliseconds.',
-    }),
+  'x-swarmrouter-max-first-token-ms': z.string().optional().openapi({
+    description: 'How long the first token may take locally before the cloud is worth its price, in milliseconds.',
+  }),
   'x-session-id': z
     .string()
     .optional()

@@ -41,8 +41,15 @@ export class Activity {
   #writtenMs = 0;
   #changedAtMs = 0;
 
-  began(meter: ModelMeter, model: string, prompt: PromptFacts, loaded: boolean, nowMs: number): LiveCall {
-    const promptTokens = meter.promptTokens(prompt);
+  began(
+    meter: ModelMeter,
+    model: string,
+    prompt: PromptFacts,
+    loaded: boolean,
+    nowMs: number,
+    usualBytesPerToken?: number,
+  ): LiveCall {
+    const promptTokens = meter.promptTokens(prompt, usualBytesPerToken);
     const call: LiveCall = {
       model,
       meter,
@@ -145,13 +152,15 @@ export class Activity {
     for (const call of this.#writing) {
       const secondsPerToken = writingSecondsPerToken(call, usual, beside);
       const written = (nowMs - (call.contentAtMs ?? nowMs)) / 1000 / secondsPerToken;
-      endsPerSecond += 1 / (call.meter.outputs.remaining(written, call.maxOutputTokens) * secondsPerToken);
+      endsPerSecond +=
+        1 / (call.meter.outputs.remaining(written, call.maxOutputTokens, usual.outputTokens) * secondsPerToken);
     }
     let readSeconds = 0;
     for (const call of this.#reading) {
       readSeconds += ownReadingSeconds(call, usual.readingSlope);
       const restSeconds =
-        call.meter.outputs.remaining(0, call.maxOutputTokens) * writingSecondsPerToken(call, usual, beside);
+        call.meter.outputs.remaining(0, call.maxOutputTokens, usual.outputTokens) *
+        writingSecondsPerToken(call, usual, beside);
       endsPerSecond += 1 / (readSeconds + restSeconds);
     }
     return 1 / endsPerSecond;

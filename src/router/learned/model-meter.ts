@@ -75,8 +75,9 @@ export class ModelMeter {
     return this.#contextLength;
   }
 
-  promptTokens(prompt: Pick<PromptFacts, 'bytes'>): number {
-    return Math.ceil(prompt.bytes / (this.bytesPerToken ?? USUAL_BYTES_PER_TOKEN));
+  /** Of a prompt, estimated. `usual`: bytes of a token elsewhere, while it is not known here. */
+  promptTokens(prompt: Pick<PromptFacts, 'bytes'>, usual = USUAL_BYTES_PER_TOKEN): number {
+    return Math.ceil(prompt.bytes / (this.bytesPerToken ?? usual));
   }
 
   /** Did the server read far less of the prompt than was sent? */

@@ -1,7 +1,7 @@
 /** Answers that are looked at: enough for the shape of their lengths, few enough to follow a change. */
 const WINDOW = 128;
 /** Of an answer, tokens, until some have been seen. */
-const USUAL_TOKENS = 250;
+export const USUAL_OUTPUT_TOKENS = 250;
 /** Fewer say little of the shape. */
 const ENOUGH = 8;
 
@@ -23,7 +23,7 @@ export class OutputLengths {
 
   /** Tokens, on average. */
   get mean(): number {
-    return this.#sorted.length === 0 ? USUAL_TOKENS : (this.#sums[0] as number) / this.#sorted.length;
+    return this.#sorted.length === 0 ? USUAL_OUTPUT_TOKENS : (this.#sums[0] as number) / this.#sorted.length;
   }
 
   record(tokens: number): void {
@@ -37,10 +37,14 @@ export class OutputLengths {
     }
   }
 
-  /** Tokens still to come on average, when so many are written; `most`: the client's own limit. */
-  remaining(written: number, most: number): number {
+  /**
+   * Tokens still to come on average, when so many are written.
+   * @param most the client's own limit
+   * @param usual of an answer anywhere, while too few have been seen here
+   */
+  remaining(written: number, most: number, usual: number): number {
     const left = Math.max(1, most - written);
-    if (this.#sorted.length < ENOUGH) return Math.min(left, Math.max(USUAL_TOKENS - written, USUAL_TOKENS / 4));
+    if (this.#sorted.length < ENOUGH) return Math.min(left, Math.max(usual - written, usual / 4));
     const from = this.#firstAbove(written);
     const longer = this.#sorted.length - from;
     // Longer than all that were seen: as long again as the longest ones differ.
