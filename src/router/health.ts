@@ -135,7 +135,7 @@ export class HealthProber {
       const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
       const snapshot = await entry.adapter.probe(target, signal);
       this.#probeMs.set(entry, this.#clock.nowMs() - startedAtMs);
-      this.#directory.probed(entry, snapshot);
+      this.#directory.probed(entry, snapshot, startedAtMs);
       this.#logger.debug({ target: entry.target.id, models: snapshot.models.length, slots: snapshot.slots }, 'probed');
     } catch (error) {
       if (this.#stop.signal.aborted) return;

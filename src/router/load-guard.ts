@@ -32,6 +32,24 @@ export function loadObstacle(entry: LoadingTarget, model: ModelInfo): LoadObstac
     : null;
 }
 
+/**
+ * What is in memory once this model has been loaded. Which others had to go is not known before the next probe: where
+ * some had to, all that are idle count as gone, for a request to one of those would load it and throw out this one.
+ */
+export function modelsAfterLoad(
+  { adapter, busyByModel }: Pick<LoadingTarget, 'adapter' | 'busyByModel'>,
+  models: readonly ModelInfo[],
+  loaded: string,
+): readonly ModelInfo[] {
+  const inMemory = models.filter(({ state, id }) => state === 'loaded' || id === loaded).length;
+  const someWent = adapter.modelsInMemory !== null && inMemory > adapter.modelsInMemory;
+  return models.map((info) => {
+    if (info.id === loaded) return { ...info, state: 'loaded' };
+    const mayBeGone = someWent && info.state === 'loaded' && (busyByModel.get(info.id) ?? 0) === 0;
+    return mayBeGone ? { ...info, state: 'on-disk' } : info;
+  });
+}
+
 export function mustNotLoad(entry: LoadingTarget, model: ModelInfo): boolean {
   return loadObstacle(entry, model) !== null;
 }

@@ -57,6 +57,8 @@ interface Waiter {
 
 /** When a queue is full and nothing is known of how fast it moves. */
 const RETRY_GUESS_MS = 1_000;
+/** A model at work is used on for so long while others wait for another model. */
+const LOAD_PATIENCE_MS = 2_000;
 const MAX_RETRY_HINT_MS = 60_000;
 /** When a slot will be free is only guessed: a wait is not given up for a guess that is a little worse. */
 const ESTIMATE_SLACK = 1.5;
@@ -80,6 +82,7 @@ export class SlotTable {
     // A target that comes back, or reports more slots, may take waiting requests at once; one that goes down never will.
     directory.onChange((entry, isBack) => {
       if (this.#waiters.size === 0) return;
+      this.#noteLoadWanted(entry);
       this.#serveWaiters();
       if (isBack) this.#tellOfNewcomer(entry);
     });
@@ -94,8 +97,29 @@ export class SlotTable {
   take(choice: SlotChoice, queuedMs = 0): Lease | null {
     const { entry, model, outOfTurn } = choice;
     if (!outOfTurn && (entry.breaker.name === 'open' || isOnTrial(entry.breaker))) return null;
+    if (this.#mustMakeRoom(entry, model)) return null;
     const { busy, slots } = slotUseByName(entry, model);
     return busy < slots ? this.#lease(choice, queuedMs) : null;
+  }
+
+  /** Others have waited long for another model: those at work come to their end, and no more of their kind begin. */
+  #mustMakeRoom({ loadWanted }: TargetEntry, model: string): boolean {
+    return (
+      loadWanted !== null && loadWanted.model !== model && this.#clock.nowMs() - loadWanted.sinceMs >= LOAD_PATIENCE_MS
+    );
+  }
+
+  /** Who waits longest for a load there that others prevent. */
+  #noteLoadWanted(entry: TargetEntry): void {
+    if (entry.snapshot === null || !entry.adapter.loadsOnDemand) return;
+    for (const { choices, sinceMs } of this.#waiters) {
+      const model = choices.find((choice) => choice.entry === entry)?.model;
+      const info = model === undefined ? null : modelIndex(entry.snapshot).find(model);
+      if (info === null || info.state === 'loaded') continue;
+      entry.loadWanted = { model: info.id, sinceMs };
+      return;
+    }
+    entry.loadWanted = null;
   }
 
   #lease(choice: SlotChoice, queuedMs: number): Lease {
@@ -154,6 +178,7 @@ export class SlotTable {
       for (const { entry } of choices) {
         entry.queued--;
         entry.queuedShare -= 1 / choices.length;
+        if (entry.loadWanted !== null) this.#noteLoadWanted(entry);
       }
     };
     const refuse = (error: UpstreamError): void => {
@@ -182,6 +207,7 @@ export class SlotTable {
     for (const { entry } of choices) {
       entry.queued++;
       entry.queuedShare += 1 / choices.length;
+      if (entry.loadWanted === null) this.#noteLoadWanted(entry);
     }
     cancellation.onCancel(refuse);
   }

@@ -60,6 +60,10 @@ export class TargetEntry {
   /** When it last gave bytes to a request (monotonic ms): outranks a probe that timed out on a busy server. */
   lastSuccessAtMs = Number.NEGATIVE_INFINITY;
 
+  /** Since when a request waits for this model to be loaded, which others at work prevent; null: none does. Monotonic ms. */
+  loadWanted: { readonly model: string; readonly sinceMs: number } | null = null;
+  /** When it last began or ended to load a model for one of our requests: what a probe saw before is out of date. */
+  loadChangedAtMs = Number.NEGATIVE_INFINITY;
   /** Its models may have changed, or it is configured anew, since its latest probe began: to be probed soon. */
   wantsProbe = false;
   /** What it reads and writes now. */

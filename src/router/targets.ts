@@ -11,6 +11,7 @@ import { type BreakerEvent, type BreakerState, CLOSED, isOnTrial, nextBreakerSta
 import { nextCooldown } from './cooldown.ts';
 import type { LiveCall } from './learned/activity.ts';
 import { SpeedBook } from './learned/speed-book.ts';
+import { modelsAfterLoad } from './load-guard.ts';
 import { modelIndex } from './model-index.ts';
 import { reconciliation } from './reconcile.ts';
 import { RETRY_BUDGET_DEFAULTS, RetryBudget, type RetryBudgetOptions } from './retry-budget.ts';
@@ -156,6 +157,7 @@ export class TargetDirectory {
     const { breaker } = entry;
     const isTrial = (breaker.name === 'half-open' || breaker.name === 'warming') && !isOnTrial(breaker);
     if (isTrial) this.#breaker(entry, 'trial-started');
+    if (!live.loaded) entry.loadChangedAtMs = nowMs;
     return { entry, target: entry.target, model, isTrial, outages: entry.outages, live };
   }
 
@@ -174,8 +176,8 @@ export class TargetDirectory {
   #loaded(entry: TargetEntry, model: string): void {
     const { snapshot } = entry;
     if (snapshot === null) return;
-    const models = snapshot.models.map((info) => (info.id === model ? { ...info, state: 'loaded' as const } : info));
-    entry.snapshot = { ...snapshot, models };
+    entry.snapshot = { ...snapshot, models: modelsAfterLoad(entry, snapshot.models, model) };
+    entry.loadChangedAtMs = this.#clock.nowMs();
     // What it threw out for it, only a probe can tell.
     entry.wantsProbe = true;
     this.#changed(entry);
@@ -228,7 +230,9 @@ export class TargetDirectory {
     if (!onTrial || isTrial) this.#breaker(entry, event);
   }
 
-  probed(entry: TargetEntry, snapshot: TargetSnapshot): void {
+  /** `startedAtMs`: when it was asked. */
+  probed(entry: TargetEntry, found: TargetSnapshot, startedAtMs = Number.POSITIVE_INFINITY): void {
+    const snapshot = entry.snapshot === null ? found : asOfNow(entry, entry.snapshot, found, startedAtMs);
     const wasWarming = entry.snapshot?.warming === true;
     const isNew = entry.probedAtWallMs === null;
     forgetUnloaded(entry, snapshot);
@@ -298,6 +302,18 @@ function reconfigure(entry: TargetEntry, target: Target): void {
 }
 
 const HEALTH_EVENTS = { down: 'down', counts: 'failure', no: 'neutral' } as const;
+
+/** A probe that was on its way while a model was loaded for us may tell of the time before. */
+function asOfNow(
+  entry: TargetEntry,
+  known: TargetSnapshot,
+  found: TargetSnapshot,
+  startedAtMs: number,
+): TargetSnapshot {
+  if (startedAtMs >= entry.loadChangedAtMs) return found;
+  entry.wantsProbe = true;
+  return { ...found, models: known.models };
+}
 
 function foreignRequests({ inFlight }: TargetEntry, { load }: TargetSnapshot): number {
   return load === null ? 0 : Math.max(0, load.running + load.waiting - inFlight);
