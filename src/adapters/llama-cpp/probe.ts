@@ -10,7 +10,8 @@ import { bearer, rootOf } from '../urls.ts';
 
 /** `/health` tells loading from loaded, `/props` the slots and the context, `/v1/models` the names. */
 export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
-  const get = (path: string) => probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), signal);
+  const get = (path: string, until = signal) =>
+    probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), until);
   const ask = async (path: string): Promise<unknown> => (await get(path)).json;
   try {
     await ask('/health');
@@ -18,12 +19,7 @@ export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: 
     if (isLoading(error)) return snapshotOf({ warming: true, listsEverything: false });
     if (!isUnknownPath(error)) throw error;
   }
-  const [listing, propsReply, slots, metrics] = await Promise.all([
-    ask('/v1/models'),
-    ask('/props').catch(absent),
-    askOptional(tools, target, '/slots', get),
-    askOptional(tools, target, '/metrics', get),
-  ]);
+  const [listing, propsReply] = await Promise.all([ask('/v1/models'), ask('/props').catch(absent)]);
   const props = objectOf(propsReply);
   const items = modelItems(listing, target);
   if (!isLlamaCpp(items, props)) {
@@ -33,6 +29,9 @@ export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: 
     );
   }
   const models = items.map((item) => modelOf(item, props)).filter((model) => model !== null);
+  // One after the other, so that a probe keeps no more connections than it needs.
+  const slots = await askOptional(tools, target, '/slots', signal, get);
+  const metrics = await askOptional(tools, target, '/metrics', signal, get);
   const load = loadOf(slots?.json, metrics?.text ?? '');
   return snapshotOf({ models, slots: countOf(props['total_slots'], 1), version: textOf(props['build_info']), load });
 }

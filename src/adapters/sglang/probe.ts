@@ -10,10 +10,10 @@ import { bearer, rootOf } from '../urls.ts';
 
 /** The list names the served model; `/get_model_info` or the owner identifies SGLang. */
 export async function probeSglang(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
-  const get = (path: string) => probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), signal);
+  const get = (path: string, until = signal) =>
+    probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), until);
   const ask = async (path: string): Promise<unknown> => (await get(path)).json;
-  const [listing, metrics] = await Promise.all([ask('/v1/models'), askOptional(tools, target, '/metrics', get)]);
-  const items = modelItems(listing, target);
+  const items = modelItems(await ask('/v1/models'), target);
   if (!items.some((item) => item['owned_by'] === 'sglang')) {
     const info = objectOf(await ask('/get_model_info').catch(absent));
     if (textOf(info['model_path']) === null) {
@@ -23,6 +23,7 @@ export async function probeSglang(target: Target, signal: AbortSignal, tools: Wi
       );
     }
   }
+  const metrics = await askOptional(tools, target, '/metrics', signal, get);
   return snapshotOf({ models: listedModels(items, 'loaded'), load: loadOf(metrics?.text ?? '') });
 }
 

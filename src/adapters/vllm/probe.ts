@@ -10,18 +10,17 @@ import { bearer, rootOf } from '../urls.ts';
 
 /** What vLLM lists is loaded; LoRA adapters are models of their own. `/version` or the owner identifies it. */
 export async function probeVllm(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
-  const get = (path: string) => probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), signal);
+  const get = (path: string, until = signal) =>
+    probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), until);
   const ask = async (path: string): Promise<unknown> => (await get(path)).json;
-  const [listing, versionReply, metrics] = await Promise.all([
-    ask('/v1/models'),
-    ask('/version').catch(absent),
-    askOptional(tools, target, '/metrics', get),
-  ]);
+  const [listing, versionReply] = await Promise.all([ask('/v1/models'), ask('/version').catch(absent)]);
   const items = modelItems(listing, target);
   const version = textOf(objectOf(versionReply)['version']);
   if (version === null && !items.some((item) => item['owned_by'] === 'vllm')) {
     throw new UpstreamError('malformed', `${target.id} does not answer like vLLM: is something else on that address?`);
   }
+  // Last, so that a probe keeps no more connections than it needs.
+  const metrics = await askOptional(tools, target, '/metrics', signal, get);
   return snapshotOf({ models: listedModels(items, 'loaded'), version, load: loadOf(metrics?.text ?? '') });
 }
 

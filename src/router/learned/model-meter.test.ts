@@ -58,6 +58,32 @@ describe('a meter learns', () => {
   });
 });
 
+test('a cache that does not answer for itself is judged by the time of reading', () => {
+  const meter = taught(
+    ...[1_000, 4_000, 8_000].map((promptTokens) => ({
+      promptTokens,
+      promptBytes: promptTokens * 4,
+      readingSeconds: promptTokens / 1_000,
+    })),
+  );
+  meter.cache.resize(4);
+  const silent = {
+    ...LESSON,
+    cachedTokens: null,
+    promptTokens: 4_000,
+    promptBytes: 16_000,
+    predictedCachedTokens: 3_500,
+  };
+  const before = meter.cache.capacity;
+  // Read as fast as if most of it had been there: so it was.
+  meter.learn({ ...silent, readingSeconds: 0.55 });
+  expect(meter.cache.capacity).toBe(before);
+  for (let n = 0; n < 3; n++) meter.learn({ ...silent, readingSeconds: 4 });
+  expect(meter.cache.capacity).toBeLessThan(before);
+  // And the speed is not taken for what it would be if it had been.
+  expect(1 / meter.reading.slope).toBeCloseTo(1_000, -2);
+});
+
 describe('a prompt that was cut', () => {
   const long: Partial<Lesson> = { promptBytes: 40_000, promptTokens: 4_000 };
 

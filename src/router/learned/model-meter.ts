@@ -14,6 +14,10 @@ export const USUAL_BYTES_PER_TOKEN = 4;
 const CUT_SHARE = { known: 0.6, unknown: 0.35 } as const;
 /** Shorter prompts are not judged: their envelope weighs too much. Tokens. */
 const LEAST_JUDGED = 512;
+/** A smaller part of a prompt does not show in the time. */
+const TELLING_SHARE = 0.3;
+/** s. */
+const LEAST_READING = 1e-3;
 /** Servers cut at whole messages: the rest is not always as long. */
 const SAME_CUT = 0.1;
 
@@ -103,8 +107,9 @@ export class ModelMeter {
     // It read more than it was thought to hold: it was loaded anew with another context.
     if (this.#contextLength !== null && promptTokens > this.#contextLength) this.#contextLength = null;
     if (promptTokens > 0 && !lesson.hasImages) this.#bytesPerToken.record(lesson.promptBytes / promptTokens);
-    if (cachedTokens !== null) this.cache.correct(predictedCachedTokens, cachedTokens, promptTokens);
-    this.#learnReading(lesson, Math.max(0, promptTokens - (cachedTokens ?? predictedCachedTokens)));
+    const cached = cachedTokens ?? this.#inferCached(lesson);
+    if (cached !== null) this.cache.correct(predictedCachedTokens, cached, promptTokens);
+    this.#learnReading(lesson, Math.max(0, promptTokens - (cached ?? predictedCachedTokens)));
     const { writingSeconds } = lesson;
     if (writingSeconds !== null && completionTokens >= LEAST_WRITTEN) {
       this.writing.record(lesson.beside, writingSeconds / (completionTokens - 1));
@@ -117,6 +122,20 @@ export class ModelMeter {
     this.#cutAt = promptTokens;
     if (before === null || Math.abs(promptTokens - before) > before * SAME_CUT) return;
     this.#contextLength = Math.max(before, promptTokens);
+  }
+
+  /**
+   * What was cached of a prompt where the server does not say (LM Studio, Ollama): as predicted, or nothing, whichever
+   * fits the time better in which it was read. Null: that cannot be told.
+   */
+  #inferCached({ promptTokens, predictedCachedTokens, readingSeconds, loaded }: Lesson): number | null {
+    const isTelling = predictedCachedTokens >= promptTokens * TELLING_SHARE && promptTokens >= LEAST_JUDGED;
+    if (readingSeconds === null || !loaded || !this.isMeasured || !isTelling) return null;
+    const asPredicted = Math.max(this.reading.at(promptTokens - predictedCachedTokens), LEAST_READING);
+    const ofAll = this.reading.at(promptTokens);
+    return Math.abs(Math.log(readingSeconds / asPredicted)) <= Math.abs(Math.log(readingSeconds / ofAll))
+      ? predictedCachedTokens
+      : 0;
   }
 
   #learnReading({ readingSeconds, loaded, promptTokens }: Lesson, readTokens: number): void {
