@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { loadConfig } from '../config/load.ts';
 import { type Asked, readField, USUAL_PORTS } from './places.ts';
 import { readSubnet } from './subnet.ts';
 
@@ -58,6 +59,12 @@ describe('where to look', () => {
 
   test('is this machine at the usual ports when nothing is said', () => {
     expect(placesOf({})).toEqual(USUAL_PORTS.map((port) => `127.0.0.1 ${port}`));
+  });
+
+  test('the usual ports are those at which a gateway looks for servers by itself', () => {
+    const result = loadConfig({ flags: { port: '9000' }, environment: {}, directory: '/', readFile: () => null });
+    const targets = result.ok ? result.config.targets : [];
+    expect(targets.map(({ baseUrl }) => Number(new URL(baseUrl).port)).sort()).toEqual([...USUAL_PORTS].sort());
   });
 
   test('is what is named, once each, and then not this machine', () => {
