@@ -3,7 +3,7 @@ import { faultParts, targetFor } from '../../test/support/fault-parts.ts';
 import { until } from '../../test/support/gateway.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { growthOf } from '../../test/support/memory.ts';
-import { httpReply, type RawAnswer, writeForEver } from '../../test/support/raw-server.ts';
+import { gzipBomb, httpReply, type RawAnswer, writeForEver } from '../../test/support/raw-server.ts';
 import { systemClock } from '../system-clock.ts';
 import { createFingerprinter, type Fingerprint } from './index.ts';
 
@@ -119,6 +119,15 @@ describe('a hostile server is no model server, and costs little', () => {
       expect(megabytes).toBeLessThan(150);
     });
   }
+
+  test('half a gigabyte packed into half a megabyte', async () => {
+    const bomb = httpReply(await gzipBomb(500), { 'content-encoding': 'gzip' });
+    const answer: RawAnswer = ({ socket }) => void socket.write(bomb);
+    const server = await parts.rawServer({ chat: answer, listing: answer });
+    const { result, megabytes } = await growthOf(() => at(`http://127.0.0.1:${server.port}`));
+    expect(result).toBeNull();
+    expect(megabytes).toBeLessThan(300);
+  });
 
   test('a redirect is not followed, not even to a model server', async () => {
     const real = await parts.simulator({ kind: 'ollama' });

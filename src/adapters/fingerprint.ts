@@ -137,6 +137,8 @@ async function ask(rootUrl: string, path: Path, tools: WireTools, signal: AbortS
       },
       watch,
     );
+    // Nobody asked for packed bytes, and a few of them can hold a gigabyte.
+    if (reply.headers.has('content-encoding')) return SILENCE;
     const text = await readAtMost(reply.body, MAX_BYTES);
     return { json: parsed(text), text };
   } catch {

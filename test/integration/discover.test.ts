@@ -118,6 +118,13 @@ describe('swarmrouter discover', () => {
     expect(yaml()).toBe('prot: 9000\n');
   });
 
+  test('--write says so when the file cannot be written: code 1', async () => {
+    const { port } = await simulator({ kind: 'ollama' });
+    const { code, out, error } = await discover(`--ports ${port} --write --config no-such-folder/mine.yaml`);
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(error).toContain('no-such-folder/mine.yaml cannot be written');
+  });
+
   test('a server of the environment is configured, under whatever name of its machine', async () => {
     const { port } = await simulator({ kind: 'ollama' });
     const { out } = await discover(`--ports ${port} --json`, { OLLAMA_URL: `http://localhost:${port}` });
