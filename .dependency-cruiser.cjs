@@ -1,5 +1,5 @@
 // The direction of imports, as docs/adr/0002 and ARCHITECTURE.md draw it:
-// cli → main → gateway → http → router → core; every other part imports core only.
+// cli → main → gateway → http → router → core; cli → discovery → adapters; every other part imports core only.
 const part = (name) => `^src/${name}(/|\\.ts$)`;
 const LEAF_PARTS = ['adapters', 'config', 'secrets', 'admission', 'cache', 'usage', 'stores', 'telemetry'];
 
@@ -53,7 +53,14 @@ module.exports = {
       name: 'cli-imports-main-config-and-core',
       severity: 'error',
       from: { path: part('cli'), pathNot: '\\.test\\.ts$' },
-      to: { path: '^src/', pathNot: '^src/(core|cli|config)/|^src/(main|version)\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/(core|cli|config|discovery)/|^src/(main|version|system-clock)\\.ts$' },
+    },
+    {
+      name: 'discovery-imports-adapters-and-core',
+      comment: 'It asks strangers what they are, in the words of the adapters; it knows no gateway.',
+      severity: 'error',
+      from: { path: part('discovery'), pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/(core|adapters|discovery)/' },
     },
     {
       name: 'main-imports-gateway-config-and-core',
@@ -66,7 +73,7 @@ module.exports = {
       name: 'every-folder-of-src-has-a-rule',
       comment: 'A new part gets its place in the order here before it may import anything.',
       severity: 'error',
-      from: { path: '^src/[^/]+/', pathNot: `^src/(core|http|router|cli|${LEAF_PARTS.join('|')})/` },
+      from: { path: '^src/[^/]+/', pathNot: `^src/(core|http|router|cli|discovery|${LEAF_PARTS.join('|')})/` },
       to: {},
     },
     {

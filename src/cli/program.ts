@@ -4,6 +4,7 @@ import { VERSION } from '../version.ts';
 import { type AdminClient, adminClient } from './admin-client.ts';
 import { check } from './check.ts';
 import { type DecisionFlags, decisions } from './decisions.ts';
+import type { DiscoverFlags } from './discover.ts';
 import { EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type ExplainFlags, explain } from './explain.ts';
 import { problemsText } from './print-problems.ts';
@@ -62,6 +63,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
     );
   addStart(program, terminal, start, finish);
   addCheck(program, terminal, finish);
+  addDiscover(program, terminal, finish);
   addStatus(program, terminal, finish);
   addTop(program, terminal, finish);
   addExplain(program, terminal, finish);
@@ -95,6 +97,23 @@ function addCheck(program: Command, terminal: Terminal, finish: Finish): void {
     .allowExcessArguments();
   addSettingFlags(command).action(() => {
     finish(check(loadWithFlags(command, terminal), terminal, command.opts()['json'] === true));
+  });
+}
+
+function addDiscover(program: Command, terminal: Terminal, finish: Finish): void {
+  const command = program
+    .command('discover')
+    .description('look for model servers on this machine or the network, and print what makes them targets')
+    .option('--subnet <networks...>', 'IPv4 networks such as 192.168.1.0/24, up to /20')
+    .option('--host <names...>', 'machines, by name or address (default: this one)')
+    .option('--ports <ports...>', 'ports to look at (default: 1234 11434 8080 9931 8000 30000)')
+    .option('--config <file>', 'the YAML file to add to (default: the one that the gateway reads)')
+    .option('--json', 'as JSON')
+    .option('--write', 'add what is not configured yet to the YAML file');
+  command.action(async () => {
+    // It brings the adapters with it, which no other command needs.
+    const { discover } = await import('./discover.ts');
+    finish(await discover(terminal, command.opts<DiscoverFlags>()));
   });
 }
 

@@ -70,7 +70,18 @@ const ON_THE_COMMAND_LINE = { where: 'the command line', seen: null };
 function readRest(command: Command): { flags: Record<string, string>; problems: Problem[] } {
   const flags: Record<string, string> = {};
   const problems: Problem[] = [];
-  const commands = ['start', 'check', 'status', 'top', 'explain', 'decisions', 'reload', 'providers', 'help'];
+  const commands = [
+    'start',
+    'check',
+    'discover',
+    'status',
+    'top',
+    'explain',
+    'decisions',
+    'reload',
+    'providers',
+    'help',
+  ];
   let afterFlag = false;
   for (const word of command.args) {
     if (word.startsWith('-')) {

@@ -4,6 +4,8 @@ import type { Terminal } from './terminal.ts';
 export interface RecordedTerminal extends Terminal {
   /** What was written so far. */
   readonly written: () => { readonly out: string; readonly error: string };
+  /** The lines of progress, in their order; null: taken away. */
+  readonly progressed: readonly (string | null)[];
 }
 
 /** A terminal for the tests of the command line: nothing of this process's own, and what is written is kept. */
@@ -18,6 +20,7 @@ export function recordedTerminal({
   readonly input?: string;
   readonly screen?: Screen | null;
 } = {}): RecordedTerminal {
+  const progressed: (string | null)[] = [];
   let out = '';
   let error = '';
   return {
@@ -31,6 +34,8 @@ export function recordedTerminal({
     error: (text) => {
       error += `${text}\n`;
     },
+    progress: (line) => void progressed.push(line),
+    progressed,
     readSecret: async () => typed,
     readInput: async () => new TextEncoder().encode(input),
     openScreen: () => screen,

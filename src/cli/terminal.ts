@@ -9,6 +9,8 @@ export interface Terminal {
   readonly colours: boolean;
   out(text: string): void;
   error(text: string): void;
+  /** One line that replaces the one before, for a person who waits; null takes it away. Nothing when nobody watches. */
+  progress(line: string | null): void;
   /** One line from standard input; asks for it, without showing it, when a person sits there. null: input ended. */
   readSecret(question: string): Promise<string | null>;
   /** All of standard input. */
@@ -24,6 +26,9 @@ export function processTerminal(): Terminal {
     colours: process.stdout.isTTY === true && !process.env['NO_COLOR'],
     out: (text) => void process.stdout.write(`${text}\n`),
     error: (text) => void process.stderr.write(`${text}\n`),
+    progress: (line) => {
+      if (process.stderr.isTTY === true) process.stderr.write(`\r\u001b[K${line ?? ''}`);
+    },
     readSecret: (question) => (process.stdin.isTTY ? askHidden(question) : readPipedLine()),
     readInput: () => Bun.stdin.bytes(),
     openScreen: openProcessScreen,

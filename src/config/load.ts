@@ -15,6 +15,7 @@ import type { SecretPlaces } from './secret-reference.ts';
 import { buildTargets, clocksFor } from './targets.ts';
 import { unknownNames } from './unknown-names.ts';
 import type { YamlFile } from './yaml-file.ts';
+import { DEFAULT_YAML } from './yaml-path.ts';
 import { ROUTE_FIELD_NAMES, type RouteSpec, readRoute } from './yaml-routes.ts';
 import { readTarget, TARGET_FIELD_NAMES, type TargetSpec } from './yaml-targets.ts';
 
@@ -144,8 +145,6 @@ function loadEnvFile(around: Surroundings, problems: Problem[]): EnvFile {
   problems.push(...file.problems);
   return file;
 }
-
-const DEFAULT_YAML = 'swarmrouter.yaml';
 
 function loadYamlFile(
   layers: Omit<Layers, 'yaml' | 'yamlLabel'>,

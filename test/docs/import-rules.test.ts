@@ -15,6 +15,7 @@ const VIOLATIONS: readonly [string, string, string][] = [
   ['src/router/b.ts', 'node:fs', 'router-does-no-io'],
   ['src/http/a.ts', '../adapters/target.ts', 'http-imports-router-and-core'],
   ['src/cli/a.ts', '../router/target.ts', 'cli-imports-main-config-and-core'],
+  ['src/discovery/a.ts', '../config/target.ts', 'discovery-imports-adapters-and-core'],
   ['src/entry.ts', './http/target.ts', 'main-imports-gateway-config-and-core'],
   ['src/guardrails/a.ts', '../config/target.ts', 'every-folder-of-src-has-a-rule'],
   ['src/adapters/ollama/a.ts', '../lm-studio/target.ts', 'no-vendor-imports-another-vendor'],
