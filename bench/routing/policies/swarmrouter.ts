@@ -68,8 +68,9 @@ export class SwarmRouterPolicy implements RoutingPolicy {
     };
     const kinds: readonly AdapterKind[] = ['lm-studio', 'openai-compatible'];
     this.#directory = new TargetDirectory(new Map(kinds.map((kind) => [kind, adapterOf(kind)])), clock);
-    context.nodes.forEach(({ name, slots }, node) => this.#add(name, 'local', slots, { kind: 'node', node }));
-    context.clouds.forEach(({ name }, cloud) => this.#add(name, 'cloud', null, { kind: 'cloud', cloud }));
+    for (const [node, { name, slots }] of context.nodes.entries())
+      this.#add(name, 'local', slots, { kind: 'node', node });
+    for (const [cloud, { name }] of context.clouds.entries()) this.#add(name, 'cloud', null, { kind: 'cloud', cloud });
     this.#slots = new SlotTable(clock, this.#directory, Number.MAX_SAFE_INTEGER);
     const strategy = STRATEGIES.get(strategyName);
     if (strategy === undefined) throw new Error(`no strategy ${strategyName}`);
