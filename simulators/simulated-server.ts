@@ -12,7 +12,7 @@ import { RawServer } from './server/raw-server.ts';
 import type { RequestRecord } from './server/request-record.ts';
 import { sendAnswer } from './server/send-answer.ts';
 import { sleep, untilGone } from './server/sleep.ts';
-import type { Behaviour, SimulatedRequest, Simulator, SimulatorOptions } from './types.ts';
+import type { Behaviour, MemoryCounts, SimulatedRequest, Simulator, SimulatorOptions } from './types.ts';
 
 const DEFAULTS: Behaviour = {
   models: [{ id: 'sim-model' }],
@@ -21,6 +21,10 @@ const DEFAULTS: Behaviour = {
   earlyHeaders: false,
   tokensPerSecond: Number.POSITIVE_INFINITY,
   promptTokensPerSecond: Number.POSITIVE_INFINITY,
+  prefillTokensPerSecond: Number.POSITIVE_INFINITY,
+  prefixCache: false,
+  reportsCachedTokens: false,
+  cutsLongPrompts: false,
   replyTokens: 12,
   reply: null,
   loadMs: 20,
@@ -127,6 +131,10 @@ export class SimulatedServer implements Simulator {
 
   peakActive(): number {
     return this.#peakActive;
+  }
+
+  memory(): MemoryCounts {
+    return this.#shelf.counts();
   }
 
   connections(): number {

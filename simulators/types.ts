@@ -21,6 +21,8 @@ export interface SimulatedModel {
   readonly instanceIds?: readonly string[];
   /** What replies call the model; on Azure the model under the deployment. Default: `id`. */
   readonly underlyingModel?: string;
+  /** Whether the server says that it sees images. Default true. */
+  readonly vision?: boolean;
   /** Length of an embedding. Default 8. */
   readonly dimensions?: number;
 }
@@ -39,6 +41,17 @@ export interface Behaviour {
   readonly tokensPerSecond: number;
   /** Adds prompt tokens / this to the first token's time. Default Infinity. */
   readonly promptTokensPerSecond: number;
+  /** Prompts are read at this speed, one after the other, whatever the number of slots. Default Infinity. */
+  readonly prefillTokensPerSecond: number;
+  /**
+   * Each slot keeps its last prompt, and a request takes the free slot that shares most with its own: what is shared is
+   * not read again. Default false.
+   */
+  readonly prefixCache: boolean;
+  /** vLLM, SGLang: says how much of the prompt was cached. llama.cpp always does, LM Studio and Ollama never. Default false. */
+  readonly reportsCachedTokens: boolean;
+  /** Ollama: cuts a prompt to the context length without a word, and reports the tokens that are left. Default false. */
+  readonly cutsLongPrompts: boolean;
   /** Words in the default reply, 1 to 1,000,000. Default 12. */
   readonly replyTokens: number;
   /** A fixed reply text in place of the default one; null: the default. */
@@ -105,6 +118,16 @@ export interface SimulatedRequest {
   readonly fault: Fault['kind'] | null;
 }
 
+/** What a server did to have models in memory. */
+export interface MemoryCounts {
+  /** Loads begun, by model; models that were loaded from the start have none. */
+  readonly loads: Readonly<Record<string, number>>;
+  /** Models put out while they answered. */
+  readonly busyEvictions: number;
+  /** Loads of a model that was being loaded already. */
+  readonly copies: number;
+}
+
 export interface Simulator {
   readonly kind: SimulatorKind;
   readonly name: string;
@@ -125,6 +148,8 @@ export interface Simulator {
   /** Generations open now: running, waiting for a slot, or hanging on a fault. */
   active(): number;
   peakActive(): number;
+  /** Since the start, or since the models were changed. */
+  memory(): MemoryCounts;
   /** Open client connections, idle ones included. */
   connections(): number;
   /** Like a crash: closes the port and resets every connection. */
