@@ -21,6 +21,8 @@ export interface SimulatedModel {
   readonly instanceIds?: readonly string[];
   /** What replies call the model; on Azure the model under the deployment. Default: `id`. */
   readonly underlyingModel?: string;
+  /** Ollama: false, as before 0.11, keeps the context length to itself. Default true. */
+  readonly statesContextLength?: boolean;
   /** Whether the server says that it sees images. Default true. */
   readonly vision?: boolean;
   /** Length of an embedding. Default 8. */

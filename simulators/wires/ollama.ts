@@ -87,7 +87,7 @@ function pulled(model: ShelvedModel) {
 }
 
 function running(model: ShelvedModel) {
-  const { id, contextLength = 8192 } = model.spec;
+  const { id, contextLength = 8192, statesContextLength = true } = model.spec;
   const expires = new Date(Date.now() + KEEP_ALIVE_MS).toISOString();
   return {
     name: id,
@@ -97,7 +97,7 @@ function running(model: ShelvedModel) {
     details: details(),
     expires_at: expires,
     size_vram: 4_000_000_000,
-    context_length: contextLength,
+    ...(statesContextLength ? { context_length: contextLength } : {}),
   };
 }
 

@@ -39,7 +39,8 @@ export function estimateCost(
   const usual = entry.book.usual(entry.target.place, match.model);
   const speeds = { meter, usual };
   const { isMeasured } = meter;
-  const promptTokens = meter.promptTokens(prompt);
+  // Or the one target that was measured would look quicker, or slower, than its equals.
+  const promptTokens = meter.promptTokens(prompt, usual.bytesPerToken);
   const cachedTokens = match.loaded ? Math.floor(promptTokens * meter.cache.cachedShare(prompt, nowMs)) : 0;
   const outputTokens = meter.outputs.remaining(0, prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY);
   const beside = Math.min(Math.max(use.busy, entry.activity.writing) + 1, Math.max(1, use.slots));

@@ -9,10 +9,14 @@ export interface LoadingTarget {
   readonly activity: Activity;
   readonly snapshot: TargetSnapshot | null;
   readonly busyByModel: ReadonlyMap<string, number>;
+  /** Loaded after the latest probe, which cannot tell what was thrown out for it; null: none was. */
+  readonly newlyLoaded: string | null;
+  /** Models whose load was waited for too long, by the request that waits, the first one first. */
+  readonly loadClaims: ReadonlyMap<object, string>;
 }
 
 /** Why a request for a model must wait although slots are free; null: it need not. */
-export type LoadObstacle = 'loads-already' | 'loads-another' | 'would-evict';
+export type LoadObstacle = 'loads-already' | 'loads-another' | 'would-evict' | 'makes-room';
 
 /**
  * Servers load a model when it is first asked for (LM Studio, Ollama, llama.cpp's router), and throw another out for it
@@ -23,8 +27,13 @@ export function loadObstacle(entry: LoadingTarget, model: ModelInfo): LoadObstac
   const { adapter, target, activity } = entry;
   if (target.place === 'cloud' || !adapter.loadsOnDemand) return null;
   const { modelsInMemory } = adapter;
-  // What is being loaded may be about to throw out this one.
-  if (activity.isLoadingOther(model.id) && (modelsInMemory === 1 || model.state !== 'loaded')) return 'loads-another';
+  // Or newcomers would keep the models in memory at work for ever. One claim at a time: two would block each other.
+  const [claimed] = entry.loadClaims.values();
+  if (claimed !== undefined && claimed !== model.id) return 'makes-room';
+  // What is being loaded may be about to throw out this one, or may have done so.
+  const isNewOther = entry.newlyLoaded !== null && entry.newlyLoaded !== model.id;
+  if ((isNewOther || activity.isLoadingOther(model.id)) && (modelsInMemory === 1 || model.state !== 'loaded'))
+    return 'loads-another';
   if (model.state === 'loaded') return null;
   if (activity.isLoading(model.id)) return 'loads-already';
   return modelsInMemory !== null && isFull(entry, model, modelsInMemory) && othersAtWork(entry, model)

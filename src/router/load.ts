@@ -2,6 +2,7 @@ import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { PromptFacts } from '../core/prompt.ts';
+import type { ModelInfo } from '../core/target.ts';
 import { isOnTrial } from './breaker.ts';
 import { waitSeconds } from './cost.ts';
 import { loadObstacle } from './load-guard.ts';
@@ -58,6 +59,8 @@ interface Waiter {
 /** When a queue is full and nothing is known of how fast it moves. */
 const RETRY_GUESS_MS = 1_000;
 const MAX_RETRY_HINT_MS = 60_000;
+/** After so long a request whose model must be loaded is let in before newcomers for the models at work there. */
+const LOAD_CLAIM_MS = 5_000;
 /** When a slot will be free is only guessed: a wait is not given up for a guess that is a little worse. */
 const ESTIMATE_SLACK = 1.5;
 /** Three thirds of a waiter are a little less than one. */
@@ -149,12 +152,14 @@ export class SlotTable {
   ): void {
     const leave = (): void => {
       cancelTimer();
+      cancelClaims();
       cancellation.forget(refuse);
       if (!this.#waiters.delete(waiter)) return;
       for (const { entry } of choices) {
         entry.queued--;
         entry.queuedShare -= 1 / choices.length;
       }
+      this.#dropClaims(waiter);
     };
     const refuse = (error: UpstreamError): void => {
       leave();
@@ -178,12 +183,31 @@ export class SlotTable {
         }),
       ),
     );
+    const cancelClaims = this.#claimLater(waiter);
     this.#waiters.add(waiter);
     for (const { entry } of choices) {
       entry.queued++;
       entry.queuedShare += 1 / choices.length;
     }
     cancellation.onCancel(refuse);
+  }
+
+  /** A load that waits for models at work would wait for ever while newcomers keep them at work. */
+  #claimLater(waiter: Waiter): () => void {
+    if (!waiter.choices.some(mustBeLoaded)) return () => undefined;
+    let cancel = this.#clock.after(LOAD_CLAIM_MS, () => claim());
+    const claim = (): void => {
+      for (const { entry, model } of waiter.choices.filter(wouldEvict)) entry.loadClaims.set(waiter, model);
+      // What is being loaded now may be at work next.
+      cancel = this.#clock.after(LOAD_CLAIM_MS, claim);
+    };
+    return () => cancel();
+  }
+
+  #dropClaims(waiter: Waiter): void {
+    let some = false;
+    for (const { entry } of waiter.choices) some = entry.loadClaims.delete(waiter) || some;
+    if (some) this.slotFreed();
   }
 
   /** Those who do not wait for it may go there: their plans are made anew. */
@@ -247,6 +271,20 @@ export class SlotTable {
 
 function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {
   return !entry.retired && (outOfTurn || entry.breaker.name !== 'open');
+}
+
+function infoOf({ entry, model }: SlotChoice): ModelInfo | null {
+  return entry.snapshot === null ? null : modelIndex(entry.snapshot).find(model);
+}
+
+function mustBeLoaded(choice: SlotChoice): boolean {
+  const info = infoOf(choice);
+  return info !== null && info.state !== 'loaded';
+}
+
+function wouldEvict(choice: SlotChoice): boolean {
+  const info = infoOf(choice);
+  return info !== null && loadObstacle(choice.entry, info) === 'would-evict';
 }
 
 function nobodyComes(): UpstreamError {

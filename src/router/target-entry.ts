@@ -39,6 +39,10 @@ export class TargetEntry {
   settling = 0;
   /** In flight and settling. */
   readonly busyByModel = new Map<string, number>();
+  /** Loaded since the latest probe began: what it threw out is not known yet. Null: nothing was. */
+  newlyLoaded: string | null = null;
+  /** By the request that waits for the load of a model, which others must make room for by now; the first counts. */
+  readonly loadClaims = new Map<object, string>();
   /** Requests of others that run there or wait there, as the server said at its latest two probes at least. */
   foreign = 0;
   foreignAtProbe = 0;

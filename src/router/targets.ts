@@ -170,6 +170,7 @@ export class TargetDirectory {
     const models = snapshot.models.map((info) => (info.id === model ? { ...info, state: 'loaded' as const } : info));
     entry.snapshot = { ...snapshot, models };
     // What it threw out for it, only a probe can tell.
+    entry.newlyLoaded = model;
     entry.wantsProbe = true;
     this.#changed(entry);
   }
@@ -230,6 +231,8 @@ export class TargetDirectory {
     entry.foreign = Math.min(foreign, entry.foreignAtProbe);
     entry.foreignAtProbe = foreign;
     entry.snapshot = snapshot;
+    // A probe that began before the load says nothing of it.
+    if (!entry.wantsProbe) entry.newlyLoaded = null;
     // What was never up has not failed anybody: it needs no trial.
     if (!entry.everUp) entry.breaker = CLOSED;
     entry.everUp = true;

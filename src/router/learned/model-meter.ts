@@ -75,8 +75,9 @@ export class ModelMeter {
     return this.#contextLength;
   }
 
-  promptTokens(prompt: Pick<PromptFacts, 'bytes'>): number {
-    return Math.ceil(prompt.bytes / (this.bytesPerToken ?? USUAL_BYTES_PER_TOKEN));
+  /** `usualBytesPerToken`: of the same model elsewhere, while nothing was sent here. */
+  promptTokens(prompt: Pick<PromptFacts, 'bytes'>, usualBytesPerToken = USUAL_BYTES_PER_TOKEN): number {
+    return Math.ceil(prompt.bytes / (this.bytesPerToken ?? usualBytesPerToken));
   }
 
   /** Did the server read far less of the prompt than was sent? */

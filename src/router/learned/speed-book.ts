@@ -1,5 +1,5 @@
 import type { Target } from '../../core/target.ts';
-import { ModelMeter, type SavedMeter } from './model-meter.ts';
+import { ModelMeter, type SavedMeter, USUAL_BYTES_PER_TOKEN } from './model-meter.ts';
 
 /** What stands in for a target that nothing was measured of, s. */
 export interface UsualSpeeds {
@@ -7,12 +7,14 @@ export interface UsualSpeeds {
   readonly readingSlope: number;
   readonly secondsPerToken: number;
   readonly load: number;
+  readonly bytesPerToken: number;
 }
 
+const USUAL_TEXT = { bytesPerToken: USUAL_BYTES_PER_TOKEN };
 /** Until anything is measured anywhere: a 7B model on a desktop, and a fast provider. */
 const FIRST_GUESS: Readonly<Record<Target['place'], UsualSpeeds>> = {
-  local: { readingStart: 0.05, readingSlope: 1 / 1_000, secondsPerToken: 1 / 40, load: 10 },
-  cloud: { readingStart: 0.6, readingSlope: 1 / 20_000, secondsPerToken: 1 / 60, load: 0 },
+  local: { readingStart: 0.05, readingSlope: 1 / 1_000, secondsPerToken: 1 / 40, load: 10, ...USUAL_TEXT },
+  cloud: { readingStart: 0.6, readingSlope: 1 / 20_000, secondsPerToken: 1 / 60, load: 0, ...USUAL_TEXT },
 };
 
 /** A server with more models than this has names that nobody asks for twice. */
@@ -95,6 +97,7 @@ export class SpeedBook {
       readingSlope: of((meter) => (meter.isMeasured ? meter.reading.slope : null), guess.readingSlope),
       secondsPerToken: of((meter) => meter.writing.secondsPerToken(1), guess.secondsPerToken),
       load: of((meter) => meter.loadSeconds, guess.load),
+      bytesPerToken: median(same, (meter) => meter.bytesPerToken) ?? guess.bytesPerToken,
     };
   }
 
