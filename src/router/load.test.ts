@@ -267,3 +267,68 @@ describe('the queue', () => {
     void patient.catch(() => null);
   });
 });
+
+describe('a load that waits for models at work', () => {
+  const MODELS = [{ id: 'a' }, { id: 'b', state: 'on-disk' as const }, { id: 'c', state: 'on-disk' as const }];
+  const of = (entry: TargetEntry, model: string) => ({ entry, model, outOfTurn: false });
+
+  test('gets its turn after 5 s, although newcomers keep the others at work', async () => {
+    const { clock, slots } = table();
+    const entry = entryOf({ models: MODELS });
+    const first = slots.take(of(entry, 'a'));
+    const loading = slots.wait([of(entry, 'b')], patience(20_000), never);
+    await clock.advance(4_999);
+    const newcomer = slots.take(of(entry, 'a'));
+    expect(newcomer).not.toBeNull();
+    first?.release();
+    await clock.advance(1);
+    expect(slots.take(of(entry, 'a'))).toBeNull();
+    newcomer?.release();
+    expect((await loading).choice.model).toBe('b');
+    expect([entry.loadClaims.size, clock.pendingTimers]).toEqual([0, 0]);
+  });
+
+  test('takes its claim along when it gives up, and those it held back go on', async () => {
+    const { clock, slots } = table();
+    const entry = entryOf({ models: MODELS });
+    const held = slots.take(of(entry, 'a'));
+    const loading = slots.wait([of(entry, 'b')], patience(6_000), never).catch(() => 'gave up');
+    await clock.advance(5_000);
+    const newcomer = slots.wait([of(entry, 'a')], patience(10_000), never);
+    await clock.advance(1_000);
+    expect([await loading, (await newcomer).choice.model]).toEqual(['gave up', 'a']);
+    held?.release();
+  });
+
+  test('is one at a time: the second to claim waits for the first', async () => {
+    const { clock, slots } = table();
+    const entry = entryOf({ models: MODELS });
+    const held = slots.take(of(entry, 'a'));
+    const first = slots.wait([of(entry, 'b')], patience(20_000), never);
+    const second = slots.wait([of(entry, 'c')], patience(20_000), never);
+    await clock.advance(6_000);
+    held?.release();
+    const lease = await first;
+    expect([lease.choice.model, entry.queued]).toEqual(['b', 1]);
+    entry.activity.ended(lease.call.live, clock.nowMs());
+    lease.release();
+    expect((await second).choice.model).toBe('c');
+  });
+});
+
+test('after a load nothing else is asked there until a probe has told what it threw out', () => {
+  const { directory, slots } = table();
+  const models = [{ id: 'a' }, { id: 'b', state: 'on-disk' as const }];
+  const entry = entryOf({ models });
+  const lease = slots.take({ entry, model: 'b', outOfTurn: false });
+  if (lease === null) throw new Error('no slot');
+  directory.answering(lease.call, 10);
+  expect(slots.take({ entry, model: 'a', outOfTurn: false })).toBeNull();
+  expect(slots.take({ entry, model: 'b', outOfTurn: false })).not.toBeNull();
+  // This probe began before the load, as the entry still wants one.
+  directory.probed(entry, snapshotOf({ models }));
+  expect(slots.take({ entry, model: 'a', outOfTurn: false })).toBeNull();
+  entry.wantsProbe = false;
+  directory.probed(entry, snapshotOf({ models: [{ id: 'a' }, { id: 'b' }] }));
+  expect(slots.take({ entry, model: 'a', outOfTurn: false })).not.toBeNull();
+});
