@@ -5,6 +5,7 @@ import { WIRES } from './wires/index.ts';
 export { FAULT_KINDS, type Fault, type FaultKind, type FaultScope } from './fault.ts';
 export type {
   Behaviour,
+  MemoryCounts,
   SimulatedModel,
   SimulatedRequest,
   Simulator,

@@ -12,7 +12,7 @@ import { RawServer } from './server/raw-server.ts';
 import type { RequestRecord } from './server/request-record.ts';
 import { sendAnswer } from './server/send-answer.ts';
 import { sleep, untilGone } from './server/sleep.ts';
-import type { Behaviour, ModelMemory, SimulatedRequest, Simulator, SimulatorOptions } from './types.ts';
+import type { Behaviour, MemoryCounts, SimulatedRequest, Simulator, SimulatorOptions } from './types.ts';
 
 const DEFAULTS: Behaviour = {
   models: [{ id: 'sim-model' }],
@@ -21,6 +21,10 @@ const DEFAULTS: Behaviour = {
   earlyHeaders: false,
   tokensPerSecond: Number.POSITIVE_INFINITY,
   promptTokensPerSecond: Number.POSITIVE_INFINITY,
+  prefillTokensPerSecond: Number.POSITIVE_INFINITY,
+  prefixCache: false,
+  reportsCachedTokens: false,
+  cutsLongPrompts: false,
   replyTokens: 12,
   reply: null,
   loadMs: 20,
@@ -31,7 +35,6 @@ const DEFAULTS: Behaviour = {
   keepAliveIdleMs: null,
   asyncFilter: true,
   echoesBeginning: false,
-  cutsPrompts: false,
 };
 
 const DEFAULT_LOG_LIMIT = 10_000;
@@ -130,8 +133,8 @@ export class SimulatedServer implements Simulator {
     return this.#peakActive;
   }
 
-  memory(): ModelMemory {
-    return this.#shelf.memory();
+  memory(): MemoryCounts {
+    return this.#shelf.counts();
   }
 
   connections(): number {

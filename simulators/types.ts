@@ -19,10 +19,12 @@ export interface SimulatedModel {
   readonly slots?: number;
   /** LM Studio: the ids of the loaded instances. Default: one, named like the model. */
   readonly instanceIds?: readonly string[];
-  /** LM Studio: what its list says of images. Default true. */
-  readonly vision?: boolean;
   /** What replies call the model; on Azure the model under the deployment. Default: `id`. */
   readonly underlyingModel?: string;
+  /** Ollama: false, as before 0.11, keeps the context length to itself. Default true. */
+  readonly statesContextLength?: boolean;
+  /** Whether the server says that it sees images. Default true. */
+  readonly vision?: boolean;
   /** Length of an embedding. Default 8. */
   readonly dimensions?: number;
 }
@@ -41,6 +43,17 @@ export interface Behaviour {
   readonly tokensPerSecond: number;
   /** Adds prompt tokens / this to the first token's time. Default Infinity. */
   readonly promptTokensPerSecond: number;
+  /** Prompts are read at this speed, one after the other, whatever the number of slots. Default Infinity. */
+  readonly prefillTokensPerSecond: number;
+  /**
+   * Each slot keeps its last prompt, and a request takes the free slot that shares most with its own: what is shared is
+   * not read again. Default false.
+   */
+  readonly prefixCache: boolean;
+  /** vLLM, SGLang: says how much of the prompt was cached. llama.cpp always does, LM Studio and Ollama never. Default false. */
+  readonly reportsCachedTokens: boolean;
+  /** Ollama: cuts a prompt to the context length without a word, and reports the tokens that are left. Default false. */
+  readonly cutsLongPrompts: boolean;
   /** Words in the default reply, 1 to 1,000,000. Default 12. */
   readonly replyTokens: number;
   /** A fixed reply text in place of the default one; null: the default. */
@@ -61,8 +74,6 @@ export interface Behaviour {
   readonly asyncFilter: boolean;
   /** A continued answer comes with its beginning once more, as from LM Studio 0.4.16. */
   readonly echoesBeginning: boolean;
-  /** A prompt that is too long is cut to the context without a word (Ollama), not refused. Default false. */
-  readonly cutsPrompts: boolean;
 }
 
 export interface SimulatorOptions extends Partial<Behaviour> {
@@ -109,13 +120,14 @@ export interface SimulatedRequest {
   readonly fault: Fault['kind'] | null;
 }
 
-export interface ModelMemory {
-  /** Loads from disk by model. */
-  readonly loads: ReadonlyMap<string, number>;
-  /** Models thrown out for another while they were answering. */
+/** What a server did to have models in memory. */
+export interface MemoryCounts {
+  /** Loads begun, by model; models that were loaded from the start have none. */
+  readonly loads: Readonly<Record<string, number>>;
+  /** Models put out while they answered. */
   readonly busyEvictions: number;
-  /** Requests that came while their model was being loaded for another: some servers load a second copy for these. */
-  readonly askedWhileLoading: number;
+  /** Loads of a model that was being loaded already. */
+  readonly copies: number;
 }
 
 export interface Simulator {
@@ -138,8 +150,8 @@ export interface Simulator {
   /** Generations open now: running, waiting for a slot, or hanging on a fault. */
   active(): number;
   peakActive(): number;
-  /** What happened to the models in memory since the start. */
-  memory(): ModelMemory;
+  /** Since the start, or since the models were changed. */
+  memory(): MemoryCounts;
   /** Open client connections, idle ones included. */
   connections(): number;
   /** Like a crash: closes the port and resets every connection. */

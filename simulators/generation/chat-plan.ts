@@ -5,6 +5,8 @@ import { minimalInstance } from './schema-instance.ts';
 export interface ChatPlan {
   readonly choices: readonly PlannedChoice[];
   readonly promptTokens: number;
+  /** Tokens of the prompt that were in the slot's cache and that the wire tells of; known once the answer has begun. */
+  cachedTokens: number;
   readonly completionTokens: number;
   readonly reasoningTokens: number;
 }
@@ -38,6 +40,7 @@ export function planChat(request: ChatRequest, settings: { replyTokens: number; 
   return {
     choices,
     promptTokens: request.promptTokens,
+    cachedTokens: 0,
     completionTokens: choices.reduce((sum, choice) => sum + tokensOf(choice), 0),
     reasoningTokens,
   };

@@ -52,6 +52,16 @@ export function textOf(content: unknown): string {
     .join(' ');
 }
 
+/** The words of a prompt in order, with who says them: two prompts share what they begin with. */
+export function promptWords(body: JsonObject | null): readonly string[] {
+  const prompt = textOf(body?.['prompt']);
+  const said = objects(body?.['messages']).flatMap((message) => {
+    const words = textOf(message['content']).match(/\S+/g) ?? [];
+    return words.map((word) => `${message['role']}:${word}`);
+  });
+  return [...said, ...(prompt.match(/\S+/g) ?? [])];
+}
+
 /** One token a word: simple enough to check by hand. */
 export function countTokens(text: string): number {
   return text.match(/\S+/g)?.length ?? 0;

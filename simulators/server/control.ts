@@ -8,7 +8,7 @@ import type { HttpRequest } from './http-request.ts';
 
 /** The control endpoints, for people and for processes that cannot call the library. */
 export const CONTROL_ENDPOINTS: readonly (readonly [string, string])[] = [
-  ['GET /_sim/state', 'kind, behaviour, open generations, connections'],
+  ['GET /_sim/state', 'kind, behaviour, open generations, connections, loads'],
   ['GET /_sim/log', 'the requests received'],
   ['DELETE /_sim/log', 'forget them'],
   [
@@ -75,6 +75,7 @@ function stateOf(simulator: Simulator): JsonObject {
     active: simulator.active(),
     peakActive: simulator.peakActive(),
     connections: simulator.connections(),
+    memory: simulator.memory(),
   };
 }
 

@@ -5,7 +5,7 @@ import { type Answer, json } from '../server/answer.ts';
 import { bearerOf, type Exchange, isOpenAiInference, type Wire } from '../server/exchange.ts';
 import type { ShelvedModel } from '../server/model-shelf.ts';
 import { openAiOverflow } from './openai-compatible.ts';
-import { modelList, type OpenAiManner, replyModel, serveOpenAi } from './serve-openai.ts';
+import { modelList, type OpenAiManner, replyModel, STAYS_LOADED, serveOpenAi } from './serve-openai.ts';
 
 const V1 = '/openai/v1/';
 const SAFE = { filtered: false, severity: 'safe' };
@@ -51,7 +51,7 @@ function manner(exchange: Exchange, deployment: string | null): OpenAiManner {
   return {
     dialect: dialect(exchange),
     pick: ({ shelf }, name): ShelvedModel | Answer => shelf.find(deployment ?? name) ?? deploymentNotFound(),
-    keepLoaded: Number.POSITIVE_INFINITY,
+    loading: STAYS_LOADED,
     overflow: openAiOverflow,
     badBody: (message) => json(400, { error: { message, type: 'invalid_request_error', param: null, code: null } }),
     headers: () => ({

@@ -3,7 +3,7 @@ import type { ChatPlan } from '../generation/chat-plan.ts';
 import { type Answer, json, text } from '../server/answer.ts';
 import { bearerOf, type Exchange, isOpenAiInference, type Wire } from '../server/exchange.ts';
 import type { ShelvedModel } from '../server/model-shelf.ts';
-import { modelList, type OpenAiManner, serveOpenAi } from './serve-openai.ts';
+import { modelList, type OpenAiManner, STAYS_LOADED, serveOpenAi } from './serve-openai.ts';
 
 const TYPES: Readonly<Record<number, string>> = {
   400: 'invalid_request_error',
@@ -28,8 +28,8 @@ function timings(plan: ChatPlan, { behaviour }: Exchange) {
   const predictedMs = plan.completionTokens * Math.max(FASTEST_TOKEN_MS, 1000 / behaviour.tokensPerSecond);
   const promptMs = Math.max(FASTEST_TOKEN_MS, behaviour.firstTokenMs);
   return {
-    cache_n: 0,
-    prompt_n: plan.promptTokens,
+    cache_n: plan.cachedTokens,
+    prompt_n: plan.promptTokens - plan.cachedTokens,
     prompt_ms: promptMs,
     prompt_per_second: (plan.promptTokens / promptMs) * 1000,
     predicted_n: plan.completionTokens,
@@ -47,7 +47,7 @@ function dialect(exchange: Exchange): ChatDialect {
     choiceExtras: {},
     openingContent: null,
     nullUsageBefore: false,
-    usage: (plan) => ({ ...plainUsage(plan), prompt_tokens_details: { cached_tokens: 0 } }),
+    usage: (plan) => ({ ...plainUsage(plan), prompt_tokens_details: { cached_tokens: plan.cachedTokens } }),
     closingExtras: (plan) => ({ timings: timings(plan, exchange) }),
   };
 }
@@ -57,7 +57,8 @@ function manner(exchange: Exchange): OpenAiManner {
     dialect: dialect(exchange),
     // It serves the one model that it was started with, whatever the request calls it.
     pick: ({ shelf }) => onlyModel(shelf.all()) ?? refusal(500, 'no model'),
-    keepLoaded: 1,
+    loading: STAYS_LOADED,
+    reportsCached: 'always',
     overflow: (promptTokens, contextLength) =>
       json(400, {
         error: {
@@ -97,7 +98,7 @@ function properties({ spec, slots: { capacity } }: ShelvedModel): Answer {
     total_slots: capacity,
     model_path: `/models/${spec.id}.gguf`,
     chat_template: '{{ messages }}',
-    modalities: { vision: true, audio: false },
+    modalities: { vision: spec.vision ?? true, audio: false },
     is_sleeping: false,
     build_info: 'b9000-simulated',
   });

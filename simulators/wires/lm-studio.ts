@@ -2,7 +2,7 @@ import { type ChatDialect, OPENAI_DIALECT, plainUsage } from '../generation/chat
 import type { ChatPlan } from '../generation/chat-plan.ts';
 import { type Answer, json } from '../server/answer.ts';
 import { bearerOf, type Exchange, isOpenAiInference, type Wire } from '../server/exchange.ts';
-import type { ShelvedModel } from '../server/model-shelf.ts';
+import type { LoadingHabit, ShelvedModel } from '../server/model-shelf.ts';
 import { modelList, type OpenAiManner, serveOpenAi } from './serve-openai.ts';
 
 const DIALECT: ChatDialect = {
@@ -49,10 +49,14 @@ function pick({ shelf, behaviour }: Exchange, name: string): ShelvedModel | Answ
   return model;
 }
 
+/** At most one model that a request loaded; it is put out for the next one even while it answers (lmstudio-bug-tracker#1796). */
+const JUST_IN_TIME: LoadingHabit = { keep: 1, counted: 'by-requests', whenBusy: 'breaks-answers', loadsCopies: true };
+const EXPLICIT: LoadingHabit = { ...JUST_IN_TIME, keep: Number.POSITIVE_INFINITY, loadsCopies: false };
+
 const MANNER: OpenAiManner = {
   dialect: DIALECT,
   pick,
-  keepLoaded: 1,
+  loading: JUST_IN_TIME,
   overflow: (promptTokens, contextLength) =>
     json(400, {
       error: `The number of tokens to keep from the initial prompt is greater than the context length (n_keep: ${promptTokens}>= n_ctx: ${contextLength}). Try to load the model with a larger context length, or provide a shorter input`,
@@ -146,7 +150,7 @@ async function load(exchange: Exchange): Promise<Answer> {
   const { shelf, behaviour, body, gone } = exchange;
   const model = shelf.find(String(body?.['model'] ?? ''));
   if (model === null) return json(404, { error: { type: 'model_not_found', message: 'Model not found' } });
-  await shelf.ensureLoaded(model, behaviour.loadMs, Number.POSITIVE_INFINITY, gone);
+  await shelf.ensureLoaded(model, behaviour.loadMs, EXPLICIT, gone);
   model.loadedByRequest = false;
   return json(200, {
     type: 'llm',

@@ -38,7 +38,7 @@ function find({ shelf }: Exchange, name: string): ShelvedModel | null {
 const MANNER: OpenAiManner = {
   dialect: DIALECT,
   pick: (exchange, name) => find(exchange, name) ?? json(404, errorBody(404, notFound(name))),
-  keepLoaded: 3,
+  loading: { keep: 3, counted: 'all', whenBusy: 'waits-for-idle', loadsCopies: false },
   overflow: (promptTokens, contextLength) =>
     json(
       400,
@@ -67,7 +67,9 @@ function digest({ spec }: ShelvedModel): string {
 }
 
 function capabilities({ spec }: ShelvedModel): string[] {
-  return spec.kind === 'embedding' ? ['embedding'] : ['completion', 'tools', 'vision', 'thinking'];
+  return spec.kind === 'embedding'
+    ? ['embedding']
+    : ['completion', 'tools', ...(spec.vision === false ? [] : ['vision']), 'thinking'];
 }
 
 function pulled(model: ShelvedModel) {
@@ -85,7 +87,7 @@ function pulled(model: ShelvedModel) {
 }
 
 function running(model: ShelvedModel) {
-  const { id, contextLength = 8192 } = model.spec;
+  const { id, contextLength = 8192, statesContextLength = true } = model.spec;
   const expires = new Date(Date.now() + KEEP_ALIVE_MS).toISOString();
   return {
     name: id,
@@ -95,7 +97,7 @@ function running(model: ShelvedModel) {
     details: details(),
     expires_at: expires,
     size_vram: 4_000_000_000,
-    context_length: contextLength,
+    ...(statesContextLength ? { context_length: contextLength } : {}),
   };
 }
 

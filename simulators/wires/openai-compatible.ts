@@ -1,7 +1,7 @@
 import { OPENAI_DIALECT } from '../generation/chat-dialect.ts';
 import { type Answer, json } from '../server/answer.ts';
 import { bearerOf, type Exchange, isOpenAiInference, type Wire } from '../server/exchange.ts';
-import { modelList, type OpenAiManner, serveOpenAi } from './serve-openai.ts';
+import { modelList, type OpenAiManner, STAYS_LOADED, serveOpenAi } from './serve-openai.ts';
 
 /** OpenAI's error envelope. */
 export function openAiError(status: number, message: string, type: string, code: string | null = null): Answer {
@@ -39,7 +39,7 @@ export const OPENAI_MANNER: OpenAiManner = {
       'invalid_request_error',
       'model_not_found',
     ),
-  keepLoaded: Number.POSITIVE_INFINITY,
+  loading: STAYS_LOADED,
   overflow: openAiOverflow,
   badBody: (message) => openAiError(400, message, 'invalid_request_error'),
   headers: () => ({}),

@@ -4,7 +4,7 @@ import type { ChatPlan } from '../generation/chat-plan.ts';
 import { type Answer, json } from '../server/answer.ts';
 import { bearerOf, type Exchange, isOpenAiInference, type Wire } from '../server/exchange.ts';
 import type { ShelvedModel } from '../server/model-shelf.ts';
-import { type OpenAiManner, serveOpenAi } from './serve-openai.ts';
+import { type OpenAiManner, STAYS_LOADED, serveOpenAi } from './serve-openai.ts';
 
 const BASE = '/api/v1';
 /** USD a token; the strings are what the model list shows. */
@@ -61,7 +61,7 @@ function pick({ shelf, body }: Exchange, name: string): ShelvedModel | Answer {
 const MANNER: OpenAiManner = {
   dialect: DIALECT,
   pick,
-  keepLoaded: Number.POSITIVE_INFINITY,
+  loading: STAYS_LOADED,
   overflow: (promptTokens, contextLength) =>
     json(400, {
       error: {

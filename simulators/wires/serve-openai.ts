@@ -1,21 +1,23 @@
 import type { ChatDialect } from '../generation/chat-dialect.ts';
 import { type ChatPlan, hash, planChat } from '../generation/chat-plan.ts';
-import { type ChatRequest, type JsonObject, readChatRequest } from '../generation/chat-request.ts';
+import { type ChatRequest, type JsonObject, promptWords, readChatRequest } from '../generation/chat-request.ts';
 import { type ReplyIdentity, streamEvents, wholeReply } from '../generation/chat-writer.ts';
 import { completionBody, completionEvents, readCompletionRequest } from '../generation/completion-writer.ts';
 import { embeddingReply, readEmbeddingInputs } from '../generation/embedding-writer.ts';
-import { type Answer, json, type StreamEvent } from '../server/answer.ts';
+import { type Answer, json, type StreamEvent, type StreamItem } from '../server/answer.ts';
 import type { Exchange } from '../server/exchange.ts';
-import type { ShelvedModel } from '../server/model-shelf.ts';
+import type { LoadingHabit, ShelvedModel } from '../server/model-shelf.ts';
 import { sleep } from '../server/sleep.ts';
+import { commonPrefix } from '../server/slots.ts';
 
 /** What a wire says around its OpenAI-shaped operations. */
 export interface OpenAiManner {
   readonly dialect: ChatDialect;
   /** The model to answer with, or the wire's refusal. */
   pick(exchange: Exchange, name: string): ShelvedModel | Answer;
-  /** Models loaded by requests that stay in memory at once. */
-  readonly keepLoaded: number;
+  readonly loading: LoadingHabit;
+  /** Its usage tells of cached tokens without being told to. */
+  readonly reportsCached?: 'always';
   overflow(promptTokens: number, contextLength: number, model: string): Answer;
   badBody(message: string): Answer;
   /** Headers of every generated answer, such as a generation id. */
@@ -23,6 +25,14 @@ export interface OpenAiManner {
   /** LM Studio sends floats whatever `encoding_format` says. */
   readonly honoursBase64: boolean;
 }
+
+/** Servers that hold what they were started with. */
+export const STAYS_LOADED: LoadingHabit = {
+  keep: Number.POSITIVE_INFINITY,
+  counted: 'by-requests',
+  whenBusy: 'breaks-answers',
+  loadsCopies: false,
+};
 
 const DEFAULT_CONTEXT_LENGTH = 8192;
 const STREAM_HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' };
@@ -98,7 +108,7 @@ async function serveEmbedding(exchange: Exchange, manner: OpenAiManner): Promise
   const model = manner.pick(exchange, String(exchange.body['model'] ?? ''));
   if ('kind' in model) return model;
   const { shelf, behaviour, gone } = exchange;
-  await shelf.ensureLoaded(model, behaviour.loadMs, manner.keepLoaded, gone);
+  await shelf.ensureLoaded(model, behaviour.loadMs, manner.loading, gone);
   const base64 = manner.honoursBase64 && exchange.body['encoding_format'] === 'base64';
   const reply = embeddingReply(inputs, { model: replyModel(model), dimensions: model.spec.dimensions ?? 8, base64 });
   return json(200, reply, manner.headers());
@@ -112,23 +122,60 @@ async function generate(
 ): Promise<Answer> {
   const model = manner.pick(exchange, request.model);
   if ('kind' in model) return model;
-  const { shelf, behaviour, gone } = exchange;
+  const { behaviour } = exchange;
   const contextLength = model.spec.contextLength ?? DEFAULT_CONTEXT_LENGTH;
   const isTooLong = request.promptTokens > contextLength;
-  if (isTooLong && !behaviour.cutsPrompts)
+  if (isTooLong && !behaviour.cutsLongPrompts)
     return manner.overflow(request.promptTokens, contextLength, replyModel(model));
-  const heard = isTooLong ? { ...request, promptTokens: contextLength } : request;
-  const generation = prepare(model, planChat(heard, behaviour));
-  const begin = async (): Promise<(() => void) | null> => {
-    await shelf.ensureLoaded(model, behaviour.loadMs, manner.keepLoaded, gone);
-    return (await model.slots.acquire(gone)) ? once(() => model.slots.release()) : null;
-  };
+  const kept = isTooLong ? { ...request, promptTokens: contextLength } : request;
+  const generation = prepare(model, planChat(kept, behaviour));
+  const begin = (): Promise<Turn> => beginTurn(exchange, manner, model, generation.plan);
   return generation.stream
     ? streamAnswer(exchange, manner, generation, begin)
     : wholeAnswer(exchange, manner, generation, begin);
 }
 
-type Begin = () => Promise<(() => void) | null>;
+/** One generation's hold on its model. */
+interface Turn {
+  /** Fires when the client has gone, or the model was put out of memory under the answer. */
+  readonly over: AbortSignal;
+  readonly putOut: AbortSignal;
+  release(): void;
+}
+
+/** Waits for the model, a slot and the prompt's reading; returns early when there is nobody to answer any more. */
+async function beginTurn(exchange: Exchange, manner: OpenAiManner, model: ShelvedModel, plan: ChatPlan): Promise<Turn> {
+  const { shelf, behaviour, gone, body } = exchange;
+  await shelf.ensureLoaded(model, behaviour.loadMs, manner.loading, gone);
+  const use = shelf.use(model);
+  // Only what a request loaded is put out under an answer; the signal would gather listeners elsewhere.
+  const over = model.loadedByRequest ? AbortSignal.any([gone, use.putOut]) : gone;
+  const words = behaviour.prefixCache ? promptWords(body) : [];
+  const slot = await model.slots.acquire(over, words);
+  const turn = {
+    over,
+    putOut: use.putOut,
+    release: once(() => {
+      if (slot !== null) model.slots.release(slot);
+      use.done();
+    }),
+  };
+  if (slot === null) return turn;
+  const cached = Math.min(commonPrefix(slot.prompt, words), plan.promptTokens - 1);
+  slot.prompt = words;
+  if (manner.reportsCached === 'always' || behaviour.reportsCachedTokens) plan.cachedTokens = Math.max(0, cached);
+  await prefill(exchange, plan.promptTokens - Math.max(0, cached), over);
+  return turn;
+}
+
+async function prefill({ behaviour, shelf }: Exchange, newTokens: number, over: AbortSignal): Promise<void> {
+  const ownMs = behaviour.firstTokenMs + (newTokens / behaviour.promptTokensPerSecond) * 1000;
+  const readingMs = (newTokens / behaviour.prefillTokensPerSecond) * 1000;
+  if (readingMs > 0) await shelf.readPrompt(() => sleep(readingMs, over));
+  await sleep(ownMs, over);
+}
+
+type Begin = () => Promise<Turn>;
 
 function once(run: () => void): () => void {
   let done = false;
@@ -138,10 +185,6 @@ function once(run: () => void): () => void {
   };
 }
 
-function firstTokenMs({ behaviour }: Exchange, plan: ChatPlan): number {
-  return behaviour.firstTokenMs + (plan.promptTokens / behaviour.promptTokensPerSecond) * 1000;
-}
-
 async function wholeAnswer(
   exchange: Exchange,
   manner: OpenAiManner,
@@ -149,12 +192,10 @@ async function wholeAnswer(
   begin: Begin,
 ): Promise<Answer> {
   const { plan } = generation;
-  const release = await begin();
-  await sleep(
-    firstTokenMs(exchange, plan) + (plan.completionTokens / exchange.behaviour.tokensPerSecond) * 1000,
-    exchange.gone,
-  );
-  release?.();
+  const turn = await begin();
+  await sleep((plan.completionTokens / exchange.behaviour.tokensPerSecond) * 1000, turn.over);
+  turn.release();
+  if (turn.putOut.aborted) return brokenOff(manner);
   const answered = plan.choices.map((choice) =>
     [...choice.reasoning, ...choice.content, ...(choice.toolCall?.argumentPieces ?? [])].join(''),
   );
@@ -164,44 +205,56 @@ async function wholeAnswer(
   };
 }
 
+function brokenOff(manner: OpenAiManner): Answer {
+  const headers = { 'content-type': 'application/json; charset=utf-8', ...manner.headers() };
+  return { kind: 'stream', status: 200, headers, events: cut() };
+}
+
+async function* cut(): AsyncGenerator<StreamItem> {
+  yield { act: 'cut' };
+}
+
 async function streamAnswer(
   exchange: Exchange,
   manner: OpenAiManner,
   generation: Generation,
   begin: Begin,
 ): Promise<Answer> {
-  const early = exchange.behaviour.earlyHeaders;
   let release: (() => void) | null = null;
-  const prefill = async (): Promise<void> => {
-    release = await begin();
-    await sleep(firstTokenMs(exchange, generation.plan), exchange.gone);
+  const prepared = async (): Promise<Turn> => {
+    const turn = await begin();
+    release = turn.release;
+    return turn;
   };
-  if (!early) await prefill();
+  // With early headers the turn begins once the head has gone out.
+  const turn = exchange.behaviour.earlyHeaders ? prepared : await prepared().then((ready) => async () => ready);
   return {
     kind: 'stream',
     status: 200,
     headers: { ...STREAM_HEADERS, ...manner.headers() },
-    events: paced(exchange, generation, early ? prefill : null),
+    events: paced(exchange, generation, turn),
     release: () => release?.(),
   };
 }
 
 /** Events before the first content go out at once; each later one no sooner than its token is due. */
-async function* paced(exchange: Exchange, generation: Generation, prefill: (() => Promise<void>) | null) {
-  const { behaviour, gone } = exchange;
+async function* paced({ behaviour, gone }: Exchange, generation: Generation, begin: Begin): AsyncGenerator<StreamItem> {
   const perTokenMs = 1000 / behaviour.tokensPerSecond;
   let startedMs = performance.now();
   let tokens = 0;
-  let waiting = prefill;
+  let turn: Turn | null = null;
   for (const event of generation.events()) {
     if (gone.aborted) return;
-    if (waiting !== null && event.content !== null) {
-      await waiting();
-      waiting = null;
+    if (turn === null && event.content !== null) {
+      turn = await begin();
       startedMs = performance.now();
     }
-    if (event.content !== null && perTokenMs > 0) {
-      await sleep(startedMs + tokens++ * perTokenMs - performance.now(), gone);
+    if (turn !== null && event.content !== null && perTokenMs > 0) {
+      await sleep(startedMs + tokens++ * perTokenMs - performance.now(), turn.over);
+    }
+    if (turn?.putOut.aborted === true) {
+      yield { act: 'cut' };
+      return;
     }
     yield event;
   }

@@ -2,7 +2,7 @@ import { type ChatDialect, OPENAI_DIALECT, plainUsage } from '../generation/chat
 import { type Answer, json, text } from '../server/answer.ts';
 import { type Exchange, isOpenAiInference, type Wire } from '../server/exchange.ts';
 import { refuseWithoutBearer } from './openai-compatible.ts';
-import { modelList, type OpenAiManner, serveOpenAi } from './serve-openai.ts';
+import { modelList, type OpenAiManner, STAYS_LOADED, serveOpenAi } from './serve-openai.ts';
 
 function errorBody(status: number, message: string): unknown {
   return {
@@ -21,14 +21,18 @@ const DIALECT: ChatDialect = {
   messageExtras: {},
   finishExtras: () => ({ matched_stop: null }),
   nullUsageBefore: false,
-  usage: (plan) => ({ ...plainUsage(plan), prompt_tokens_details: null, reasoning_tokens: plan.reasoningTokens }),
+  usage: (plan) => ({
+    ...plainUsage(plan),
+    prompt_tokens_details: plan.cachedTokens > 0 ? { cached_tokens: plan.cachedTokens } : null,
+    reasoning_tokens: plan.reasoningTokens,
+  }),
 };
 
 const MANNER: OpenAiManner = {
   dialect: DIALECT,
   // Like llama.cpp it does not look at the name.
   pick: ({ shelf }, name) => shelf.find(name) ?? shelf.all()[0] ?? json(500, errorBody(500, 'no model')),
-  keepLoaded: Number.POSITIVE_INFINITY,
+  loading: STAYS_LOADED,
   overflow: (promptTokens, contextLength) =>
     json(
       400,

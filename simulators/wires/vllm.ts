@@ -2,7 +2,7 @@ import { type ChatDialect, OPENAI_DIALECT, plainUsage } from '../generation/chat
 import { type Answer, json, text } from '../server/answer.ts';
 import { type Exchange, isOpenAiInference, type Wire } from '../server/exchange.ts';
 import { refuseWithoutBearer } from './openai-compatible.ts';
-import { modelList, type OpenAiManner, serveOpenAi } from './serve-openai.ts';
+import { modelList, type OpenAiManner, STAYS_LOADED, serveOpenAi } from './serve-openai.ts';
 
 const TYPES: Readonly<Record<number, string>> = { 400: 'BadRequestError', 401: 'Unauthorized', 404: 'NotFoundError' };
 
@@ -17,13 +17,13 @@ const DIALECT: ChatDialect = {
   messageExtras: {},
   finishExtras: () => ({ stop_reason: null }),
   nullUsageBefore: false,
-  usage: (plan) => ({ ...plainUsage(plan), prompt_tokens_details: { cached_tokens: 0 } }),
+  usage: (plan) => ({ ...plainUsage(plan), prompt_tokens_details: { cached_tokens: plan.cachedTokens } }),
 };
 
 const MANNER: OpenAiManner = {
   dialect: DIALECT,
   pick: ({ shelf }, name) => shelf.find(name) ?? json(404, errorBody(404, `The model \`${name}\` does not exist.`)),
-  keepLoaded: Number.POSITIVE_INFINITY,
+  loading: STAYS_LOADED,
   overflow: (promptTokens, contextLength) =>
     json(
       400,

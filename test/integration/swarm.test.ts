@@ -1,204 +1,333 @@
 import { describe, expect, test } from 'bun:test';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { testClocks } from '../support/fleet.ts';
+import type { SimulatedModel } from '../../simulators/index.ts';
 import { type TestGateway, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
 const { simulator, gateway } = runningParts();
-const PATIENT = { queueTimeoutMs: 20_000, requestTimeoutMs: 30_000 };
 const CLOUD_MODEL = 'openai/gpt-4o-mini';
+const PATIENT = { queueTimeoutMs: 20_000, requestTimeoutMs: 30_000, cancelGraceMs: 0 };
 
-const words = (count: number) => Array.from({ length: count }, (_, at) => `word${at % 10}`).join(' ');
-const ask = (model: string, content = 'hi', more: object = {}) => ({
-  model,
-  messages: [{ role: 'user', content }],
-  ...more,
-});
+type Headers = Record<string, string>;
+type Message = { readonly role: string; readonly content: string };
 
-async function explain({ url, adminKey }: TestGateway, body: object, headers: Record<string, string> = {}) {
-  const reply = await fetch(`${url}/admin/explain`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${adminKey}`, ...headers },
-    body: JSON.stringify(body),
-  });
-  return (await reply.json()) as {
-    steps: { target: string; waits: boolean; cached_tokens_estimate: number; reason: string }[];
-    left_out: { target: string; reason: string }[];
-  };
+const onDisk = (id: string): SimulatedModel => ({ id, state: 'on-disk' });
+const words = (count: number, word: string) => Array.from({ length: count }, (_, at) => `${word}${at}`).join(' ');
+const says = (content: string): Message => ({ role: 'user', content });
+const ask = (model: string, content: string, more: object = {}) => ({ model, messages: [says(content)], ...more });
+
+async function statusOf({ url, adminKey }: TestGateway) {
+  const reply = await fetch(`${url}/admin/status`, { headers: { authorization: `Bearer ${adminKey}` } });
+  return (await reply.json()) as { targets: { id: string; learned: Record<string, unknown>[] }[] };
+}
+
+async function leftOutOf({ url, adminKey }: TestGateway, body: object) {
+  const headers = { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' };
+  const reply = await fetch(`${url}/admin/explain`, { method: 'POST', headers, body: JSON.stringify(body) });
+  return ((await reply.json()) as { left_out: { target: string; reason: string }[] }).left_out;
+}
+
+/** Streams, for only they tell when a prompt was read. */
+async function measure(chat: TestGateway['chat'], model: string, headers: Headers = {}): Promise<void> {
+  for (const [at, length] of [40, 120, 250, 400].entries()) {
+    await (await chat(ask(model, words(length, `m${at}-`), { stream: true }), { headers })).text();
+  }
 }
 
 describe('a model on disk', () => {
   test('is loaded once for 50 requests that come at once, and all are answered', async () => {
-    const studio = await simulator({
-      kind: 'lm-studio',
-      models: [{ id: 'big', state: 'on-disk' }],
-      loadMs: 300,
-    });
+    const studio = await simulator({ kind: 'lm-studio', models: [onDisk('big')], loadMs: 300 });
     const { chat } = await gateway([targetFor(studio)], PATIENT);
-    const replies = await Promise.all(Array.from({ length: 50 }, (_, n) => chat(ask('big', `question ${n}`))));
-    expect(replies.map(({ status }) => status).filter((status) => status !== 200)).toEqual([]);
-    const { loads, askedWhileLoading } = studio.memory();
-    expect([loads.get('big'), askedWhileLoading]).toEqual([1, 0]);
+    const replies = await Promise.all(Array.from({ length: 50 }, (_, at) => chat(ask('big', `question ${at}`))));
+    expect(replies.filter(({ status }) => status !== 200)).toEqual([]);
+    expect(studio.memory()).toEqual({ loads: { big: 1 }, busyEvictions: 0, copies: 0 });
   }, 20_000);
 
-  test('is not loaded while the model that would be thrown out is answering; nobody starves', async () => {
+  test('does not put out another one at work, and comes once that is idle', async () => {
     const studio = await simulator({
       kind: 'lm-studio',
-      models: [
-        { id: 'a', state: 'on-disk' },
-        { id: 'b', state: 'on-disk' },
-      ],
-      loadMs: 50,
+      models: [onDisk('a'), onDisk('b')],
+      loadMs: 20,
+      replyTokens: 60,
       tokensPerSecond: 100,
-      replyTokens: 30,
     });
     const { chat } = await gateway([targetFor(studio)], PATIENT);
-    expect((await chat(ask('a'))).status).toBe(200);
-    await until('it is known that a is loaded', async () => studio.memory().loads.get('a') === 1);
-    let stop = false;
-    const statuses: number[] = [];
-    const crowd = Array.from({ length: 3 }, async () => {
-      while (!stop) statuses.push((await chat(ask('a', 'again'))).status);
+    const running = Array.from({ length: 3 }, async (_, at) =>
+      (await chat(ask('a', `q${at}`, { stream: true }))).text(),
+    );
+    await until('a answers', () => inference(studio).some(({ tokensSent }) => tokensSent > 2));
+    const late = await chat(ask('b', 'hello', { stream: true, max_tokens: 3 }));
+    expect(await late.text()).toContain('[DONE]');
+    for (const text of await Promise.all(running)) expect(text).toContain('[DONE]');
+    expect(studio.memory()).toEqual({ loads: { a: 1, b: 1 }, busyEvictions: 0, copies: 0 });
+  }, 20_000);
+
+  test('comes within seconds also when requests for the other one keep coming', async () => {
+    const studio = await simulator({
+      kind: 'lm-studio',
+      models: [onDisk('a'), onDisk('b')],
+      loadMs: 20,
+      replyTokens: 30,
+      tokensPerSecond: 100,
     });
-    const reply = await chat(ask('b'));
-    stop = true;
-    await Promise.all(crowd);
-    expect([reply.status, reply.headers.get('x-swarmrouter-model')]).toEqual([200, 'b']);
-    expect(studio.memory().busyEvictions).toBe(0);
+    const { chat } = await gateway([targetFor(studio)], PATIENT);
+    let goesOn = true;
+    const statuses: number[] = [];
+    const clients = Array.from({ length: 3 }, async (_, client) => {
+      for (let turn = 0; goesOn; turn++) {
+        const reply = await chat(ask('a', `client ${client} turn ${turn}`, { stream: true }));
+        statuses.push(reply.status);
+        expect(await reply.text()).toContain('[DONE]');
+      }
+    });
+    await until('a answers', () => inference(studio).some(({ tokensSent }) => tokensSent > 2));
+    const askedAtMs = performance.now();
+    const late = await chat(ask('b', 'hello', { max_tokens: 3 }));
+    const tookMs = performance.now() - askedAtMs;
+    goesOn = false;
+    await Promise.all(clients);
+    expect([late.status, studio.memory()]).toEqual([
+      200,
+      { loads: { a: expect.any(Number), b: 1 }, busyEvictions: 0, copies: 0 },
+    ]);
+    expect(tookMs).toBeLessThan(10_000);
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
+    expect(studio.memory()).toMatchObject({ busyEvictions: 0, copies: 0 });
   }, 30_000);
 
-  test('is not loaded where another node has it in memory', async () => {
-    const [first, second] = [
-      await simulator({ kind: 'lm-studio', models: [{ id: 'a' }, { id: 'b', state: 'on-disk' }] }),
-      await simulator({ kind: 'lm-studio', models: [{ id: 'b' }] }),
-    ];
-    const { chat } = await gateway([targetFor(first, { id: 'first' }), targetFor(second, { id: 'second' })]);
-    for (let n = 0; n < 4; n++) expect(servedBy(await chat(ask('b', `q${n}`)))).toBe('second');
-    expect(first.memory().loads.size).toBe(0);
+  test('is asked of another server at once that has it loaded', async () => {
+    const speeds = { replyTokens: 100, tokensPerSecond: 100 };
+    const one = await simulator({ kind: 'lm-studio', models: [onDisk('a'), onDisk('b')], ...speeds });
+    const other = await simulator({ kind: 'lm-studio', models: [{ id: 'b' }] });
+    const targets = [targetFor(one, { id: 'one' }), targetFor(other, { id: 'other' })];
+    const { chat } = await gateway(targets, PATIENT);
+    const running = chat(ask('a', 'hello', { stream: true })).then((reply) => reply.text());
+    await until('a answers', () => inference(one).some(({ tokensSent }) => tokensSent > 2));
+    const reply = await chat(ask('b', 'hello'));
+    expect([reply.status, servedBy(reply)]).toEqual([200, 'other']);
+    expect(one.active()).toBe(1);
+    expect(await running).toContain('[DONE]');
+    expect(one.memory().loads).toEqual({ a: 1 });
   });
 });
 
-describe('a prompt goes only where it can be served', () => {
-  test('a long one to the node whose loaded context holds it, and when none does nobody is asked', async () => {
-    const small = await simulator({ kind: 'lm-studio', models: [{ id: 'm', contextLength: 500 }] });
-    const large = await simulator({ kind: 'lm-studio', models: [{ id: 'm', contextLength: 4_000 }] });
-    const started = await gateway([targetFor(small, { id: 'small' }), targetFor(large, { id: 'large' })]);
-    for (let n = 0; n < 3; n++) expect(servedBy(await started.chat(ask('m', words(1_500))))).toBe('large');
-    expect(inference(small).length).toBe(0);
-    const refused = await started.chat(ask('m', words(30_000)));
-    const { error } = (await refused.json()) as { error: { code: string; message: string } };
-    expect([refused.status, error.code]).toEqual([400, 'context_length_exceeded']);
-    expect(error.message).toMatch(/500 tokens of m.*4000 tokens of m/);
-    expect(inference(large).length).toBe(3);
+describe('a prompt that is too long', () => {
+  const model = (contextLength: number): SimulatedModel => ({ id: 'm', contextLength });
+
+  test('goes to the target where it fits', async () => {
+    const small = await simulator({ kind: 'lm-studio', models: [model(1_000)] });
+    const large = await simulator({ kind: 'llama-cpp', models: [model(8_000)] });
+    const { chat } = await gateway([targetFor(small), targetFor(large)]);
+    for (let n = 0; n < 4; n++) {
+      const reply = await chat(ask('m', words(3_000, `t${n}-`)));
+      expect([reply.status, servedBy(reply), reply.headers.get('x-swarmrouter-attempts')]).toEqual([
+        200,
+        'llamacpp',
+        '1',
+      ]);
+    }
+    expect(inference(small)).toEqual([]);
   });
 
-  test('images only to models that see', async () => {
-    const blind = await simulator({ kind: 'lm-studio', models: [{ id: 'm', vision: false }] });
-    const seeing = await simulator({ kind: 'lm-studio', models: [{ id: 'm', vision: true }] });
-    const started = await gateway([targetFor(blind, { id: 'blind' }), targetFor(seeing, { id: 'seeing' })]);
-    const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } };
-    const body = { model: 'm', messages: [{ role: 'user', content: [{ type: 'text', text: 'What?' }, image] }] };
-    for (let n = 0; n < 3; n++) expect(servedBy(await started.chat(body))).toBe('seeing');
-    expect((await explain(started, body)).left_out).toEqual([
-      expect.objectContaining({ target: 'blind', reason: 'm cannot see images' }),
-    ]);
+  test('is refused with the limits when it fits nowhere, and no server is asked', async () => {
+    const small = await simulator({ kind: 'lm-studio', models: [model(500)] });
+    const medium = await simulator({ kind: 'llama-cpp', models: [model(1_000)] });
+    const { chat } = await gateway([targetFor(small), targetFor(medium)]);
+    const reply = await chat(ask('m', words(3_000, 't')));
+    const { error } = (await reply.json()) as { error: { code: string; message: string } };
+    expect([reply.status, error.code]).toEqual([400, 'context_length_exceeded']);
+    expect(error.message).toMatch(/the 500 tokens of m.*the 1000 tokens of m/);
+    expect([...inference(small), ...inference(medium)]).toEqual([]);
   });
 
-  test('a whole reply to a prompt that was cut without a word is asked again elsewhere, and the limit is learned', async () => {
-    // Its list does not say what it has loaded with.
-    const cutter = await simulator({
-      kind: 'openai-compatible',
-      models: [{ id: 'm', contextLength: 600 }],
-      cutsPrompts: true,
+  test('is asked again elsewhere when Ollama cut it in silence, and after two cuts Ollama is left out', async () => {
+    const cutting = await simulator({
+      kind: 'ollama',
+      models: [{ id: 'm', contextLength: 1_000, statesContextLength: false }],
+      cutsLongPrompts: true,
     });
-    const whole = await simulator({ kind: 'llama-cpp', models: [{ id: 'm', contextLength: 20_000 }] });
-    const started = await gateway([
-      targetFor(cutter, { id: 'cutter', place: 'local' }),
-      targetFor(whole, { id: 'whole' }),
-    ]);
-    for (let n = 0; n < 4; n++) await started.chat(ask('cutter/m', `${n} ${words(400)}`));
-    for (let n = 0; n < 4; n++) await started.chat(ask('whole/m', `${n} ${words(400)}`));
-    const outcomes: (string | null)[] = [];
-    for (let n = 0; n < 8; n++) outcomes.push(servedBy(await started.chat(ask('m', `${n} ${words(3_000)}`))));
-    expect(new Set(outcomes)).toEqual(new Set(['whole']));
-    // Twice to the same length: then it is known, and it is not asked any more.
-    expect(inference(cutter).length).toBe(4 + 2);
-    expect((await explain(started, ask('m', words(3_000)))).left_out[0]?.reason).toContain(
-      'does not fit the 600 tokens',
-    );
-  }, 20_000);
+    const large = await simulator({ kind: 'llama-cpp', models: [model(8_000)], firstTokenMs: 150 });
+    const started = await gateway([targetFor(cutting), targetFor(large)], PATIENT);
+    // Both are known, and Ollama is the quicker one.
+    await measure(started.chat, 'ollama/m');
+    await measure(started.chat, 'llamacpp/m');
+    cutting.clearLog();
+    const long = (n: number) => ask('m', words(4_000, `t${n}-`));
+    for (let n = 0; inference(cutting).length < 2 && n < 10; n++) {
+      const reply = await started.chat(long(n));
+      const { usage } = (await reply.json()) as { usage: { prompt_tokens: number } };
+      expect([reply.status, servedBy(reply), usage.prompt_tokens]).toEqual([200, 'llamacpp', 4_000]);
+    }
+    expect(inference(cutting)).toHaveLength(2);
+    const [left] = await leftOutOf(started, long(10));
+    expect(left).toMatchObject({
+      target: 'ollama',
+      reason: expect.stringContaining('does not fit the 1000 tokens of m'),
+    });
+    for (let n = 11; n < 14; n++) expect(servedBy(await started.chat(long(n)))).toBe('llamacpp');
+    expect(inference(cutting)).toHaveLength(2);
+    const short = await started.chat(ask('m', 'hello'), { headers: { 'x-swarmrouter-place': 'local' } });
+    expect(short.status).toBe(200);
+  });
+});
+
+test('images go only to models that see', async () => {
+  const blind = await simulator({ kind: 'lm-studio', models: [{ id: 'm', vision: false }] });
+  const seeing = await simulator({ kind: 'lm-studio', models: [{ id: 'm', vision: true }] });
+  const started = await gateway([targetFor(blind, { id: 'blind' }), targetFor(seeing, { id: 'seeing' })]);
+  const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } };
+  const body = { model: 'm', messages: [{ role: 'user', content: [{ type: 'text', text: 'What?' }, image] }] };
+  for (let n = 0; n < 3; n++) expect(servedBy(await started.chat(body))).toBe('seeing');
+  const reasons = started.outcomes.flatMap(({ leftOut }) => leftOut.map(({ targetId, reason }) => [targetId, reason]));
+  expect(reasons[0]).toEqual(['blind', 'm cannot see images']);
+  const only = await gateway([targetFor(blind, { id: 'blind' })]);
+  const refused = await only.chat(body);
+  expect([refused.status, (await refused.json()).error.code]).toEqual([400, 'unsupported_capability']);
 });
 
 describe('conversations', () => {
-  test('stay where they are cached, and new ones are spread', async () => {
-    const nodes = await Promise.all(
-      ['one', 'two'].map(() =>
-        simulator({ kind: 'lm-studio', promptTokensPerSecond: 20_000, tokensPerSecond: 2_000, slots: 4 }),
+  const NODES = ['one', 'two', 'three'];
+
+  /** They write at once: a machine that is busy with tests would make one of them look slower than its equals. */
+  async function nodes() {
+    const servers = await Promise.all(
+      NODES.map(() =>
+        simulator({
+          kind: 'llama-cpp',
+          slots: 2,
+          models: [{ id: 'm', contextLength: 100_000 }],
+          prefixCache: true,
+          prefillTokensPerSecond: 6_000,
+          replyTokens: 8,
+        }),
       ),
     );
-    const targets = nodes.map((node, at) => targetFor(node, { id: `node-${at}` }));
-    const { chat } = await gateway(targets, { probeIntervalMs: 5_000 });
-    const homes = new Map<number, string | null>();
-    const history = (number: number, turns: number) =>
-      Array.from({ length: 2 * turns + 1 }, (_, at) => ({
-        role: at % 2 === 0 ? 'user' : 'assistant',
-        content: `${number}/${at} ${words(400)}`,
-      }));
-    for (let turn = 0; turn < 4; turn++) {
-      for (let number = 0; number < 4; number++) {
-        const reply = await chat({ model: 'sim-model', messages: history(number, turn) });
-        const home = servedBy(reply);
-        expect([number, turn, home]).toEqual([number, turn, homes.get(number) ?? home]);
-        homes.set(number, home);
+    const targets = servers.map((server, at) => targetFor(server, { id: NODES[at] as string }));
+    return { servers, ...(await gateway(targets, PATIENT)) };
+  }
+
+  /** Says one more turn; resolves with who answered and what was cached there. */
+  async function turn(chat: TestGateway['chat'], messages: Message[], text: string, more: object = {}) {
+    messages.push(says(text));
+    const reply = await chat({ model: 'm', messages, ...more });
+    const body = (await reply.json()) as {
+      choices: { message: { content: string } }[];
+      usage: { prompt_tokens_details: { cached_tokens: number } };
+    };
+    messages.push({ role: 'assistant', content: body.choices[0]?.message.content ?? '' });
+    return { target: servedBy(reply) ?? '', cached: body.usage.prompt_tokens_details.cached_tokens };
+  }
+
+  test('spread over the nodes, and each goes on at the node that holds it', async () => {
+    const { chat } = await nodes();
+    const conversations: Message[][] = Array.from({ length: 6 }, () => []);
+    const homes: string[] = [];
+    for (const [at, messages] of conversations.entries()) {
+      homes.push((await turn(chat, messages, words(1_200, `c${at}-`))).target);
+    }
+    expect(NODES.map((node) => homes.filter((home) => home === node).length)).toEqual([2, 2, 2]);
+    for (const round of [1, 2]) {
+      for (const [at, messages] of conversations.entries()) {
+        const { target, cached } = await turn(chat, messages, `turn ${round} ${words(20, 'x')}`);
+        expect([at, target, cached >= 1_200]).toEqual([at, homes[at] as string, true]);
       }
     }
-    expect([...homes.values()].filter((home) => home === 'node-0').length).toBe(2);
+  }, 20_000);
+
+  test('go elsewhere when all slots of their node are taken for long', async () => {
+    const { chat, servers } = await nodes();
+    const messages: Message[] = [];
+    const home = (await turn(chat, messages, words(1_200, 'c'))).target;
+    const server = servers[NODES.indexOf(home)];
+    if (server === undefined) throw new Error('no such node');
+    server.setBehaviour({ replyTokens: 4_000, tokensPerSecond: 200 });
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    const running = ['first', 'second'].map((text) => chat(ask(`${home}/m`, text, { stream: true }), { signal }));
+    await until('the home node is full', () => server.active() === 2);
+    const startedMs = performance.now();
+    const next = await turn(chat, messages, 'go on');
+    expect(NODES.filter((name) => name !== home)).toContain(next.target);
+    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    leaving.abort();
+    await Promise.allSettled(running);
   }, 20_000);
 });
 
-describe('a limit for the first token', () => {
-  test('sends to the cloud at once what no local node can begin in time, and lets others wait for a local slot', async () => {
+describe('local and cloud by their speeds', () => {
+  async function fleet(local: object, cloud: object) {
     const node = await simulator({
-      kind: 'lm-studio',
+      kind: 'llama-cpp',
       slots: 1,
-      promptTokensPerSecond: 2_000,
-      tokensPerSecond: 100,
-      replyTokens: 20,
+      models: [{ id: 'm', contextLength: 50_000 }],
+      ...local,
     });
-    const cloud = await simulator({ kind: 'openrouter', models: [{ id: CLOUD_MODEL }] });
-    const targets = [targetFor(node, { id: 'node' }), targetFor(cloud, { defaultModel: CLOUD_MODEL })];
-    const started = await gateway(targets, { ...PATIENT, probeIntervalMs: 5_000 });
-    for (const count of [100, 300, 600, 900])
-      expect(servedBy(await started.chat(ask('sim-model', `${count} ${words(count)}`)))).toBe('node');
-    const limit = { 'x-swarmrouter-max-first-token-ms': '1000' };
-    const late = await started.chat(ask('sim-model', `x ${words(4_000)}`), { headers: limit });
-    expect(servedBy(late)).toBe('openrouter');
-    expect(late.headers.get('x-swarmrouter-reason')).toMatch(/^overflow: local first token in about (1.[5-9]|2)/);
-    // The slot is taken for 0.2 s: without a limit the cloud would serve the second one.
-    const [first, second] = await Promise.all([
-      started.chat(ask('sim-model', 'y')),
-      started.chat(ask('sim-model', 'z'), { headers: limit }),
-    ]);
-    expect([servedBy(first), servedBy(second)]).toEqual(['node', 'node']);
-    const wrong = await started.chat(ask('sim-model'), { headers: { 'x-swarmrouter-max-first-token-ms': 'soon' } });
-    expect(wrong.status).toBe(400);
+    const far = await simulator({ kind: 'openrouter', models: [{ id: CLOUD_MODEL, contextLength: 50_000 }], ...cloud });
+    const targets = [targetFor(node), targetFor(far, { defaultModel: CLOUD_MODEL })];
+    return { node, far, ...(await gateway(targets, PATIENT)) };
+  }
+
+  test('with a limit for the first token: what fits waits for a local slot, what does not goes to the cloud at once', async () => {
+    const { node, chat } = await fleet({ prefillTokensPerSecond: 2_000, tokensPerSecond: 60, replyTokens: 30 }, {});
+    await measure(chat, 'm');
+    const limit = (ms: number) => ({ headers: { 'x-swarmrouter-max-first-token-ms': String(ms) } });
+    const long = await chat(ask('m', words(6_000, 'long')), limit(1_000));
+    expect(servedBy(long)).toBe('openrouter');
+    expect(await chat(ask('m', 'hello')).then(servedBy)).toBe('llamacpp');
+    const running = chat(ask('m', words(50, 'busy'), { stream: true, max_tokens: 30 })).then((reply) => reply.text());
+    await until('the only slot is taken', () => node.active() === 1);
+    const short = await chat(ask('m', words(50, 'short')), limit(3_000));
+    expect(servedBy(short)).toBe('llamacpp');
+    expect(await running).toContain('[DONE]');
   }, 20_000);
+
+  const SLOW = { tokensPerSecond: 50, replyTokens: 25 };
+  const QUICK = { tokensPerSecond: 500, replyTokens: 25 };
+  for (const [name, local, cloud, expected] of [
+    ['the cloud where that writes faster', SLOW, QUICK, 'openrouter'],
+    ['the local node where that writes faster', QUICK, SLOW, 'llamacpp'],
+  ] as const) {
+    test(`strategy fastest picks ${name}`, async () => {
+      const { chat } = await fleet(local, cloud);
+      await measure(chat, 'm', { 'x-swarmrouter-place': 'local' });
+      await measure(chat, 'm', { 'x-swarmrouter-place': 'cloud' });
+      for (let n = 0; n < 4; n++) {
+        const reply = await chat(ask('m', words(100, `q${n}-`)), { headers: { 'x-swarmrouter-route': 'fastest' } });
+        expect([reply.status, servedBy(reply)]).toEqual([200, expected]);
+      }
+    }, 20_000);
+  }
 });
 
-test('what was learned outlives a restart', async () => {
-  const node = await simulator({ kind: 'lm-studio', promptTokensPerSecond: 5_000, tokensPerSecond: 200 });
-  const dataDir = mkdtempSync(join(tmpdir(), 'swarmrouter-learned-'));
-  const target = targetFor(node, { id: 'node', clocks: { ...testClocks, firstByteMs: 5_000, firstTokenMs: 5_000 } });
-  const before = await gateway([target], { dataDir });
-  for (const count of [200, 800, 1_600, 3_000]) await before.chat(ask('sim-model', words(count)));
-  const learned = before.gateway.targets()[0]?.learned[0];
-  expect(learned?.prefillTokensPerSecond).toBeGreaterThan(1_000);
-  await before.stop();
-  const after = await gateway([target], { dataDir });
-  const again = after.gateway.targets()[0]?.learned[0];
-  expect(again?.prefillTokensPerSecond).toBeCloseTo(learned?.prefillTokensPerSecond ?? 0, 0);
-  expect([again?.samples, again?.decodeTokensPerSecond]).toEqual([learned?.samples, learned?.decodeTokensPerSecond]);
-}, 20_000);
+describe('what was learned', () => {
+  test('outlives a restart of the gateway', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'swarmrouter-learned-'));
+    try {
+      const node = await simulator({
+        kind: 'llama-cpp',
+        models: [{ id: 'm' }],
+        prefillTokensPerSecond: 2_000,
+        tokensPerSecond: 200,
+      });
+      const before = await gateway([targetFor(node)], { dataDir });
+      await measure(before.chat, 'm');
+      const speedsOf = async (started: TestGateway) => {
+        const [learned] = (await statusOf(started)).targets[0]?.learned ?? [];
+        const { prefill_tokens_per_second, decode_tokens_per_second, samples } = learned ?? {};
+        return { prefill_tokens_per_second, decode_tokens_per_second, samples };
+      };
+      const learned = await speedsOf(before);
+      expect(Number(learned.prefill_tokens_per_second)).toBeWithin(1_500, 2_500);
+      expect(Number(learned.decode_tokens_per_second)).toBeWithin(150, 250);
+      expect(learned.samples).toBe(4);
+      await before.stop();
+      const after = await gateway([targetFor(node)], { dataDir });
+      expect(await speedsOf(after)).toEqual(learned);
+      await after.stop();
+    } finally {
+      rmSync(dataDir, { recursive: true, force: true });
+    }
+  }, 20_000);
+});

@@ -46,6 +46,7 @@ export async function startTestGateway(
     maxFirstTokenMs: null,
     routes: new Map([
       ['local-first', { name: 'local-first', strategy: 'local-first', streamRecovery: false, maxFirstTokenMs: null }],
+      ['fastest', { name: 'fastest', strategy: 'fastest', streamRecovery: false, maxFirstTokenMs: null }],
     ]),
     defaultModel: null,
     modelAliases: new Map(),
