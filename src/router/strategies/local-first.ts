@@ -36,7 +36,7 @@ function inUsualOrder(
 }
 
 /** A wait must save this share of the first token's time, for its length is the least certain of all. */
-const WORTH_WAITING = 0.2;
+const WORTH_WAITING = 0.1;
 
 /**
  * Those with a free slot, and before them those whose slot is expected to be free so soon that the answer still begins
