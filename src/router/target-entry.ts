@@ -67,7 +67,7 @@ export class TargetEntry {
   /** Its models may have changed, or it is configured anew, since its latest probe began: to be probed soon. */
   wantsProbe = false;
   /** What it reads and writes now. */
-  readonly activity = new Activity();
+  readonly activity: Activity;
   /** How often it may be asked out of turn. */
   readonly retryBudget: RetryBudget;
   /** Speeds of the whole fleet. */
@@ -78,6 +78,7 @@ export class TargetEntry {
     this.target = target;
     this.adapter = adapter;
     this.retryBudget = retryBudget;
+    this.activity = new Activity(target.place === 'local');
     this.book = book;
   }
 

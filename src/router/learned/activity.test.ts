@@ -92,6 +92,21 @@ describe('what calls that overlap teach', () => {
   });
 });
 
+test('a provider reads prompts side by side: none waits for another, and each says how long it took', () => {
+  const activity = new Activity(false);
+  const meter = new ModelMeter();
+  const calls = [3_000, 1_000, 2_000].map((tokens) => ({
+    tokens,
+    call: activity.began(meter, 'm', promptOf(tokens), true, 0),
+  }));
+  expect(activity.readingSeconds(1, 100)).toBe(0);
+  for (const { tokens, call } of calls.toSorted((a, b) => a.tokens - b.tokens)) {
+    activity.answering(call, tokens);
+    activity.finished(call, usageOf(tokens), tokens + 500);
+  }
+  expect(1 / meter.reading.slope).toBeCloseTo(1_000, 0);
+});
+
 describe('what a newcomer waits for', () => {
   test('are the prompts before it, less what has been read of the first', () => {
     const activity = new Activity();

@@ -31,6 +31,8 @@ export interface LiveCall {
  * one after the other, as LM Studio, Ollama and llama.cpp do; where they are not, only what nothing overlapped is learned.
  */
 export class Activity {
+  /** False: a provider with room for everybody, where no prompt waits for another. */
+  readonly #readsInTurn: boolean;
   readonly slots = new SlotEvidence();
   /** In the order in which they were sent. */
   readonly #reading: LiveCall[] = [];
@@ -40,6 +42,10 @@ export class Activity {
   /** Answers written at once, summed over time. */
   #writtenMs = 0;
   #changedAtMs = 0;
+
+  constructor(readsInTurn = true) {
+    this.#readsInTurn = readsInTurn;
+  }
 
   began(
     meter: ModelMeter,
@@ -74,9 +80,12 @@ export class Activity {
     const at = this.#reading.indexOf(call);
     if (at === -1) return;
     this.#reading.splice(at, 1);
-    const slotFreedMs = this.slots.answering(call.sentAtMs, this.#expectedMs(call), this.#writing.size, nowMs);
-    const fromMs = Math.max(call.sentAtMs, this.#freeSinceMs, slotFreedMs ?? Number.NEGATIVE_INFINITY);
-    if (at === 0) call.readingMs = nowMs - fromMs;
+    const slotFreedMs = !this.#readsInTurn
+      ? null
+      : this.slots.answering(call.sentAtMs, this.#expectedMs(call), this.#writing.size, nowMs);
+    const freeSinceMs = this.#readsInTurn ? this.#freeSinceMs : Number.NEGATIVE_INFINITY;
+    const fromMs = Math.max(call.sentAtMs, freeSinceMs, slotFreedMs ?? Number.NEGATIVE_INFINITY);
+    if (at === 0 || !this.#readsInTurn) call.readingMs = nowMs - fromMs;
     this.#freeSinceMs = nowMs;
     call.contentAtMs = nowMs;
     this.#count(nowMs);
@@ -133,6 +142,7 @@ export class Activity {
   /** Until all prompts that were sent before are read, s; `secondsPerToken` for models that are not measured yet. */
   readingSeconds(secondsPerToken: number, nowMs: number): number {
     let seconds = 0;
+    if (!this.#readsInTurn) return 0;
     for (let at = 0; at < this.#reading.length; at++) {
       const call = this.#reading[at] as LiveCall;
       const expected = ownReadingSeconds(call, secondsPerToken);
