@@ -338,7 +338,11 @@ interface Failed {
 
 /** Some servers cut a prompt that is too long without a word, and answer what is left of it. */
 function wasCut({ reply }: Committed, { call: { live } }: Lease): boolean {
-  return reply.kind === 'whole' && reply.usage !== null && live.meter.wasCut({ ...live, ...reply.usage });
+  return (
+    reply.kind === 'whole' &&
+    reply.usage !== null &&
+    live.meter.wasCut({ ...live, predictedCachedTokens: live.cachedTokens, promptTokens: reply.usage.promptTokens })
+  );
 }
 
 /** Nothing of the answer was sent yet, so another target may read the whole prompt. */

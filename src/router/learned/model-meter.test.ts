@@ -52,6 +52,12 @@ describe('a meter learns', () => {
     expect(taught({ promptBytes: 3_000, hasImages: true }).bytesPerToken).toBeNull();
   });
 
+  test('nothing from a server that counts like none can', () => {
+    const lies = [1e15, 3_000_000, 1].map((promptTokens) => ({ promptTokens, completionTokens: 1e15 }));
+    const meter = taught(...lies, ...lies);
+    expect([meter.bytesPerToken, meter.isMeasured, meter.outputs.count]).toEqual([null, false, 0]);
+  });
+
   test('nothing from an answer that came whole or without counts', () => {
     const meter = taught({ readingSeconds: null, writingSeconds: null }, { promptTokens: 0 });
     expect([meter.isMeasured, meter.writing.count]).toEqual([false, 1]);
@@ -103,9 +109,19 @@ describe('a prompt that was cut', () => {
 
   test('is not suspected of short prompts, of images, or of text that only has few tokens', () => {
     const meter = taught({}, {}, {});
-    expect(meter.wasCut({ promptTokens: 100, promptBytes: 1_600, hasImages: false })).toBe(false);
-    expect(meter.wasCut({ promptTokens: 100, promptBytes: 16_000, hasImages: true })).toBe(false);
-    expect(meter.wasCut({ promptTokens: 3_000, promptBytes: 16_000, hasImages: false })).toBe(false);
+    expect(meter.wasCut({ promptTokens: 100, promptBytes: 1_600, hasImages: false, predictedCachedTokens: 0 })).toBe(
+      false,
+    );
+    expect(meter.wasCut({ promptTokens: 100, promptBytes: 16_000, hasImages: true, predictedCachedTokens: 0 })).toBe(
+      false,
+    );
+    // It counts only what it had to read.
+    expect(
+      meter.wasCut({ promptTokens: 600, promptBytes: 16_000, hasImages: false, predictedCachedTokens: 3_600 }),
+    ).toBe(false);
+    expect(meter.wasCut({ promptTokens: 3_000, promptBytes: 16_000, hasImages: false, predictedCachedTokens: 0 })).toBe(
+      false,
+    );
   });
 });
 

@@ -14,10 +14,14 @@ export const USUAL_BYTES_PER_TOKEN = 4;
 const CUT_SHARE = { known: 0.6, unknown: 0.35 } as const;
 /** Shorter prompts are not judged: their envelope weighs too much. Tokens. */
 const LEAST_JUDGED = 512;
+/** No server keeps less of a prompt. Tokens. */
+const LEAST_CONTEXT = 128;
 /** A smaller part of a prompt does not show in the time. */
 const TELLING_SHARE = 0.3;
 /** s. */
 const LEAST_READING = 1e-3;
+/** Bytes of a token: fewer or more no tokenizer makes of text, not even of spaces or of a template around few words. */
+const TEXT_LIKE = { least: 0.25, most: 100 };
 /** Servers cut at whole messages: the rest is not always as long. */
 const SAME_CUT = 0.1;
 
@@ -89,9 +93,11 @@ export class ModelMeter {
     promptTokens,
     promptBytes,
     hasImages,
-  }: Pick<Lesson, 'promptTokens' | 'promptBytes' | 'hasImages'>): boolean {
-    const estimate = this.promptTokens({ bytes: promptBytes });
-    if (hasImages || promptTokens === 0 || estimate < LEAST_JUDGED) return false;
+    predictedCachedTokens,
+  }: Pick<Lesson, 'promptTokens' | 'promptBytes' | 'hasImages' | 'predictedCachedTokens'>): boolean {
+    // Some servers count only what they had to read (Ollama's prompt_eval_count).
+    const estimate = this.promptTokens({ bytes: promptBytes }) - predictedCachedTokens;
+    if (hasImages || promptTokens < LEAST_CONTEXT || estimate < LEAST_JUDGED) return false;
     const share = this.#bytesPerToken.count >= ENOUGH ? CUT_SHARE.known : CUT_SHARE.unknown;
     return promptTokens < estimate * share;
   }
@@ -99,11 +105,13 @@ export class ModelMeter {
   learn(lesson: Lesson): void {
     this.#samples++;
     const { promptTokens, completionTokens, cachedTokens, predictedCachedTokens } = lesson;
-    this.outputs.record(completionTokens);
     if (this.wasCut(lesson)) {
       this.#noteCut(promptTokens);
       return;
     }
+    // A server that counts like none can says nothing of its speed.
+    if (!lesson.hasImages && promptTokens > 0 && !isTextLike(lesson.promptBytes / promptTokens)) return;
+    this.outputs.record(completionTokens);
     // It read more than it was thought to hold: it was loaded anew with another context.
     if (this.#contextLength !== null && promptTokens > this.#contextLength) this.#contextLength = null;
     if (promptTokens > 0 && !lesson.hasImages) this.#bytesPerToken.record(lesson.promptBytes / promptTokens);
@@ -166,6 +174,10 @@ export class ModelMeter {
     for (const tokens of outputTokens) this.outputs.record(tokens);
     this.#samples = saved.samples;
   }
+}
+
+function isTextLike(bytesPerToken: number): boolean {
+  return bytesPerToken >= TEXT_LIKE.least && bytesPerToken <= TEXT_LIKE.most;
 }
 
 /** Of shorter answers the first token's share weighs too much to tell a speed. */

@@ -4,6 +4,8 @@ import { bytesOfBlocks, type PromptFacts } from '../../core/prompt.ts';
 const LIVE_MS = 10 * 60_000;
 /** However much a server may hold, more is not remembered of it: planning looks at each. */
 const MOST_CONVERSATIONS = 64;
+/** A provider has room for everybody, but whose prompts it keeps is not ours to know. */
+const PROVIDERS_SLOTS = 8;
 /** A prediction is refuted when less than this share of it was there. */
 const REFUTED = 0.5;
 
@@ -27,7 +29,7 @@ export class PromptCache {
 
   /** The server's slots: each keeps at least the prompt that it had last. */
   resize(slots: number): void {
-    this.#slots = Number.isFinite(slots) ? Math.max(1, slots) : MOST_CONVERSATIONS;
+    this.#slots = Number.isFinite(slots) ? Math.max(1, slots) : PROVIDERS_SLOTS;
     this.#evict();
   }
 
