@@ -24,15 +24,14 @@ const target = (id: string, key: string): Target => ({
 });
 
 /** `limited` asks to be left alone for 5 s at its first call, `full` has no slot free: the request waits for either. */
-async function waiting(clientLeavesAtMs: number | null = null) {
-  const clock = new ManualClock();
+async function waiting(clientLeavesAtMs: number | null = null, retryAfterMs = 5_000, clock = new ManualClock()) {
   const cancellation = new Cancellation();
   const leave = (): void => cancellation.cancel(new UpstreamError('cancelled', 'the client went away'));
   if (clientLeavesAtMs !== null) clock.after(clientLeavesAtMs, leave);
   const calls: string[] = [];
   const call = async ({ target: { id, apiKey } }: UpstreamCall): Promise<UpstreamReply> => {
     calls.push(`${id} with ${apiKey?.reveal()}`);
-    if (calls.length === 1) throw new UpstreamError('overloaded', 'wait', { retryAfterMs: 5_000 });
+    if (calls.length === 1) throw new UpstreamError('overloaded', 'wait', { retryAfterMs });
     return REPLY;
   };
   const adapter = adapterOf('lm-studio', { defaultSlots: 1, finishesPrompt: false, call });
@@ -71,6 +70,17 @@ describe('a request that waits for a slot while another target has asked for a p
     expect(calls).toEqual(['limited with old']);
     await clock.advance(1);
     expect(calls).toEqual(['limited with old', 'limited with old']);
+    expect(ended).toMatchObject([{ kind: 'committed' }]);
+  });
+
+  test('goes back there also when timers, which count whole milliseconds, fire a little early', async () => {
+    const clock = new ManualClock();
+    const exact = clock.after.bind(clock);
+    clock.after = (delayMs, run) => exact(Math.floor(delayMs), run);
+    const { calls, ended } = await waiting(null, 5_000.6, clock);
+    await clock.advance(5_000);
+    await clock.advance(1);
+    expect(calls.length).toBe(2);
     expect(ended).toMatchObject([{ kind: 'committed' }]);
   });
 

@@ -243,7 +243,7 @@ export class PlanRunner {
   }
 
   #isDue({ readyAtMs }: Retry): boolean {
-    return readyAtMs <= this.#clock.nowMs();
+    return readyAtMs <= this.#clock.nowMs() + TIMER_SLACK_MS;
   }
 
   /** One that asked to be left alone may be asked again: what else is waited for keeps its place in the walk. */
@@ -352,6 +352,9 @@ function cutShort({ reply, record }: Committed, { call: { live } }: Lease): Fail
   const failure = { failure: error.kind, failureMessage: message, firstContentMs: null };
   return { error, record: { ...record, ...failure }, usage: reply.usage };
 }
+
+/** Timers count whole milliseconds, so that one that was set for the very moment may fire a little before it. */
+const TIMER_SLACK_MS = 1;
 
 /** A fleet that comes and goes must not keep one request busy for ever. */
 const MAX_REPLANS = 8;
