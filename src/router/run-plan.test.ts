@@ -63,6 +63,14 @@ function stepTo({ target }: TargetEntry): PlanStep {
   return { target, model: 'm', modelLoaded: true, ...whenToAsk, estimate: null, reason: 'test' };
 }
 
+/** As the runtime's timers are. */
+function clockOfWholeMs(): ManualClock {
+  const clock = new ManualClock();
+  const exact = clock.after.bind(clock);
+  clock.after = (delayMs, run) => exact(Math.floor(delayMs), run);
+  return clock;
+}
+
 describe('a request that waits for a slot while another target has asked for a pause', () => {
   test('goes back there once it may', async () => {
     const { clock, calls, ended } = await waiting();
@@ -70,17 +78,6 @@ describe('a request that waits for a slot while another target has asked for a p
     expect(calls).toEqual(['limited with old']);
     await clock.advance(1);
     expect(calls).toEqual(['limited with old', 'limited with old']);
-    expect(ended).toMatchObject([{ kind: 'committed' }]);
-  });
-
-  test('goes back there also when timers, which count whole milliseconds, fire a little early', async () => {
-    const clock = new ManualClock();
-    const exact = clock.after.bind(clock);
-    clock.after = (delayMs, run) => exact(Math.floor(delayMs), run);
-    const { calls, ended } = await waiting(null, 5_000.6, clock);
-    await clock.advance(5_000);
-    await clock.advance(1);
-    expect(calls.length).toBe(2);
     expect(ended).toMatchObject([{ kind: 'committed' }]);
   });
 
@@ -100,6 +97,18 @@ describe('a request that waits for a slot while another target has asked for a p
 
   test('goes on waiting for the slot when others have used up the retries of that target', async () => {
     const { clock, calls, limited, held, ended } = await waiting();
+    await clock.advance(4_999);
+    limited.retryBudget.withdraw();
+    await clock.advance(1);
+    expect(calls).toHaveLength(1);
+    held.release();
+    await clock.advance(0);
+    expect(calls).toEqual(['limited with old', 'full with k']);
+    expect(ended).toMatchObject([{ kind: 'committed' }]);
+  });
+
+  test('goes on waiting also when timers, which count whole milliseconds, fire a little early', async () => {
+    const { clock, calls, limited, held, ended } = await waiting(null, 5_000.6, clockOfWholeMs());
     await clock.advance(4_999);
     limited.retryBudget.withdraw();
     await clock.advance(1);
