@@ -31,11 +31,14 @@ export async function smokeTest(command: readonly [string, ...string[]]): Promis
   }
 }
 
+/** Where nobody listens: a model server that happens to run on this machine is none of the test's. */
+const NOBODY = { LMSTUDIO_URL: 'http://127.0.0.1:9' };
+
 /** Without the variables that the caller's own start may have set, so that the launcher has to set them. */
 function cleanEnvironment(folder: string): NodeJS.ProcessEnv {
   const ours = /^(SWARMROUTER_|LMSTUDIO_|OPENROUTER_|AZURE_|OLLAMA_|LLAMACPP_|VLLM_|SGLANG_|BUN_)/;
   const rest = Object.entries(process.env).filter(([name]) => !ours.test(name));
-  return { ...Object.fromEntries(rest), SWARMROUTER_DATA_DIR: join(folder, 'data'), SWARMROUTER_PORT: '0' };
+  return { ...Object.fromEntries(rest), ...NOBODY, SWARMROUTER_DATA_DIR: join(folder, 'data'), SWARMROUTER_PORT: '0' };
 }
 
 function start([program, ...rest]: readonly [string, ...string[]], words: readonly string[], folder: string) {
