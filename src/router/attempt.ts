@@ -35,10 +35,12 @@ export async function runAttempt(
 ): Promise<AttemptResult> {
   const startedAtMs = clock.nowMs();
   let opened: UpstreamReply | null = null;
-  let hasBegun = false;
+  /** How long it took to the first content, as the adapter told; null: it did not. */
+  let begunAfterMs: number | null = null;
   const begins = (): void => {
-    if (!hasBegun) onFirstContent(clock.nowMs() - startedAtMs);
-    hasBegun = true;
+    if (begunAfterMs !== null) return;
+    begunAfterMs = clock.nowMs() - startedAtMs;
+    onFirstContent(begunAfterMs);
   };
   try {
     const call = {
@@ -51,7 +53,8 @@ export async function runAttempt(
     opened = await lease.choice.entry.adapter.call(call, cancellation);
     if (opened.kind === 'whole') {
       begins();
-      return { kind: 'whole', reply: opened, record: recordOf(step, lease, clock.nowMs() - startedAtMs, null) };
+      const record = recordOf(step, lease, clock.nowMs() - startedAtMs, null);
+      return { kind: 'whole', reply: opened, record: { ...record, firstContentMs: begunAfterMs } };
     }
     const { held, ended } = await holdUntilContent(opened);
     begins();

@@ -8,9 +8,9 @@ import type { SlotUse, TargetEntry } from './target-entry.ts';
 
 /** A load that takes longer than expected may take so much longer still, s. */
 const LEAST_LOAD_LEFT = 0.5;
-/** Read from a disk of a desktop, bytes/s. */
 /** When nothing says how long a slot stays taken, s. */
 const UNKNOWN_WAIT = 5;
+/** Read from a disk of a desktop. */
 const LOAD_BYTES_PER_SECOND = 1e9;
 
 /** One model on one target. */

@@ -12,8 +12,13 @@ export interface Unfit {
 }
 
 /** Why this model on this target cannot serve such a request; null: it can, or nobody knows better. Pure. */
-export function whyUnfit(meter: ModelMeter, match: ModelMatch, prompt: PromptFacts): Unfit | null {
-  return whyIncapable(match, prompt) ?? whyTooLong(meter, match, prompt);
+export function whyUnfit(
+  meter: ModelMeter,
+  match: ModelMatch,
+  prompt: PromptFacts,
+  usualBytesPerToken: number,
+): Unfit | null {
+  return whyIncapable(match, prompt) ?? whyTooLong(meter, match, prompt, usualBytesPerToken);
 }
 
 function whyIncapable({ info, model }: ModelMatch, { needs }: PromptFacts): Unfit | null {
@@ -24,10 +29,15 @@ function whyIncapable({ info, model }: ModelMatch, { needs }: PromptFacts): Unfi
   return null;
 }
 
-function whyTooLong(meter: ModelMeter, { info, model }: ModelMatch, prompt: PromptFacts): Unfit | null {
+function whyTooLong(
+  meter: ModelMeter,
+  { info, model }: ModelMatch,
+  prompt: PromptFacts,
+  usualBytesPerToken: number,
+): Unfit | null {
   const limit = contextLimit(meter.contextLength, info?.contextLength ?? null);
   if (limit === null) return null;
-  const tokens = meter.promptTokens(prompt);
+  const tokens = meter.promptTokens(prompt, usualBytesPerToken);
   if (tokens * (meter.bytesPerToken === null ? SURELY.unknown : SURELY.known) <= limit) return null;
   return {
     kind: 'too-long',

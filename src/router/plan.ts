@@ -73,7 +73,9 @@ export function planRoute(
 const NONE: ReadonlySet<TargetId> = new Set();
 
 function firstTokenLimit(request: PlanRequest, options: PlanOptions): number | null {
-  const limitMs = request.fence.maxFirstTokenMs ?? request.fence.route?.maxFirstTokenMs ?? options.maxFirstTokenMs;
+  const { maxFirstTokenMs, route } = request.fence;
+  if (maxFirstTokenMs !== null) return maxFirstTokenMs / 1000;
+  const limitMs = route?.maxFirstTokenMs ?? options.maxFirstTokenMs;
   if (limitMs === null) return null;
   return (options.spilling.has(request.requestedModel.toLowerCase()) ? limitMs * BACK_BELOW : limitMs) / 1000;
 }
@@ -87,12 +89,9 @@ function promptTokensAt(
   entries: readonly TargetEntry[],
   { prompt }: PlanRequest,
 ): number | null {
-  return (
-    entries
-      .find((entry) => entry.target === target)
-      ?.meter(model)
-      .promptTokens(prompt) ?? null
-  );
+  const entry = entries.find((each) => each.target === target);
+  if (entry === undefined) return null;
+  return entry.meter(model).promptTokens(prompt, entry.book.usual(target.place, model).bytesPerToken);
 }
 
 /** Adds the targets that rest but may be asked when all others fail. Returns what is then still left out. */
@@ -249,7 +248,8 @@ function addCandidate(
   lastResort: boolean,
 ): void {
   const meter = entry.meter(match.model);
-  const unfit = whyUnfit(meter, match, question.request.prompt);
+  const { bytesPerToken } = entry.book.usual(entry.target.place, match.model);
+  const unfit = whyUnfit(meter, match, question.request.prompt, bytesPerToken);
   if (unfit === null) survey.candidates.push(candidate(question, entry, meter, match, lastResort));
   else leaveOut(survey, entry, unfit.kind, unfit.reason);
 }

@@ -123,7 +123,7 @@ export class Engine {
     // Awaited only where there is something to wait for: the slot is then taken in the turn in which it was seen free.
     const planned = planning instanceof Promise ? await planning : planning;
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
-    this.#spills.note(request.requestedModel, planned.plan);
+    this.#noteSpill(request, planned.plan, options);
     const lifetime = this.#begin(request, inForce.options);
     const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, async (tried) =>
       stepsOf(await this.#withNewcomers(() => plan(tried))),
@@ -146,6 +146,12 @@ export class Engine {
   /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
   interrupt(error: UpstreamError): void {
     for (const lifetime of [...this.#running]) lifetime.cancel(error);
+  }
+
+  /** A limit that one request brings along says nothing of the others. */
+  #noteSpill({ fence, requestedModel }: InferenceRequest, plan: RoutePlan, { maxFirstTokenMs }: PlanOptions): void {
+    const usual = fence.route?.maxFirstTokenMs ?? maxFirstTokenMs;
+    if (fence.maxFirstTokenMs === null && usual !== null) this.#spills.note(requestedModel, plan);
   }
 
   #begin(request: InferenceRequest, { requestTimeoutMs }: ServeOptions): RequestLifetime {

@@ -16,7 +16,7 @@ export class Spills {
   note(model: string, { spills, steps }: RoutePlan): void {
     const key = model.toLowerCase();
     if (!spills) {
-      // Planned without a limit, or for the cloud alone, it says nothing.
+      // For the cloud alone it says nothing.
       if (steps[0].target.place === 'local') this.#models.delete(key);
       return;
     }

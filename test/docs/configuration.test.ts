@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'bun:test';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Config, LoadInput } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
@@ -160,3 +162,11 @@ interface ComposeFile {
 function mapValues(record: Record<string, string>, change: (value: string) => string): Record<string, string> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
 }
+
+test('the project brings no configuration of its own: a clone starts with the defaults', () => {
+  const root = join(import.meta.dir, '..', '..');
+  // Outside a checkout there is nothing to ask.
+  if (!existsSync(join(root, '.git'))) return;
+  const { stdout } = Bun.spawnSync(['git', 'ls-files', 'swarmrouter.yaml', '.env'], { cwd: root });
+  expect(stdout.toString()).toBe('');
+});

@@ -39,6 +39,13 @@ describe('a line through measurements', () => {
     expect(fit.start).toBeCloseTo(0.1, 6);
   });
 
+  test('learned from short prompts alone does not make long ones look hopeless', () => {
+    const fit = new LineFit();
+    for (let sample = 0; sample < 20; sample++) fit.add(27 + (sample % 3), 0.21);
+    expect(fit.at(4_000)).toBeLessThan(5);
+    expect(fit.at(27)).toBeCloseTo(0.21, 2);
+  });
+
   test('is never negative, and never swallows what is no number', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.double(), fc.double()), { maxLength: 100 }), (samples) => {

@@ -10,9 +10,11 @@ const OUTLYING = 2;
 const LEAST_SIGMA = 0.01;
 /** The median of absolute deviations times this estimates a standard deviation. */
 const MAD_TO_SIGMA = 1.4826;
-/** With prompts all about as long, slope and start cannot be told apart: the start is then a share of the least value. */
+/** With prompts all about as long, slope and start cannot be told apart: the start is then at least this share of the least value. */
 const LEAST_SPREAD = 0.25;
 const START_SHARE = 0.1;
+/** Seconds a token, of a slow desktop: few short prompts must not make long ones look hopeless. */
+const USUAL_SLOPE = 1 / 1_000;
 
 /**
  * A running, robust straight line `y = start + slope · x` through the latest 64 samples: least squares on relative
@@ -97,15 +99,16 @@ export class LineFit {
     const isFlat = variance < (LEAST_SPREAD * (sumX / sum)) ** 2 || size < 3;
     const slope = isFlat ? -1 : (sumXy / sum - (sumX / sum) * (sumY / sum)) / variance;
     const start = isFlat ? -1 : sumY / sum - slope * (sumX / sum);
-    if (slope >= 0 && start >= 0) this.#set(start, slope);
-    else if (!isFlat && slope < 0) this.#set(sumY / sum, 0);
-    else this.#through(isFlat ? least * START_SHARE : 0, sumX, sumY, sumXx, sumXy, sum);
+    if (isFlat) this.#guess(least * START_SHARE, sumX / sum, sumY / sum);
+    else if (slope < 0) this.#set(sumY / sum, 0);
+    else if (start < 0) this.#set(0, sumXx === 0 ? 0 : sumXy / sumXx);
+    else this.#set(start, slope);
   }
 
-  /** The best line from a given start. */
-  #through(start: number, sumX: number, sumY: number, sumXx: number, sumXy: number, sum: number): void {
-    if (sumXx === 0) this.#set(sumY / sum, 0);
-    else this.#set(start, Math.max(0, (sumXy - start * sumX) / sumXx));
+  /** What is the start's and what the slope's part of one length cannot be told: no more is the slope's than is usual. */
+  #guess(leastStart: number, meanX: number, meanY: number): void {
+    const slope = meanX === 0 ? 0 : Math.min(USUAL_SLOPE, Math.max(0, meanY - leastStart) / meanX);
+    this.#set(meanY - slope * meanX, slope);
   }
 
   #set(start: number, slope: number): void {

@@ -22,6 +22,10 @@ const TELLING_SHARE = 0.3;
 const LEAST_READING = 1e-3;
 /** Bytes of a token: fewer or more no tokenizer makes of text, not even of spaces or of a template around few words. */
 const TEXT_LIKE = { least: 0.25, most: 100 };
+/** Tokens. */
+const LEAST_COUNTED = 32;
+/** Of text in whatever language, in JSON. */
+const TOKEN_BYTES = { least: 1, most: 16 };
 /** Servers cut at whole messages: the rest is not always as long. */
 const SAME_CUT = 0.1;
 
@@ -114,7 +118,7 @@ export class ModelMeter {
     this.outputs.record(completionTokens);
     // It read more than it was thought to hold: it was loaded anew with another context.
     if (this.#contextLength !== null && promptTokens > this.#contextLength) this.#contextLength = null;
-    if (promptTokens > 0 && !lesson.hasImages) this.#bytesPerToken.record(lesson.promptBytes / promptTokens);
+    this.#learnTokens(lesson);
     const cached = cachedTokens ?? this.#inferCached(lesson);
     if (cached !== null) this.cache.correct(predictedCachedTokens, cached, promptTokens);
     this.#learnReading(lesson, Math.max(0, promptTokens - (cached ?? predictedCachedTokens)));
@@ -122,6 +126,13 @@ export class ModelMeter {
     if (writingSeconds !== null && completionTokens >= LEAST_WRITTEN) {
       this.writing.record(lesson.beside, writingSeconds / (completionTokens - 1));
     }
+  }
+
+  /** Around few words the envelope of JSON, and the server's own template, weigh more than the words. */
+  #learnTokens({ promptBytes, promptTokens, hasImages }: Lesson): void {
+    if (hasImages || promptTokens < LEAST_COUNTED) return;
+    const { least, most } = TOKEN_BYTES;
+    this.#bytesPerToken.record(Math.min(most, Math.max(least, promptBytes / promptTokens)));
   }
 
   /** Once may be odd text; twice to the same length is a limit. */
