@@ -126,6 +126,24 @@ test('a client on this machine reaches a gateway that listens everywhere through
   expect(gatewayUrl({ host: 'box.lan', port: 8000 })).toBe('http://box.lan:8000');
 });
 
+describe('while the configuration is broken', () => {
+  test.each([
+    [
+      'elsewhere, the gateway is asked all the same, where the file says that it is',
+      'max_first_token_ms: nope\nport: 18999\n',
+      1,
+      'http://127.0.0.1:18999',
+    ],
+    ['in where the gateway is, that is told', 'port: eighty\n', 2, 'it is not a whole number'],
+  ])('%s', async (_name, yaml, code, words) => {
+    const path = join(folder, 'swarmrouter.yaml');
+    writeFileSync(path, yaml);
+    const ran = await run('status');
+    rmSync(path);
+    expect([ran.code, ran.error]).toEqual([code, expect.stringContaining(words)]);
+  });
+});
+
 describe('with a running gateway', () => {
   const environment = { SWARMROUTER_ADMIN_KEY: 'cli-test-admin-key-0123' };
   let gateway: Gateway;

@@ -1,5 +1,6 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
-import type { Config, LoadAnew } from '../config/config.ts';
+import type { Config, LoadAnew, LoadResult } from '../config/config.ts';
+import { readTextFile } from '../config/load.ts';
 import { VERSION } from '../version.ts';
 import { type AdminClient, adminClient } from './admin-client.ts';
 import { check } from './check.ts';
@@ -126,6 +127,26 @@ const CONNECTION_SETTINGS = [
   'SWARMROUTER_CONFIG',
 ];
 
+/**
+ * Where the gateway is. Whatever else is wrong in the YAML file is for the gateway to tell: it goes on with what it read
+ * before, and `status` shows why.
+ */
+function loadConnection(command: Command, terminal: Terminal): LoadResult {
+  const result = loadWithFlags(command, terminal);
+  if (result.ok || result.problems.some(({ name }) => CONNECTION_SETTINGS.includes(name))) return result;
+  const known = result.settings.filter(({ name, value }) => PLACE_SETTINGS.includes(name) && value !== '');
+  const { SWARMROUTER_CONFIG: _, ...given } = terminal.environment;
+  const environment = { ...given, ...Object.fromEntries(known.map(({ name, value }) => [name, value])) };
+  const again = loadWithFlags(
+    command,
+    { ...terminal, environment },
+    { readFile: (path) => (path.endsWith('.env') ? readTextFile(path) : null) },
+  );
+  return again.ok ? again : result;
+}
+
+const PLACE_SETTINGS = ['SWARMROUTER_HOST', 'SWARMROUTER_PORT', 'SWARMROUTER_DATA_DIR'];
+
 /** A command that talks to the running gateway. */
 function adminCommand(
   command: Command,
@@ -134,7 +155,7 @@ function adminCommand(
   run: (client: AdminClient, command: Command) => Promise<number>,
 ): void {
   addSettingFlags(command.option('--url <url>', 'address of the gateway'), CONNECTION_SETTINGS).action(async () => {
-    const result = loadWithFlags(command, terminal);
+    const result = loadConnection(command, terminal);
     if (!result.ok) {
       terminal.error(problemsText(result.problems));
       return finish(EXIT_WRONG_USE);

@@ -192,7 +192,7 @@ function readOrReport(path: string, label: string, around: Surroundings, problem
   }
 }
 
-function readTextFile(path: string): string | null {
+export function readTextFile(path: string): string | null {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
