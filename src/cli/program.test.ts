@@ -138,7 +138,7 @@ describe('while the configuration is broken', () => {
   ])('%s', async (_name, yaml, code, words) => {
     const path = join(folder, 'swarmrouter.yaml');
     writeFileSync(path, yaml);
-    const ran = await run('status');
+    const ran = await run('status', { SWARMROUTER_ADMIN_KEY: 'an-admin-key-0123456789' });
     rmSync(path);
     expect([ran.code, ran.error]).toEqual([code, expect.stringContaining(words)]);
   });
