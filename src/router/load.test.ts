@@ -89,6 +89,27 @@ describe('the queue', () => {
     });
   });
 
+  test('who waits only as long as it is worth it is let go when no slot frees and the wait gets worse', async () => {
+    const { clock, directory, slots } = table();
+    const entry = entryOf({ maxConcurrent: 1 });
+    const held = slots.take(choice(entry)) as Lease;
+    directory.answering(held.call, 0);
+    const brief = { ...patience(60_000), hasOther: true, worthUntilMs: clock.nowMs() + 60_000 };
+    let ended = '';
+    void slots.wait([choice(entry)], brief, never).catch((error: UpstreamError) => {
+      ended = error.message;
+    });
+    await clock.advance(1_000);
+    expect(ended).toBe('');
+    // Others who came before: their answers are written before any of this one.
+    entry.queued += 1_000;
+    for (let step = 0; step < 240 && ended === ''; step++) await clock.advance(250);
+    entry.queued -= 1_000;
+    expect([ended, entry.queued]).toEqual(['the wait for a slot has become longer than it is worth', 0]);
+    expect(clock.nowMs()).toBeLessThan(60_000);
+    held.release();
+  });
+
   test('a client that leaves the queue never takes a slot', async () => {
     const { clock, slots } = table();
     const entry = entryOf({ maxConcurrent: 1 });

@@ -62,6 +62,8 @@ const LOAD_PATIENCE_MS = 2_000;
 const MAX_RETRY_HINT_MS = 60_000;
 /** When a slot will be free is only guessed: a wait is not given up for a guess that is a little worse. */
 const ESTIMATE_SLACK = 1.5;
+/** How often the waits are looked at that something else may be better than, ms: also when no slot frees, they get worse. */
+const WORTH_CHECK_MS = 250;
 /** Three thirds of a waiter are a little less than one. */
 const ROUNDING = 0.001;
 
@@ -73,6 +75,7 @@ export class SlotTable {
   readonly #waiters = new Set<Waiter>();
   #serving = false;
   #serveAgain = false;
+  #checksWorth = false;
 
   /** `queueLimit`: requests that may wait for one target at once, ≥ 0; one that waits for several counts as a part at each. */
   constructor(clock: Clock, directory: TargetDirectory, queueLimit: number) {
@@ -204,6 +207,7 @@ export class SlotTable {
       ),
     );
     this.#waiters.add(waiter);
+    if (worthUntilMs !== null && !this.#checksWorth) this.#checkWorthLater();
     for (const { entry } of choices) {
       entry.queued++;
       entry.queuedShare += 1 / choices.length;
@@ -233,6 +237,15 @@ export class SlotTable {
     } while (this.#serveAgain);
     this.#serving = false;
     this.#letGoWhoWaitInVain();
+  }
+
+  #checkWorthLater(): void {
+    this.#checksWorth = true;
+    this.#clock.after(WORTH_CHECK_MS, () => {
+      this.#checksWorth = false;
+      this.#letGoWhoWaitInVain();
+      if ([...this.#waiters].some(({ worthUntilMs }) => worthUntilMs !== null)) this.#checkWorthLater();
+    });
   }
 
   /** Those whose slot is by now expected later than it is worth: their plans go on elsewhere. */

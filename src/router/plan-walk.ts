@@ -12,11 +12,15 @@ export interface Retry {
   readonly readyAtMs: number;
 }
 
+/** The plan as it would be made now, without these targets. */
+export type Replan = (without: ReadonlySet<TargetId>) => Promise<readonly PlanStep[]>;
+
 /** Where the walk along one plan stands. */
 export class PlanWalk {
   readonly prompt: PromptFacts;
   readonly cancellation: Cancellation;
   readonly deadlineMs: number;
+  readonly replan: Replan;
   readonly maxAttempts: number;
   /** In the order in which they are to be tried; those with `waits` only once a slot is free. */
   readonly untried: PlanStep[];
@@ -33,10 +37,11 @@ export class PlanWalk {
   #loadingSinceMs: Map<TargetId, number> | null = null;
   #retrying: PlanStep | null = null;
 
-  constructor(plan: RoutePlan, prompt: PromptFacts, cancellation: Cancellation, deadlineMs: number) {
+  constructor(plan: RoutePlan, prompt: PromptFacts, cancellation: Cancellation, deadlineMs: number, replan: Replan) {
     this.prompt = prompt;
     this.cancellation = cancellation;
     this.deadlineMs = deadlineMs;
+    this.replan = replan;
     this.maxAttempts = plan.maxAttempts;
     this.untried = [...plan.steps];
   }

@@ -38,25 +38,31 @@ const BACK_BELOW = 0.8;
 /** What of a request planning looks at. */
 export type PlanRequest = Pick<InferenceRequest, 'operation' | 'requestedModel' | 'fence' | 'prompt'>;
 
+/** What has become of the request since its first plan was made. */
+export interface Progress {
+  /** Targets that it was sent to: they are neither steps nor left out. */
+  readonly tried: ReadonlySet<TargetId>;
+  /** How much of the limit for the first token is used up, ms, ≥ 0. */
+  readonly waitedMs: number;
+}
+
 export type PlanResult = { readonly plan: RoutePlan } | { readonly noRoute: NoRoute };
 
 /**
  * Who could serve this request, in which order, and why not the others? Pure: reads the entries, changes nothing,
  * does no I/O. Each target ends up as a step or with a reason.
- *
- * @param tried targets that this request has already been sent to: they are neither
  */
 export function planRoute(
   request: PlanRequest,
   entries: readonly TargetEntry[],
   options: PlanOptions,
   nowMs: number,
-  tried: ReadonlySet<TargetId> = NONE,
+  { tried, waitedMs }: Progress = NOTHING_YET,
 ): PlanResult {
   const asked = readAskedModel(request.requestedModel, options, entries);
   const strict = request.fence.strictModel || options.standIn === 'never';
   const question = { request, asked, strict, standIn: strict ? 'never' : options.standIn, nowMs } as const;
-  const limits = { maxFirstTokenSeconds: firstTokenLimit(request, options) };
+  const limits = { maxFirstTokenSeconds: firstTokenLimit(request, options, waitedMs) };
   const survey = surveyTargets(question, entries, (rest) => rest === null);
   const fresh = survey.candidates.filter(({ entry }) => !tried.has(entry.target.id));
   const steps = options.strategy.rank(fresh, limits).map((ranked) => toStep(ranked, false));
@@ -70,14 +76,19 @@ export function planRoute(
   return { plan: { steps: [first, ...rest], leftOut, promptTokens, spills, maxAttempts: options.maxAttempts } };
 }
 
-const NONE: ReadonlySet<TargetId> = new Set();
+const NOTHING_YET: Progress = { tried: new Set(), waitedMs: 0 };
 
-function firstTokenLimit(request: PlanRequest, options: PlanOptions): number | null {
-  const { maxFirstTokenMs, route } = request.fence;
-  if (maxFirstTokenMs !== null) return maxFirstTokenMs / 1000;
-  const limitMs = route?.maxFirstTokenMs ?? options.maxFirstTokenMs;
+/** What is left of it, s; null: no limit. */
+function firstTokenLimit(request: PlanRequest, options: PlanOptions, waitedMs: number): number | null {
+  const limitMs = wholeLimitMs(request, options);
+  return limitMs === null ? null : Math.max(0, limitMs - waitedMs) / 1000;
+}
+
+function wholeLimitMs({ fence, requestedModel }: PlanRequest, options: PlanOptions): number | null {
+  if (fence.maxFirstTokenMs !== null) return fence.maxFirstTokenMs;
+  const limitMs = fence.route?.maxFirstTokenMs ?? options.maxFirstTokenMs;
   if (limitMs === null) return null;
-  return (options.spilling.has(request.requestedModel.toLowerCase()) ? limitMs * BACK_BELOW : limitMs) / 1000;
+  return options.spilling.has(requestedModel.toLowerCase()) ? limitMs * BACK_BELOW : limitMs;
 }
 
 function isSpill(first: PlanStep, candidates: readonly Candidate[]): boolean {

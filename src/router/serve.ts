@@ -13,7 +13,7 @@ import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
 import type { ModelRules } from './models.ts';
-import { type PlanOptions, type PlanResult, planRoute } from './plan.ts';
+import { type PlanOptions, type PlanResult, type Progress, planRoute } from './plan.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
 import { Spills } from './spills.ts';
@@ -117,16 +117,16 @@ export class Engine {
     if (!prober.firstRoundDone) await prober.firstRound(this.#inForce.options.firstRoundMs);
     const inForce = this.#inForce;
     const options = planOptionsFor(request, inForce);
-    const plan = (tried?: ReadonlySet<TargetId>) =>
-      planRoute(request, directory.entries(), options, clock.nowMs(), tried);
+    const plan = (progress?: Progress) => planRoute(request, directory.entries(), options, clock.nowMs(), progress);
     const planning = this.#withNewcomers(plan);
     // Awaited only where there is something to wait for: the slot is then taken in the turn in which it was seen free.
     const planned = planning instanceof Promise ? await planning : planning;
     if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
     this.#noteSpill(request, planned.plan, options);
     const lifetime = this.#begin(request, inForce.options);
+    const plannedAtMs = clock.nowMs();
     const result = await inForce.runner.run(request, planned.plan, lifetime, lifetime.deadlineMs, async (tried) =>
-      stepsOf(await this.#withNewcomers(() => plan(tried))),
+      stepsOf(await this.#withNewcomers(() => plan({ tried, waitedMs: clock.nowMs() - plannedAtMs }))),
     );
     lifetime.begun();
     if (result.kind === 'failed') {
@@ -140,7 +140,7 @@ export class Engine {
   #withNewcomers(plan: () => PlanResult): PlanResult | Promise<PlanResult> {
     const { prober } = this.#parts;
     const planned = plan();
-    return 'noRoute' in planned && prober.hasNewcomers ? prober.newcomers().then(plan) : planned;
+    return 'noRoute' in planned && prober.hasNewcomers ? prober.newcomers().then(() => plan()) : planned;
   }
 
   /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
@@ -251,7 +251,7 @@ export class Engine {
     const plan = (without: ReadonlySet<TargetId>) => {
       const unable = directory.entries().filter((entry) => !continuesAnswers(entry));
       const excluded = new Set([...unfit, ...without, ...unable.map(({ target }) => target.id)]);
-      return planRoute(rest, directory.entries(), options, clock.nowMs(), excluded);
+      return planRoute(rest, directory.entries(), options, clock.nowMs(), { tried: excluded, waitedMs: 0 });
     };
     const planned = plan(new Set());
     if ('noRoute' in planned) return null;
