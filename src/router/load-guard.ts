@@ -22,6 +22,8 @@ export type LoadObstacle = 'loads-already' | 'loads-another' | 'would-evict';
 export function loadObstacle(entry: LoadingTarget, model: ModelInfo): LoadObstacle | null {
   const { adapter, target, activity } = entry;
   if (target.place === 'cloud' || !adapter.loadsOnDemand) return null;
+  // Planning asks this of every target: most have their model in memory, and read nothing.
+  if (model.state === 'loaded' && !activity.isLoadingAny) return null;
   const { modelsInMemory } = adapter;
   // What is being loaded may be about to throw out this one.
   if (activity.isLoadingOther(model.id) && (modelsInMemory === 1 || model.state !== 'loaded')) return 'loads-another';

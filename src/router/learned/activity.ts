@@ -125,7 +125,7 @@ export class Activity {
 
   /** Some model is on its way into memory. */
   get isLoadingAny(): boolean {
-    return this.#reading.some((call) => !call.loaded);
+    return this.#reading.length > 0 && this.#reading.some((call) => !call.loaded);
   }
 
   /** Some model other than this one is on its way into memory. */

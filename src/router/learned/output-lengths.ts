@@ -11,11 +11,13 @@ const ENOUGH = 8;
  */
 export class OutputLengths {
   readonly #ring = new Float64Array(WINDOW);
-  #count = 0;
-  /** Ascending. */
-  #sorted: Float64Array = new Float64Array(0);
+  readonly #sorting = new Float64Array(WINDOW);
   /** At index n: the sum of the lengths from the n-th on. */
-  #sums: Float64Array = new Float64Array(1);
+  readonly #sums = new Float64Array(WINDOW + 1);
+  #count = 0;
+  /** Ascending. Made when it is asked for: answers may end more often than plans are made. */
+  #inOrder: Float64Array = this.#sorting.subarray(0, 0);
+  #isInOrder = true;
 
   get count(): number {
     return this.#count;
@@ -23,18 +25,28 @@ export class OutputLengths {
 
   /** Tokens, on average. */
   get mean(): number {
-    return this.#sorted.length === 0 ? USUAL_OUTPUT_TOKENS : (this.#sums[0] as number) / this.#sorted.length;
+    const { length } = this.#sorted();
+    return length === 0 ? USUAL_OUTPUT_TOKENS : (this.#sums[0] as number) / length;
   }
 
   record(tokens: number): void {
     if (!(tokens > 0 && tokens < 1e8)) return;
     this.#ring[this.#count % WINDOW] = tokens;
     this.#count++;
-    this.#sorted = this.#ring.slice(0, Math.min(WINDOW, this.#count)).sort();
-    this.#sums = new Float64Array(this.#sorted.length + 1);
-    for (let at = this.#sorted.length - 1; at >= 0; at--) {
-      this.#sums[at] = (this.#sums[at + 1] as number) + (this.#sorted[at] as number);
+    this.#isInOrder = false;
+  }
+
+  #sorted(): Float64Array {
+    if (this.#isInOrder) return this.#inOrder;
+    this.#isInOrder = true;
+    const size = Math.min(WINDOW, this.#count);
+    this.#sorting.set(this.#ring.subarray(0, size));
+    this.#inOrder = this.#sorting.subarray(0, size).sort();
+    this.#sums[size] = 0;
+    for (let at = size - 1; at >= 0; at--) {
+      this.#sums[at] = (this.#sums[at + 1] as number) + (this.#inOrder[at] as number);
     }
+    return this.#inOrder;
   }
 
   /**
@@ -44,9 +56,10 @@ export class OutputLengths {
    */
   remaining(written: number, most: number, usual: number): number {
     const left = Math.max(1, most - written);
-    if (this.#sorted.length < ENOUGH) return Math.min(left, Math.max(usual - written, usual / 4));
-    const from = this.#firstAbove(written);
-    const longer = this.#sorted.length - from;
+    const sorted = this.#sorted();
+    if (sorted.length < ENOUGH) return Math.min(left, Math.max(usual - written, usual / 4));
+    const from = firstAbove(sorted, written);
+    const longer = sorted.length - from;
     // Longer than all that were seen: as long again as the longest ones differ.
     if (longer === 0) return Math.min(left, this.mean);
     return Math.min(left, (this.#sums[from] as number) / longer - written);
@@ -56,15 +69,15 @@ export class OutputLengths {
   lengths(): number[] {
     return [...this.#ring.subarray(0, Math.min(WINDOW, this.#count))];
   }
+}
 
-  #firstAbove(written: number): number {
-    let low = 0;
-    let high = this.#sorted.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#sorted[middle] as number) > written) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+function firstAbove(sorted: Float64Array, written: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as number) > written) high = middle;
+    else low = middle + 1;
   }
+  return low;
 }

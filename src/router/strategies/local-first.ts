@@ -23,7 +23,7 @@ function inUsualOrder(
   full: readonly Candidate[],
 ): RankedCandidate[] {
   const ranked = ready.length > 0 ? freeOrSoon(ready, full) : [];
-  const planned = new Set(ranked.map(({ candidate }) => candidate));
+  const planned = new Set(full.length > 0 ? ranked.map(({ candidate }) => candidate) : []);
   if (cloud.length > 0) {
     const why = overflowWords(ready.length, full.length, lastResort.length);
     for (const candidate of cloud) ranked.push(step(candidate, why));
@@ -44,6 +44,7 @@ const WORTH_WAITING = 0.1;
  */
 function freeOrSoon(ready: readonly Candidate[], full: readonly Candidate[]): RankedCandidate[] {
   const free = ready.map((candidate) => step(candidate, slotWords(candidate)));
+  if (full.length === 0) return free;
   const best = (ready[0] as Candidate).cost;
   const soon = full.filter(
     ({ silent, cost }) =>
