@@ -3,7 +3,7 @@ import { countOf, isObject, type JsonObject, textOf } from '../core/json-shape.t
 import { type ModelInfo, type ModelState, NOTHING_SAID, type Target, type TargetSnapshot } from '../core/target.ts';
 import { kindByName } from './model-kind.ts';
 
-/** A server that lists more than this is lying or broken; the rest is not looked at. */
+/** A server that lists more than this is lying or broken: the rest is not looked at, and names in it count as unlisted. */
 export const MAX_MODELS = 10_000;
 
 /** Longer names are no names. */
@@ -61,5 +61,7 @@ export function listedModels(items: readonly JsonObject[], state: ModelState): r
 
 /** A snapshot with the usual answers; give what is known better. */
 export function snapshotOf(known: Partial<TargetSnapshot>): TargetSnapshot {
-  return { models: [], slots: null, version: null, warming: false, listsEverything: true, load: null, ...known };
+  const wasCut = known.models !== undefined && known.models.length >= MAX_MODELS;
+  const usual = { models: [], slots: null, version: null, warming: false, listsEverything: !wasCut, load: null };
+  return { ...usual, ...known };
 }

@@ -1,14 +1,17 @@
+import { UpstreamError } from '../core/failure.ts';
 import type { Target } from '../core/target.ts';
 import type { WireTools } from './openai-wire/wire-adapter.ts';
-import type { ProbeReply } from './probe-http.ts';
+import { isUnknownPath, type ProbeReply } from './probe-http.ts';
 
 /** A server that did not have a path may be restarted with it. */
-const ASK_AGAIN_MS = 5 * 60_000;
+const MISSING_MS = 5 * 60_000;
+/** One that has it, but was too slow or broke, may just have been busy. */
+const BROKEN_MS = 30_000;
 /** What is nice to know must not make a server look slow, or down. */
-const PATIENCE_MS = 300;
+const PATIENCE_MS = 1_000;
 const MOST_REMEMBERED = 10_000;
 
-/** By the gateway's own tools: which paths its targets lack, until when that is believed. */
+/** By the gateway's own tools: which paths of its targets are not asked for, until when. */
 const missing = new WeakMap<WireTools, Map<string, number>>();
 
 /**
@@ -30,12 +33,18 @@ export async function askOptional(
   const cancelTimer = tools.clock.after(PATIENCE_MS, () => timeout.abort());
   try {
     return await ask(path, AbortSignal.any([signal, timeout.signal]));
-  } catch {
+  } catch (error) {
     // Whether the server is up is for the questions that every server answers.
     if (known.size >= MOST_REMEMBERED) known.clear();
-    if (!signal.aborted) known.set(key, tools.clock.nowMs() + ASK_AGAIN_MS);
+    const restMs = isNotToBeHad(error) ? MISSING_MS : BROKEN_MS;
+    if (!signal.aborted) known.set(key, tools.clock.nowMs() + restMs);
     return null;
   } finally {
     cancelTimer();
   }
+}
+
+/** There is no such path, or not for this key. */
+function isNotToBeHad(error: unknown): boolean {
+  return isUnknownPath(error) || (error instanceof UpstreamError && (error.status === 401 || error.status === 403));
 }

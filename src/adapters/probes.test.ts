@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { callOf, failureOf, targetOf } from '../../test/contract/adapters-support.ts';
+import { ManualClock } from '../../test/support/manual-clock.ts';
+import type { ProviderAdapter } from '../core/adapter.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { Secret } from '../core/secret.ts';
 import { type AdapterKind, NOTHING_SAID, type Target, type TargetSnapshot } from '../core/target.ts';
@@ -302,6 +304,35 @@ describe('how busy a server says it is', () => {
     expect(told.load).toEqual({ running: 2, waiting: 5, cacheUsage: null });
   });
 
+  test('is not asked for where the question would wake a llama.cpp server that sleeps when idle', async () => {
+    for (const sleeping of [true, false]) {
+      const props = { total_slots: 2, is_sleeping: sleeping };
+      const server = serve({ '/health': {}, '/props': props, '/v1/models': list('m'), '/slots': [] });
+      const { models } = await probe('llama-cpp', server.url);
+      expect(models.map(({ state }) => state)).toEqual([sleeping ? 'on-disk' : 'loaded']);
+      const exempt = ['GET /health', 'GET /metrics', 'GET /props', 'GET /v1/models'];
+      expect(server.log.map(({ what }) => what).sort()).toEqual(exempt);
+    }
+  });
+
+  test('is asked for again soon where the server was only slow or broken', async () => {
+    const clock = new ManualClock();
+    const adapter = createAdapters({ clock }).get('vllm') as ProviderAdapter;
+    let healthy = false;
+    const server = serve({
+      '/v1/models': list('m'),
+      '/version': { version: '1' },
+      '/metrics': () => (healthy ? page('vllm:num_requests_running 3\n')() : new Response('', { status: 500 })),
+    });
+    const running = async () =>
+      (await adapter.probe(targetOf('vllm', server.url), new AbortController().signal)).load?.running ?? null;
+    expect(await running()).toBeNull();
+    healthy = true;
+    expect(await running()).toBeNull();
+    await clock.advance(60_000);
+    expect(await running()).toBe(3);
+  });
+
   test('is asked for once where it is switched off, and absurd numbers are not believed', async () => {
     const server = serve({ '/v1/models': list('m'), '/version': { version: '1' } });
     for (let n = 0; n < 3; n++) expect((await probe('vllm', server.url)).load).toBeNull();
@@ -397,6 +428,12 @@ describe('the probes of clouds', () => {
     const call = adapters.get('azure-openai')?.call(callOf(target, {}, { model: 'prod 4o' }), new Cancellation());
     expect((await failureOf(call ?? Promise.resolve())).status).toBe(404);
     expect(server.log.map((entry) => entry.what)).toEqual([what]);
+  });
+
+  test('of a list that is too long the rest counts as models that are not listed', async () => {
+    const names = Array.from({ length: 10_001 }, (_, at) => `m${at}`);
+    const snapshot = await probe('openai-compatible', serve({ '/models': list(...names) }).url);
+    expect([snapshot.models.length, snapshot.listsEverything]).toEqual([10_000, false]);
   });
 
   test('a compatible server without a list is up', async () => {

@@ -4,8 +4,8 @@ import type { Config } from '../config/config.ts';
 
 export type AdminReply =
   | { readonly ok: true; readonly body: unknown }
-  /** `body`: what the gateway said besides; undefined: nothing, or it was not reached. */
-  | { readonly ok: false; readonly message: string; readonly body?: unknown };
+  /** `body`: what the gateway said besides; undefined: nothing, or it was not reached. `wrongUse`: it was asked wrongly. */
+  | { readonly ok: false; readonly message: string; readonly body?: unknown; readonly wrongUse?: boolean };
 
 export interface AdminClient {
   readonly url: string;
@@ -101,7 +101,7 @@ function judge(status: number, text: string, base: string): AdminReply {
     return { ok: false, message: `The gateway at ${base} refused the admin key. ${fix}` };
   }
   const said = errorMessage(body);
-  if (said !== null) return { ok: false, message: said, body };
+  if (said !== null) return { ok: false, message: said, body, wrongUse: status === 400 };
   return {
     ok: false,
     message: `What answers at ${base} is not SwarmRouter (status ${status}). Give its address with --url.`,

@@ -1,7 +1,7 @@
 import pico from 'picocolors';
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, milliseconds, show } from './cells.ts';
-import { EXIT_FAILED, EXIT_OK } from './exit-codes.ts';
+import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { leftOutLines, stepsNote, stepsTable } from './plan-table.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -25,7 +25,7 @@ export async function decisions(
   const reply = await client.request('GET', id === null ? listPath(flags) : `${PATH}/${encodeURIComponent(id)}`);
   if (!reply.ok) {
     terminal.error(`swarmrouter: ${reply.message}`);
-    return EXIT_FAILED;
+    return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
   }
   const { body } = reply;
   if (flags.json === true) terminal.out(JSON.stringify(body, null, 2));

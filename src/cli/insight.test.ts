@@ -133,7 +133,9 @@ describe('swarmrouter decisions', () => {
     const missing = await run(started, ['decisions', 'no-such']);
     expect(missing.code).toBe(1);
     expect(missing.error).toContain('No decision is kept for "no-such"');
-    expect((await run(started, ['decisions', '--limit', '0'])).error).toContain('a whole number from 1 to 1000');
+    const limited = await run(started, ['decisions', '--limit', '0']);
+    expect(limited.error).toContain('a whole number from 1 to 1000');
+    expect(limited.code).toBe(2);
     const off = await fleet({ decisions: 0 });
     expect((await run(off, ['decisions'])).out).toContain('SWARMROUTER_DECISIONS is 0');
   });

@@ -263,6 +263,9 @@ describe('problems', () => {
     expect(problems[0]?.where).toMatch(/^swarmrouter\.yaml line \d+$/);
     expect(JSON.stringify(problems)).not.toContain('verysecret');
     expect(problemsOf(yaml('port: 1\nport: 2'))[0]?.where).toBe('swarmrouter.yaml line 2');
+    // Nothing is told of what a parser can only guess.
+    const wrongIndent = problemsOf(yaml('targets:\n  - name: a\n   kind: lm-studio\n'));
+    expect(wrongIndent.map(({ where }) => where)).toEqual(['swarmrouter.yaml line 3']);
     expect(problemsOf(yaml('- port'))[0]?.message).toContain('not a mapping');
   });
 });

@@ -1,5 +1,6 @@
 // Every setting, declared once. Parsing, errors, .env.example, docs/reference/settings.md, the flags of the
 // command line and `swarmrouter check` are all derived from this table.
+import { MAX_FIRST_TOKEN_LIMIT_MS } from '../core/route.ts';
 import type { Parsed } from './setting-kinds.ts';
 import {
   boolean,
@@ -225,11 +226,16 @@ export const SETTINGS = {
     group: 'Routing',
     doc: 'What happens to a text answer that breaks after its first token: `off` ends it with an error event, `continue` has another target go on where it broke (llama.cpp, vLLM, SGLang, LM Studio, Ollama, and targets that say `continues_answers`).',
   }),
-  maxFirstTokenMs: optional('SWARMROUTER_MAX_FIRST_TOKEN_MS', integer(1, 3_600_000, 'ms'), 'unset: no limit', {
-    group: 'Routing',
-    doc: 'How long the first token of an answer may take at your own servers: while the prediction keeps it, a request waits for a local slot; when not, it goes to the cloud at once. Unset: it goes to the cloud when all suitable local slots are taken. A request may say its own (`x-swarmrouter-max-first-token-ms`).',
-    example: '5000',
-  }),
+  maxFirstTokenMs: optional(
+    'SWARMROUTER_MAX_FIRST_TOKEN_MS',
+    integer(1, MAX_FIRST_TOKEN_LIMIT_MS, 'ms'),
+    'unset: no limit',
+    {
+      group: 'Routing',
+      doc: 'How long the first token of an answer may take at your own servers: while the prediction keeps it, a request waits for a local slot; when not, it goes to the cloud at once. Unset: it goes to the cloud when all suitable local slots are taken. A request may say its own (`x-swarmrouter-max-first-token-ms`).',
+      example: '5000',
+    },
+  ),
   maxRetries: setting('SWARMROUTER_MAX_RETRIES', integer(0, 20), '3', {
     group: 'Routing',
     doc: 'Further attempts after the first one failed.',

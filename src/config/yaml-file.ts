@@ -69,6 +69,9 @@ class Reader {
       const line = this.lines.linePos(error.pos[0]).line;
       this.report(line, this.label, null, `not valid YAML: ${clause(error.message)}`, null, 'correct the line');
     }
+    // What the parser made of a broken file is a guess: problems found in that would not be the reader's.
+    const isBroken = this.document.errors.some(({ code }) => code !== 'DUPLICATE_KEY');
+    if (isBroken) return { settings: [], aliases: null, targets: [], routes: [], problems: this.problems };
     const settings: YamlEntry[] = [];
     const targets: YamlTargetSection[] = [];
     const routes: YamlRouteSection[] = [];

@@ -1,4 +1,5 @@
 import type { Problem } from '../core/problem.ts';
+import { MAX_FIRST_TOKEN_LIMIT_MS } from '../core/route.ts';
 import { isName, NAMES, strategyFault } from './names.ts';
 import { fieldReader } from './read-field.ts';
 import type { SecretPlaces } from './secret-reference.ts';
@@ -18,7 +19,10 @@ export const STREAM_RECOVERY = choice(['off', 'continue']);
 export const ROUTE_FIELDS = {
   strategy: { kind: text('the name of a routing strategy'), doc: 'Its own SWARMROUTER_STRATEGY.' },
   stream_recovery: { kind: STREAM_RECOVERY, doc: 'Its own SWARMROUTER_STREAM_RECOVERY.' },
-  max_first_token_ms: { kind: integer(1, 3_600_000, 'ms'), doc: 'Its own SWARMROUTER_MAX_FIRST_TOKEN_MS.' },
+  max_first_token_ms: {
+    kind: integer(1, MAX_FIRST_TOKEN_LIMIT_MS, 'ms'),
+    doc: 'Its own SWARMROUTER_MAX_FIRST_TOKEN_MS.',
+  },
 } as const;
 
 export const ROUTE_FIELD_NAMES: ReadonlySet<string> = new Set(Object.keys(ROUTE_FIELDS));

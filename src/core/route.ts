@@ -1,3 +1,6 @@
+/** The longest limit that can be asked for the first token of an answer, ms; the least is 1. */
+export const MAX_FIRST_TOKEN_LIMIT_MS = 3_600_000;
+
 /** How requests are treated that name this route (`x-swarmrouter-route`), or that name none. */
 export interface Route {
   readonly name: string;

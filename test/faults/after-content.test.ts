@@ -7,7 +7,7 @@ import { chunk, framed, LAST_CHUNK, STREAM_HEAD } from '../support/raw-server.ts
 import { inference } from '../support/running.ts';
 
 const parts = faultParts();
-const QUICK = { idleMs: 150 };
+const QUICK = { idleMs: 600 };
 
 const BREAKS: readonly (readonly [string, Fault, FailureKind, string])[] = [
   ['F-08 silence', { kind: 'stall', afterChunks: 3 }, 'timeout', 'upstream_timeout'],

@@ -170,6 +170,7 @@ describe('bad input is refused with the field and the fix, and nothing is sent u
       'x-swarmrouter-place': 'moon',
       'x-swarmrouter-strict-model': 'maybe',
       'x-swarmrouter-route': 'nope',
+      'x-swarmrouter-max-first-token-ms': '3600001',
     };
     for (const [name, value] of Object.entries(cases)) {
       const response = await chat('hi', { headers: { [name]: value } });

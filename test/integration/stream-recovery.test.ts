@@ -18,7 +18,7 @@ import { inference, servedBy } from '../support/running.ts';
 const { simulator, gateway } = faultParts();
 
 const TEXT = Array.from({ length: 30 }, (_, word) => `word${word}`).join(' ');
-const QUICK = { firstByteMs: 300, firstTokenMs: 300, idleMs: 150 };
+const QUICK = { firstByteMs: 800, firstTokenMs: 800, idleMs: 600 };
 const ask = (more: object = {}) => ({ stream: true, messages: [{ role: 'user', content: 'tell me' }], ...more });
 
 const nothing = (): void => undefined;

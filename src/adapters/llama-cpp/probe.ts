@@ -8,7 +8,11 @@ import { isUnknownPath, probeGet } from '../probe-http.ts';
 import { requestsOf } from '../prometheus-gauge.ts';
 import { bearer, rootOf } from '../urls.ts';
 
-/** `/health` tells loading from loaded, `/props` the slots and the context, `/v1/models` the names. */
+/**
+ * `/health` tells loading from loaded, `/props` the slots and the context, `/v1/models` the names. These and `/metrics`
+ * are all that may be asked of a server that sleeps when idle: any other question wakes it, or keeps it awake
+ * (protocols §6). It says whether it sleeps since it is able to; `/slots` is asked of older ones alone.
+ */
 export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
   const get = (path: string, until = signal) =>
     probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), until);
@@ -30,17 +34,23 @@ export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: 
   }
   const models = items.map((item) => modelOf(item, props)).filter((model) => model !== null);
   // One after the other, so that a probe keeps no more connections than it needs.
-  const slots = await askOptional(tools, target, '/slots', signal, get);
   const metrics = await askOptional(tools, target, '/metrics', signal, get);
-  const load = loadOf(slots?.json, metrics?.text ?? '');
+  const told = metrics === null ? null : countedIn(metrics.text);
+  const maySleep = typeof props['is_sleeping'] === 'boolean' || props['role'] === 'router';
+  const slots = told !== null || maySleep ? null : await askOptional(tools, target, '/slots', signal, get);
+  const load = told ?? busyOf(slots?.json);
   return snapshotOf({ models, slots: countOf(props['total_slots'], 1), version: textOf(props['build_info']), load });
 }
 
-/** `/metrics` counts those that wait as well, but has to be switched on; `/slots` has to be switched off. */
-function loadOf(slots: unknown, metrics: string): ServerLoad | null {
-  const processing = requestsOf(metrics, ['llamacpp:requests_processing']);
+/** `/metrics` counts those that wait as well, but has to be switched on. */
+function countedIn(metrics: string): ServerLoad | null {
+  const running = requestsOf(metrics, ['llamacpp:requests_processing']);
   const waiting = requestsOf(metrics, ['llamacpp:requests_deferred']) ?? 0;
-  if (processing !== null) return { running: processing, waiting, cacheUsage: null };
+  return running === null ? null : { running, waiting, cacheUsage: null };
+}
+
+/** `/slots` has to be switched off. */
+function busyOf(slots: unknown): ServerLoad | null {
   const listed = listOf(slots).filter(isObject);
   if (listed.length === 0) return null;
   const running = listed.filter((slot) => slot['is_processing'] === true).length;
@@ -76,11 +86,16 @@ function modelOf(item: JsonObject, props: JsonObject): ModelInfo | null {
   return modelInfoOf({
     id,
     alsoKnownAs: namesOfFile(id),
-    state: isObject(item['status']) ? stateOf(status['value']) : 'loaded',
+    state: isObject(item['status']) ? stateOf(status['value']) : awakeOf(props),
     contextLength: countOf(settings['n_ctx'], 1) ?? countOf(meta['n_ctx'], 1) ?? countOf(meta['n_ctx_train'], 1),
     capabilities: { vision: visionOf(props), tools: null, reasoning: null },
     sizeBytes: countOf(meta['size'], 1),
   });
+}
+
+/** One that sleeps has thrown its model out of memory, and loads it for the next request. */
+function awakeOf(props: JsonObject): ModelState {
+  return props['is_sleeping'] === true ? 'on-disk' : 'loaded';
 }
 
 function visionOf(props: JsonObject): boolean | null {

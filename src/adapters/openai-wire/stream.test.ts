@@ -221,18 +221,18 @@ describe('reading a stream', () => {
   }, 10_000);
 
   test('does not count the time that the client takes', async () => {
-    const changes = { clocks: { ...CLOCKS, idleMs: 150, firstTokenMs: 150 } };
+    const changes = { clocks: { ...CLOCKS, idleMs: 2_000, firstTokenMs: 2_000 } };
     const pieces = [event(chunk({ content: 'a' })), event(chunk({ content: 'b' })), event(chunk({}, 'stop')), DONE];
     const { reply, server } = await open(pieces, {}, changes);
     const stream = asStream(reply);
     let batches = 0;
     while ((await stream.next()) !== null) {
       batches++;
-      await Bun.sleep(250);
+      if (batches === 1) await Bun.sleep(2_500);
     }
     expect(batches).toBeGreaterThan(1);
     server.stop();
-  });
+  }, 30_000);
 
   test('ends a stream that runs longer than it may', async () => {
     const pieces = Array.from({ length: 500 }, () => event(chunk({ content: 'a' })));

@@ -1,7 +1,7 @@
 import { checkShape, JsonShapeError } from '../../core/json-patch.ts';
 import { isObject } from '../../core/json-shape.ts';
 import type { InferenceRequest, RequestFence } from '../../core/request.ts';
-import type { Route } from '../../core/route.ts';
+import { MAX_FIRST_TOKEN_LIMIT_MS, type Route } from '../../core/route.ts';
 import { HttpError } from '../http-error.ts';
 import { promptFacts } from './prompt-facts.ts';
 
@@ -157,8 +157,12 @@ export function readFence(headers: Headers, routes: ReadonlyMap<string, Route>):
 function maxFirstTokenOf(value: string | null): number | null {
   if (value === null) return null;
   const milliseconds = /^\d{1,9}$/.test(value) ? Number(value) : 0;
-  if (milliseconds > 0) return milliseconds;
-  throw badHeader('x-swarmrouter-max-first-token-ms', value, 'whole milliseconds from 1 to 999999999');
+  if (milliseconds > 0 && milliseconds <= MAX_FIRST_TOKEN_LIMIT_MS) return milliseconds;
+  throw badHeader(
+    'x-swarmrouter-max-first-token-ms',
+    value,
+    `whole milliseconds from 1 to ${MAX_FIRST_TOKEN_LIMIT_MS}`,
+  );
 }
 
 function badHeader(name: string, value: string, allowed: string): HttpError {
