@@ -25,10 +25,10 @@ export async function askOptional(
   signal: AbortSignal,
   ask: (path: string, signal: AbortSignal) => Promise<ProbeReply>,
 ): Promise<ProbeReply | null> {
+  if (!mayAsk(tools, target, path)) return null;
   const known = missing.get(tools) ?? new Map<string, number>();
   missing.set(tools, known);
-  const key = `${target.id} ${target.baseUrl} ${path}`;
-  if ((known.get(key) ?? 0) > tools.clock.nowMs()) return null;
+  const key = keyOf(target, path);
   const timeout = new AbortController();
   const cancelTimer = tools.clock.after(PATIENCE_MS, () => timeout.abort());
   try {
@@ -42,6 +42,15 @@ export async function askOptional(
   } finally {
     cancelTimer();
   }
+}
+
+/** False: it was not to be had a short while ago. */
+export function mayAsk(tools: WireTools, target: Target, path: string): boolean {
+  return (missing.get(tools)?.get(keyOf(target, path)) ?? 0) <= tools.clock.nowMs();
+}
+
+function keyOf(target: Target, path: string): string {
+  return `${target.id} ${target.baseUrl} ${path}`;
 }
 
 /** There is no such path, or not for this key. */

@@ -16,6 +16,19 @@ export interface ProbeReply {
   readonly text: string;
 }
 
+/** The same with a JSON body, for questions that are asked so. */
+export async function probePost(
+  tools: WireTools,
+  target: Target,
+  url: string,
+  body: object,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): Promise<ProbeReply> {
+  const bytes = new TextEncoder().encode(JSON.stringify(body));
+  return ask(tools, target, url, { ...headers, 'content-type': 'application/json' }, signal, bytes);
+}
+
 /**
  * One GET of a probe. Resolves for 2xx; rejects with UpstreamError otherwise, so that a refused key or a server
  * that is still loading is known by its kind. Unknown-path statuses are in `error.status`.
@@ -27,6 +40,17 @@ export async function probeGet(
   headers: Record<string, string>,
   signal: AbortSignal,
 ): Promise<ProbeReply> {
+  return ask(tools, target, url, headers, signal, null);
+}
+
+async function ask(
+  tools: WireTools,
+  target: Target,
+  url: string,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+  body: Uint8Array | null,
+): Promise<ProbeReply> {
   const watch = new AttemptWatch(tools.clock, tools.deadlines, cancellationOf(signal));
   const { clocks } = target;
   // A probe is a small question: it may take as long as connecting may, and once more for the answer.
@@ -35,10 +59,10 @@ export async function probeGet(
   const reply = await tools.transport.open(
     {
       target,
-      method: 'GET',
+      method: body === null ? 'GET' : 'POST',
       url,
       headers: { ...headers, accept: 'application/json', 'accept-encoding': 'identity' },
-      body: null,
+      body,
     },
     watch,
   );

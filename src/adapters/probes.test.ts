@@ -124,7 +124,7 @@ describe('the probe of LM Studio', () => {
     expect(snapshot.models).toMatchObject([
       {
         // Not trained for tools is not unable.
-        capabilities: { vision: true, tools: null, reasoning: true },
+        capabilities: { vision: true, tools: null, reasoning: true, jsonSchema: null },
         quantization: 'Q4_K_M',
         sizeBytes: 17_990_911_801,
       },
@@ -175,6 +175,28 @@ describe('the probe of Ollama', () => {
       ['nomic-embed-text:latest', ['nomic-embed-text'], 'embedding', 'on-disk', null],
       ['e:1', [], 'embedding', 'on-disk', null],
     ]);
+  });
+
+  test('asks an older server once what each model can do, a few at a time', async () => {
+    const names = Array.from({ length: 6 }, (_, at) => `m${at}`);
+    const models = names.map((name) => ({ name, model: name, digest: `d-${name}` }));
+    const show = () => Response.json({ capabilities: ['completion', 'vision'] });
+    const server = serve({ '/api/tags': { models }, '/api/ps': ps, '/api/version': {}, '/api/show': show });
+    const seeing = async () => {
+      const { models: found } = await probe('ollama', server.url);
+      return found.filter(({ capabilities }) => capabilities.vision === true).length;
+    };
+    expect([await seeing(), await seeing(), await seeing()]).toEqual([4, 6, 6]);
+    expect(server.log.filter(({ what }) => what === 'POST /api/show').length).toBe(6);
+  });
+
+  test('does not ask again for a while where a model cannot be shown', async () => {
+    const models = [{ name: 'm', model: 'm', digest: 'd' }];
+    const server = serve({ '/api/tags': { models }, '/api/ps': { models: [] }, '/api/version': {} });
+    for (let n = 0; n < 3; n++) {
+      expect((await probe('ollama', server.url)).models[0]?.capabilities).toEqual(NOTHING_SAID.capabilities);
+    }
+    expect(server.log.filter(({ what }) => what === 'POST /api/show').length).toBe(1);
   });
 
   test('refuses another server', async () => {
@@ -368,7 +390,7 @@ describe('the probes of clouds', () => {
       {
         id: 'openai/gpt-4o-mini',
         architecture: { input_modalities: ['text', 'image'] },
-        supported_parameters: ['tools'],
+        supported_parameters: ['tools', 'structured_outputs'],
         pricing: { prompt: '0.00000015', completion: '0.0000006' },
       },
       { id: 'openrouter/auto', pricing: { prompt: '-1', completion: '-1' } },
@@ -376,7 +398,7 @@ describe('the probes of clouds', () => {
     const snapshot = await probe('openrouter', serve({ '/models': { data }, '/key': {} }).url);
     expect(snapshot.models).toMatchObject([
       {
-        capabilities: { vision: true, tools: true, reasoning: false },
+        capabilities: { vision: true, tools: true, reasoning: false, jsonSchema: true },
         price: { inputNanoUsd: 150, outputNanoUsd: 600 },
       },
       { price: null },

@@ -122,13 +122,15 @@ export interface ModelCapabilities {
   readonly vision: boolean | null;
   readonly tools: boolean | null;
   readonly reasoning: boolean | null;
+  /** Keeps to a JSON schema that the request brings along. */
+  readonly jsonSchema: boolean | null;
 }
 
 /** Of a model whose server says no more than its name. */
 export const NOTHING_SAID = {
   contextLength: null,
   slots: null,
-  capabilities: { vision: null, tools: null, reasoning: null },
+  capabilities: { vision: null, tools: null, reasoning: null, jsonSchema: null },
   quantization: null,
   sizeBytes: null,
   price: null,

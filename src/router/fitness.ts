@@ -23,9 +23,12 @@ export function whyUnfit(
 
 function whyIncapable({ info, model }: ModelMatch, { needs }: PromptFacts): Unfit | null {
   if (info === null) return null;
-  const { vision, tools } = info.capabilities;
+  const { vision, tools, jsonSchema } = info.capabilities;
   if (needs.vision && vision === false) return { kind: 'incapable', reason: `${model} cannot see images` };
   if (needs.tools && tools === false) return { kind: 'incapable', reason: `${model} cannot call tools` };
+  if (needs.jsonSchema && jsonSchema === false) {
+    return { kind: 'incapable', reason: `${model} cannot keep to a JSON schema` };
+  }
   return null;
 }
 

@@ -88,7 +88,7 @@ function modelOf(item: JsonObject, props: JsonObject): ModelInfo | null {
     alsoKnownAs: namesOfFile(id),
     state: isObject(item['status']) ? stateOf(status['value']) : awakeOf(props),
     contextLength: countOf(settings['n_ctx'], 1) ?? countOf(meta['n_ctx'], 1) ?? countOf(meta['n_ctx_train'], 1),
-    capabilities: { vision: visionOf(props), tools: null, reasoning: null },
+    capabilities: { vision: visionOf(props), tools: null, reasoning: null, jsonSchema: null },
     sizeBytes: countOf(meta['size'], 1),
   });
 }

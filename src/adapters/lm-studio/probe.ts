@@ -78,6 +78,7 @@ function nativeCapabilities(value: unknown): ModelCapabilities {
     vision: typeof vision === 'boolean' ? vision : null,
     tools: tools === true ? true : null,
     reasoning: isObject(value) ? isObject(reasoning) || reasoning === true : null,
+    jsonSchema: null,
   };
 }
 
@@ -111,6 +112,7 @@ function olderModel(item: JsonObject): ModelInfo | null {
       vision: item['type'] === 'vlm' ? true : item['type'] === 'llm' ? false : null,
       tools: listOf(item['capabilities']).includes('tool_use') ? true : null,
       reasoning: null,
+      jsonSchema: null,
     },
     quantization: textOf(item['quantization']),
   });

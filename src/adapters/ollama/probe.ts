@@ -12,6 +12,7 @@ import { kindByName } from '../model-kind.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';
 import { bearer, rootOf } from '../urls.ts';
+import { withCapabilities } from './capabilities.ts';
 
 /** Pulled models from `/api/tags`, those in memory from `/api/ps`; both are Ollama's own paths, so they also identify it. */
 export async function probeOllama(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
@@ -24,7 +25,8 @@ export async function probeOllama(target: Target, signal: AbortSignal, tools: Wi
     const name = nameOf(item);
     if (name !== null) contexts.set(name, countOf(item['context_length'], 1));
   }
-  const models = tags.map((item) => modelOf(item, contexts)).filter((model) => model !== null);
+  const shown = await withCapabilities(tags, target, signal, tools);
+  const models = shown.map((item) => modelOf(item, contexts)).filter((model) => model !== null);
   return snapshotOf({ models, version: textOf(objectOf(version)['version']) });
 }
 
@@ -54,7 +56,7 @@ function modelOf(item: JsonObject, running: ReadonlyMap<string, number | null>):
   });
 }
 
-/** Older versions do not list them. */
+/** Older versions do not list them: see capabilities.ts. */
 function capabilitiesOf(item: JsonObject): ModelCapabilities {
   const listed = listOf(item['capabilities']);
   if (listed.length === 0) return NOTHING_SAID.capabilities;
@@ -62,6 +64,7 @@ function capabilitiesOf(item: JsonObject): ModelCapabilities {
     vision: listed.includes('vision'),
     tools: listed.includes('tools'),
     reasoning: listed.includes('thinking'),
+    jsonSchema: null,
   };
 }
 

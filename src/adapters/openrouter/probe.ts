@@ -52,6 +52,7 @@ function capabilitiesOf(item: JsonObject): ModelCapabilities {
     vision: inputs.length === 0 ? null : inputs.includes('image'),
     tools: parameters.length === 0 ? null : parameters.includes('tools'),
     reasoning: parameters.length === 0 ? null : parameters.includes('reasoning'),
+    jsonSchema: parameters.length === 0 ? null : parameters.includes('structured_outputs'),
   };
 }
 

@@ -52,7 +52,7 @@ describe('the status of the gateway', () => {
   test('tells of each model what the server says of it, and what real traffic taught', async () => {
     const [big] = SNAPSHOT.models;
     if (big === undefined) throw new Error('the fixture has a model');
-    const capabilities = { vision: true, tools: null, reasoning: false };
+    const capabilities = { vision: true, tools: null, reasoning: false, jsonSchema: true };
     const view = someView({
       snapshot: {
         ...SNAPSHOT,
@@ -77,7 +77,8 @@ describe('the status of the gateway', () => {
     const { body } = await status({ targets: () => [view, someView()] });
     const [target, bare] = body.targets;
     expect(target.load).toEqual({ running: 2, waiting: 1, cache_usage: 0.333 });
-    expect(target.models[0]).toMatchObject({ capabilities, quantization: 'Q4_K_M', size_bytes: 4_700_000_000 });
+    const told = { vision: true, tools: null, reasoning: false, json_schema: true };
+    expect(target.models[0]).toMatchObject({ capabilities: told, quantization: 'Q4_K_M', size_bytes: 4_700_000_000 });
     expect(target.learned).toEqual([
       {
         model: 'big',

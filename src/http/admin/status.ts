@@ -22,6 +22,8 @@ export interface StatusPorts {
   uptimeMs(): number;
 }
 
+const can = z.boolean().nullable();
+
 const modelSchema = z
   .object({
     id: z.string(),
@@ -30,7 +32,7 @@ const modelSchema = z
     context_length: z.number().int().nullable(),
     slots: z.number().int().nullable(),
     capabilities: z
-      .object({ vision: z.boolean().nullable(), tools: z.boolean().nullable(), reasoning: z.boolean().nullable() })
+      .object({ vision: can, tools: can, reasoning: can, json_schema: can })
       .openapi({ description: 'Null: the server does not say.' }),
     quantization: z.string().nullable(),
     size_bytes: z.number().nullable(),
@@ -184,7 +186,7 @@ function modelBody(model: ModelInfo): StatusBody['targets'][number]['models'][nu
     state: model.state,
     context_length: model.contextLength,
     slots: model.slots,
-    capabilities: { ...model.capabilities },
+    capabilities: capabilitiesBody(model.capabilities),
     quantization: model.quantization,
     size_bytes: model.sizeBytes,
   };
@@ -228,4 +230,8 @@ function toPlaces(value: number | null, places: number): number | null {
 
 function isoTime(wallMs: number): string {
   return new Date(wallMs).toISOString();
+}
+
+function capabilitiesBody({ jsonSchema, ...capabilities }: ModelInfo['capabilities']) {
+  return { ...capabilities, json_schema: jsonSchema };
 }

@@ -200,7 +200,7 @@ describe('any plan', () => {
               id: 'm',
               slots,
               contextLength: context,
-              capabilities: { vision: sees, tools: null, reasoning: null },
+              capabilities: { vision: sees, tools: null, reasoning: null, jsonSchema: null },
             };
             const sketch = {
               id: `t${at}`,
