@@ -111,9 +111,13 @@ function factLines(decision: unknown): string[] {
     `  answered   ${answered}: ${outcomeText(decision)}${code}`,
     `  because    ${of('reason')}`,
     `  took       first content ${times[0]}, in all ${times[1]}, queued ${times[2]}`,
-    `  prompt     ${of('prompt_tokens_estimate')} tokens estimated, ${of('prompt_tokens')} reported`,
+    `  prompt     ${of('prompt_tokens_estimate')} tokens estimated, ${of('prompt_tokens')} reported${cutNote(decision)}`,
     `  cached     ${of('cached_tokens_estimate')} tokens estimated, ${of('cached_tokens')} reported`,
   ];
+}
+
+function cutNote(decision: unknown): string {
+  return fieldOf(decision, 'prompt_cut') === true ? ': the server cut the rest without a word' : '';
 }
 
 function attemptsTable(attempts: readonly unknown[], bold: (text: string) => string): string {

@@ -52,6 +52,8 @@ export interface Decision {
   readonly promptTokens: Predicted;
   readonly cachedTokens: Predicted;
   readonly completionTokens: number | null;
+  /** The server read a part of the prompt only. */
+  readonly promptCut: boolean;
   readonly steps: Listed<PlannedStep>;
   readonly leftOut: Listed<{ readonly targetId: TargetId; readonly kind: LeftOutKind; readonly reason: string }>;
   readonly attempts: Listed<DecisionAttempt>;

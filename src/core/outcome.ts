@@ -20,6 +20,8 @@ export interface AttemptRecord {
   readonly durationMs: number;
   /** Until the first real content; null: none came. Whole replies: until the reply. */
   readonly firstContentMs: number | null;
+  /** It answered a part of the prompt only: it cut the rest, which did not fit, without a word. Default false. */
+  readonly promptCut?: boolean;
 }
 
 /** What is kept of a request until its outcome is recorded; a long stream must not hold its prompt in memory. */

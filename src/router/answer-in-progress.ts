@@ -8,6 +8,7 @@ import { asUpstreamError, type Committed } from './attempt.ts';
 import type { Finished } from './committed-stream.ts';
 import type { Opens } from './joined-reply.ts';
 import type { Lease } from './load.ts';
+import { promptWasCut } from './prompt-cut.ts';
 import type { RequestLifetime } from './request-lifetime.ts';
 import type { RunResult } from './run-plan.ts';
 import type { TargetDirectory } from './targets.ts';
@@ -140,8 +141,9 @@ export class AnswerInProgress {
     this.#lease = null;
     lease.release();
     const durationMs = before.durationMs + this.#about.clock.nowMs() - this.#committedAtMs;
+    const cut = promptWasCut(lease.call.live, this.#committed.reply.usage) ? { promptCut: true } : null;
     this.#judge(lease, error, durationMs);
-    const record = { ...before, ...change, durationMs };
+    const record = { ...before, ...change, ...cut, durationMs };
     this.#attempts[at] = record;
     return record;
   }

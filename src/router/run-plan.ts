@@ -9,6 +9,7 @@ import { type Committed, runAttempt } from './attempt.ts';
 import type { Lease, SlotTable } from './load.ts';
 import { nextStep } from './next-step.ts';
 import { PlanWalk, type Replan } from './plan-walk.ts';
+import { promptWasCut } from './prompt-cut.ts';
 import { SlotSeeker } from './slot-seeker.ts';
 import type { TargetDirectory } from './targets.ts';
 
@@ -129,13 +130,9 @@ interface Failed {
   readonly usage: Usage | null;
 }
 
-/** Some servers cut a prompt that is too long without a word, and answer what is left of it. */
+/** A whole reply to a part of the prompt. */
 function wasCut({ reply }: Committed, { call: { live } }: Lease): boolean {
-  return (
-    reply.kind === 'whole' &&
-    reply.usage !== null &&
-    live.meter.wasCut({ ...live, predictedCachedTokens: live.cachedTokens, promptTokens: reply.usage.promptTokens })
-  );
+  return reply.kind === 'whole' && promptWasCut(live, reply.usage);
 }
 
 /** Nothing of the answer was sent yet, so another target may read the whole prompt. */

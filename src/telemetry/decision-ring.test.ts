@@ -117,6 +117,7 @@ describe('the ring of decisions', () => {
       promptTokens: { estimated: 48, reported: 50 },
       cachedTokens: { estimated: 12, reported: 10 },
       completionTokens: 7,
+      promptCut: false,
       steps: { total: 2 },
       attempts: { total: 2 },
     });

@@ -32,6 +32,7 @@ export function decisionOf(outcome: Outcome, nowWallMs: number): Decision {
     promptTokens: { estimated: plan?.promptTokens ?? null, reported: usage?.promptTokens ?? null },
     cachedTokens: { estimated: expectedCached(outcome, by), reported: usage?.cachedTokens ?? null },
     completionTokens: usage?.completionTokens ?? null,
+    promptCut: by?.promptCut === true,
     steps: listed(plan?.steps ?? [], plannedStep),
     leftOut: listed(outcome.leftOut, leftOut),
     attempts: listed(outcome.attempts, attemptOf),

@@ -33,6 +33,7 @@ export function requestFields(outcome: Outcome): Record<string, unknown> {
     first_content_ms: rounded(parts[0]?.firstContentMs ?? null),
     queued_ms: rounded(outcome.attempts.reduce((sum, attempt) => sum + attempt.queuedMs, 0)),
     ...usageFields(outcome),
+    prompt_cut: by?.promptCut === true ? true : undefined,
     attempts: outcome.attempts.map(attemptFields),
     left_out: outcome.leftOut.length === 0 ? undefined : outcome.leftOut.map(leftOutFields),
   };

@@ -173,6 +173,21 @@ describe('a prompt that is too long', () => {
   });
 });
 
+test('an answer to a prompt that was cut in silence says so in its record, where nobody else could answer', async () => {
+  const cutting = await simulator({
+    kind: 'ollama',
+    models: [{ id: 'm', contextLength: 1_000, statesContextLength: false }],
+    cutsLongPrompts: true,
+  });
+  const started = await gateway([targetFor(cutting)], PATIENT);
+  await measure(started.chat, 'ollama/m');
+  const cut = () => started.outcomes.at(-1)?.attempts.at(-1)?.promptCut === true;
+  expect(cut()).toBe(false);
+  const reply = await started.chat({ ...ask('m', words(4_000, 'x')), stream: true });
+  await reply.text();
+  expect([reply.status, cut()]).toEqual([200, true]);
+});
+
 test('images go only to models that see', async () => {
   const blind = await simulator({ kind: 'lm-studio', models: [{ id: 'm', vision: false }] });
   const seeing = await simulator({ kind: 'lm-studio', models: [{ id: 'm', vision: true }] });
