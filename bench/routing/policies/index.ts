@@ -32,7 +32,31 @@ export const REORDERING: readonly PolicyFactory[] = [perfectLate(2)];
 export const OWN: readonly PolicyFactory[] = [swarmRouter()];
 
 /** Infinity: nothing is sent out. */
-const LIMITS_S = [0.6, 0.8, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6.5, 8, 10, 12, 16, 20, 30, Number.POSITIVE_INFINITY];
+const LIMITS_S = [
+  0.6,
+  0.7,
+  0.8,
+  0.85,
+  0.9,
+  1,
+  1.1,
+  1.25,
+  1.5,
+  1.75,
+  2,
+  2.5,
+  3,
+  4,
+  5,
+  6.5,
+  8,
+  10,
+  12,
+  16,
+  20,
+  30,
+  Number.POSITIVE_INFINITY,
+];
 
 export const YARDSTICK_FAMILY: PolicyFamily = {
   name: 'overflow-when-full',
