@@ -93,13 +93,21 @@ function comparisons({ comparisons: groups }: RoutingResult): string {
 
 function overloads({ overloads: groups, own }: RoutingResult): string {
   const findings = groups.map((group) => {
-    const collapse = findRun(group, 'prefix-only').meanMs / findRun(group, YARDSTICK.name).meanMs;
-    const ours = findRun(group, own).meanMs / findRun(group, YARDSTICK.name).meanMs;
-    return `${group.trace} on ${group.fleet}: prefix-only ${formatNumber(collapse)} ×, ${own} ${formatNumber(ours)} × the mean of ${YARDSTICK.name}`;
+    const [yardstick, ours] = [findRun(group, YARDSTICK.name), findRun(group, own)];
+    const means = ['prefix-only', group.perfect].map((policy) => {
+      return `${policy} ${formatNumber(findRun(group, policy).meanMs / yardstick.meanMs)} ×`;
+    });
+    const [mean, p95, p99] = [
+      ours.meanMs / yardstick.meanMs,
+      ours.p95Ms / yardstick.p95Ms,
+      ours.p99Ms / yardstick.p99Ms,
+    ].map(formatNumber);
+    return `${group.trace} on ${group.fleet}: ${own} ${mean} × the mean, ${p95} × the p95 and ${p99} × the p99 of ${YARDSTICK.name}; of its mean ${means.join(', ')}`;
   });
   return [
     '## Overload',
     `The same with all requests arriving ${OVERLOAD} times as fast.`,
+    `A fleet above its capacity is a queue. This router serves it in order of arrival, so that nobody starves. ${YARDSTICK.name} makes a queue at each node, in which a lucky request passes others that came before it: where the nodes are very unlike, that can make its mean lower than even that of perfect information which keeps the order, at the price of a longer tail.`,
     bullets(findings),
     ...groups.map(groupSection),
   ].join('\n\n');

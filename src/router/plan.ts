@@ -19,7 +19,7 @@ import {
 } from './models.ts';
 import { noRoute } from './no-route.ts';
 import { type Resting, restingReason } from './resting.ts';
-import type { Candidate, RankedCandidate, Strategy } from './strategies/strategy.ts';
+import type { Candidate, FirstTokenLimit, RankedCandidate, Strategy } from './strategies/strategy.ts';
 import { slotUse, type TargetEntry } from './target-entry.ts';
 
 export interface PlanOptions extends ModelRules {
@@ -62,7 +62,7 @@ export function planRoute(
   const asked = readAskedModel(request.requestedModel, options, entries);
   const strict = request.fence.strictModel || options.standIn === 'never';
   const question = { request, asked, strict, standIn: strict ? 'never' : options.standIn, nowMs } as const;
-  const limits = { maxFirstTokenSeconds: firstTokenLimit(request, options, waitedMs) };
+  const limits = { firstToken: firstTokenLimit(request, options, waitedMs) };
   const survey = surveyTargets(question, entries, (rest) => rest === null);
   const fresh = survey.candidates.filter(({ entry }) => !tried.has(entry.target.id));
   const steps = options.strategy.rank(fresh, limits).map((ranked) => toStep(ranked, false));
@@ -71,24 +71,23 @@ export function planRoute(
   if (survey.someRest) leftOut = appendResting(steps, question, entries, options.strategy, leftOut, tried);
   const [first, ...rest] = steps;
   if (first === undefined) return { noRoute: noRoute(request, asked, entries, leftOut, nowMs) };
-  const spills = limits.maxFirstTokenSeconds !== null && isSpill(first, fresh);
+  const spills = limits.firstToken !== null && isSpill(first, fresh);
   const promptTokens = promptTokensAt(first, entries, request);
   return { plan: { steps: [first, ...rest], leftOut, promptTokens, spills, maxAttempts: options.maxAttempts } };
 }
 
 const NOTHING_YET: Progress = { tried: new Set(), waitedMs: 0 };
 
-/** What is left of it, s; null: no limit. */
-function firstTokenLimit(request: PlanRequest, options: PlanOptions, waitedMs: number): number | null {
-  const limitMs = wholeLimitMs(request, options);
-  return limitMs === null ? null : Math.max(0, limitMs - waitedMs) / 1000;
-}
-
-function wholeLimitMs({ fence, requestedModel }: PlanRequest, options: PlanOptions): number | null {
-  if (fence.maxFirstTokenMs !== null) return fence.maxFirstTokenMs;
-  const limitMs = fence.route?.maxFirstTokenMs ?? options.maxFirstTokenMs;
-  if (limitMs === null) return null;
-  return options.spilling.has(requestedModel.toLowerCase()) ? limitMs * BACK_BELOW : limitMs;
+/** Null: no limit. */
+function firstTokenLimit(request: PlanRequest, options: PlanOptions, waitedMs: number): FirstTokenLimit | null {
+  const { fence, requestedModel } = request;
+  const usualMs = fence.route?.maxFirstTokenMs ?? options.maxFirstTokenMs;
+  const setMs = fence.maxFirstTokenMs ?? usualMs;
+  if (setMs === null) return null;
+  // A limit that one request brings along has no boundary that others could flap at.
+  const comesBack = fence.maxFirstTokenMs === null && options.spilling.has(requestedModel.toLowerCase());
+  const nowMs = Math.max(0, (comesBack ? setMs * BACK_BELOW : setMs) - waitedMs);
+  return { setSeconds: setMs / 1000, nowSeconds: nowMs / 1000 };
 }
 
 function isSpill(first: PlanStep, candidates: readonly Candidate[]): boolean {
@@ -118,7 +117,7 @@ function appendResting(
   const planned = new Set([...tried, ...steps.map((step) => step.target.id)]);
   const all = strategy.rank(
     awake.candidates.filter(({ entry }) => !planned.has(entry.target.id)),
-    { maxFirstTokenSeconds: null },
+    { firstToken: null },
   );
   const affordable = all.filter(({ candidate: { entry } }) => mayBeAsked(entry));
   // The last candidate is never taken away: one attempt a request is no more than what clients ask for.

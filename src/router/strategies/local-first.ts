@@ -1,5 +1,5 @@
 import { sortByCost } from './by-cost.ts';
-import type { Candidate, RankedCandidate, Strategy } from './strategy.ts';
+import type { Candidate, FirstTokenLimit, RankedCandidate, Strategy } from './strategy.ts';
 
 /**
  * Every request tries the local targets first: those with a free slot, the cheapest in seconds before the others. Then
@@ -10,9 +10,9 @@ export const localFirst: Strategy = {
   name: 'local-first',
   rank(candidates, limits) {
     const { ready, cloud, lastResort, full } = sorted(candidates);
-    return limits.maxFirstTokenSeconds === null || cloud.length === 0
+    return limits.firstToken === null || cloud.length === 0
       ? inUsualOrder(ready, cloud, lastResort, full)
-      : withinLimit({ ready, cloud, lastResort, full }, limits.maxFirstTokenSeconds);
+      : withinLimit({ ready, cloud, lastResort, full }, limits.firstToken);
   },
 };
 
@@ -58,17 +58,18 @@ function freeOrSoon(ready: readonly Candidate[], full: readonly Candidate[]): Ra
   return [...waits, ...free];
 }
 
-function withinLimit({ ready, cloud, lastResort, full }: Sorted, limit: number): RankedCandidate[] {
+function withinLimit({ ready, cloud, lastResort, full }: Sorted, firstToken: FirstTokenLimit): RankedCandidate[] {
+  const limit = firstToken.nowSeconds;
   const inTime = (candidate: Candidate): boolean => candidate.cost.firstTokenSeconds <= limit;
   const first = sortByCost([...ready, ...full, ...lastResort].filter(inTime));
   const ranked = first.map((candidate) => {
     const { cost, busy, slots } = candidate;
     if (busy < slots) return step(candidate, slotWords(candidate));
-    const words = `waits for a local slot, ${about(cost.terms.wait)} s of at most ${about(limit)} s`;
+    const words = `waits for a local slot, ${about(cost.terms.wait)} s of at most ${limitWords(firstToken)}`;
     return waiting(candidate, words, limit - (cost.firstTokenSeconds - cost.terms.wait));
   });
   const late = (group: readonly Candidate[]): Candidate[] => group.filter((candidate) => !inTime(candidate));
-  const why = first.length > 0 ? 'overflow after local' : tooLateWords([...ready, ...full, ...lastResort], limit);
+  const why = first.length > 0 ? 'overflow after local' : tooLateWords([...ready, ...full, ...lastResort], firstToken);
   for (const candidate of cloud) ranked.push(step(candidate, why));
   return [...ranked, ...inUsualOrder(late(ready), [], late(lastResort), late(full))];
 }
@@ -112,10 +113,15 @@ function overflowWords(ready: number, full: number, lastResort: number): string 
   return lastResort > 0 ? 'overflow: no local model is loaded' : 'overflow: no local target can serve it';
 }
 
-function tooLateWords(local: readonly Candidate[], limit: number): string {
+function tooLateWords(local: readonly Candidate[], limit: FirstTokenLimit): string {
   if (local.length === 0) return 'overflow: no local target can serve it';
   const soonest = Math.min(...local.map(({ cost }) => cost.firstTokenSeconds));
-  return `overflow: local first token in about ${about(soonest)} s, limit ${about(limit)} s`;
+  return `overflow: local first token in about ${about(soonest)} s, limit ${limitWords(limit)}`;
+}
+
+function limitWords({ setSeconds, nowSeconds }: FirstTokenLimit): string {
+  const words = `${about(setSeconds)} s`;
+  return nowSeconds < setSeconds ? `${words} (${about(nowSeconds)} s now)` : words;
 }
 
 function about(seconds: number): string {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { type EntrySketch, entryOf } from '../../../test/support/fleet.ts';
 import { NO_PROMPT, type PromptFacts } from '../../core/prompt.ts';
 import { SpeedBook } from '../learned/speed-book.ts';
-import { type PlanOptions, type PlanRequest, planRoute } from '../plan.ts';
+import { type PlanOptions, type PlanRequest, type Progress, planRoute } from '../plan.ts';
 import type { TargetEntry } from '../target-entry.ts';
 import { fastest } from './fastest.ts';
 import { localFirst } from './local-first.ts';
@@ -45,10 +45,15 @@ function measured(sketch: EntrySketch, { prefill, decode = 50 }: Speeds, book = 
 
 const promptOf = (tokens: number, conversation = 1): PromptFacts => ({ ...NO_PROMPT, bytes: tokens * 4, conversation });
 
-function planOf(entries: readonly TargetEntry[], options: Partial<PlanOptions> = {}, prompt = promptOf(4_000)) {
+function planOf(
+  entries: readonly TargetEntry[],
+  options: Partial<PlanOptions> = {},
+  prompt = promptOf(4_000),
+  progress?: Progress,
+) {
   const fence = { place: null, strictModel: false, route: null, maxFirstTokenMs: null };
   const request: PlanRequest = { operation: 'chat', requestedModel: 'm', fence, prompt };
-  const result = planRoute(request, entries, { ...OPTIONS, ...options }, 0);
+  const result = planRoute(request, entries, { ...OPTIONS, ...options }, 0, progress);
   if ('noRoute' in result) throw new Error(result.noRoute.message);
   return result.plan;
 }
@@ -148,6 +153,18 @@ describe('a limit for the first token', () => {
     expect(order([node, cloud()], limit)[0]).toBe('node');
     expect(order([node, cloud()], { ...limit, spilling: new Set(['m']) })[0]).toBe('cloud');
     expect(order([node, cloud()], { ...limit, spilling: new Set(['m']) }, promptOf(3_000))[0]).toBe('node');
+  });
+
+  test('is used up by what a request has waited already, and the reason names the limit that was set', () => {
+    const node = measured({ id: 'node' }, { prefill: 1_000 });
+    const after = (waitedMs: number) =>
+      planOf([node, cloud()], { maxFirstTokenMs: 10_000 }, promptOf(4_000), { tried: new Set(), waitedMs }).steps[0];
+    expect(after(0).target.id).toBe('node');
+    expect([after(7_000).target.id, after(7_000).reason]).toEqual([
+      'cloud',
+      expect.stringContaining('limit 10 s (3 s now)'),
+    ]);
+    expect(after(60_000).reason).toContain('limit 10 s (0 s now)');
   });
 
   test('means nothing where there is no cloud', () => {

@@ -42,6 +42,13 @@ export interface Strategy {
 
 /** What a request allows. */
 export interface RankLimits {
-  /** How long the first content may take before other targets are worth their price, s; null: no limit is set. */
-  readonly maxFirstTokenSeconds: number | null;
+  /** How long the first content may take before other targets are worth their price; null: no limit is set. */
+  readonly firstToken: FirstTokenLimit | null;
+}
+
+export interface FirstTokenLimit {
+  /** As it was set, s. */
+  readonly setSeconds: number;
+  /** What counts now, s, ≤ `setSeconds`: a part may be used up, and who comes back from the cloud must keep well below it. */
+  readonly nowSeconds: number;
 }
