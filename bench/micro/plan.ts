@@ -29,7 +29,7 @@ function fleet(size: number): TargetEntry[] {
 function prompt(conversation: number): PromptFacts {
   const bytes = 20_000;
   const blocks = Uint32Array.from({ length: blockCount(bytes) }, (_, at) => (at < 35 ? at : conversation * 1_000 + at));
-  return { ...NO_PROMPT, bytes, conversation, blocks };
+  return { ...NO_PROMPT, bytes, sentBytes: bytes, conversation, blocks };
 }
 
 /** Each target has answered, and holds its part of so many conversations. */
@@ -44,7 +44,11 @@ function taught(entries: readonly TargetEntry[], conversations: number): readonl
         cachedTokens: 0,
         completionTokens: 100,
         promptBytes: promptTokens * 4,
-        hasImages: false,
+        hasMedia: false,
+        wasCut: false,
+        hitLimit: false,
+        conversation: 0,
+        atMs: 0,
         predictedCachedTokens: 0,
         readingSeconds: promptTokens / 1_000,
         writingSeconds: 2,

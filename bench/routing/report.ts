@@ -107,7 +107,7 @@ function overloads({ overloads: groups, own }: RoutingResult): string {
   return [
     '## Overload',
     `The same with all requests arriving ${OVERLOAD} times as fast.`,
-    `A fleet above its capacity is a queue. This router serves it in order of arrival, so that nobody starves. ${YARDSTICK.name} makes a queue at each node, in which a lucky request passes others that came before it: where the nodes are very unlike, that can make its mean lower than even that of perfect information which keeps the order, at the price of a longer tail.`,
+    `A fleet above its capacity is a queue. This router serves it in order of arrival, so that nobody starves; ${YARDSTICK.name} makes a queue at each node. Perfect information here keeps the order of arrival as well: what lies between it and this router is this router's own loss.`,
     bullets(findings),
     ...groups.map(groupSection),
   ].join('\n\n');

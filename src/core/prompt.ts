@@ -8,9 +8,10 @@ export interface PromptNeeds {
 
 /** What routing looks at of a prompt; its text is not kept. */
 export interface PromptFacts {
-  /** Of the text that the model reads (messages, tools) as JSON, without the data of images, ≥ 0. */
+  /** Of the text that the model reads (messages, tools), UTF-8, ≥ 0. */
   readonly bytes: number;
-  readonly images: number;
+  /** Parts that are no text (images, audio, files): their tokens are not in `bytes`. */
+  readonly media: number;
   readonly needs: PromptNeeds;
   /** The client's limit for the answer, tokens, ≥ 1; null: none given. */
   readonly maxOutputTokens: number | null;
@@ -21,6 +22,12 @@ export interface PromptFacts {
    * is first asked for.
    */
   readonly blocks: Uint32Array;
+  /** Of the messages as they were sent, JSON: what `blocks` are made of, ≥ 0. */
+  readonly sentBytes: number;
+  /** Has it surely more tokens than so many, whatever the tokenizer? Looks no further than it must. */
+  hasMoreWordsThan(count: number): boolean;
+  /** Is it longer also when repetitions of one character, of which tokenizers make few tokens, are left out? */
+  isLongerThan(bytes: number): boolean;
 }
 
 /** The first blocks are short, so that short prompts are told apart; long ones need no such detail. Bytes. */
@@ -50,9 +57,12 @@ export function bytesOfBlocks(count: number): number {
 /** Of a request whose prompt is not looked at. */
 export const NO_PROMPT: PromptFacts = {
   bytes: 0,
-  images: 0,
+  media: 0,
   needs: { vision: false, tools: false, jsonSchema: false },
   maxOutputTokens: null,
   conversation: 0,
   blocks: new Uint32Array(0),
+  sentBytes: 0,
+  hasMoreWordsThan: () => false,
+  isLongerThan: () => false,
 };

@@ -110,6 +110,7 @@ function answerHeaders(by: AnsweredBy, requestId: string, contentType: string): 
     'x-swarmrouter-model': headerText(by.model === '' ? attempt.model : by.model),
     'x-swarmrouter-attempts': String(by.attempts),
     'x-swarmrouter-reason': headerText(attempt.reason),
+    ...(attempt.promptCut === true ? { 'x-swarmrouter-prompt-cut': 'true' } : {}),
   };
 }
 

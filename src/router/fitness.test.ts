@@ -13,7 +13,7 @@ function unfit(ability: Ability, says: boolean | null, asked: boolean): string |
   const info = entry.snapshot === null ? null : modelIndex(entry.snapshot).find('m');
   const match = { model: 'm', info, loaded: true, how: 'named', words: '' } as const;
   const prompt = { ...NO_PROMPT, needs: { ...NO_PROMPT.needs, [ability]: asked } };
-  return whyUnfit(entry.meter('m'), match, prompt, 4)?.reason ?? null;
+  return whyUnfit(entry.meter('m'), match, prompt, 4, 0)?.reason ?? null;
 }
 
 test.each<[Ability, string]>([

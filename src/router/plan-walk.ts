@@ -4,12 +4,23 @@ import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { PromptFacts } from '../core/prompt.ts';
 import type { TargetId } from '../core/target.ts';
+import type { Committed } from './attempt.ts';
+import type { Lease } from './load.ts';
 import { retryWaitMs } from './next-step.ts';
 
 /** A step that may be asked again, and when. */
 export interface Retry {
   readonly step: PlanStep;
   readonly readyAtMs: number;
+}
+
+/** A whole answer to a part of the prompt, in case that nobody reads all of it. */
+export interface Kept {
+  readonly committed: Committed;
+  readonly lease: Lease;
+  readonly error: UpstreamError;
+  /** Of its record among the attempts. */
+  readonly index: number;
 }
 
 /** The plan as it would be made now, without these targets. */
@@ -28,6 +39,7 @@ export class PlanWalk {
   /** Attempts that use up the retry limit. */
   charged = 0;
   lastError: UpstreamError | null = null;
+  kept: Kept | null = null;
   /** Tried, and surely not processed. */
   retryable: readonly Retry[] = [];
   /** How often the plan was made anew. */

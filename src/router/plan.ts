@@ -61,7 +61,14 @@ export function planRoute(
 ): PlanResult {
   const asked = readAskedModel(request.requestedModel, options, entries);
   const strict = request.fence.strictModel || options.standIn === 'never';
-  const question = { request, asked, strict, standIn: strict ? 'never' : options.standIn, nowMs } as const;
+  const question = {
+    request,
+    asked,
+    strict,
+    standIn: strict ? 'never' : options.standIn,
+    nowMs,
+    trustGuesses: true,
+  } as const;
   const limits = { firstToken: firstTokenLimit(request, options, waitedMs) };
   const survey = surveyTargets(question, entries, (rest) => rest === null);
   const fresh = survey.candidates.filter(({ entry }) => !tried.has(entry.target.id));
@@ -69,6 +76,9 @@ export function planRoute(
   let { leftOut }: { leftOut: readonly LeftOut[] } = survey;
   // Better a target that has just failed than nobody: it may be back, and the client loses nothing.
   if (survey.someRest) leftOut = appendResting(steps, question, entries, options.strategy, leftOut, tried);
+  if (steps.length === 0 && survey.someGuess) {
+    leftOut = appendGuessed(steps, question, entries, options.strategy, leftOut, tried);
+  }
   const [first, ...rest] = steps;
   if (first === undefined) return { noRoute: noRoute(request, asked, entries, leftOut, nowMs) };
   const spills = limits.firstToken !== null && isSpill(first, fresh);
@@ -129,6 +139,22 @@ function appendResting(
   return leftOut.filter((left) => !planned.has(left.targetId));
 }
 
+/** Better a target that probably keeps only a part of the prompt than nobody: what was seen of it may be over. */
+function appendGuessed(
+  steps: PlanStep[],
+  question: Question,
+  entries: readonly TargetEntry[],
+  strategy: Strategy,
+  leftOut: readonly LeftOut[],
+  tried: ReadonlySet<TargetId>,
+): readonly LeftOut[] {
+  const all = surveyTargets({ ...question, trustGuesses: false }, entries, (rest) => rest === null);
+  const candidates = all.candidates.filter(({ entry }) => !tried.has(entry.target.id));
+  for (const ranked of strategy.rank(candidates, { firstToken: null })) steps.push(toStep(ranked, false));
+  const planned = new Set(steps.map((step) => step.target.id));
+  return leftOut.filter((left) => !planned.has(left.targetId));
+}
+
 /** Only a target that is out of rotation is asked on its retry budget; one that cools down for a guessed time is healthy. */
 function mayBeAsked({ breaker, retryBudget }: TargetEntry): boolean {
   return breaker.name === 'closed' || !retryBudget.isSpent;
@@ -140,6 +166,8 @@ interface Question {
   readonly strict: boolean;
   readonly standIn: ModelRules['standIn'];
   readonly nowMs: number;
+  /** Whether a context length counts that was only seen. */
+  readonly trustGuesses: boolean;
 }
 
 interface Survey {
@@ -153,6 +181,8 @@ interface Survey {
   anyHasIt: boolean;
   /** Some target was left out that may be asked as a last resort. */
   someRest: boolean;
+  /** Some target was left out for what is only a guess. */
+  someGuess: boolean;
 }
 
 function surveyTargets(
@@ -167,6 +197,7 @@ function surveyTargets(
     localHasIt: false,
     anyHasIt: false,
     someRest: false,
+    someGuess: false,
   };
   for (const entry of entries) {
     const fenced = fencedOut(question.request, question.asked, entry);
@@ -259,9 +290,13 @@ function addCandidate(
 ): void {
   const meter = entry.meter(match.model);
   const { bytesPerToken } = entry.book.usual(entry.target.place, match.model);
-  const unfit = whyUnfit(meter, match, question.request.prompt, bytesPerToken);
-  if (unfit === null) survey.candidates.push(candidate(question, entry, meter, match, lastResort));
-  else leaveOut(survey, entry, unfit.kind, unfit.reason);
+  const unfit = whyUnfit(meter, match, question.request.prompt, bytesPerToken, question.nowMs);
+  if (unfit === null || (unfit.isGuess && !question.trustGuesses)) {
+    survey.candidates.push(candidate(question, entry, meter, match, lastResort));
+    return;
+  }
+  if (unfit.isGuess) survey.someGuess = true;
+  leaveOut(survey, entry, unfit.kind, unfit.reason);
 }
 
 const ON_TRIAL = { busy: 1, slots: 1 };

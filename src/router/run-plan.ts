@@ -4,12 +4,11 @@ import { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
-import type { Usage } from '../core/usage.ts';
 import { type Committed, runAttempt } from './attempt.ts';
+import { promptWasCut } from './learned/prompt-cut.ts';
 import type { Lease, SlotTable } from './load.ts';
 import { nextStep } from './next-step.ts';
-import { PlanWalk, type Replan } from './plan-walk.ts';
-import { promptWasCut } from './prompt-cut.ts';
+import { type Kept, PlanWalk, type Replan } from './plan-walk.ts';
 import { SlotSeeker } from './slot-seeker.ts';
 import type { TargetDirectory } from './targets.ts';
 
@@ -54,20 +53,29 @@ export class PlanRunner {
     replan: Replan,
   ): Promise<RunResult> {
     const walk = new PlanWalk(plan, request.prompt, cancellation, deadlineMs, replan);
+    const result = await this.#walk(walk, request);
+    return walk.kept === null ? result : this.#instead(walk, walk.kept, result);
+  }
+
+  async #walk(walk: PlanWalk, request: InferenceRequest): Promise<RunResult> {
+    const { cancellation } = walk;
     for (;;) {
-      const taken = await this.#seeker.seek(walk);
+      const taken = walk.kept === null ? await this.#seeker.seek(walk) : this.#seeker.seekFree(walk);
       if (taken instanceof UpstreamError) return walk.failed(taken);
       const { step, lease } = taken;
       const result = await runAttempt(request, step, lease, cancellation, this.#clock, (afterMs) =>
         this.#directory.answering(lease.call, afterMs),
       );
-      if (result.kind !== 'failed' && !(walk.untried.length > 0 && wasCut(result, lease))) {
-        walk.attempts.push(result.record);
-        return { kind: 'committed', committed: result, lease, attempts: walk.attempts };
+      if (result.kind !== 'failed') {
+        const flagged = flagCut(result, lease);
+        walk.attempts.push(flagged.record);
+        if (flagged.record.promptCut !== true || !this.#keep(walk, step, flagged, lease)) {
+          return { kind: 'committed', committed: flagged, lease, attempts: walk.attempts };
+        }
+        continue;
       }
-      const failed = result.kind === 'failed' ? { ...result, usage: null } : cutShort(result, lease);
-      walk.attempts.push(failed.record);
-      const error = this.#judge(lease, failed, cancellation);
+      walk.attempts.push(result.record);
+      const error = this.#judge(lease, result.error, cancellation);
       lease.release(this.#settlingMs(lease, error));
       if (cancellation.cause !== null) return walk.failed(cancellation.cause);
       const interrupted = await this.#goOn(walk, step, error);
@@ -75,13 +83,40 @@ export class PlanRunner {
     }
   }
 
+  /**
+   * Somebody else may read the whole prompt, as nothing of the answer to a part of it was sent. It is kept until then,
+   * with its slot: better that than no answer. False: nobody else can be asked now.
+   */
+  #keep(walk: PlanWalk, step: PlanStep, committed: Committed, lease: Lease): boolean {
+    const mayAsk =
+      walk.kept === null && walk.charged + 1 < walk.maxAttempts && walk.untried.some((next) => !next.waits);
+    if (!mayAsk) return false;
+    const error = tooLong(committed, lease);
+    walk.note(step, error, this.#clock.nowMs(), this.#options.retryDelayMs);
+    walk.kept = { committed, lease, error, index: walk.attempts.length - 1 };
+    return true;
+  }
+
+  /** The answer to a part of the prompt is handed out only when nobody has read all of it. */
+  #instead({ attempts, cancellation }: PlanWalk, kept: Kept, result: RunResult): RunResult {
+    const { committed, lease, error, index } = kept;
+    if (result.kind === 'failed' && cancellation.cause?.kind !== 'cancelled') {
+      return { kind: 'committed', committed, lease, attempts };
+    }
+    attempts[index] = { ...committed.record, failure: error.kind, failureMessage: error.message, firstContentMs: null };
+    if (result.kind === 'failed') this.#directory.givenUp(lease.call);
+    else this.#directory.failed(lease.call, error, committed.reply.usage);
+    lease.release();
+    return result;
+  }
+
   /** What the failure says of the target: nothing, when it was us or the client who ended the attempt. */
-  #judge(lease: Lease, { error, usage }: Failed, cancellation: Cancellation): UpstreamError {
+  #judge(lease: Lease, error: UpstreamError, cancellation: Cancellation): UpstreamError {
     if (cancellation.cause !== null) {
       this.#directory.givenUp(lease.call);
       return cancellation.cause;
     }
-    this.#directory.failed(lease.call, error, usage);
+    this.#directory.failed(lease.call, error);
     return error;
   }
 
@@ -94,6 +129,8 @@ export class PlanRunner {
   /** Prepares the next attempt. Resolves with what ends the walk instead; null: it goes on. */
   async #goOn(walk: PlanWalk, step: PlanStep, error: UpstreamError): Promise<UpstreamError | null> {
     walk.note(step, error, this.#clock.nowMs(), this.#options.retryDelayMs);
+    // With an answer in hand nobody is waited for.
+    if (walk.kept !== null) return walk.charged < walk.maxAttempts ? null : error;
     // Others may have come back since the plan was made.
     if (walk.untried.length === 0) await this.#seeker.extend(walk);
     if (walk.cancellation.cause !== null) return walk.cancellation.cause;
@@ -124,21 +161,13 @@ export class PlanRunner {
   }
 }
 
-interface Failed {
-  readonly error: UpstreamError;
-  readonly record: AttemptRecord;
-  readonly usage: Usage | null;
+/** Says so in its record when it answers only a part of the prompt. Of streams that is known at their end. */
+function flagCut(committed: Committed, { call: { live } }: Lease): Committed {
+  if (committed.kind === 'stream' || !promptWasCut(live, committed.reply.usage)) return committed;
+  return { ...committed, record: { ...committed.record, promptCut: true } };
 }
 
-/** A whole reply to a part of the prompt. */
-function wasCut({ reply }: Committed, { call: { live } }: Lease): boolean {
-  return reply.kind === 'whole' && promptWasCut(live, reply.usage);
-}
-
-/** Nothing of the answer was sent yet, so another target may read the whole prompt. */
-function cutShort({ reply, record }: Committed, { call: { live } }: Lease): Failed {
+function tooLong({ reply }: Committed, { call: { live } }: Lease): UpstreamError {
   const message = `it read only ${reply.usage?.promptTokens} of about ${live.promptTokens} tokens of the prompt`;
-  const error = new UpstreamError('contextTooLong', message);
-  const failure = { failure: error.kind, failureMessage: message, firstContentMs: null };
-  return { error, record: { ...record, ...failure }, usage: reply.usage };
+  return new UpstreamError('contextTooLong', message);
 }

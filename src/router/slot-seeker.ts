@@ -56,6 +56,11 @@ export class SlotSeeker {
     return this.#takeFree(walk) ?? (await this.#waitForSlot(walk));
   }
 
+  /** A slot for the next step that has one now; nobody is waited for. */
+  seekFree(walk: PlanWalk): Taken | UpstreamError {
+    return this.#takeFree(walk) ?? walk.lastError ?? nobodyLeft();
+  }
+
   /** The next step that has a free slot now; null: none has. Steps that are full by now go to the end, to be waited for. */
   #takeFree(walk: PlanWalk): Taken | null {
     const { untried } = walk;

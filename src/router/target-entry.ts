@@ -154,7 +154,7 @@ export function slotsOf({ target, snapshot, adapter, activity }: TargetEntry): n
   return snapshot?.slots ?? activity.slots.learned ?? Math.max(adapter.defaultSlots, activity.slots.seenAtOnce);
 }
 
-function learnedOf(entry: TargetEntry): readonly LearnedModel[] {
+function learnedOf(entry: TargetEntry, nowMs: number): readonly LearnedModel[] {
   return entry.book.of(entry.target).map(([model, meter]) => ({
     model,
     prefillTokensPerSecond: meter.isMeasured && meter.reading.slope > 0 ? 1 / meter.reading.slope : null,
@@ -163,7 +163,7 @@ function learnedOf(entry: TargetEntry): readonly LearnedModel[] {
     networkSeconds: meter.isMeasured ? meter.reading.start : null,
     slots: entry.activity.slots.learned,
     bytesPerToken: meter.bytesPerToken,
-    contextLength: meter.contextLength,
+    contextLength: meter.context.limitAt(nowMs),
     samples: meter.samples,
     conversations: meter.cache.size,
   }));
@@ -173,7 +173,7 @@ function inverse(value: number | null): number | null {
   return value === null ? null : 1 / value;
 }
 
-export function viewOf(entry: TargetEntry): TargetView {
+export function viewOf(entry: TargetEntry, nowMs: number): TargetView {
   const health = entry.health;
   const up = health === 'up' || health === 'warming';
   const stats = entry.stats.read();
@@ -187,6 +187,6 @@ export function viewOf(entry: TargetEntry): TargetView {
     slots: slotsOf(entry),
     stats,
     probedAtWallMs: entry.probedAtWallMs,
-    learned: learnedOf(entry),
+    learned: learnedOf(entry, nowMs),
   };
 }

@@ -127,7 +127,8 @@ export class TargetDirectory {
   }
 
   views(): TargetView[] {
-    return this.#list.map(viewOf);
+    const nowMs = this.#clock.nowMs();
+    return this.#list.map((entry) => viewOf(entry, nowMs));
   }
 
   /**

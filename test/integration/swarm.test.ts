@@ -36,6 +36,8 @@ async function measure(chat: TestGateway['chat'], model: string, headers: Header
   }
 }
 
+const model = (contextLength: number): SimulatedModel => ({ id: 'm', contextLength });
+
 describe('a model on disk', () => {
   test('is loaded once for 50 requests that come at once, and all are answered', async () => {
     const studio = await simulator({ kind: 'lm-studio', models: [onDisk('big')], loadMs: 300 });
@@ -114,8 +116,6 @@ describe('a model on disk', () => {
 });
 
 describe('a prompt that is too long', () => {
-  const model = (contextLength: number): SimulatedModel => ({ id: 'm', contextLength });
-
   test('goes to the target where it fits', async () => {
     const small = await simulator({ kind: 'lm-studio', models: [model(1_000)] });
     const large = await simulator({ kind: 'llama-cpp', models: [model(8_000)] });
@@ -186,6 +186,85 @@ test('an answer to a prompt that was cut in silence says so in its record, where
   const reply = await started.chat({ ...ask('m', words(4_000, 'x')), stream: true });
   await reply.text();
   expect([reply.status, cut()]).toEqual([200, true]);
+});
+
+describe('a good answer is never taken for a cut one', () => {
+  const padded = (n: number) => ({ ...ask('m', words(150, `p${n}-`)), metadata: { padding: 'y'.repeat(20_000) } });
+
+  test.each(['llama-cpp', 'lm-studio', 'ollama', 'vllm'] as const)(
+    'of %s: padding around short prompts leaves the long ones of others alone',
+    async (kind) => {
+      const server = await simulator({ kind, models: [model(8_000)] });
+      const { chat, outcomes } = await gateway([targetFor(server)], PATIENT);
+      for (let n = 0; n < 4; n++) expect((await chat({ ...padded(n), stream: n % 2 === 0 })).status).toBe(200);
+      expect((await chat(ask('m', words(2_000, 'x')))).status).toBe(200);
+      expect(outcomes.some(({ attempts }) => attempts.some(({ promptCut }) => promptCut === true))).toBe(false);
+    },
+  );
+
+  test('when its text is escaped JSON of another script', async () => {
+    const [one, other] = [await simulator({ kind: 'llama-cpp' }), await simulator({ kind: 'llama-cpp' })];
+    const started = await gateway([targetFor(one, { id: 'one' }), targetFor(other, { id: 'other' })], {
+      maxRetries: 0,
+    });
+    const text = JSON.stringify(ask('sim-model', 'привет '.repeat(300)));
+    const body = text.replace(/[\u0080-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    const headers = { 'content-type': 'application/json' };
+    const reply = await fetch(`${started.url}/v1/chat/completions`, { method: 'POST', headers, body });
+    expect([reply.status, reply.headers.get('x-swarmrouter-attempts')]).toEqual([200, '1']);
+  });
+});
+
+describe('an answer to a part of the prompt is better than none', () => {
+  async function cuttingAnd(other: Parameters<typeof simulator>[0], settings = {}) {
+    const cutting = await simulator({
+      kind: 'ollama',
+      models: [{ id: 'm', contextLength: 1_000, statesContextLength: false }],
+      cutsLongPrompts: true,
+    });
+    const second = await simulator(other);
+    const started = await gateway([targetFor(cutting), targetFor(second)], { ...PATIENT, ...settings });
+    await measure(started.chat, 'ollama/m');
+    return { cutting, second, started };
+  }
+  const long = ask('m', words(4_000, 'x'));
+  const facts = (reply: Response) => [reply.status, servedBy(reply), reply.headers.get('x-swarmrouter-prompt-cut')];
+
+  test('when the server that could read all of it fails', async () => {
+    const { second, started } = await cuttingAnd({ kind: 'llama-cpp', models: [model(8_000)], firstTokenMs: 150 });
+    await measure(started.chat, 'llamacpp/m');
+    await second.setFault({ kind: 'status', status: 500 });
+    const reply = await started.chat(long);
+    expect(facts(reply)).toEqual([200, 'ollama', 'true']);
+    expect(reply.headers.get('x-swarmrouter-attempts')).toBe('2');
+    const outcome = started.outcomes.at(-1);
+    expect(outcome).toMatchObject({ kind: 'served', by: { targetId: 'ollama', promptCut: true, failure: null } });
+    expect(outcome?.attempts.map(({ targetId, failure }) => [targetId, failure])).toEqual([
+      ['ollama', null],
+      ['llamacpp', 'failed'],
+    ]);
+  });
+
+  test('when no attempt is left', async () => {
+    const { started } = await cuttingAnd(
+      { kind: 'llama-cpp', models: [model(8_000)], firstTokenMs: 150 },
+      { maxRetries: 0 },
+    );
+    await measure(started.chat, 'llamacpp/m');
+    expect(facts(await started.chat(long))).toEqual([200, 'ollama', 'true']);
+  });
+
+  test('also once its limit is known, when nobody else is there', async () => {
+    const { second, started } = await cuttingAnd({ kind: 'llama-cpp', models: [model(8_000)] });
+    for (const n of [1, 2, 3]) await started.chat(ask('ollama/m', words(4_000, `c${n}-`)));
+    const [left] = await leftOutOf(started, long);
+    expect(left).toMatchObject({
+      target: 'ollama',
+      reason: expect.stringContaining('does not fit the 1000 tokens of m'),
+    });
+    await second.setFault({ kind: 'status', status: 500 });
+    expect(facts(await started.chat(long))).toEqual([200, 'ollama', 'true']);
+  });
 });
 
 test('images go only to models that see', async () => {

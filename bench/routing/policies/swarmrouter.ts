@@ -1,6 +1,6 @@
 import type { ProviderAdapter } from '../../../src/core/adapter.ts';
 import type { PlanStep } from '../../../src/core/plan.ts';
-import { blockCount, bytesOfBlocks, type PromptFacts } from '../../../src/core/prompt.ts';
+import { blockCount, bytesOfBlocks, NO_PROMPT, type PromptFacts } from '../../../src/core/prompt.ts';
 import {
   type AdapterKind,
   NOTHING_SAID,
@@ -205,9 +205,9 @@ function promptOf({ promptBytes, blocks, conversationKey, maxOutputTokens }: Arr
     hashes[at] = mixed(chain, at);
   }
   return {
+    ...NO_PROMPT,
     bytes: promptBytes,
-    images: 0,
-    needs: { vision: false, tools: false, jsonSchema: false },
+    sentBytes: promptBytes,
     maxOutputTokens,
     conversation: conversationKey,
     blocks: hashes,

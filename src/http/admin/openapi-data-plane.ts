@@ -85,6 +85,10 @@ const replyHeaders = Object.fromEntries(
     ['x-swarmrouter-model', 'The model that answered'],
     ['x-swarmrouter-attempts', 'Upstream calls made'],
     ['x-swarmrouter-reason', 'Why this target'],
+    [
+      'x-swarmrouter-prompt-cut',
+      'true: the server read only a part of the prompt, and nobody else could; of whole replies only',
+    ],
   ].map(([name, description]) => [name, { description, schema: { type: 'string' as const } }]),
 );
 

@@ -86,7 +86,7 @@ describe('a conversation is told by', () => {
 test('the data of an image is no text, and an image needs a model that sees', () => {
   const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(100_000)}` } };
   const facts = factsOf({ messages: [{ role: 'user', content: [{ type: 'text', text: 'What?' }, image] }] });
-  expect([facts.images, facts.needs.vision]).toEqual([1, true]);
+  expect([facts.media, facts.needs.vision]).toEqual([1, true]);
   expect(facts.bytes).toBeLessThan(300);
 });
 
@@ -97,4 +97,17 @@ test('tools, a schema and the limit of the answer are seen', () => {
     needs: { tools: false },
     maxOutputTokens: null,
   });
+});
+
+test('a long conversation is told by its beginning, in little time however long it is', () => {
+  const [a, b] = ['a', 'b'].map((end) => factsOf({ messages: [turn('user', `${LONG.repeat(100)}${end}`)] }));
+  const longer = factsOf({ messages: [turn('user', `${LONG.repeat(100)}ab`)] });
+  expect(a?.conversation).toBe(b?.conversation as number);
+  expect(a?.conversation).not.toBe(longer.conversation);
+});
+
+test('a prompt of padding is not taken for a long one', () => {
+  const long = factsOf({ messages: [turn('user', LONG)] });
+  expect([long.isLongerThan(8_000), long.isLongerThan(11_000)]).toEqual([true, false]);
+  expect(factsOf({ messages: [turn('user', ' '.repeat(40_000))] }).isLongerThan(1_000)).toBe(false);
 });

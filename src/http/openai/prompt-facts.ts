@@ -1,8 +1,12 @@
 import { topLevelRanges } from '../../core/json-patch.ts';
 import { countOf, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
 import { blockCount, blockLength, type PromptFacts, type PromptNeeds } from '../../core/prompt.ts';
+import { readPromptText } from './prompt-text.ts';
+import { changingShare, hasMoreWords } from './text-measure.ts';
 
-const NO_BLOCKS = new Uint32Array(0);
+type Blocked = Pick<PromptFacts, 'blocks' | 'sentBytes'>;
+
+const NO_BLOCKS: Blocked = { blocks: new Uint32Array(0), sentBytes: 0 };
 
 /** What routing looks at of a chat request, from its parsed body and the bytes that it came in. */
 export function promptFacts(rawBody: Uint8Array, body: JsonObject, sessionId: string | null): PromptFacts {
@@ -11,21 +15,22 @@ export function promptFacts(rawBody: Uint8Array, body: JsonObject, sessionId: st
 
 class ChatPrompt implements PromptFacts {
   readonly bytes: number;
-  readonly images: number;
+  readonly media: number;
   readonly needs: PromptNeeds;
   readonly maxOutputTokens: number | null;
   readonly #sessionId: string | null;
-  #body: JsonObject;
-  #rawBody: Uint8Array;
+  readonly #body: JsonObject;
+  readonly #rawBody: Uint8Array;
+  readonly #texts: readonly string[];
   #conversation: number | null = null;
-  #blocks: Uint32Array | null = null;
+  #blocked: Blocked | null = null;
 
   constructor(rawBody: Uint8Array, body: JsonObject, sessionId: string | null) {
-    const images = countImages(listOf(body['messages']));
-    this.images = images.count;
-    this.bytes = Math.max(0, rawBody.length - images.bytes);
+    const { texts, bytes, images, media } = readPromptText(body);
+    this.bytes = bytes;
+    this.media = media;
     this.needs = {
-      vision: images.count > 0,
+      vision: images > 0,
       tools: listOf(body['tools']).length > 0,
       jsonSchema: objectOf(body['response_format'])['type'] === 'json_schema',
     };
@@ -33,6 +38,7 @@ class ChatPrompt implements PromptFacts {
     this.#sessionId = sessionId;
     this.#body = body;
     this.#rawBody = rawBody;
+    this.#texts = texts;
   }
 
   get conversation(): number {
@@ -41,8 +47,21 @@ class ChatPrompt implements PromptFacts {
   }
 
   get blocks(): Uint32Array {
-    this.#blocks ??= blocksOf(this.#rawBody);
-    return this.#blocks;
+    this.#blocked ??= blocksOf(this.#rawBody);
+    return this.#blocked.blocks;
+  }
+
+  get sentBytes(): number {
+    this.#blocked ??= blocksOf(this.#rawBody);
+    return this.#blocked.sentBytes;
+  }
+
+  hasMoreWordsThan(count: number): boolean {
+    return hasMoreWords(this.#texts, count);
+  }
+
+  isLongerThan(bytes: number): boolean {
+    return this.bytes > bytes && this.bytes * changingShare(this.#texts) > bytes;
   }
 }
 
@@ -53,15 +72,27 @@ function conversationOf(body: JsonObject, sessionId: string | null): number {
   const messages = listOf(body['messages']).map(objectOf);
   const system = messages.find(({ role }) => role === 'system' || role === 'developer');
   const user = messages.find(({ role }) => role === 'user');
-  const begin = JSON.stringify([system?.['content'], user?.['content']]);
+  const begin = JSON.stringify([beginOf(system?.['content']), beginOf(user?.['content'])]);
   return Bun.hash.xxHash32(begin, 2);
+}
+
+/** Characters of one text; more need not be looked at to tell conversations apart. */
+const TELLING_LENGTH = 4_096;
+const TELLING_PARTS = 16;
+
+/** A body may have 30 MB, and a prompt that long begins like no other. */
+function beginOf(content: unknown): unknown {
+  if (typeof content === 'string') return [content.slice(0, TELLING_LENGTH), content.length];
+  if (!Array.isArray(content)) return null;
+  const parts = content.slice(0, TELLING_PARTS).map(objectOf);
+  return parts.map((part) => beginOf(textOf(part['text']) ?? imageOf(part)));
 }
 
 /**
  * Over the bytes of `messages` as they came: clients send the earlier turns of a conversation in the same words. Tools
  * stand before them in the prompts of most models, so other tools make other blocks.
  */
-function blocksOf(rawBody: Uint8Array): Uint32Array {
+function blocksOf(rawBody: Uint8Array): Blocked {
   const ranges = topLevelRanges(rawBody, ['messages', 'tools']);
   const { messages, tools } = ranges;
   if (messages === undefined) return NO_BLOCKS;
@@ -74,28 +105,10 @@ function blocksOf(rawBody: Uint8Array): Uint32Array {
     blocks[index] = hash;
     at = end;
   }
-  return blocks;
-}
-
-/** The data of images that stands in the request itself is no text. */
-function countImages(messages: readonly unknown[]): { readonly count: number; readonly bytes: number } {
-  let count = 0;
-  let bytes = 0;
-  for (const message of messages) {
-    const content = objectOf(message)['content'];
-    if (!Array.isArray(content)) continue;
-    for (const part of content) {
-      const image = imageOf(objectOf(part));
-      if (image === null) continue;
-      count++;
-      if (image.startsWith('data:')) bytes += image.length;
-    }
-  }
-  return { count, bytes };
+  return { blocks, sentBytes: messages.end - messages.start };
 }
 
 function imageOf(part: JsonObject): string | null {
-  if (part['type'] !== 'image_url' && part['type'] !== 'input_image') return null;
   const value = part['image_url'];
-  return typeof value === 'string' ? value : (textOf(objectOf(value)['url']) ?? '');
+  return textOf(value) ?? textOf(objectOf(value)['url']);
 }

@@ -8,6 +8,7 @@ import { ModelMeter } from './model-meter.ts';
 const promptOf = (tokens: number, conversation = tokens): PromptFacts => ({
   ...NO_PROMPT,
   bytes: tokens * 4,
+  sentBytes: tokens * 4,
   conversation,
 });
 const usageOf = (promptTokens: number, completionTokens = 11, cachedTokens: number | null = 0): Usage => ({

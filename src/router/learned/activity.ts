@@ -2,6 +2,7 @@ import type { PromptFacts } from '../../core/prompt.ts';
 import type { Usage } from '../../core/usage.ts';
 import { usualSlowdown } from './decode-speed.ts';
 import type { Lesson, ModelMeter } from './model-meter.ts';
+import { promptWasCut } from './prompt-cut.ts';
 import { SlotEvidence } from './slot-evidence.ts';
 import type { UsualSpeeds } from './speed-book.ts';
 
@@ -9,8 +10,7 @@ import type { UsualSpeeds } from './speed-book.ts';
 export interface LiveCall {
   readonly model: string;
   readonly meter: ModelMeter;
-  readonly promptBytes: number;
-  readonly hasImages: boolean;
+  readonly prompt: PromptFacts;
   /** Estimates, tokens. */
   readonly promptTokens: number;
   readonly cachedTokens: number;
@@ -59,8 +59,7 @@ export class Activity {
     const call: LiveCall = {
       model,
       meter,
-      promptBytes: prompt.bytes,
-      hasImages: prompt.images > 0,
+      prompt,
       promptTokens,
       cachedTokens: Math.floor(promptTokens * meter.cache.cachedShare(prompt, nowMs)),
       maxOutputTokens: prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY,
@@ -188,8 +187,12 @@ export class Activity {
       promptTokens: usage.promptTokens,
       cachedTokens: usage.cachedTokens,
       completionTokens: usage.completionTokens,
-      promptBytes: call.promptBytes,
-      hasImages: call.hasImages,
+      promptBytes: call.prompt.bytes,
+      hasMedia: call.prompt.media > 0,
+      wasCut: promptWasCut(call, usage),
+      hitLimit: usage.completionTokens >= call.maxOutputTokens,
+      conversation: call.prompt.conversation,
+      atMs: nowMs,
       predictedCachedTokens: call.cachedTokens,
       // An answer that came whole does not say when its prompt was read.
       readingSeconds: call.readingMs === null || cameWhole(writingMs, usage) ? null : call.readingMs / 1000,

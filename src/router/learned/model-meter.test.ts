@@ -9,7 +9,11 @@ const LESSON: Lesson = {
   cachedTokens: 0,
   completionTokens: 101,
   promptBytes: 4_000,
-  hasImages: false,
+  hasMedia: false,
+  wasCut: false,
+  hitLimit: false,
+  conversation: 1,
+  atMs: 0,
   predictedCachedTokens: 0,
   readingSeconds: 1,
   writingSeconds: 2,
@@ -49,7 +53,7 @@ describe('a meter learns', () => {
 
   test('the bytes of a token, but not from requests with images', () => {
     expect(taught({ promptBytes: 3_000 }).bytesPerToken).toBe(3);
-    expect(taught({ promptBytes: 3_000, hasImages: true }).bytesPerToken).toBeNull();
+    expect(taught({ promptBytes: 3_000, hasMedia: true }).bytesPerToken).toBeNull();
   });
 
   test('nothing from a server that counts like none can', () => {
@@ -91,38 +95,23 @@ test('a cache that does not answer for itself is judged by the time of reading',
 });
 
 describe('a prompt that was cut', () => {
-  const long: Partial<Lesson> = { promptBytes: 40_000, promptTokens: 4_000 };
-
-  test('teaches the real context when it happens twice to the same length', () => {
-    const meter = taught({}, {}, {}, long);
-    expect([meter.wasCut({ ...LESSON, ...long }), meter.contextLength]).toEqual([true, null]);
-    meter.learn({ ...LESSON, ...long, promptTokens: 4_050 });
-    expect(meter.contextLength).toBe(4_050);
-    // The words of cut prompts say nothing of bytes or speeds.
-    expect(meter.bytesPerToken).toBe(4);
+  test('teaches the context, and nothing of bytes or speeds', () => {
+    const cut = { wasCut: true, promptBytes: 40_000, promptTokens: 4_000 };
+    const meter = taught({}, {}, {}, cut, { ...cut, conversation: 2 });
+    expect([meter.context.limitAt(0), meter.bytesPerToken, meter.samples]).toEqual([4_000, 4, 3]);
   });
+});
 
-  test('is forgotten when a longer one is read: the model was loaded anew', () => {
-    const meter = taught({}, {}, {}, long, long, { promptTokens: 9_000, promptBytes: 36_000 });
-    expect(meter.contextLength).toBeNull();
-  });
+test('an answer that the client had ended early says nothing of how long answers are', () => {
+  const meter = taught({ completionTokens: 1, hitLimit: true }, { completionTokens: 500 });
+  expect([meter.outputs.count, meter.samples]).toEqual([1, 2]);
+});
 
-  test('is not suspected of short prompts, of images, or of text that only has few tokens', () => {
-    const meter = taught({}, {}, {});
-    expect(meter.wasCut({ promptTokens: 100, promptBytes: 1_600, hasImages: false, predictedCachedTokens: 0 })).toBe(
-      false,
-    );
-    expect(meter.wasCut({ promptTokens: 100, promptBytes: 16_000, hasImages: true, predictedCachedTokens: 0 })).toBe(
-      false,
-    );
-    // It counts only what it had to read.
-    expect(
-      meter.wasCut({ promptTokens: 600, promptBytes: 16_000, hasImages: false, predictedCachedTokens: 3_600 }),
-    ).toBe(false);
-    expect(meter.wasCut({ promptTokens: 3_000, promptBytes: 16_000, hasImages: false, predictedCachedTokens: 0 })).toBe(
-      false,
-    );
-  });
+test('odd texts shift the bytes of a token only until ordinary ones come again', () => {
+  const meter = taught(...Array.from({ length: 20 }, () => ({ promptBytes: 1_500 })));
+  expect(meter.bytesPerToken).toBeLessThan(2);
+  for (let n = 0; n < 60; n++) meter.learn(LESSON);
+  expect(meter.bytesPerToken).toBeCloseTo(4, 1);
 });
 
 describe('what was learned', () => {

@@ -1,4 +1,5 @@
 import type { PromptFacts } from '../../core/prompt.ts';
+import { ContextSeen } from './context-seen.ts';
 import { DecodeSpeed } from './decode-speed.ts';
 import { LineFit } from './line-fit.ts';
 import { OutputLengths } from './output-lengths.ts';
@@ -10,12 +11,8 @@ const ENOUGH = 3;
 const NEWEST_WEIGHT = 0.1;
 /** English text in JSON has about so many bytes a token. */
 export const USUAL_BYTES_PER_TOKEN = 4;
-/** A prompt this much shorter than estimated was cut; the estimate of an unknown model is that much less certain. */
-const CUT_SHARE = { known: 0.6, unknown: 0.35 } as const;
-/** Shorter prompts are not judged: their envelope weighs too much. Tokens. */
+/** Of shorter prompts the time says nothing about the cache, tokens. */
 const LEAST_JUDGED = 512;
-/** No server keeps less of a prompt. Tokens. */
-const LEAST_CONTEXT = 128;
 /** A smaller part of a prompt does not show in the time. */
 const TELLING_SHARE = 0.3;
 /** s. */
@@ -26,9 +23,6 @@ const TEXT_LIKE = { least: 0.25, most: 100 };
 const LEAST_COUNTED = 32;
 /** Of text in whatever language, in JSON. */
 const TOKEN_BYTES = { least: 1, most: 16 };
-/** Servers cut at whole messages: the rest is not always as long. */
-const SAME_CUT = 0.1;
-
 /** What one finished call taught. Seconds and tokens. */
 export interface Lesson {
   /** As the server reported. */
@@ -37,8 +31,15 @@ export interface Lesson {
   readonly cachedTokens: number | null;
   readonly completionTokens: number;
   readonly promptBytes: number;
-  /** The request had images, whose tokens are not in its bytes. */
-  readonly hasImages: boolean;
+  /** The request had parts that are no text, whose tokens are not in its bytes. */
+  readonly hasMedia: boolean;
+  /** The server read only a part of the prompt. */
+  readonly wasCut: boolean;
+  /** The answer ended at the client's limit: on its own it would have been longer. */
+  readonly hitLimit: boolean;
+  readonly conversation: number;
+  /** When it ended. */
+  readonly atMs: number;
   readonly predictedCachedTokens: number;
   /** From when its prompt could be read until its first content; null: not known, it overlapped with others. */
   readonly readingSeconds: number | null;
@@ -57,11 +58,9 @@ export class ModelMeter {
   readonly writing = new DecodeSpeed();
   readonly outputs = new OutputLengths();
   readonly cache = new PromptCache();
+  readonly context = new ContextSeen();
   readonly #load = new WeightedMean(0.3);
   readonly #bytesPerToken = new WeightedMean(NEWEST_WEIGHT);
-  #contextLength: number | null = null;
-  /** How much was left of the latest prompt that was cut, tokens. */
-  #cutAt: number | null = null;
   #samples = 0;
 
   /** Answers that something was learned from. */
@@ -82,42 +81,22 @@ export class ModelMeter {
     return this.#bytesPerToken.mean;
   }
 
-  /** Where it cuts prompts without a word, tokens; null: it was never seen to. */
-  get contextLength(): number | null {
-    return this.#contextLength;
-  }
-
   /** Of a prompt, estimated. `usual`: bytes of a token elsewhere, while it is not known here. */
   promptTokens(prompt: Pick<PromptFacts, 'bytes'>, usual = USUAL_BYTES_PER_TOKEN): number {
     return Math.ceil(prompt.bytes / (this.bytesPerToken ?? usual));
   }
 
-  /** Did the server read far less of the prompt than was sent? */
-  wasCut({
-    promptTokens,
-    promptBytes,
-    hasImages,
-    predictedCachedTokens,
-  }: Pick<Lesson, 'promptTokens' | 'promptBytes' | 'hasImages' | 'predictedCachedTokens'>): boolean {
-    // Some servers count only what they had to read (Ollama's prompt_eval_count).
-    const estimate = this.promptTokens({ bytes: promptBytes }) - predictedCachedTokens;
-    if (hasImages || promptTokens < LEAST_CONTEXT || estimate < LEAST_JUDGED) return false;
-    const share = this.#bytesPerToken.count >= ENOUGH ? CUT_SHARE.known : CUT_SHARE.unknown;
-    return promptTokens < estimate * share;
-  }
-
   learn(lesson: Lesson): void {
-    this.#samples++;
     const { promptTokens, completionTokens, cachedTokens, predictedCachedTokens } = lesson;
-    if (this.wasCut(lesson)) {
-      this.#noteCut(promptTokens);
+    if (lesson.wasCut) {
+      this.context.wasCut({ tokens: promptTokens, conversation: lesson.conversation, atMs: lesson.atMs });
       return;
     }
     // A server that counts like none can says nothing of its speed.
-    if (!lesson.hasImages && promptTokens > 0 && !isTextLike(lesson.promptBytes / promptTokens)) return;
-    this.outputs.record(completionTokens);
-    // It read more than it was thought to hold: it was loaded anew with another context.
-    if (this.#contextLength !== null && promptTokens > this.#contextLength) this.#contextLength = null;
+    if (!lesson.hasMedia && promptTokens > 0 && !isTextLike(lesson.promptBytes / promptTokens)) return;
+    this.#samples++;
+    if (!lesson.hitLimit) this.outputs.record(completionTokens);
+    this.context.readWhole(promptTokens);
     this.#learnTokens(lesson);
     const cached = cachedTokens ?? this.#inferCached(lesson);
     if (cached !== null) this.cache.correct(predictedCachedTokens, cached, promptTokens);
@@ -129,18 +108,10 @@ export class ModelMeter {
   }
 
   /** Around few words the envelope of JSON, and the server's own template, weigh more than the words. */
-  #learnTokens({ promptBytes, promptTokens, hasImages }: Lesson): void {
-    if (hasImages || promptTokens < LEAST_COUNTED) return;
+  #learnTokens({ promptBytes, promptTokens, hasMedia }: Lesson): void {
+    if (hasMedia || promptTokens < LEAST_COUNTED) return;
     const { least, most } = TOKEN_BYTES;
     this.#bytesPerToken.record(Math.min(most, Math.max(least, promptBytes / promptTokens)));
-  }
-
-  /** Once may be odd text; twice to the same length is a limit. */
-  #noteCut(promptTokens: number): void {
-    const before = this.#cutAt;
-    this.#cutAt = promptTokens;
-    if (before === null || Math.abs(promptTokens - before) > before * SAME_CUT) return;
-    this.#contextLength = Math.max(before, promptTokens);
   }
 
   /**

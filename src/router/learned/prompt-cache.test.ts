@@ -6,7 +6,7 @@ import { PromptCache } from './prompt-cache.ts';
 /** A prompt of so many bytes in a conversation; those of one `text` share what they begin with. */
 function prompt(text: number, bytes: number, conversation = text): PromptFacts {
   const blocks = Uint32Array.from({ length: blockCount(bytes) }, (_, index) => text * 1_000 + index);
-  return { ...NO_PROMPT, bytes, conversation, blocks };
+  return { ...NO_PROMPT, bytes, sentBytes: bytes, conversation, blocks };
 }
 
 describe('what a server probably has cached', () => {

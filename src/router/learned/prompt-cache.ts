@@ -12,7 +12,7 @@ const REFUTED = 0.5;
 interface Conversation {
   readonly key: number;
   readonly blocks: Uint32Array;
-  readonly promptBytes: number;
+  readonly sentBytes: number;
   readonly usedAtMs: number;
 }
 
@@ -44,7 +44,7 @@ export class PromptCache {
 
   /** Share of the prompt that is probably cached, 0 to 1. */
   cachedShare(prompt: PromptFacts, nowMs: number): number {
-    if (this.#conversations.length === 0 || prompt.bytes === 0) return 0;
+    if (this.#conversations.length === 0 || prompt.sentBytes === 0) return 0;
     const { blocks } = prompt;
     let bytes = 0;
     for (const known of this.#conversations) {
@@ -52,9 +52,9 @@ export class PromptCache {
       const shared = sharedBlocks(known.blocks, blocks);
       // All of it is there: its last block was not full, and the answer to it is in the slot as well.
       const isWhole = known.key === prompt.conversation && shared === known.blocks.length;
-      bytes = Math.max(bytes, isWhole ? known.promptBytes : bytesOfBlocks(shared));
+      bytes = Math.max(bytes, isWhole ? known.sentBytes : bytesOfBlocks(shared));
     }
-    return Math.min(1, bytes / prompt.bytes);
+    return Math.min(1, bytes / prompt.sentBytes);
   }
 
   holds(prompt: PromptFacts): boolean {
@@ -76,7 +76,7 @@ export class PromptCache {
     this.#conversations.push({
       key: prompt.conversation,
       blocks: prompt.blocks,
-      promptBytes: prompt.bytes,
+      sentBytes: prompt.sentBytes,
       usedAtMs: nowMs,
     });
     this.#evict();

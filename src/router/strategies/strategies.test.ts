@@ -32,7 +32,11 @@ function measured(sketch: EntrySketch, { prefill, decode = 50 }: Speeds, book = 
       cachedTokens: 0,
       completionTokens: 201,
       promptBytes: promptTokens * 4,
-      hasImages: false,
+      hasMedia: false,
+      wasCut: false,
+      hitLimit: false,
+      conversation: 0,
+      atMs: 0,
       predictedCachedTokens: 0,
       readingSeconds: 0.05 + promptTokens / prefill,
       writingSeconds: 200 / decode,
@@ -43,7 +47,12 @@ function measured(sketch: EntrySketch, { prefill, decode = 50 }: Speeds, book = 
   return entry;
 }
 
-const promptOf = (tokens: number, conversation = 1): PromptFacts => ({ ...NO_PROMPT, bytes: tokens * 4, conversation });
+const promptOf = (tokens: number, conversation = 1): PromptFacts => ({
+  ...NO_PROMPT,
+  bytes: tokens * 4,
+  sentBytes: tokens * 4,
+  conversation,
+});
 
 function planOf(
   entries: readonly TargetEntry[],

@@ -1,0 +1,81 @@
+import { type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
+
+/** What a request shows to the model, as far as it is text. */
+export interface PromptText {
+  /** Of the messages, as the model reads them: without JSON's escapes. */
+  readonly texts: readonly string[];
+  /** UTF-8 of `texts`, of what templates put around each message, and of the tools. */
+  readonly bytes: number;
+  readonly images: number;
+  /** Parts that are no text: images, audio, files. */
+  readonly media: number;
+}
+
+/** What a chat template puts around a message: some 4 tokens. */
+const MESSAGE_BYTES = 16;
+/** Quotes, colon and comma of one member. */
+const MEMBER_BYTES = 6;
+const NUMBER_BYTES = 4;
+
+/**
+ * Only what a chat template gives to the model counts: settings, metadata, and white space of the JSON are no prompt.
+ * Earlier thoughts are none either: templates drop them (Qwen 3, DeepSeek-R1).
+ */
+export function readPromptText(body: JsonObject): PromptText {
+  const reader = new Reader();
+  for (const message of listOf(body['messages'])) reader.message(objectOf(message));
+  const tools = listOf(body['tools']);
+  const toolBytes = tools.length === 0 ? 0 : jsonBytes(tools);
+  return { texts: reader.texts, bytes: reader.bytes + toolBytes, images: reader.images, media: reader.media };
+}
+
+class Reader {
+  readonly texts: string[] = [];
+  bytes = 0;
+  images = 0;
+  media = 0;
+
+  message(message: JsonObject): void {
+    const { content, role } = message as { content?: unknown; role?: unknown };
+    this.bytes += MESSAGE_BYTES;
+    if (typeof content === 'string') this.#text(role === 'assistant' ? afterThoughts(content) : content);
+    else if (Array.isArray(content)) for (const part of content) this.#part(objectOf(part));
+    for (const call of listOf(message['tool_calls'])) this.bytes += jsonBytes(objectOf(call)['function']);
+  }
+
+  #part(part: JsonObject): void {
+    const text = textOf(part['text']) ?? textOf(part['refusal']);
+    if (text !== null) {
+      this.#text(text);
+      return;
+    }
+    this.media++;
+    if (part['type'] === 'image_url' || part['type'] === 'input_image') this.images++;
+  }
+
+  #text(text: string): void {
+    if (text.length === 0) return;
+    this.texts.push(text);
+    this.bytes += Buffer.byteLength(text);
+  }
+}
+
+const END_OF_THOUGHTS = '</think>';
+
+function afterThoughts(content: string): string {
+  const at = content.lastIndexOf(END_OF_THOUGHTS);
+  return at === -1 ? content : content.slice(at + END_OF_THOUGHTS.length);
+}
+
+/** About what it has as compact JSON, without writing that. Depth is bounded by the request's own limit. */
+function jsonBytes(value: unknown): number {
+  if (typeof value === 'string') return Buffer.byteLength(value);
+  if (typeof value !== 'object' || value === null) return NUMBER_BYTES;
+  let bytes = 0;
+  if (Array.isArray(value)) {
+    for (const item of value) bytes += jsonBytes(item) + 1;
+    return bytes;
+  }
+  for (const name in value) bytes += name.length + MEMBER_BYTES + jsonBytes((value as JsonObject)[name]);
+  return bytes;
+}
