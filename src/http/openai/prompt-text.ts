@@ -63,8 +63,9 @@ class Reader {
 const END_OF_THOUGHTS = '</think>';
 
 function afterThoughts(content: string): string {
-  const at = content.lastIndexOf(END_OF_THOUGHTS);
-  return at === -1 ? content : content.slice(at + END_OF_THOUGHTS.length);
+  // Looking from the end is far slower, and nearly no answer has any.
+  if (!content.includes(END_OF_THOUGHTS)) return content;
+  return content.slice(content.lastIndexOf(END_OF_THOUGHTS) + END_OF_THOUGHTS.length);
 }
 
 /** About what it has as compact JSON, without writing that. Depth is bounded by the request's own limit. */
