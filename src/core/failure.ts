@@ -182,6 +182,14 @@ export class UpstreamError extends Error {
   }
 }
 
+/** Of these the words are the gateway's own, unless a server replied. */
+const OWN_WORDS: ReadonlySet<FailureKind> = new Set(['unreachable', 'timeout', 'truncated', 'cancelled']);
+
+/** What is kept of an error: servers like to repeat what they were sent, so their words are for the log and the client alone. */
+export function wordsToKeep(kind: FailureKind, message: string, status: number | null): string {
+  return OWN_WORDS.has(kind) && status === null ? message : FAILURE_RULES[kind].meaning;
+}
+
 /**
  * The same error without the provider's key: servers repeat a key that they refuse, and an error's words reach the
  * client, the log and the status page.

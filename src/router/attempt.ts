@@ -100,15 +100,17 @@ async function holdUntilContent(reply: StreamReply): Promise<{ held: Uint8Array;
     pieces.push(batch.bytes);
     length += batch.bytes.length;
     if (batch.hasContent) return { held: Buffer.concat(pieces), ended: false };
-    if (length > MAX_HELD_BYTES) {
-      throw new UpstreamError('malformed', `more than ${MAX_HELD_BYTES} bytes of events came before the first content`);
-    }
+    if (length > MAX_HELD_BYTES) throw tooMuchHeld();
   }
   return { held: Buffer.concat(pieces), ended: true };
 }
 
 /** Start-up events that may come before the first content; real servers send a few hundred bytes. */
-const MAX_HELD_BYTES = 1_048_576;
+export const MAX_HELD_BYTES = 1_048_576;
+
+export function tooMuchHeld(): UpstreamError {
+  return new UpstreamError('malformed', `more than ${MAX_HELD_BYTES} bytes of events came before the first content`);
+}
 
 /** Adapters promise UpstreamError; anything else is a bug of ours and must fail this request alone. */
 export function asUpstreamError(thrown: unknown): UpstreamError {

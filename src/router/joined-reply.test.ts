@@ -147,6 +147,14 @@ describe('a continued answer', () => {
     });
   }
 
+  test('is not held for ever by a server that reports its usage and nothing else', async () => {
+    const usage = `data: ${JSON.stringify({ choices: [], usage: { padding: 'x'.repeat(100_000) } })}\n\n`;
+    const silent = part(Array.from({ length: 1_000 }, () => usage));
+    const last = part([event({ content: ' there' }), event({}, { finish_reason: 'stop' })]);
+    const reply = new JoinedReply(part([event({ role: 'assistant', content: 'Hello' })], cut), rest([silent, last]));
+    expect(textOf(await readAll(reply))).toBe('Hello there');
+  });
+
   test('the first failure stands when nobody opens', async () => {
     const thinker = part([event({ reasoning: 'hm' })]);
     const reply = new JoinedReply(part([event({ content: 'The bees tell' })], cut), rest([thinker]));

@@ -2,7 +2,7 @@ import type { StreamBatch, StreamReply } from '../core/adapter.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { Usage } from '../core/usage.ts';
 import { AnswerSoFar } from './answer-so-far.ts';
-import { asUpstreamError, type Committed } from './attempt.ts';
+import { asUpstreamError, type Committed, MAX_HELD_BYTES, tooMuchHeld } from './attempt.ts';
 import { ContinuedPart } from './continued-part.ts';
 import { type Chunk, chunksIn, eventsOf } from './stream-events.ts';
 
@@ -102,10 +102,13 @@ export class JoinedReply implements StreamReply {
     const part = new ContinuedPart(this.#answer);
     const chunks = part.take(chunksIn(held));
     let hasEnded = ended;
+    let heldBytes = held.length;
     while (!part.goesOn && !hasEnded) {
       const batch = await reply.next();
       if (batch === null) hasEnded = true;
       else chunks.push(...part.take(chunksIn(batch.bytes)));
+      heldBytes += batch?.bytes.length ?? 0;
+      if (heldBytes > MAX_HELD_BYTES) throw tooMuchHeld();
     }
     if (hasEnded) chunks.push(...part.end());
     this.#source = reply;

@@ -288,3 +288,89 @@ describe('the queue', () => {
     void patient.catch(() => null);
   });
 });
+
+describe('a server that does not say how many answers it writes at once', () => {
+  /** Its one slot is taken, its answer being written, its model measured. */
+  async function measured() {
+    const { clock, directory, slots } = table(8);
+    const entry = entryOf({ models: ['m'] });
+    for (const promptTokens of [500, 1_000, 2_000]) {
+      const lesson = { promptTokens, cachedTokens: 0, completionTokens: 10, promptBytes: promptTokens * 4 };
+      const nothing = { hasMedia: false, wasCut: false, hitLimit: false, conversation: 0, atMs: 0 };
+      const times = { predictedCachedTokens: 0, readingSeconds: 1, writingSeconds: 1, beside: 1, loaded: true };
+      entry.openMeter('m').learn({ ...lesson, ...nothing, ...times });
+    }
+    const held: Lease[] = [];
+    for (let lease = slots.take(choice(entry)); lease !== null; lease = slots.take(choice(entry))) held.push(lease);
+    const served: string[] = [];
+    const ask = (name: string) =>
+      void slots.wait([choice(entry)], patience(60_000), never).then((lease) => {
+        served.push(name);
+        held.push(lease);
+      });
+    return { clock, directory, entry, held, served, ask };
+  }
+
+  test('is given one more when all are being answered, and who waits longest is the one', async () => {
+    const { clock, directory, held, served, ask } = await measured();
+    ask('first');
+    ask('second');
+    await clock.advance(0);
+    expect(served).toEqual([]);
+    for (const lease of [...held]) directory.answering(lease.call, 5);
+    await clock.advance(0);
+    expect(served).toEqual(['first']);
+    // Nobody passes who waits.
+    ask('third');
+    await clock.advance(0);
+    directory.answering((held.at(-1) as Lease).call, 5);
+    await clock.advance(0);
+    expect(served).toEqual(['first', 'second']);
+  });
+});
+
+describe('a load that goes on after its request was given up', () => {
+  const disk = {
+    models: [
+      { id: 'a', state: 'on-disk' as const },
+      { id: 'b', state: 'on-disk' as const },
+    ],
+  };
+  const of = (entry: TargetEntry, model: string) => ({ entry, model, outOfTurn: false });
+
+  test.each(['cancelled', 'timeout'] as const)('%s: no other is begun before it is over', async (kind) => {
+    const { clock, directory, slots } = table(8);
+    const entry = entryOf(disk);
+    const loading = slots.take(of(entry, 'a')) as Lease;
+    await clock.advance(1_000);
+    if (kind === 'cancelled') directory.givenUp(loading.call);
+    else directory.failed(loading.call, new UpstreamError('timeout', 'no token in time'));
+    loading.release();
+    expect([slots.take(of(entry, 'a')), slots.take(of(entry, 'b'))]).toEqual([null, null]);
+    const waiting = slots.wait([of(entry, 'b')], patience(60_000), never);
+    await clock.advance(3_900);
+    expect(entry.queued).toBe(1);
+    await clock.advance(200);
+    expect((await waiting).choice.model).toBe('b');
+  });
+
+  test('it is over as soon as a probe finds the model loaded', async () => {
+    const { directory, slots } = table(8);
+    const entry = entryOf(disk);
+    const loading = slots.take(of(entry, 'a')) as Lease;
+    directory.givenUp(loading.call);
+    loading.release();
+    directory.probed(entry, snapshotOf({ models: [{ id: 'a' }, { id: 'b', state: 'on-disk' }] }));
+    expect(slots.take(of(entry, 'a'))).not.toBeNull();
+  });
+
+  test('a server that drops a load with its client says so itself', async () => {
+    const { directory, slots } = table(8);
+    const entry = entryOf({ ...disk, kind: 'ollama' });
+    const loading = slots.take(of(entry, 'a')) as Lease;
+    directory.givenUp(loading.call);
+    loading.release();
+    directory.probed(entry, snapshotOf(disk));
+    expect(slots.take(of(entry, 'b'))).not.toBeNull();
+  });
+});

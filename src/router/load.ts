@@ -1,23 +1,14 @@
 import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
-import type { PromptFacts } from '../core/prompt.ts';
 import { isOnTrial } from './breaker.ts';
 import { waitSeconds } from './cost.ts';
 import { loadObstacle } from './load-guard.ts';
 import { modelIndex } from './model-index.ts';
+import type { SlotChoice } from './slot-choice.ts';
 import { slotsOf, slotUseByName, type TargetEntry } from './target-entry.ts';
 import type { CallOnTarget, TargetDirectory } from './targets.ts';
-
-/** A place where a request could run. */
-export interface SlotChoice {
-  readonly entry: TargetEntry;
-  readonly model: string;
-  /** Asked although it rests after failures, or is on trial; the caller pays for it from the retry budget. */
-  readonly outOfTurn: boolean;
-  /** Of the request; default: of no length. */
-  readonly prompt?: PromptFacts;
-}
+import { type Head, WaitingLines } from './waiting-lines.ts';
 
 /** A taken slot; the call on the target begins with it. */
 export interface Lease {
@@ -72,9 +63,10 @@ export class SlotTable {
   readonly #clock: Clock;
   readonly #directory: TargetDirectory;
   #queueLimit: number;
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new WaitingLines<Waiter>();
+  /** Targets whose slots are to be handed out. */
+  readonly #toServe = new Set<TargetEntry>();
   #serving = false;
-  #serveAgain = false;
   #checksWorth = false;
 
   /** `queueLimit`: requests that may wait for one target at once, ≥ 0; one that waits for several counts as a part at each. */
@@ -86,9 +78,11 @@ export class SlotTable {
     directory.onChange((entry, isBack) => {
       if (this.#waiters.size === 0) return;
       this.#noteLoadWanted(entry);
-      this.#serveWaiters();
+      this.#letGoOfTheClosed(entry);
+      this.#serve(entry);
       if (isBack) this.#tellOfNewcomer(entry);
     });
+    directory.onAnswering((entry) => this.#sendScout(entry));
   }
 
   /** Requests that wait already stay. */
@@ -115,14 +109,13 @@ export class SlotTable {
   /** Who waits longest for a load there that others prevent. */
   #noteLoadWanted(entry: TargetEntry): void {
     if (entry.snapshot === null || !entry.adapter.loadsOnDemand) return;
-    for (const { choices, sinceMs } of this.#waiters) {
-      const model = choices.find((choice) => choice.entry === entry)?.model;
-      const info = model === undefined ? null : modelIndex(entry.snapshot).find(model);
+    let wanted: TargetEntry['loadWanted'] = null;
+    for (const { waiter, choice } of this.#waiters.heads(entry)) {
+      const info = modelIndex(entry.snapshot).find(choice.model);
       if (info === null || info.state === 'loaded') continue;
-      entry.loadWanted = { model: info.id, sinceMs };
-      return;
+      if (wanted === null || waiter.sinceMs < wanted.sinceMs) wanted = { model: info.id, sinceMs: waiter.sinceMs };
     }
-    entry.loadWanted = null;
+    entry.loadWanted = wanted;
   }
 
   #lease(choice: SlotChoice, queuedMs: number): Lease {
@@ -139,7 +132,7 @@ export class SlotTable {
       const lease = this.take(choice);
       if (lease !== null) return Promise.resolve(lease);
     }
-    const scout = choices.find(mayTryOneMore);
+    const scout = choices.find((choice) => choice.entry.queued === 0 && this.#mayScout(choice));
     if (scout !== undefined) return Promise.resolve(this.#lease(scout, 0));
     const refusal = this.#refusal(choices, patience);
     if (refusal !== null) return Promise.reject(refusal);
@@ -147,8 +140,20 @@ export class SlotTable {
   }
 
   /** Called by leases alone. */
-  slotFreed(): void {
-    if (this.#waiters.size > 0) this.#serveWaiters();
+  slotFreed(entry: TargetEntry): void {
+    if (this.#waiters.size > 0) this.#serve(entry);
+  }
+
+  #mayScout(choice: SlotChoice): boolean {
+    return mayTryOneMore(choice) && !this.#mustMakeRoom(choice.entry, choice.model);
+  }
+
+  /** An answer has begun there, so one more may be tried: who came first is the one. */
+  #sendScout(entry: TargetEntry): void {
+    if (entry.queued === 0) return;
+    const head = this.#waiters.first(entry);
+    if (head === null || !this.#mayScout(head.choice)) return;
+    head.waiter.grant(this.#lease(own(head, entry), this.#clock.nowMs() - head.waiter.sinceMs));
   }
 
   /** Better refused at once than after a wait that cannot end well. */
@@ -181,7 +186,7 @@ export class SlotTable {
       for (const { entry } of choices) {
         entry.queued--;
         entry.queuedShare -= 1 / choices.length;
-        if (entry.loadWanted !== null) this.#noteLoadWanted(entry);
+        if (entry.loadWanted !== null) this.#loadLessWanted(entry);
       }
     };
     const refuse = (error: UpstreamError): void => {
@@ -224,19 +229,37 @@ export class SlotTable {
     }
   }
 
-  /** Taking a slot may itself be news (a trial begins), so news that comes meanwhile is looked at afterwards. */
-  #serveWaiters(): void {
-    if (this.#serving) {
-      this.#serveAgain = true;
-      return;
-    }
+  /** Whoever made room for a load need not when nobody waits for it any more. */
+  #loadLessWanted(entry: TargetEntry): void {
+    const { loadWanted } = entry;
+    this.#noteLoadWanted(entry);
+    if (entry.loadWanted?.model !== loadWanted?.model && entry.queued > 0) this.#serve(entry);
+  }
+
+  /** Those for whom nobody is left. */
+  #letGoOfTheClosed(entry: TargetEntry): void {
+    if (!entry.retired && entry.breaker.name !== 'open') return;
+    for (const waiter of this.#waiters.at(entry)) if (!waiter.choices.some(mayStillServe)) waiter.refuse(nobodyComes());
+  }
+
+  /** Hands out what is free there. Taking a slot may itself be news (a trial begins), which is looked at afterwards. */
+  #serve(entry: TargetEntry): void {
+    this.#toServe.add(entry);
+    if (this.#serving) return;
     this.#serving = true;
-    do {
-      this.#serveAgain = false;
-      for (const waiter of [...this.#waiters]) this.#serveOne(waiter);
-    } while (this.#serveAgain);
+    for (const next of this.#toServe) {
+      this.#toServe.delete(next);
+      this.#serveLines(next);
+    }
     this.#serving = false;
-    this.#letGoWhoWaitInVain();
+  }
+
+  /** First come, first served. Where the first of a line gets nothing, nobody of that line does. */
+  #serveLines(entry: TargetEntry): void {
+    const full = new Set<string>();
+    for (let head = this.#waiters.first(entry); head !== null; head = this.#waiters.first(entry, full)) {
+      if (!this.#serveOne(head.waiter)) full.add(head.line);
+    }
   }
 
   #checkWorthLater(): void {
@@ -269,19 +292,26 @@ export class SlotTable {
     });
   }
 
-  #serveOne(waiter: Waiter): void {
-    const open = waiter.choices.filter(mayStillServe);
-    if (open.length === 0) {
-      waiter.refuse(nobodyComes());
-      return;
-    }
-    for (const choice of open) {
+  /** False: it goes on waiting. */
+  #serveOne(waiter: Waiter): boolean {
+    for (const choice of waiter.choices) {
+      if (!mayStillServe(choice)) continue;
       const lease = this.take(choice, this.#clock.nowMs() - waiter.sinceMs);
       if (lease === null) continue;
       waiter.grant(lease);
-      return;
+      return true;
     }
+    return false;
   }
+}
+
+/** The line's choice is that of its first; the lease must be for one of the waiter's own. */
+function own({ waiter, choice }: Head<Waiter>, entry: TargetEntry): SlotChoice {
+  const { model, outOfTurn } = choice;
+  const mine = waiter.choices.find(
+    (each) => each.entry === entry && each.model === model && each.outOfTurn === outOfTurn,
+  );
+  return mine ?? choice;
 }
 
 function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {
@@ -371,6 +401,6 @@ class SlotLease implements Lease {
     const rest = (entry.busyByModel.get(model) ?? 1) - 1;
     if (rest === 0) entry.busyByModel.delete(model);
     else entry.busyByModel.set(model, rest);
-    this.#table.slotFreed();
+    this.#table.slotFreed(entry);
   }
 }

@@ -85,10 +85,20 @@ export class PlanWalk {
     this.untried.push({ ...step, waits: true });
   }
 
-  /** Its slots are taken by now: it is waited for after those that are free, before those that rest. */
-  awaitSlot(step: PlanStep): void {
+  /** What is best by now, in place of what was. Targets that are to be asked once more are in no new plan: they stay. */
+  planAnew(steps: readonly PlanStep[]): void {
+    const tried = this.tried();
+    const again = this.untried.filter(({ target }) => tried.has(target.id));
+    this.untried.splice(0, this.untried.length, ...steps, ...again);
+  }
+
+  /**
+   * Its slots are taken by now: it is waited for after those that are free, before those that rest; however long, unless
+   * it is worth it only so long.
+   */
+  awaitSlot(step: PlanStep, waitAtMostMs = step.waitAtMostMs): void {
     const at = this.untried.findIndex(({ resting }) => resting);
-    const waiting = { ...step, waits: true };
+    const waiting = { ...step, waits: true, waitAtMostMs };
     if (this.isRetry(step)) this.#retrying = waiting;
     this.untried.splice(at === -1 ? this.untried.length : at, 0, waiting);
   }
@@ -123,7 +133,7 @@ export class PlanWalk {
     const rest = this.untried.filter((step) => !steps.includes(step));
     this.untried.length = 0;
     this.untried.push(...rest);
-    for (const step of steps) this.awaitSlot({ ...step, waitAtMostMs: null });
+    for (const step of steps) this.awaitSlot(step, null);
   }
 
   /** Nobody of those who were waited for will take it. Returns who they were. */

@@ -4,8 +4,9 @@ import { UpstreamError } from '../core/failure.ts';
 import type { PlanStep } from '../core/plan.ts';
 import type { TargetId } from '../core/target.ts';
 import { asUpstreamError } from './attempt.ts';
-import type { Lease, Patience, SlotChoice, SlotTable } from './load.ts';
+import type { Lease, Patience, SlotTable } from './load.ts';
 import type { PlanWalk, Retry } from './plan-walk.ts';
+import type { SlotChoice } from './slot-choice.ts';
 import type { TargetDirectory, TargetEntry } from './targets.ts';
 
 export interface Taken {
@@ -137,7 +138,7 @@ export class SlotSeeker {
     walk.replans++;
     const steps = await walk.replan(walk.tried());
     if (steps.length === 0) return false;
-    walk.untried.splice(0, walk.untried.length, ...steps);
+    walk.planAnew(steps);
     return true;
   }
 

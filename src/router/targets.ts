@@ -1,7 +1,7 @@
 import type { ProviderAdapter } from '../core/adapter.ts';
 import type { Clock } from '../core/clock.ts';
 import type { UpstreamError } from '../core/failure.ts';
-import { FAILURE_RULES } from '../core/failure.ts';
+import { FAILURE_RULES, wordsToKeep } from '../core/failure.ts';
 import { NO_PROMPT, type PromptFacts } from '../core/prompt.ts';
 import type { TargetChanges } from '../core/reload.ts';
 import type { AdapterKind, Target, TargetId, TargetSnapshot } from '../core/target.ts';
@@ -39,6 +39,7 @@ export class TargetDirectory {
   readonly #adapters: ReadonlyMap<AdapterKind, ProviderAdapter>;
   readonly #clock: Clock;
   readonly #retryBudget: RetryBudgetOptions;
+  readonly #answeringListeners: ((entry: TargetEntry) => void)[] = [];
   readonly #listeners: ((entry: TargetEntry, isBack: boolean) => void)[] = [];
   readonly #book: SpeedBook;
   #list: readonly TargetEntry[] = [];
@@ -139,6 +140,11 @@ export class TargetDirectory {
     this.#listeners.push(listener);
   }
 
+  /** Told whenever an answer has begun. */
+  onAnswering(listener: (entry: TargetEntry) => void): void {
+    this.#answeringListeners.push(listener);
+  }
+
   /** A call begins. While the target is on trial this takes the one place of the trial, if that is free. */
   begin(entry: TargetEntry, model: string, prompt: PromptFacts = NO_PROMPT): CallOnTarget {
     entry.lastUsedSequence = ++this.#sequence;
@@ -171,6 +177,7 @@ export class TargetDirectory {
     if (!live.loaded) this.#loaded(entry, model);
     entry.silence.answered(firstContentMs);
     if (isTrial || entry.breaker.name === 'ramping') this.#result(call, 'content');
+    for (const listener of this.#answeringListeners) listener(entry);
   }
 
   /** It answers, so it has the model in memory: others need not wait for the next probe to say so. */
@@ -198,6 +205,7 @@ export class TargetDirectory {
   /** The call ended for a reason that says nothing of the target: the client left, our own clock ran out. */
   givenUp(call: CallOnTarget): void {
     const { entry, isTrial, live } = call;
+    this.#leftLoading(entry, live);
     entry.activity.ended(live, this.#clock.nowMs());
     entry.silence.givenUp();
     if (isTrial) this.#result(call, 'neutral');
@@ -206,12 +214,14 @@ export class TargetDirectory {
   /** The call failed: what that says of the target's health is the failure table's word. */
   failed(call: CallOnTarget, error: UpstreamError, usage: Usage | null = null): void {
     const { entry, model, live } = call;
-    entry.stats.failed(error.kind, error.message, this.#clock.wallMs());
+    const words = wordsToKeep(error.kind, error.message, error.status);
+    entry.stats.failed(error.kind, words.slice(0, MOST_WORDS), this.#clock.wallMs());
     // A key that was replaced, or a clock that was too short, is no fault of what is configured now.
     if (call.target !== entry.target) {
       this.givenUp(call);
       return;
     }
+    if (error.kind === 'timeout') this.#leftLoading(entry, live);
     entry.activity.finished(live, usage, this.#clock.nowMs());
     if (error.kind === 'timeout' || error.kind === 'unreachable') entry.silence.unanswered();
     else entry.silence.answered(null);
@@ -222,6 +232,28 @@ export class TargetDirectory {
       call,
       error.kind === 'modelLoading' ? 'loading' : HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth],
     );
+  }
+
+  /**
+   * The server goes on loading for a request that was given up, for as long as a load takes: until then it is not made
+   * to load another. What it says itself counts before that.
+   */
+  #leftLoading(entry: TargetEntry, live: LiveCall): void {
+    const nowMs = this.#clock.nowMs();
+    const left = entry.activity.leftLoading(live, nowMs);
+    if (left === null || !entry.adapter.loadsOnDemand) return;
+    const { warmupMs } = entry.target.clocks;
+    const spentMs = nowMs - left.sinceMs;
+    // Longer than the usual: nobody knows how long, so as much again.
+    const restMs = Math.max(
+      (live.meter.loadSeconds ?? 0) * 1000 - spentMs,
+      spentMs < warmupMs ? warmupMs - spentMs : warmupMs,
+    );
+    this.#clock.after(restMs, () => {
+      if (entry.activity.loadIsOver(left)) this.#changed(entry);
+    });
+    entry.wantsProbe = true;
+    this.#changed(entry);
   }
 
   /** What a call says counts only for the state that it began in: a target that came back need not atone for older ones. */
@@ -237,6 +269,7 @@ export class TargetDirectory {
     const wasWarming = entry.snapshot?.warming === true;
     const isNew = entry.probedAtWallMs === null;
     forgetUnloaded(entry, snapshot);
+    endLeftLoad(entry, snapshot, startedAtMs);
     const foreign = foreignRequests(entry, snapshot);
     // A request of ours may be counted by one side and not by the other for a moment: twice in a row it is no such thing.
     entry.foreign = Math.min(foreign, entry.foreignAtProbe);
@@ -286,6 +319,9 @@ export class TargetDirectory {
   }
 }
 
+/** Of an error on the status page, characters. */
+const MOST_WORDS = 300;
+
 /** The queue and the probe loop want to know of another state, of a trial that may begin, and of a ramp's next step. */
 function mayServeMore(before: BreakerState, after: BreakerState): boolean {
   return (
@@ -323,6 +359,15 @@ function foreignRequests({ inFlight }: TargetEntry, { load }: TargetSnapshot): n
 function isLoaded({ snapshot }: TargetEntry, model: string): boolean {
   const info = snapshot === null ? null : modelIndex(snapshot).find(model);
   return info === null || info.state === 'loaded';
+}
+
+/** Its server says what became of the load of a request that was given up. */
+function endLeftLoad({ activity, adapter }: TargetEntry, { models }: TargetSnapshot, startedAtMs: number): void {
+  const { leftLoad } = activity;
+  if (leftLoad === null || startedAtMs < leftLoad.leftAtMs) return;
+  const state = models.find(({ id }) => id === leftLoad.model)?.state ?? 'on-disk';
+  // LM Studio goes on loading for a client that has left, and calls the model unloaded until it is done.
+  if (state === 'loaded' || (state === 'on-disk' && !adapter.finishesPrompt)) activity.loadIsOver(leftLoad);
 }
 
 /** A model that left the memory took its cached prompts with it. */

@@ -1,6 +1,6 @@
 import type { CostEstimate } from '../core/cost.ts';
 import type { Decision, DecisionAttempt, Listed, PlannedStep } from '../core/decision.ts';
-import { FAILURE_RULES, type FailureKind } from '../core/failure.ts';
+import { wordsToKeep } from '../core/failure.ts';
 import type { AttemptRecord, Outcome } from '../core/outcome.ts';
 import type { LeftOut, PlanStep } from '../core/plan.ts';
 import { answeredBy, codeOf, partsOf, statusOf, usageOf } from './request-line.ts';
@@ -77,13 +77,9 @@ function leftOut({ targetId, kind, reason }: LeftOut) {
   return { targetId, kind, reason: clipped(reason) };
 }
 
-/** Of these the words are the gateway's own, unless a server replied. */
-const OWN_WORDS: ReadonlySet<FailureKind> = new Set(['unreachable', 'timeout', 'truncated', 'cancelled']);
-
-/** Servers like to repeat what they were sent, so their words are not kept: the log has them. */
 function messageOf({ failure, failureMessage, status }: AttemptRecord): string | null {
   if (failure === null || failureMessage === null) return null;
-  return OWN_WORDS.has(failure) && status === null ? clipped(failureMessage) : FAILURE_RULES[failure].meaning;
+  return clipped(wordsToKeep(failure, failureMessage, status));
 }
 
 function attemptOf(attempt: AttemptRecord): DecisionAttempt {

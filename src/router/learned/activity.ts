@@ -26,6 +26,14 @@ export interface LiveCall {
   writtenBeforeMs: number;
 }
 
+/** The load of a model whose request was given up, while the server goes on with it. */
+export interface LeftLoad {
+  readonly model: string;
+  /** When the load began, and when its request was given up. Monotonic ms. */
+  readonly sinceMs: number;
+  readonly leftAtMs: number;
+}
+
 /**
  * What one server is doing for this gateway: prompts that it reads, answers that it writes. Prompts are taken to be read
  * one after the other, as LM Studio, Ollama and llama.cpp do; where they are not, only what nothing overlapped is learned.
@@ -37,6 +45,7 @@ export class Activity {
   /** In the order in which they were sent. */
   readonly #reading: LiveCall[] = [];
   readonly #writing = new Set<LiveCall>();
+  #leftLoad: LeftLoad | null = null;
   /** Since when the prompt at the head could be read. */
   #freeSinceMs = Number.NEGATIVE_INFINITY;
   /** Answers written at once, summed over time. */
@@ -74,8 +83,29 @@ export class Activity {
     return call;
   }
 
+  /** Null: there is none. */
+  get leftLoad(): LeftLoad | null {
+    return this.#leftLoad;
+  }
+
+  /** To be told before a call ends that was given up. Null: it was not the one that a load goes on for. */
+  leftLoading(call: LiveCall, nowMs: number): LeftLoad | null {
+    if (call.loaded || !this.#reading.includes(call)) return null;
+    const sinceMs = this.#leftLoad?.model === call.model ? this.#leftLoad.sinceMs : call.sentAtMs;
+    this.#leftLoad = { model: call.model, sinceMs, leftAtMs: nowMs };
+    return this.#leftLoad;
+  }
+
+  /** False: another one goes on by now, or it was over already. */
+  loadIsOver(load: LeftLoad): boolean {
+    if (this.#leftLoad !== load) return false;
+    this.#leftLoad = null;
+    return true;
+  }
+
   /** Its first real content came. */
   answering(call: LiveCall, nowMs: number): void {
+    if (this.#leftLoad?.model === call.model) this.#leftLoad = null;
     const at = this.#reading.indexOf(call);
     if (at === -1) return;
     this.#reading.splice(at, 1);
@@ -119,23 +149,25 @@ export class Activity {
 
   /** This model is on its way into memory. */
   isLoading(model: string): boolean {
-    return this.#reading.some((call) => !call.loaded && call.model === model);
+    return this.#leftLoad?.model === model || this.#reading.some((call) => !call.loaded && call.model === model);
   }
 
   /** Some model is on its way into memory. */
   get isLoadingAny(): boolean {
-    return this.#reading.length > 0 && this.#reading.some((call) => !call.loaded);
+    return this.#leftLoad !== null || (this.#reading.length > 0 && this.#reading.some((call) => !call.loaded));
   }
 
   /** Some model other than this one is on its way into memory. */
   isLoadingOther(model: string): boolean {
+    if (this.#leftLoad !== null && this.#leftLoad.model !== model) return true;
     return this.#reading.some((call) => !call.loaded && call.model !== model);
   }
 
   /** How long the load of this model has been going on, s; 0: it has not begun. */
   loadingSeconds(model: string, nowMs: number): number {
     const loading = this.#reading.find((call) => !call.loaded && call.model === model);
-    return loading === undefined ? 0 : (nowMs - loading.sentAtMs) / 1000;
+    const left = this.#leftLoad?.model === model ? this.#leftLoad.sinceMs : nowMs;
+    return (nowMs - Math.min(left, loading?.sentAtMs ?? nowMs)) / 1000;
   }
 
   /** Until all prompts that were sent before are read, s; `secondsPerToken` for models that are not measured yet. */
