@@ -9,6 +9,7 @@ import { targetFromOverflowProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
 import { watchFiles } from './config/watch-files.ts';
 import { withOverflowProviders } from './config/with-overflow-providers.ts';
+import { type Billing, FREE } from './core/billing.ts';
 import type { Clock } from './core/clock.ts';
 import { UpstreamError } from './core/failure.ts';
 import type { Logger } from './core/logger.ts';
@@ -54,6 +55,8 @@ export interface GatewayOptions {
   readonly clock?: Clock;
   /** Further places where outcomes go (tests, demo). */
   readonly sink?: OutcomeSink;
+  /** Who pays for upstream calls. Default: nobody keeps count. */
+  readonly billing?: Billing;
   /** Reads the configuration anew for a reload. Default: it never changes. */
   readonly load?: LoadAnew;
   /** A file for the log lines. Default: standard output. */
@@ -108,7 +111,9 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const decisions = new DecisionRing(config.decisions, () => clock.wallMs());
   const ownSinks = [metrics, requestLog, decisions];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
-  const engine = new Engine({ directory, prober, slots, clock, sink: fanOut(...sinks) }, engineOptions(config));
+  const { billing = FREE } = options;
+  const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
+  const engine = new Engine(parts, engineOptions(config));
 
   const startedAtMs = clock.nowMs();
   const server = startHttpServer(

@@ -23,6 +23,8 @@ export interface WholeReply {
   /** The `model` that the upstream says answered. */
   readonly model: string;
   readonly usage: Usage | null;
+  /** About how many tokens it has; as `usage` says, where it is there. */
+  readonly producedTokens: number;
 }
 
 /** Bytes of one or more complete SSE events, ready for the client. */
@@ -47,6 +49,8 @@ export interface StreamReply {
   readonly model: string;
   /** Known at the end, if the upstream reported it. */
   readonly usage: Usage | null;
+  /** Events with content so far: servers send nearly always one a token. */
+  readonly producedTokens: number;
 }
 
 export type UpstreamReply = WholeReply | StreamReply;

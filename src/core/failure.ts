@@ -91,6 +91,15 @@ export const FAILURE_RULES = {
     clientCode: 'context_length_exceeded',
     meaning: "the prompt does not fit the model's context on that target; another may hold it",
   },
+  overBudget: {
+    tryNext: true,
+    trySameAgain: false,
+    hurtsHealth: 'no',
+    clientStatus: 429,
+    clientType: 'insufficient_quota',
+    clientCode: 'insufficient_quota',
+    meaning: 'the call may cost more than is left of a budget; a cheaper target may still be asked',
+  },
   filtered: {
     tryNext: false,
     trySameAgain: false,

@@ -1,3 +1,4 @@
+import type { Bill } from '../core/billing.ts';
 import type { Clock } from '../core/clock.ts';
 import { FAILURE_RULES, type UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, RequestFacts } from '../core/outcome.ts';
@@ -5,6 +6,7 @@ import type { RoutePlan } from '../core/plan.ts';
 import type { Secret } from '../core/secret.ts';
 import type { TargetId } from '../core/target.ts';
 import { asUpstreamError, type Committed } from './attempt.ts';
+import { callEnd } from './call-end.ts';
 import type { Finished } from './committed-stream.ts';
 import type { Opens } from './joined-reply.ts';
 import { promptWasCut } from './learned/prompt-cut.ts';
@@ -38,6 +40,9 @@ export class AnswerInProgress {
   #committedAtMs: number;
   /** Null: the server that gave it failed, and its end has been judged. */
   #lease: Lease | null;
+  #bill: Bill;
+  /** Resolves when what the parts cost cannot be lost any more. */
+  #billed: Promise<void> | null = null;
   #secret: Secret | null;
   #resuming = false;
   #finished = false;
@@ -49,6 +54,7 @@ export class AnswerInProgress {
     this.#committed = run.committed;
     this.#committedAtMs = about.clock.nowMs();
     this.#lease = run.lease;
+    this.#bill = run.bill;
     this.#secret = keyOf(run.lease);
   }
 
@@ -57,13 +63,15 @@ export class AnswerInProgress {
     return this.#secret;
   }
 
-  finish({ error }: Finished): void {
-    if (this.#finished) return;
+  /** Resolves when what it cost cannot be lost any more; null: it is so already. */
+  finish({ error }: Finished): Promise<void> | null {
+    if (this.#finished) return this.#billed;
     this.#finished = true;
     const record = this.#closePart(error);
     // An attempt for the rest is on its way, and must not outlive its client.
     if (this.#resuming && error !== null) this.#about.lifetime.cancel(error);
     this.#end(this.#outcome(record, error));
+    return this.#billed;
   }
 
   /** Its server failed: another may give the rest. False: none can, and the failure stands. */
@@ -90,10 +98,11 @@ export class AnswerInProgress {
   async #follow(run: RunResult, opens: Opens): Promise<Sequel> {
     if (run.kind === 'failed') {
       this.#attempts.push(...run.attempts);
+      this.#billed = run.billed ?? this.#billed;
       // It refuses the request for the rest, which the client did not write: that need not hold for others.
       return run.attempts.at(-1)?.failure === 'rejected' ? 'another' : 'nobody';
     }
-    const { committed, lease } = run;
+    const { committed, lease, bill } = run;
     const openedAtMs = this.#about.clock.nowMs();
     this.#attempts.push(...run.attempts);
     try {
@@ -112,12 +121,14 @@ export class AnswerInProgress {
         durationMs,
       };
       lease.release();
+      this.#billed = bill.end(callEnd(committed.reply, error)) ?? this.#billed;
       this.#judge(lease, error, durationMs);
       return FAILURE_RULES[error.kind].tryNext || error.kind === 'rejected' ? 'another' : 'nobody';
     }
     this.#committed = committed;
     this.#committedAtMs = openedAtMs;
     this.#lease = lease;
+    this.#bill = bill;
     this.#secret = keyOf(lease);
     return 'goes-on';
   }
@@ -140,6 +151,7 @@ export class AnswerInProgress {
     if (lease === null) return this.#attempts[at] ?? before;
     this.#lease = null;
     lease.release();
+    this.#billed = this.#bill.end(callEnd(this.#committed.reply, error)) ?? this.#billed;
     const durationMs = before.durationMs + this.#about.clock.nowMs() - this.#committedAtMs;
     const cut = promptWasCut(lease.call.live, this.#committed.reply.usage) ? { promptCut: true } : null;
     this.#judge(lease, error, durationMs);

@@ -20,9 +20,13 @@ export type Committed =
       readonly record: AttemptRecord;
     };
 
-export type AttemptResult =
-  | Committed
-  | { readonly kind: 'failed'; readonly error: UpstreamError; readonly record: AttemptRecord };
+export interface FailedAttempt {
+  readonly kind: 'failed';
+  readonly error: UpstreamError;
+  readonly record: AttemptRecord;
+}
+
+export type AttemptResult = Committed | FailedAttempt;
 
 /** One timed try of one target, up to the commit point. Never rejects. */
 export async function runAttempt(
@@ -70,6 +74,11 @@ export async function runAttempt(
     const error = withoutSecret(asUpstreamError(thrown), lease.call.target.apiKey);
     return { kind: 'failed', error, record: recordOf(step, lease, clock.nowMs() - startedAtMs, error) };
   }
+}
+
+/** It was decided not to make the call. */
+export function notMade(step: PlanStep, lease: Lease, error: UpstreamError): FailedAttempt {
+  return { kind: 'failed', error, record: recordOf(step, lease, 0, error) };
 }
 
 function recordOf(step: PlanStep, lease: Lease, durationMs: number, failure: UpstreamError | null): AttemptRecord {

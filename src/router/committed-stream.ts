@@ -42,7 +42,8 @@ export class CommittedStream implements ServedStream, Timed {
   readonly #deadlines: Deadlines;
   readonly #backlog: Backlog;
   readonly #stallMs: number;
-  readonly #finish: (finished: Finished) => void;
+  /** Resolves when what it cost cannot be lost any more; null: it is so already. */
+  readonly #finish: (finished: Finished) => Promise<void> | null;
   #held: Uint8Array | null;
   #finished = false;
 
@@ -50,7 +51,7 @@ export class CommittedStream implements ServedStream, Timed {
     source: CommittedReply,
     secret: () => Secret | null,
     time: StreamTime,
-    finish: (finished: Finished) => void,
+    finish: (finished: Finished) => Promise<void> | null,
   ) {
     this.#source = source;
     this.#secret = secret;
@@ -72,15 +73,15 @@ export class CommittedStream implements ServedStream, Timed {
       return this.#given(held);
     }
     if (this.#finished) return null;
-    if (this.#source.ended) return this.#end(null);
+    if (this.#source.ended) return this.#endOnRecord(null);
     try {
       const batch = await this.#source.reply.next();
       // The client left meanwhile: a finished stream must not be watched again.
       if (this.#finished) return null;
-      return batch === null ? this.#end(null) : this.#given(batch.bytes);
+      return batch === null ? await this.#endOnRecord(null) : this.#given(batch.bytes);
     } catch (thrown) {
       const error = withoutSecret(asUpstreamError(thrown), this.#secret());
-      this.#end(error);
+      await this.#endOnRecord(error);
       throw error;
     }
   }
@@ -105,12 +106,17 @@ export class CommittedStream implements ServedStream, Timed {
     return bytes;
   }
 
-  #end(error: UpstreamError | null): null {
-    if (!this.#finished) {
-      this.#finished = true;
-      this.#deadlines.forget(this);
-      this.#finish({ error });
-    }
+  /** A client sees the end of its answer only once what that cost cannot be lost any more. */
+  async #endOnRecord(error: UpstreamError | null): Promise<null> {
+    const recorded = this.#end(error);
+    if (recorded !== null) await recorded;
     return null;
+  }
+
+  #end(error: UpstreamError | null): Promise<void> | null {
+    if (this.#finished) return null;
+    this.#finished = true;
+    this.#deadlines.forget(this);
+    return this.#finish({ error });
   }
 }

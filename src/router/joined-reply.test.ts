@@ -17,6 +17,7 @@ function part(batches: readonly string[], failure: UpstreamError | null = null):
     kind: 'stream',
     model: 'm',
     usage: null,
+    producedTokens: 0,
     next: async () => {
       const batch = left.shift();
       if (batch !== undefined) return batch;

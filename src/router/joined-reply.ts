@@ -49,6 +49,10 @@ export class JoinedReply implements StreamReply {
     return this.#source.usage;
   }
 
+  get producedTokens(): number {
+    return this.#source.producedTokens;
+  }
+
   async next(): Promise<StreamBatch | null> {
     for (;;) {
       try {

@@ -1,3 +1,4 @@
+import type { Bill } from '../core/billing.ts';
 import type { Cancellation } from '../core/cancellation.ts';
 import type { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
@@ -18,6 +19,7 @@ export interface Retry {
 export interface Kept {
   readonly committed: Committed;
   readonly lease: Lease;
+  readonly bill: Bill;
   readonly error: UpstreamError;
   /** Of its record among the attempts. */
   readonly index: number;
@@ -33,6 +35,8 @@ export class PlanWalk {
   readonly deadlineMs: number;
   readonly replan: Replan;
   readonly maxAttempts: number;
+  /** Upstream calls that were made for the same request before this walk. */
+  readonly attemptsBefore: number;
   /** In the order in which they are to be tried; those with `waits` only once a slot is free. */
   readonly untried: PlanStep[];
   readonly attempts: AttemptRecord[] = [];
@@ -40,6 +44,8 @@ export class PlanWalk {
   charged = 0;
   lastError: UpstreamError | null = null;
   kept: Kept | null = null;
+  /** Resolves when what the latest failed call cost cannot be lost any more. */
+  billed: Promise<void> | null = null;
   /** Tried, and surely not processed. */
   retryable: readonly Retry[] = [];
   /** How often the plan was made anew. */
@@ -49,12 +55,20 @@ export class PlanWalk {
   #loadingSinceMs: Map<TargetId, number> | null = null;
   #retrying: PlanStep | null = null;
 
-  constructor(plan: RoutePlan, prompt: PromptFacts, cancellation: Cancellation, deadlineMs: number, replan: Replan) {
+  constructor(
+    plan: RoutePlan,
+    prompt: PromptFacts,
+    cancellation: Cancellation,
+    deadlineMs: number,
+    replan: Replan,
+    attemptsBefore = 0,
+  ) {
     this.prompt = prompt;
     this.cancellation = cancellation;
     this.deadlineMs = deadlineMs;
     this.replan = replan;
     this.maxAttempts = plan.maxAttempts;
+    this.attemptsBefore = attemptsBefore;
     this.untried = [...plan.steps];
   }
 
@@ -147,7 +161,8 @@ export class PlanWalk {
   }
 
   failed(error: UpstreamError) {
-    return { kind: 'failed', error: preferred(this.lastError, error), attempts: this.attempts } as const;
+    const { attempts, billed } = this;
+    return { kind: 'failed', error: preferred(this.lastError, error), attempts, billed } as const;
   }
 }
 

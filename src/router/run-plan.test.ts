@@ -13,7 +13,7 @@ import { type Lease, SlotTable } from './load.ts';
 import { PlanRunner, type RunResult } from './run-plan.ts';
 import { TargetDirectory, type TargetEntry } from './targets.ts';
 
-const REPLY: UpstreamReply = { kind: 'whole', bytes: new Uint8Array(), model: 'm', usage: null };
+const REPLY: UpstreamReply = { kind: 'whole', bytes: new Uint8Array(), model: 'm', usage: null, producedTokens: 0 };
 /** The servers below read nothing of it. */
 const REQUEST = { prompt: NO_PROMPT } as InferenceRequest;
 const DEADLINE_MS = 60_000;

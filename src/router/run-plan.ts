@@ -1,15 +1,17 @@
+import { type Bill, type Billing, FREE } from '../core/billing.ts';
 import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
-import { type Committed, runAttempt } from './attempt.ts';
+import { asUpstreamError, type Committed, type FailedAttempt, notMade, runAttempt } from './attempt.ts';
+import { callEnd } from './call-end.ts';
 import { promptWasCut } from './learned/prompt-cut.ts';
 import type { Lease, SlotTable } from './load.ts';
 import { nextStep } from './next-step.ts';
 import { type Kept, PlanWalk, type Replan } from './plan-walk.ts';
-import { SlotSeeker } from './slot-seeker.ts';
+import { SlotSeeker, type Taken } from './slot-seeker.ts';
 import type { TargetDirectory } from './targets.ts';
 
 export interface RunOptions {
@@ -26,9 +28,17 @@ export type RunResult =
       readonly kind: 'committed';
       readonly committed: Committed;
       readonly lease: Lease;
+      /** To be ended with the answer. */
+      readonly bill: Bill;
       readonly attempts: readonly AttemptRecord[];
     }
-  | { readonly kind: 'failed'; readonly error: UpstreamError; readonly attempts: readonly AttemptRecord[] };
+  | {
+      readonly kind: 'failed';
+      readonly error: UpstreamError;
+      readonly attempts: readonly AttemptRecord[];
+      /** Resolves when what the attempts cost cannot be lost any more; null: it is so already. */
+      readonly billed: Promise<void> | null;
+    };
 
 /** Walks the plan: one attempt after the other until one commits or nothing is left. */
 export class PlanRunner {
@@ -36,23 +46,29 @@ export class PlanRunner {
   readonly #seeker: SlotSeeker;
   readonly #clock: Clock;
   readonly #options: RunOptions;
+  readonly #billing: Billing;
 
-  constructor(directory: TargetDirectory, slots: SlotTable, clock: Clock, options: RunOptions) {
+  constructor(directory: TargetDirectory, slots: SlotTable, clock: Clock, options: RunOptions, billing = FREE) {
     this.#directory = directory;
     this.#seeker = new SlotSeeker(directory, slots, clock, options.queueTimeoutMs);
     this.#clock = clock;
     this.#options = options;
+    this.#billing = billing;
   }
 
-  /** The cancellation fires when the client left, or when the reply did not begin before `deadlineMs`. */
+  /**
+   * The cancellation fires when the client left, or when the reply did not begin before `deadlineMs`. `attemptsBefore`:
+   * upstream calls that were made for the same request already.
+   */
   async run(
     request: InferenceRequest,
     plan: RoutePlan,
     cancellation: Cancellation,
     deadlineMs: number,
     replan: Replan,
+    attemptsBefore = 0,
   ): Promise<RunResult> {
-    const walk = new PlanWalk(plan, request.prompt, cancellation, deadlineMs, replan);
+    const walk = new PlanWalk(plan, request.prompt, cancellation, deadlineMs, replan, attemptsBefore);
     const result = await this.#walk(walk, request);
     return walk.kept === null ? result : this.#instead(walk, walk.kept, result);
   }
@@ -63,18 +79,17 @@ export class PlanRunner {
       const taken = walk.kept === null ? await this.#seeker.seek(walk) : this.#seeker.seekFree(walk);
       if (taken instanceof UpstreamError) return walk.failed(taken);
       const { step, lease } = taken;
-      const result = await runAttempt(request, step, lease, cancellation, this.#clock, (afterMs) =>
-        this.#directory.answering(lease.call, afterMs),
-      );
-      if (result.kind !== 'failed') {
-        const flagged = flagCut(result, lease);
-        walk.attempts.push(flagged.record);
-        if (flagged.record.promptCut !== true || !this.#keep(walk, step, flagged, lease)) {
-          return { kind: 'committed', committed: flagged, lease, attempts: walk.attempts };
+      const result = await this.#try(walk, request, taken);
+      if (result.kind === 'made') {
+        const { committed, bill } = result;
+        walk.attempts.push(committed.record);
+        if (committed.record.promptCut !== true || !this.#keep(walk, step, committed, lease, bill)) {
+          return { kind: 'committed', committed, lease, bill, attempts: walk.attempts };
         }
         continue;
       }
       walk.attempts.push(result.record);
+      walk.billed = result.billed ?? walk.billed;
       const error = this.#judge(lease, result.error, cancellation);
       lease.release(this.#settlingMs(lease, error));
       if (cancellation.cause !== null) return walk.failed(cancellation.cause);
@@ -87,22 +102,23 @@ export class PlanRunner {
    * Somebody else may read the whole prompt, as nothing of the answer to a part of it was sent. It is kept until then,
    * with its slot: better that than no answer. False: nobody else can be asked now.
    */
-  #keep(walk: PlanWalk, step: PlanStep, committed: Committed, lease: Lease): boolean {
+  #keep(walk: PlanWalk, step: PlanStep, committed: Committed, lease: Lease, bill: Bill): boolean {
     const mayAsk =
       walk.kept === null && walk.charged + 1 < walk.maxAttempts && walk.untried.some((next) => !next.waits);
     if (!mayAsk) return false;
     const error = tooLong(committed, lease);
     walk.note(step, error, this.#clock.nowMs(), this.#options.retryDelayMs);
-    walk.kept = { committed, lease, error, index: walk.attempts.length - 1 };
+    walk.kept = { committed, lease, bill, error, index: walk.attempts.length - 1 };
     return true;
   }
 
   /** The answer to a part of the prompt is handed out only when nobody has read all of it. */
   #instead({ attempts, cancellation }: PlanWalk, kept: Kept, result: RunResult): RunResult {
-    const { committed, lease, error, index } = kept;
+    const { committed, lease, bill, error, index } = kept;
     if (result.kind === 'failed' && cancellation.cause?.kind !== 'cancelled') {
-      return { kind: 'committed', committed, lease, attempts };
+      return { kind: 'committed', committed, lease, bill, attempts };
     }
+    void bill.end(callEnd(committed.reply, error));
     attempts[index] = { ...committed.record, failure: error.kind, failureMessage: error.message, firstContentMs: null };
     if (result.kind === 'failed') this.#directory.givenUp(lease.call);
     else this.#directory.failed(lease.call, error, committed.reply.usage);
@@ -110,11 +126,30 @@ export class PlanRunner {
     return result;
   }
 
+  /** One call, and who pays for it. Nothing is sent before that is sure. */
+  async #try(walk: PlanWalk, request: InferenceRequest, { step, lease }: Taken): Promise<Tried> {
+    const opened = this.#open(walk, request, lease);
+    const bill = opened instanceof Promise ? await opened : opened;
+    if (bill instanceof UpstreamError) return { ...notMade(step, lease, bill), billed: null };
+    const result = await runAttempt(request, step, lease, walk.cancellation, this.#clock, (afterMs) =>
+      this.#directory.answering(lease.call, afterMs),
+    );
+    if (result.kind === 'failed') return { ...result, billed: bill.end(callEnd(null, result.error)) };
+    return { kind: 'made', committed: flagCut(result, lease), bill };
+  }
+
+  #open(walk: PlanWalk, request: InferenceRequest, { call }: Lease): Opened | Promise<Opened> {
+    const { target, model, live } = call;
+    const attempt = walk.attemptsBefore + walk.attempts.length + 1;
+    const opened = this.#billing.open({ request, attempt, target, model, promptTokens: live.promptTokens });
+    return opened instanceof Promise ? opened.catch(asUpstreamError) : opened;
+  }
+
   /** What the failure says of the target: nothing, when it was us or the client who ended the attempt. */
   #judge(lease: Lease, error: UpstreamError, cancellation: Cancellation): UpstreamError {
-    if (cancellation.cause !== null) {
+    if (cancellation.cause !== null || error.kind === 'overBudget') {
       this.#directory.givenUp(lease.call);
-      return cancellation.cause;
+      return cancellation.cause ?? error;
     }
     this.#directory.failed(lease.call, error);
     return error;
@@ -160,6 +195,13 @@ export class PlanRunner {
     }
   }
 }
+
+type Opened = Bill | UpstreamError;
+
+/** A call that was made and committed, or one that failed or was not made. */
+type Tried =
+  | { readonly kind: 'made'; readonly committed: Committed; readonly bill: Bill }
+  | (FailedAttempt & { readonly billed: Promise<void> | null });
 
 /** Says so in its record when it answers only a part of the prompt. Of streams that is known at their end. */
 function flagCut(committed: Committed, { call: { live } }: Lease): Committed {

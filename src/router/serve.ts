@@ -1,3 +1,4 @@
+import type { Billing } from '../core/billing.ts';
 import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
@@ -68,6 +69,7 @@ interface EngineParts {
   readonly slots: SlotTable;
   readonly clock: Clock;
   readonly sink: OutcomeSink;
+  readonly billing: Billing;
 }
 
 /** The engine: a request's stages in order. Start reading here. */
@@ -92,7 +94,7 @@ export class Engine {
   }
 
   #with(options: ServeOptions): InForce {
-    const { directory, slots, clock } = this.#parts;
+    const { directory, slots, clock, billing } = this.#parts;
     const maxAttempts = options.maxRetries + 1;
     const { spilling } = this.#spills;
     const plans = [...STRATEGIES].map(
@@ -101,7 +103,7 @@ export class Engine {
     return {
       options,
       planByStrategy: new Map(plans),
-      runner: new PlanRunner(directory, slots, clock, options),
+      runner: new PlanRunner(directory, slots, clock, options, billing),
       time: { clock, deadlines: this.#deadlines, backlog: this.#backlog, stallMs: options.clientStallMs },
     };
   }
@@ -131,6 +133,7 @@ export class Engine {
     lifetime.begun();
     if (result.kind === 'failed') {
       this.#end(lifetime);
+      if (result.billed !== null) await result.billed;
       return this.#fail(request, planned.plan, result);
     }
     return this.#answer(request, planned.plan, result, lifetime, inForce);
@@ -188,13 +191,13 @@ export class Engine {
     return { kind: 'exhausted', error, attempts: attempts.length };
   }
 
-  #answer(
+  async #answer(
     request: InferenceRequest,
     plan: RoutePlan,
     result: RunResult & { kind: 'committed' },
     lifetime: RequestLifetime,
     inForce: InForce,
-  ): ServeResult {
+  ): Promise<ServeResult> {
     const { directory, clock } = this.#parts;
     const { committed, attempts } = result;
     const by = { attempt: committed.record, model: committed.reply.model, attempts: attempts.length };
@@ -204,7 +207,8 @@ export class Engine {
       this.#record(outcome);
     });
     if (committed.kind === 'whole') {
-      answer.finish({ error: null });
+      const billed = answer.finish({ error: null });
+      if (billed !== null) await billed;
       return { kind: 'whole', bytes: committed.reply.bytes, by };
     }
     const source = this.#recovering(committed, request, answer, lifetime, inForce);
@@ -255,8 +259,13 @@ export class Engine {
     };
     const planned = plan(new Set());
     if ('noRoute' in planned) return null;
-    return inForce.runner.run(rest, planned.plan, lifetime, lifetime.deadlineMs, async (without) =>
-      stepsOf(plan(without)),
+    return inForce.runner.run(
+      rest,
+      planned.plan,
+      lifetime,
+      lifetime.deadlineMs,
+      async (without) => stepsOf(plan(without)),
+      attempts,
     );
   }
 

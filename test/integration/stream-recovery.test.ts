@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import OpenAI from 'openai';
 import type { Fault, SimulatorKind, SimulatorOptions } from '../../simulators/index.ts';
 import { createAdapters } from '../../src/adapters/index.ts';
+import { FREE } from '../../src/core/billing.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 import { NO_PROMPT } from '../../src/core/prompt.ts';
 import { Secret } from '../../src/core/secret.ts';
@@ -61,7 +62,7 @@ async function engineFor(targets: readonly Target[], record: (outcome: Outcome) 
   await prober.firstRound(2_000);
   prober.stop();
   return new Engine(
-    { directory, prober, slots: new SlotTable(clock, directory, 16), clock, sink: { record } },
+    { directory, prober, slots: new SlotTable(clock, directory, 16), clock, billing: FREE, sink: { record } },
     {
       aliases: new Map(),
       defaultModel: null,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Simulator } from '../../simulators/index.ts';
 import type { Config } from '../../src/config/config.ts';
+import type { Billing } from '../../src/core/billing.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { Outcome, OutcomeSink } from '../../src/core/outcome.ts';
 import { Secret } from '../../src/core/secret.ts';
@@ -15,6 +16,7 @@ interface TestOnly {
   readonly clock?: Clock;
   /** Where outcomes go; `outcomes` then stays empty. */
   readonly sink?: OutcomeSink;
+  readonly billing?: Billing;
 }
 
 export interface TestGateway {
@@ -31,7 +33,7 @@ export interface TestGateway {
 /** A whole gateway in this process, on a free port, in front of the given targets. */
 export async function startTestGateway(
   targets: readonly Target[],
-  { awaitProbes = true, clock, sink, ...change }: Partial<Config> & TestOnly = {},
+  { awaitProbes = true, clock, sink, billing, ...change }: Partial<Config> & TestOnly = {},
 ): Promise<TestGateway> {
   const dataDir = change.dataDir ?? mkdtempSync(join(tmpdir(), 'swarmrouter-test-'));
   const adminKey = 'test-admin-key-0123456789';
@@ -79,6 +81,7 @@ export async function startTestGateway(
   const gateway = await createGateway(config, {
     logTo: join(dataDir, 'log.jsonl'),
     ...(clock === undefined ? {} : { clock }),
+    ...(billing === undefined ? {} : { billing }),
     sink: sink ?? { record: (outcome) => outcomes.push(outcome) },
   });
   if (awaitProbes) await gateway.probed(2_000);

@@ -230,5 +230,6 @@ export async function assembleReply(
     throw source.fail(error);
   }
   const bytes = encoder.encode(JSON.stringify(assembler.result()));
-  return { kind: 'whole', bytes, model: source.state.model, usage: source.state.usage };
+  const { model, usage, contents } = source.state;
+  return { kind: 'whole', bytes, model, usage, producedTokens: usage?.completionTokens ?? contents };
 }

@@ -31,7 +31,8 @@ export function checkReply(bytes: Uint8Array, status: number, where: string): Ch
   if (!choices.some(answers) && (usage?.completionTokens ?? 0) === 0) {
     throw malformed(where, 'sent an empty completion');
   }
-  return { whole: { kind: 'whole', bytes, model: textOf(body['model']) ?? '', usage }, body };
+  const producedTokens = usage?.completionTokens ?? Math.ceil(bytes.length / BYTES_A_TOKEN);
+  return { whole: { kind: 'whole', bytes, model: textOf(body['model']) ?? '', usage, producedTokens }, body };
 }
 
 function parseBody(bytes: Uint8Array, where: string): unknown {
@@ -57,11 +58,13 @@ export class ReplyAsStream implements StreamReply {
   readonly kind = 'stream';
   readonly model: string;
   readonly usage: WholeReply['usage'];
+  readonly producedTokens: number;
   #bytes: Uint8Array | null;
 
   constructor({ whole, body }: CheckedReply, includeUsage: boolean) {
     this.model = whole.model;
     this.usage = whole.usage;
+    this.producedTokens = whole.producedTokens;
     this.#bytes = chunksOf(body, includeUsage);
   }
 
@@ -97,3 +100,6 @@ function deltaOf(message: unknown): unknown {
   const tool_calls = message['tool_calls'].map((call, index) => (isObject(call) ? { index, ...call } : call));
   return { ...message, tool_calls };
 }
+
+/** Of JSON around an answer, bytes a token. */
+const BYTES_A_TOKEN = 6;

@@ -35,6 +35,10 @@ export class WireStream implements StreamReply, SseSink {
     return this.#source.state.usage;
   }
 
+  get producedTokens(): number {
+    return this.#source.state.contents;
+  }
+
   async next(): Promise<StreamBatch | null> {
     if (this.#failure !== null) throw this.#failure;
     const source = this.#source;
