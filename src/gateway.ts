@@ -20,13 +20,13 @@ import type { TargetView } from './core/target-view.ts';
 import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { HealthProber } from './router/health.ts';
-import { readSavedBook } from './router/learned/saved-book.ts';
+import { readSavedBook, savedBookText } from './router/learned/saved-book.ts';
 import { SpeedBook } from './router/learned/speed-book.ts';
 import { SlotTable } from './router/load.ts';
 import { Engine } from './router/serve.ts';
 import { TargetDirectory } from './router/targets.ts';
 import { loadOrCreateAdminKey } from './stores/admin-key-file.ts';
-import { learnedFile } from './stores/learned-file.ts';
+import { learnedFile, MOST_LEARNED_BYTES } from './stores/learned-file.ts';
 import { overflowProviderFile } from './stores/overflow-provider-file.ts';
 import { systemClock } from './system-clock.ts';
 import { DecisionRing } from './telemetry/decision-ring.ts';
@@ -208,12 +208,12 @@ const KEEP_LEARNED_MS = 60_000;
 /** What traffic taught, kept over restarts. That it cannot be read or written stops nothing. */
 async function openLearned(dataDir: string, clock: Clock, log: Logger) {
   const file = learnedFile(dataDir);
-  const book = new SpeedBook();
+  const book = new SpeedBook(clock);
   const warn = (message: string, error: unknown): void =>
     log.warn({ path: file.path, reason: error instanceof Error ? error.message : String(error) }, message);
   try {
-    const saved = readSavedBook(await file.load());
-    if (saved !== null) book.restore(saved);
+    const kept = await file.load();
+    if (kept !== null) restoreLearned(book, kept, file.path, log);
   } catch (error) {
     warn('learned speeds cannot be read; they are learned anew', error);
   }
@@ -221,18 +221,33 @@ async function openLearned(dataDir: string, clock: Clock, log: Logger) {
   const keep = async (): Promise<void> => {
     if (book.version === keptVersion) return;
     keptVersion = book.version;
-    await file.save(book.save()).catch((error: unknown) => warn('learned speeds cannot be written', error));
+    const text = savedBookText(book.save(), MOST_LEARNED_BYTES);
+    await file.save(text).catch((error: unknown) => warn('learned speeds cannot be written', error));
   };
+  let writing = Promise.resolve();
   let cancel = (): void => undefined;
+  let isClosed = false;
   const again = (): void => {
-    cancel = clock.after(KEEP_LEARNED_MS, () => void keep().then(again));
+    if (isClosed) return;
+    cancel = clock.after(KEEP_LEARNED_MS, () => {
+      writing = keep();
+      void writing.then(again);
+    });
   };
   again();
   const close = async (): Promise<void> => {
+    isClosed = true;
     cancel();
+    await writing;
     await keep();
   };
   return { book, close };
+}
+
+function restoreLearned(book: SpeedBook, kept: unknown, path: string, log: Logger): void {
+  const { pages, problems, leftOut } = readSavedBook(kept);
+  book.restore(pages);
+  if (leftOut > 0) log.warn({ path, problems, left_out: leftOut }, 'learned speeds that make no sense are left out');
 }
 
 function createProviders(

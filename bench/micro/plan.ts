@@ -55,6 +55,7 @@ function taught(entries: readonly TargetEntry[], conversations: number): readonl
         beside: 1,
         loaded: true,
       });
+      entry.book.learned(entry.target, 'vendor/model-3', meter);
     }
   }
   return entries;

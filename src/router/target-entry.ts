@@ -72,7 +72,6 @@ export class TargetEntry {
   readonly retryBudget: RetryBudget;
   /** Speeds of the whole fleet. */
   readonly book: SpeedBook;
-  readonly #meters = new Map<string, ModelMeter>();
 
   constructor(target: Target, adapter: ProviderAdapter, retryBudget: RetryBudget, book = new SpeedBook()) {
     this.target = target;
@@ -84,23 +83,12 @@ export class TargetEntry {
 
   /** What was learned of one of its models; to be read only. */
   meter(model: string): ModelMeter {
-    const known = this.#meters.get(model);
-    if (known !== undefined) return known;
-    return this.#remember(model, this.book.find(this.target, model) ?? NOTHING_LEARNED);
+    return this.book.find(this.target, model) ?? NOTHING_LEARNED;
   }
 
   /** The same, to be written to: a call begins. */
   openMeter(model: string): ModelMeter {
-    const known = this.#meters.get(model);
-    if (known !== undefined && known !== NOTHING_LEARNED) return known;
-    return this.#remember(model, this.book.open(this.target, model));
-  }
-
-  /** Planning asks for it with every request. */
-  #remember(model: string, meter: ModelMeter): ModelMeter {
-    if (this.#meters.size >= MOST_METERS) this.#meters.clear();
-    this.#meters.set(model, meter);
-    return meter;
+    return this.book.open(this.target, model);
   }
 
   get health(): TargetHealth {
@@ -111,7 +99,6 @@ export class TargetEntry {
   }
 }
 
-const MOST_METERS = 1_000;
 const NOTHING_LEARNED = new ModelMeter();
 
 /** How full a target is for one model. */

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'bun:test';
 import { entryOf } from '../../test/support/fleet.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { UpstreamError } from '../core/failure.ts';
+import { NO_PROMPT } from '../core/prompt.ts';
+import { SpeedBook } from './learned/speed-book.ts';
 import { TargetDirectory } from './targets.ts';
 
 function directory() {
@@ -9,7 +11,7 @@ function directory() {
   return { clock, targets: new TargetDirectory(new Map(), clock), entry: entryOf({ maxConcurrent: 8 }, clock) };
 }
 
-const fault = (kind: 'failed' | 'timeout' | 'unreachable') => new UpstreamError(kind, kind);
+const fault = (kind: 'failed' | 'timeout' | 'unreachable' | 'modelMissing') => new UpstreamError(kind, kind);
 
 describe('what a call says of its target', () => {
   test('counts only for the time before it next went down: older ones neither eject it again nor heal it', () => {
@@ -58,5 +60,47 @@ describe('what a call says of its target', () => {
     entry.breaker = { name: 'ramping', limit: 4, failedTrials: 3 };
     targets.probeFailed(entry, fault('unreachable'));
     expect(entry.breaker).toMatchObject({ name: 'open', failedTrials: 3 });
+  });
+});
+
+describe('what calls teach', () => {
+  const usage = {
+    promptTokens: 100,
+    completionTokens: 20,
+    cachedTokens: null,
+    reasoningTokens: 0,
+    costNanoUsd: null,
+  };
+  const prompt = { ...NO_PROMPT, bytes: 400 };
+
+  function parts() {
+    const clock = new ManualClock();
+    const book = new SpeedBook(clock);
+    const targets = new TargetDirectory(new Map(), clock, undefined, book);
+    const entry = entryOf({ id: 'cloud', kind: 'openrouter' }, clock, book);
+    const answer = (model: string): void => {
+      const call = targets.begin(entry, model, prompt);
+      targets.answering(call, 5);
+      targets.finished(call, 10, usage);
+    };
+    return { targets, entry, book, answer };
+  }
+
+  test('is not lost on a page that the book no longer has', () => {
+    const { entry, book, answer } = parts();
+    answer('m');
+    for (let name = 0; name < 5_000; name++) answer(`name-${name}`);
+    expect(entry.meter('m').samples).toBe(0);
+    answer('m');
+    expect([entry.meter('m').samples, book.find(entry.target, 'm')?.samples]).toEqual([1, 1]);
+  });
+
+  test('is kept of no name that the server does not have, and of no call that failed', () => {
+    const { targets, entry, book } = parts();
+    targets.failed(targets.begin(entry, 'invented', prompt), fault('modelMissing'));
+    targets.failed(targets.begin(entry, 'm', prompt), fault('failed'));
+    expect(book.find(entry.target, 'invented')).toBeNull();
+    expect(book.of(entry.target)).toEqual([]);
+    expect(book.version).toBe(0);
   });
 });

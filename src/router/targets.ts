@@ -49,7 +49,7 @@ export class TargetDirectory {
     adapters: ReadonlyMap<AdapterKind, ProviderAdapter>,
     clock: Clock,
     retryBudget: RetryBudgetOptions = RETRY_BUDGET_DEFAULTS,
-    book: SpeedBook = new SpeedBook(),
+    book: SpeedBook = new SpeedBook(clock),
   ) {
     this.#adapters = adapters;
     this.#clock = clock;
@@ -196,7 +196,7 @@ export class TargetDirectory {
     const { entry, live } = call;
     const nowMs = this.#clock.nowMs();
     entry.activity.finished(live, usage, nowMs);
-    if (usage !== null) this.#book.changed();
+    this.#learned(call, usage);
     entry.stats.served(durationMs);
     entry.lastSuccessAtMs = nowMs;
     if (entry.breaker !== CLOSED) this.#result(call, 'success');
@@ -223,11 +223,15 @@ export class TargetDirectory {
     }
     if (error.kind === 'timeout') this.#leftLoading(entry, live);
     entry.activity.finished(live, usage, this.#clock.nowMs());
+    this.#learned(call, usage);
     if (error.kind === 'timeout' || error.kind === 'unreachable') entry.silence.unanswered();
     else entry.silence.answered(null);
     entry.cooldown = nextCooldown(entry.cooldown, error, this.#clock.nowMs());
-    // OpenRouter also says it of one request (a capability, a provider's preferences) that another would not meet.
-    if (error.kind === 'modelMissing' && entry.target.adapterKind !== 'openrouter') forgetModel(entry, model);
+    if (error.kind === 'modelMissing') {
+      this.#book.missing(entry.target, model);
+      // OpenRouter also says it of one request (a capability, a provider's preferences) that another would not meet.
+      if (entry.target.adapterKind !== 'openrouter') forgetModel(entry, model);
+    }
     this.#result(
       call,
       error.kind === 'modelLoading' ? 'loading' : HEALTH_EVENTS[FAILURE_RULES[error.kind].hurtsHealth],
@@ -240,8 +244,8 @@ export class TargetDirectory {
    */
   #leftLoading(entry: TargetEntry, live: LiveCall): void {
     const nowMs = this.#clock.nowMs();
-    const left = entry.activity.leftLoading(live, nowMs);
-    if (left === null || !entry.adapter.loadsOnDemand) return;
+    const left = entry.adapter.loadsOnDemand ? entry.activity.leftLoading(live, nowMs) : null;
+    if (left === null) return;
     const { warmupMs } = entry.target.clocks;
     const spentMs = nowMs - left.sinceMs;
     // Longer than the usual: nobody knows how long, so as much again.
@@ -254,6 +258,11 @@ export class TargetDirectory {
     });
     entry.wantsProbe = true;
     this.#changed(entry);
+  }
+
+  /** A name is kept from the first lesson on. */
+  #learned({ entry, model, live }: CallOnTarget, usage: Usage | null): void {
+    if (usage !== null && live.contentAtMs !== null) this.#book.learned(entry.target, model, live.meter);
   }
 
   /** What a call says counts only for the state that it began in: a target that came back need not atone for older ones. */
@@ -310,7 +319,7 @@ export class TargetDirectory {
 
   #wentDown(entry: TargetEntry): void {
     entry.outages++;
-    for (const [, meter] of this.#book.of(entry.target)) meter.cache.clear();
+    this.#book.clearCaches(entry.target);
   }
 
   /** `isBack`: it may be asked, and might not before. */

@@ -1,14 +1,15 @@
 import { join } from 'node:path';
 import { readPrivateFile, replacePrivateFile } from './private-file.ts';
 
-/** Megabytes of measurements are none of ours. Characters. */
-const MOST_TEXT = 16 * 1024 * 1024;
+/** A longer file is none of ours. */
+export const MOST_LEARNED_BYTES = 16 * 1024 * 1024;
 
 export interface LearnedFile {
   readonly path: string;
-  /** What was kept; null: nothing. Rejects when the file cannot be read or is no JSON. */
+  /** What was kept; null: nothing. Rejects when the file cannot be read, is too long or is no JSON. */
   load(): Promise<unknown>;
-  save(learned: unknown): Promise<void>;
+  /** JSON in pieces, at most MOST_LEARNED_BYTES of it. */
+  save(text: Iterable<string>): Promise<void>;
 }
 
 /** What traffic taught, in `<dataDir>/learned.json`: names of models and speeds, no text of any request. */
@@ -17,11 +18,9 @@ export function learnedFile(dataDir: string): LearnedFile {
   return {
     path,
     async load() {
-      const text = await readPrivateFile(path);
-      if (text === null) return null;
-      if (text.length > MOST_TEXT) throw new Error(`it has ${text.length} characters`);
-      return JSON.parse(text);
+      const text = await readPrivateFile(path, MOST_LEARNED_BYTES);
+      return text === null ? null : JSON.parse(text);
     },
-    save: (learned) => replacePrivateFile(path, JSON.stringify(learned)),
+    save: (text) => replacePrivateFile(path, text),
   };
 }

@@ -10,10 +10,15 @@ export async function makePrivateFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
 }
 
-/** The file's text, or null when it does not exist. A file that others could read is closed to them first. */
-export async function readPrivateFile(path: string): Promise<string | null> {
+/**
+ * The file's text, or null when it does not exist. A file that others could read is closed to them first.
+ * @param mostBytes a longer one is not read: rejects
+ */
+export async function readPrivateFile(path: string, mostBytes = Number.POSITIVE_INFINITY): Promise<string | null> {
   try {
-    if (process.platform !== 'win32' && ((await stat(path)).mode & 0o077) !== 0) await chmod(path, OWNER_ONLY_FILE);
+    const { mode, size } = await stat(path);
+    if (size > mostBytes) throw new Error(`it has ${size} bytes; at most ${mostBytes} are read`);
+    if (process.platform !== 'win32' && (mode & 0o077) !== 0) await chmod(path, OWNER_ONLY_FILE);
     return await readFile(path, 'utf8');
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return null;
@@ -21,8 +26,11 @@ export async function readPrivateFile(path: string): Promise<string | null> {
   }
 }
 
-/** Replaces the file in one step: after a crash or a full disk there is the old text or the new one, never a mixture. */
-export async function replacePrivateFile(path: string, text: string): Promise<void> {
+/**
+ * Replaces the file in one step: after a crash or a full disk there is the old text or the new one, never a mixture.
+ * Text in pieces is made while it is written, so that other work goes on meanwhile.
+ */
+export async function replacePrivateFile(path: string, text: string | Iterable<string>): Promise<void> {
   const temporary = await writeTemporary(path, text);
   try {
     await rename(temporary, path);
@@ -49,13 +57,14 @@ export async function createPrivateFile(path: string, text: string): Promise<boo
   return true;
 }
 
-async function writeTemporary(path: string, text: string): Promise<string> {
+async function writeTemporary(path: string, text: string | Iterable<string>): Promise<string> {
   await makePrivateFolder(dirname(path));
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     const file = await open(temporary, 'wx', OWNER_ONLY_FILE);
     try {
-      await file.writeFile(text);
+      if (typeof text === 'string') await file.writeFile(text);
+      else for (const slice of inSlices(text)) await file.appendFile(slice);
       await file.sync();
     } finally {
       await file.close();
@@ -65,6 +74,20 @@ async function writeTemporary(path: string, text: string): Promise<string> {
     throw error;
   }
   return temporary;
+}
+
+/** Characters of one write: making them takes a millisecond or two. */
+const SLICE_LENGTH = 32 * 1024;
+
+function* inSlices(pieces: Iterable<string>): Generator<string> {
+  let slice = '';
+  for (const piece of pieces) {
+    slice += piece;
+    if (slice.length < SLICE_LENGTH) continue;
+    yield slice;
+    slice = '';
+  }
+  yield slice;
 }
 
 /** Without it a rename may be undone by a power cut. Windows cannot open a folder and does not need it. */

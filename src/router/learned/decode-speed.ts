@@ -1,7 +1,7 @@
 import { WeightedMean } from './weighted-mean.ts';
 
 /** Above, every further answer is taken to slow the others as the last measured step did. */
-const MOST_BESIDE = 32;
+export const MOST_BESIDE = 32;
 const NEWEST_WEIGHT = 0.1;
 /** One value may move the mean by this factor at most: a stalled stream is no speed. */
 const MOST_CHANGE = 2;
@@ -11,6 +11,11 @@ const USUAL_SLOWDOWN = 0.05;
 const ENOUGH = 3;
 /** Servers do not become faster by having more to do, and hardly slower than by taking turns. */
 const MOST_SLOWDOWN = 1;
+
+/** What a server can take for a token: what lies outside was counted or measured wrongly. s. */
+export const TOKEN_SECONDS = { least: 1e-6, most: 60 } as const;
+/** However many answers were kept, new ones must be able to outweigh them. */
+const MOST_RESTORED = 1_000;
 
 /** How long a server takes for one token of an answer, by how many answers it writes at once. */
 export class DecodeSpeed {
@@ -26,7 +31,7 @@ export class DecodeSpeed {
 
   /** `beside`: answers written at once on average, this one included, ≥ 1. */
   record(beside: number, secondsPerToken: number): void {
-    if (!(secondsPerToken > 0 && Number.isFinite(secondsPerToken))) return;
+    if (!(secondsPerToken >= TOKEN_SECONDS.least && secondsPerToken <= TOKEN_SECONDS.most)) return;
     const at = Math.min(MOST_BESIDE, Math.max(1, Math.round(beside)));
     this.#byBeside[at] ??= new WeightedMean(NEWEST_WEIGHT);
     const mean = this.#byBeside[at];
@@ -86,9 +91,9 @@ export class DecodeSpeed {
     for (const [beside, secondsPerToken, count] of entries) {
       if (!(beside >= 1 && beside <= MOST_BESIDE && secondsPerToken > 0 && count > 0)) continue;
       const mean = new WeightedMean(NEWEST_WEIGHT);
-      mean.restore(secondsPerToken, count);
+      mean.restore(secondsPerToken, Math.min(MOST_RESTORED, count));
       this.#byBeside[Math.round(beside)] = mean;
-      this.#count += count;
+      this.#count += mean.count;
     }
     this.#slowdown = this.#measuredSlowdown() ?? USUAL_SLOWDOWN;
   }

@@ -43,21 +43,30 @@ export class LineFit {
 
   /** Tokens and seconds. Numbers that no server can have meant are no measurement. */
   add(x: number, y: number): void {
-    if (!(x >= 0 && x <= MOST_TOKENS && y >= LEAST_SECONDS && y <= MOST_SECONDS)) return;
+    if (this.#keep(x, y)) this.#fit();
+  }
+
+  #keep(x: number, y: number): boolean {
+    if (!(x >= 0 && x <= MOST_TOKENS && y >= LEAST_SECONDS && y <= MOST_SECONDS)) return false;
     const at = this.#count % WINDOW;
     this.#x[at] = Math.round(x);
     this.#y[at] = y;
     this.#count++;
-    this.#fit();
+    return true;
   }
 
   at(x: number): number {
     return this.#start + this.#slope * x;
   }
 
-  /** What was learned before: counts as so many samples on the line, which new ones replace. */
+  /**
+   * What was learned before, instead of anything known: counts as so many samples on the line, which new ones replace.
+   * The line is taken as it was: fitting it for each sample of thousands of models would hold up the start.
+   */
   restore(start: number, slope: number, xs: readonly number[]): void {
-    for (const x of xs) this.add(x, Math.max(start + slope * x, LEAST_SECONDS));
+    this.#count = 0;
+    for (const x of xs) this.#keep(x, Math.max(start + slope * x, LEAST_SECONDS));
+    if (this.#count > 0) this.#set(start, slope);
   }
 
   /** Lengths of the latest samples, to be given to `restore`. */

@@ -1,8 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { targetOf } from '../../../test/support/fleet.ts';
 import { type Lesson, ModelMeter } from './model-meter.ts';
-import { readSavedBook } from './saved-book.ts';
-import { SpeedBook } from './speed-book.ts';
 
 const LESSON: Lesson = {
   promptTokens: 1_000,
@@ -112,56 +109,4 @@ test('odd texts shift the bytes of a token only until ordinary ones come again',
   expect(meter.bytesPerToken).toBeLessThan(2);
   for (let n = 0; n < 60; n++) meter.learn(LESSON);
   expect(meter.bytesPerToken).toBeCloseTo(4, 1);
-});
-
-describe('what was learned', () => {
-  const target = targetOf({ id: 'desk' });
-
-  test('outlives a restart', () => {
-    const before = new SpeedBook();
-    for (const promptTokens of [500, 2_000, 8_000]) {
-      const lesson = { ...LESSON, promptTokens, promptBytes: promptTokens * 4, readingSeconds: promptTokens / 2_000 };
-      before.open(target, 'm').learn(lesson);
-    }
-    const after = new SpeedBook();
-    const saved = readSavedBook(JSON.parse(JSON.stringify(before.save())));
-    after.restore(saved ?? { version: 1, meters: [] });
-    const meter = after.find(target, 'm');
-    expect(meter?.reading.at(4_000)).toBeCloseTo(2, 3);
-    expect(meter?.writing.secondsPerToken(1)).toBeCloseTo(0.02);
-    expect(meter?.isMeasured).toBe(true);
-  });
-
-  test('is not taken from a file that makes no sense', () => {
-    for (const value of [null, 7, [], {}, { version: 2, meters: [] }, { version: 1, meters: 'x' }]) {
-      expect(readSavedBook(value)).toBeNull();
-    }
-    const page = { key: 'k', place: 'local', model: 'm', samples: 1, reading: { start: 0, slope: 1e-3, lengths: [1] } };
-    const meters = [page, { ...page, reading: { start: -1, slope: 1, lengths: [] } }, { ...page, place: 'moon' }, 5];
-    expect(readSavedBook({ version: 1, meters })?.meters.length).toBe(1);
-  });
-
-  test('stands in as the median for a target that nothing was measured of', () => {
-    const book = new SpeedBook();
-    for (const [id, speed] of [
-      ['a', 1_000],
-      ['b', 2_000],
-      ['c', 8_000],
-    ] as const) {
-      for (const promptTokens of [1_000, 3_000, 6_000]) {
-        const lesson = { ...LESSON, promptTokens, promptBytes: 4 * promptTokens, readingSeconds: promptTokens / speed };
-        book.open(targetOf({ id }), 'm').learn(lesson);
-      }
-    }
-    book.changed();
-    expect(1 / book.usual('local', 'm').readingSlope).toBeCloseTo(2_000, 0);
-    expect(1 / book.usual('local', 'another').readingSlope).toBeCloseTo(2_000, 0);
-  });
-
-  test('of names that clients invent is bounded', () => {
-    const book = new SpeedBook();
-    for (let name = 0; name < 6_000; name++) book.open(target, `model-${name}`);
-    expect(book.find(target, 'model-0')).toBeNull();
-    expect(book.find(target, 'model-5999')).not.toBeNull();
-  });
 });

@@ -1,61 +1,64 @@
+import type { Clock } from '../../core/clock.ts';
 import type { Target } from '../../core/target.ts';
-import { ModelMeter, type SavedMeter, USUAL_BYTES_PER_TOKEN } from './model-meter.ts';
-import { USUAL_OUTPUT_TOKENS } from './output-lengths.ts';
+import { ModelMeter, type SavedMeter } from './model-meter.ts';
+import type { Page } from './page.ts';
+import { Shelf } from './shelf.ts';
+import { type UsualSpeeds, UsualSpeedsOfPlace } from './usual-speeds.ts';
 
-/** What stands in for a target that nothing was measured of, s. */
-export interface UsualSpeeds {
-  readonly readingStart: number;
-  readonly readingSlope: number;
-  readonly secondsPerToken: number;
-  readonly load: number;
-  /** Bytes. */
-  readonly bytesPerToken: number;
-  /** Tokens of an answer. */
-  readonly outputTokens: number;
-}
+export type { UsualSpeeds } from './usual-speeds.ts';
 
-const USUAL_TEXT = { bytesPerToken: USUAL_BYTES_PER_TOKEN, outputTokens: USUAL_OUTPUT_TOKENS };
+/** More models than this nobody asks for twice. */
+const MOST_PAGES = 5_000;
+/** With that many pages medians take milliseconds: they must not be taken after each answer. */
+const MEDIANS_MS = 1_000;
 
-/** Until anything is measured anywhere: a 7B model on a desktop, and a fast provider. */
-const FIRST_GUESS: Readonly<Record<Target['place'], UsualSpeeds>> = {
-  local: { readingStart: 0.05, readingSlope: 1 / 1_000, secondsPerToken: 1 / 40, load: 10, ...USUAL_TEXT },
-  cloud: { readingStart: 0.6, readingSlope: 1 / 20_000, secondsPerToken: 1 / 60, load: 0, ...USUAL_TEXT },
-};
-
-/** A server with more models than this has names that nobody asks for twice. */
-const MOST_METERS = 5_000;
-
-interface Page {
+/** What was learned of one model, for keeping over restarts; plain data. */
+export interface SavedPage extends SavedMeter {
+  /** `id`, address and model of the target, a line each. */
+  readonly key: string;
   readonly place: Target['place'];
   readonly model: string;
-  readonly meter: ModelMeter;
 }
 
 /** All that was learned of speeds, by target and model. One per gateway; outlives reloads. */
 export class SpeedBook {
-  readonly #pages = new Map<string, Page>();
-  readonly #usual = { local: new Map<string, UsualSpeeds>(), cloud: new Map<string, UsualSpeeds>() };
+  readonly #clock: Pick<Clock, 'nowMs'> | null;
+  /** What was used longest ago first. */
+  readonly #shelves = new Map<string, Shelf>();
+  /** Pages with something learned, on all shelves. */
+  #size = 0;
+  readonly #usual = { local: new UsualSpeedsOfPlace('local'), cloud: new UsualSpeedsOfPlace('cloud') };
   #usualOf = -1;
+  #usualAtMs = Number.NEGATIVE_INFINITY;
   #version = 0;
 
-  /** The meter of one model on one target; null: nothing was ever sent there. */
-  find(target: Target, model: string): ModelMeter | null {
-    return this.#pages.get(keyOf(target.id, target.baseUrl, model))?.meter ?? null;
+  /** With a clock medians follow what is learned once a second; without one, at once. */
+  constructor(clock: Pick<Clock, 'nowMs'> | null = null) {
+    this.#clock = clock;
   }
 
-  /** The same, made if there is none. */
+  /** The meter of one model on one target; null: nothing was sent there lately. */
+  find(target: Target, model: string): ModelMeter | null {
+    return this.#shelves.get(shelfKey(target))?.find(model)?.meter ?? null;
+  }
+
+  /** The same for a call that begins. It is kept once something was learned with it: see `learned`. */
   open(target: Target, model: string): ModelMeter {
-    const key = keyOf(target.id, target.baseUrl, model);
-    const known = this.#pages.get(key);
-    if (known !== undefined) return known.meter;
-    const meter = new ModelMeter();
-    this.#pages.set(key, { place: target.place, model, meter });
-    // Names come from clients too: the oldest go.
-    for (const oldest of this.#pages.keys()) {
-      if (this.#pages.size <= MOST_METERS) break;
-      this.#pages.delete(oldest);
-    }
-    return meter;
+    return this.#shelf(shelfKey(target), target.place).open(model).meter;
+  }
+
+  /** Something was learned with this meter of `open`. */
+  learned(target: Target, model: string, meter: ModelMeter): void {
+    this.#file(shelfKey(target), target.place, model, meter);
+    this.#version++;
+  }
+
+  /** The server has no such model: a name that nothing was learned of is forgotten. */
+  missing(target: Target, model: string): void {
+    const key = shelfKey(target);
+    const shelf = this.#shelves.get(key);
+    shelf?.dropDraft(model);
+    if (shelf?.isEmpty === true) this.#shelves.delete(key);
   }
 
   /** Rises with everything learned. */
@@ -65,86 +68,97 @@ export class SpeedBook {
 
   /** All that was learned of one target, by model. */
   of(target: Target): readonly (readonly [model: string, meter: ModelMeter])[] {
-    const own = keyOf(target.id, target.baseUrl, '');
-    return [...this.#pages].flatMap(([key, { model, meter }]) =>
-      key.startsWith(own) && meter.samples > 0 ? [[model, meter] as const] : [],
-    );
+    const pages = this.#shelves.get(shelfKey(target))?.filed() ?? [];
+    return [...pages].flatMap(({ model, meter }) => (meter.samples > 0 ? [[model, meter] as const] : []));
   }
 
-  /** Something was learned: what is usual may be something else now. */
-  changed(): void {
+  /** The server was restarted, or may have been: no prompt is cached there. */
+  clearCaches(target: Target): void {
+    this.#shelves.get(shelfKey(target))?.clearCaches();
+  }
+
+  /** The fleet's medians for a model, else for any model, else a guess. At most a second old. */
+  usual(place: Target['place'], model: string): UsualSpeeds {
+    if (this.#usualOf !== this.#version) this.#forgetUsual();
+    return this.#usual[place].of(model);
+  }
+
+  #forgetUsual(): void {
+    const nowMs = this.#clock?.nowMs() ?? Number.POSITIVE_INFINITY;
+    if (nowMs - this.#usualAtMs < MEDIANS_MS) return;
+    this.#usualAtMs = this.#clock === null ? Number.NEGATIVE_INFINITY : nowMs;
+    this.#usualOf = this.#version;
+    this.#usual.local.forget();
+    this.#usual.cloud.forget();
+  }
+
+  /**
+   * For keeping over restarts, each page read when its turn comes. Targets with few models come first, then what was
+   * used last: if there is too much, the rest is the names that one target is flooded with.
+   */
+  *save(): Generator<SavedPage> {
+    const shelves = [...this.#shelves].map(([key, shelf]) => ({ key, pages: [...shelf.filed()].reverse() }));
+    shelves.sort((a, b) => a.pages.length - b.pages.length);
+    for (const { key, pages } of shelves) {
+      for (const { place, model, meter } of pages) {
+        if (meter.samples > 0) yield { key: `${addressOf(key)}\n${model}`, place, model, ...meter.save() };
+      }
+    }
+  }
+
+  /** What `save` gave. */
+  restore(pages: readonly SavedPage[]): void {
+    for (const { key, place, model, ...saved } of pages.slice(0, MOST_PAGES).reverse()) {
+      const meter = new ModelMeter();
+      meter.restore(saved);
+      this.#file(`${place}\n${key.slice(0, -model.length - 1)}`, place, model, meter);
+    }
     this.#version++;
   }
 
-  /** The fleet's medians for a model, else for any model, else a guess. */
-  usual(place: Target['place'], model: string): UsualSpeeds {
-    if (this.#usualOf !== this.#version) {
-      this.#usualOf = this.#version;
-      this.#usual.local.clear();
-      this.#usual.cloud.clear();
-    }
-    const known = this.#usual[place].get(model);
-    if (known !== undefined) return known;
-    const usual = this.#median(place, model);
-    if (this.#usual[place].size >= MOST_METERS) this.#usual[place].clear();
-    this.#usual[place].set(model, usual);
-    return usual;
+  /** Of a target that is used now. */
+  #shelf(key: string, place: Target['place']): Shelf {
+    const shelf = this.#shelves.get(key) ?? new Shelf(place);
+    this.#shelves.delete(key);
+    this.#shelves.set(key, shelf);
+    return shelf;
   }
 
-  #median(place: Target['place'], model: string): UsualSpeeds {
-    const here = [...this.#pages.values()].filter((page) => page.place === place);
-    const same = here.filter((page) => page.model === model);
-    const guess = FIRST_GUESS[place];
-    const of = (read: (meter: ModelMeter) => number | null, fallback: number): number =>
-      median(same, read) ?? median(here, read) ?? fallback;
-    return {
-      readingStart: of((meter) => (meter.isMeasured ? meter.reading.start : null), guess.readingStart),
-      readingSlope: of((meter) => (meter.isMeasured ? meter.reading.slope : null), guess.readingSlope),
-      secondsPerToken: of((meter) => meter.writing.secondsPerToken(1), guess.secondsPerToken),
-      load: of((meter) => meter.loadSeconds, guess.load),
-      bytesPerToken: of((meter) => meter.bytesPerToken, guess.bytesPerToken),
-      outputTokens: of((meter) => (meter.outputs.count === 0 ? null : meter.outputs.mean), guess.outputTokens),
-    };
+  #file(key: string, place: Target['place'], model: string, meter: ModelMeter): void {
+    const page = this.#shelf(key, place).file(model, meter);
+    if (page === null) return;
+    this.#usual[place].add(page);
+    this.#size++;
+    if (this.#size > MOST_PAGES) this.#evict();
   }
 
-  /** For keeping over restarts. */
-  save(): SavedBook {
-    const meters = [...this.#pages].filter(([, { meter }]) => meter.samples > 0);
-    return {
-      version: 1,
-      meters: meters.map(([key, { place, model, meter }]) => ({ key, place, model, ...meter.save() })),
-    };
+  /** Names come from clients too: whoever has a target asked for thousands of them makes it forget its own only. */
+  #evict(): void {
+    let largest: readonly [string, Shelf] | null = null;
+    for (const each of this.#shelves) if (each[1].size > (largest?.[1].size ?? 0)) largest = each;
+    const page = largest?.[1].evict() ?? null;
+    if (largest === null || page === null) return;
+    this.#forgetPage(page);
+    if (largest[1].isEmpty) this.#shelves.delete(largest[0]);
   }
 
-  restore(saved: SavedBook): void {
-    for (const { key, place, model, ...page } of saved.meters.slice(0, MOST_METERS)) {
-      const meter = new ModelMeter();
-      meter.restore(page);
-      this.#pages.set(key, { place, model, meter });
-    }
-    this.changed();
+  #forgetPage(page: Page): void {
+    this.#usual[page.place].remove(page);
+    this.#size--;
   }
 }
 
-export interface SavedBook {
-  readonly version: 1;
-  readonly meters: readonly (SavedMeter & {
-    readonly key: string;
-    readonly place: Target['place'];
-    readonly model: string;
-  })[];
+const keys = new WeakMap<Target, string>();
+
+/** Another address is another server, whatever its name. Planning asks for it with every request. */
+function shelfKey(target: Target): string {
+  const known = keys.get(target);
+  if (known !== undefined) return known;
+  const key = `${target.place}\n${target.id}\n${target.baseUrl}`;
+  keys.set(target, key);
+  return key;
 }
 
-/** Another address is another server, whatever its name. */
-function keyOf(id: string, baseUrl: string, model: string): string {
-  return `${id}\n${baseUrl}\n${model}`;
-}
-
-function median(pages: readonly Page[], read: (meter: ModelMeter) => number | null): number | null {
-  const values = pages.map(({ meter }) => read(meter)).filter((value) => value !== null);
-  if (values.length === 0) return null;
-  values.sort((a, b) => a - b);
-  const middle = values.length >> 1;
-  const upper = values[middle] as number;
-  return values.length % 2 === 1 ? upper : ((values[middle - 1] as number) + upper) / 2;
+function addressOf(key: string): string {
+  return key.slice(key.indexOf('\n') + 1);
 }

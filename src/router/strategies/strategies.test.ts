@@ -27,7 +27,8 @@ interface Speeds {
 function measured(sketch: EntrySketch, { prefill, decode = 50 }: Speeds, book = new SpeedBook()): TargetEntry {
   const entry = entryOf({ models: ['m'], ...sketch }, undefined, book);
   for (const promptTokens of [500, 2_000, 6_000]) {
-    entry.openMeter('m').learn({
+    const meter = entry.openMeter('m');
+    meter.learn({
       promptTokens,
       cachedTokens: 0,
       completionTokens: 201,
@@ -43,6 +44,7 @@ function measured(sketch: EntrySketch, { prefill, decode = 50 }: Speeds, book = 
       beside: 1,
       loaded: true,
     });
+    book.learned(entry.target, 'm', meter);
   }
   return entry;
 }
@@ -114,7 +116,6 @@ describe('local first, with speeds that were measured', () => {
     const book = new SpeedBook();
     const known = measured({ id: 'known' }, { prefill: 1_000 }, book);
     const fresh = entryOf({ id: 'fresh', models: ['m'] }, undefined, book);
-    book.changed();
     known.openMeter('m').cache.add(promptOf(10, 7), 0);
     expect(order([known, fresh])[0]).toBe('fresh');
     expect(planOf([known, fresh]).steps[0].estimate?.measured).toBe(false);
