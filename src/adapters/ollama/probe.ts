@@ -27,7 +27,7 @@ export async function probeOllama(target: Target, signal: AbortSignal, tools: Wi
   }
   const shown = await withCapabilities(tags, target, signal, tools);
   const models = shown.map((item) => modelOf(item, contexts)).filter((model) => model !== null);
-  return snapshotOf({ models, version: textOf(objectOf(version)['version']) });
+  return snapshotOf({ models, version: modelNameOf(objectOf(version)['version']) });
 }
 
 function absent(error: unknown): null {
@@ -51,7 +51,7 @@ function modelOf(item: JsonObject, running: ReadonlyMap<string, number | null>):
     state: running.has(id) ? 'loaded' : 'on-disk',
     contextLength: running.get(id) ?? null,
     capabilities: capabilitiesOf(item),
-    quantization: textOf(objectOf(item['details'])['quantization_level']),
+    quantization: modelNameOf(objectOf(item['details'])['quantization_level']),
     sizeBytes: countOf(item['size'], 1),
   });
 }
