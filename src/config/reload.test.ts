@@ -92,14 +92,20 @@ describe('a gateway that runs', () => {
 
 describe('the reloader', () => {
   function reloader(start: Config = configOf()) {
-    const given = { next: load(), applied: [] as Config[], failing: null as Error | null, logged: [] as string[] };
+    const given = {
+      next: load(),
+      applied: [] as Config[],
+      failing: null as Error | null,
+      targets: [] as string[],
+      logged: [] as string[],
+    };
     const note = (_: object, message: string) => void given.logged.push(message);
     const made = new Reloader(start, {
       load: () => given.next,
       apply: (config) => {
         if (given.failing !== null) throw given.failing;
         given.applied.push(config);
-        return { added: [], removed: [], changed: [], kept: [] };
+        return { added: [], removed: [], changed: given.targets, kept: [] };
       },
       logger: { debug: note, info: note, warn: note, error: note },
       wallMs: () => 1_700_000_000_000,
@@ -121,6 +127,24 @@ describe('the reloader', () => {
     given.next = load();
     expect(made.reload()).toMatchObject({ needRestart: [] });
     expect(made.state.needRestart).toEqual([]);
+  });
+
+  test('raises the version only when something counts that did not before, and forgets the latest mistake', () => {
+    const { made, given } = reloader();
+    given.next = load({ SWARMROUTER_MAX_RETRIES: 'many' });
+    expect(made.reload().ok).toBe(false);
+    given.next = load();
+    expect(made.reload()).toMatchObject({ ok: true, changed: [] });
+    expect(made.state).toMatchObject({ version: 1, lastError: null });
+    // A target's key is masked in the settings: only what applies it knows.
+    given.targets = ['desk'];
+    expect(made.reload()).toMatchObject({ ok: true, changed: [] });
+    expect(made.state.version).toBe(2);
+    given.targets = [];
+    given.next = load({ SWARMROUTER_MAX_RETRIES: '9' });
+    made.reload();
+    made.reload();
+    expect(made.state.version).toBe(3);
   });
 
   test('keeps everything when what applies it fails', () => {

@@ -61,8 +61,12 @@ export class Reloader {
     const needRestart = changedNames(this.#start, written).filter((name) => NEED_RESTART.has(name));
     this.#written = written;
     this.#config = config;
-    this.#state = { version: this.#state.version + 1, loadedAtWallMs: wallMs(), needRestart, lastError: null };
-    logger.info({ changed, targets, version: this.#state.version }, 'configuration reloaded');
+    const isSame = changed.length === 0 && !isChanged(targets);
+    this.#state = isSame
+      ? { ...this.#state, lastError: null }
+      : { version: this.#state.version + 1, loadedAtWallMs: wallMs(), needRestart, lastError: null };
+    const { version } = this.#state;
+    logger.info({ changed, targets, version }, isSame ? 'configuration is as it was' : 'configuration reloaded');
     if (needRestart.length > 0) logger.warn({ settings: needRestart }, 'these settings count only after a restart');
     return { ok: true, changed, needRestart, targets };
   }
@@ -72,6 +76,11 @@ export class Reloader {
     this.#parts.logger.error({ problems }, 'the changed configuration is wrong; the old one stays in force');
     return { ok: false, problems };
   }
+}
+
+/** Keys of targets are masked in the settings: their change shows only here. */
+function isChanged({ added, removed, changed }: TargetChanges): boolean {
+  return added.length + removed.length + changed.length > 0;
 }
 
 const NEED_RESTART: ReadonlySet<string> = new Set(

@@ -23,8 +23,9 @@ export type ReloadResult =
 
 /** Which configuration is in force. */
 export interface ConfigState {
-  /** 1 at the start, one more with each reload that was applied. */
+  /** 1 at the start, one more with each reload that changed something. */
   readonly version: number;
+  /** When that version began to count. */
   readonly loadedAtWallMs: number;
   /** Settings that are written otherwise than they are in force, and count only after a restart. */
   readonly needRestart: readonly string[];

@@ -80,7 +80,10 @@ function refusal(problems: readonly Problem[]): z.infer<typeof refusedSchema> {
 
 export const configStateSchema = z
   .object({
-    version: z.number().int().openapi({ description: '1 at the start, one more with each reload.' }),
+    version: z
+      .number()
+      .int()
+      .openapi({ description: '1 at the start, one more with each reload that changed something.' }),
     loaded_at: z.string(),
     needs_restart: names.openapi({ description: RESTART }),
     last_error: z
