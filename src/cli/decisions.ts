@@ -1,4 +1,5 @@
 import pico from 'picocolors';
+import { nearestName } from '../core/nearest-name.ts';
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, milliseconds, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
@@ -29,8 +30,21 @@ export async function decisions(
   }
   const { body } = reply;
   if (flags.json === true) terminal.out(JSON.stringify(body, null, 2));
-  else terminal.out(id === null ? listText(body, terminal.colours) : decisionText(body, terminal.colours));
+  else if (id !== null) terminal.out(decisionText(body, terminal.colours));
+  else terminal.out(listText(body, await whoseText(client, body, flags.target), terminal.colours));
   return EXIT_OK;
+}
+
+/** Of whom nothing is kept, when one target was asked for; null: there is something, or all were. */
+async function whoseText(client: AdminClient, body: unknown, target: string | undefined): Promise<string | null> {
+  if (target === undefined || listOf(fieldOf(body, 'decisions')).length > 0) return null;
+  const status = await client.request('GET', '/admin/status');
+  const ids = status.ok ? listOf(fieldOf(status.body, 'targets')).map((each) => show(fieldOf(each, 'id'))) : [];
+  if (ids.length === 0 || ids.includes(target)) return `"${target}"`;
+  const near = nearestName(target, ids);
+  // It may have been one until a reload.
+  const known = near === null ? `; there are ${ids.join(', ')}` : `: did you mean "${near}"?`;
+  return `"${target}", which is no target now${known}`;
 }
 
 /** The gateway judges the values, and says what is wrong with one. */
@@ -55,10 +69,14 @@ const HEADING = [
   'REASON',
 ];
 
-function listText(body: unknown, colours: boolean): string {
+/** `whose`: whom the list is of, said when it is empty; null: of all. */
+export function listText(body: unknown, whose: string | null, colours: boolean): string {
   const list = listOf(fieldOf(body, 'decisions'));
   if (fieldOf(body, 'capacity') === 0) return 'Decisions are not kept: SWARMROUTER_DECISIONS is 0.';
-  if (list.length === 0) return 'No decision is kept.';
+  if (list.length === 0) {
+    const text = whose === null ? 'No decision is kept' : `No decision is kept of ${whose}`;
+    return text.endsWith('?') ? text : `${text}.`;
+  }
   const { bold } = pico.createColors(colours);
   const rows = list.map((decision) => {
     const of = (name: string): unknown => fieldOf(decision, name);
@@ -71,7 +89,7 @@ function listText(body: unknown, colours: boolean): string {
       show(of('model')),
       milliseconds(of('first_content_ms')),
       milliseconds(of('duration_ms')),
-      show(of('prompt_tokens')),
+      fieldOf(decision, 'prompt_cut') === true ? `${show(of('prompt_tokens'))} cut` : show(of('prompt_tokens')),
       show(of('cached_tokens')),
       show(of('attempts_total')),
       show(of('reason')),

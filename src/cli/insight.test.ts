@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestGateway, targetFor } from '../../test/support/gateway.ts';
 import { inference, runningParts } from '../../test/support/running.ts';
+import { listText } from './decisions.ts';
 import { runProgram } from './program.ts';
 import type { Screen } from './screen.ts';
 import { recordedTerminal } from './terminal-fixture.ts';
@@ -138,6 +139,32 @@ describe('swarmrouter decisions', () => {
     expect(limited.code).toBe(2);
     const off = await fleet({ decisions: 0 });
     expect((await run(off, ['decisions'])).out).toContain('SWARMROUTER_DECISIONS is 0');
+  });
+});
+
+describe('swarmrouter decisions --target', () => {
+  test('tells of a name that no target has which one was meant', async () => {
+    const started = await fleet();
+    await (await started.chat({ model: MODEL, messages: [{ role: 'user', content: 'hi' }] })).text();
+    expect((await run(started, ['decisions', '--target', 'lmstudio'])).out).toContain('served');
+    const mistyped = await run(started, ['decisions', '--target', 'lmstudoi']);
+    expect(mistyped).toMatchObject({ code: 0, error: '' });
+    expect(mistyped.out).toBe('No decision is kept of "lmstudoi", which is no target now: did you mean "lmstudio"?\n');
+    const unknown = await run(started, ['decisions', '--target', 'zzzzzzzzzzzzzzzzzzzz']);
+    expect(unknown.out).toContain('which is no target now; there are lmstudio, ollama.');
+    // A target that nothing was sent to.
+    expect((await run(started, ['decisions', '--target', 'ollama'])).out).toBe('No decision is kept of "ollama".\n');
+  });
+});
+
+describe('swarmrouter decisions of a prompt that was cut', () => {
+  test('marks it in the list too', () => {
+    const decision = { id: 'a', outcome: 'served', status: 200, prompt_tokens: 4096, attempts_total: 1 };
+    const list = (cut: boolean) =>
+      listText({ capacity: 9, decisions: [{ ...decision, prompt_cut: cut }] }, null, false);
+    expect(list(true)).toContain(' 4096 cut ');
+    expect(list(false)).toContain(' 4096 ');
+    expect(list(false)).not.toContain('cut');
   });
 });
 
