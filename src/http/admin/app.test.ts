@@ -197,6 +197,14 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  test('says which values the limit for the first token may have', async () => {
+    const { paths } = await (await call('/openapi.json')).json();
+    const limit = paths['/v1/chat/completions'].post.parameters.find(
+      ({ name }: { name: string }) => name === 'x-swarmrouter-max-first-token-ms',
+    );
+    expect(limit.schema).toMatchObject({ type: 'integer', minimum: 1, maximum: 3_600_000 });
+  });
+
   test('says of each operation under /admin that it needs the admin key', async () => {
     const { paths } = await (await call('/openapi.json')).json();
     const operations = Object.entries(paths).filter(([path]) => path.startsWith('/admin/'));

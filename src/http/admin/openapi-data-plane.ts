@@ -1,4 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { MAX_FIRST_TOKEN_LIMIT_MS } from '../../core/route.ts';
 import { errorSchema, jsonReply } from './schemas.ts';
 
 type Registry = OpenAPIHono['openAPIRegistry'];
@@ -67,7 +68,11 @@ export const routingHeaders = z.object({
   }),
   'x-swarmrouter-route': z.string().optional().openapi({ description: 'A route or strategy by name.' }),
   'x-swarmrouter-max-first-token-ms': z.string().optional().openapi({
-    description: 'How long the first token may take locally before the cloud is worth its price, in milliseconds.',
+    description: 'How long the first token may take locally before the cloud is worth its price, whole milliseconds.',
+    type: 'integer',
+    minimum: 1,
+    maximum: MAX_FIRST_TOKEN_LIMIT_MS,
+    example: 2_000,
   }),
   'x-session-id': z
     .string()
