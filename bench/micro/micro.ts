@@ -3,6 +3,7 @@ import { type BenchContext, measurement } from '../scenarios/scenario.ts';
 import { idleConnectionBenchmarks } from './idle-connections.ts';
 import { jsonPatchBenchmarks } from './json-patch.ts';
 import { planBenchmarks } from './plan.ts';
+import { speedBookBenchmarks } from './speed-book.ts';
 import { sseParserBenchmarks } from './sse-parser.ts';
 
 /** The pure parts of the hot path, each by itself and without a socket. */
@@ -10,6 +11,7 @@ export async function micro(context: Pick<BenchContext, 'progress'>): Promise<re
   context.progress('planning, patching, parsing, counting');
   const results = [
     ...planBenchmarks(),
+    ...speedBookBenchmarks(),
     ...jsonPatchBenchmarks(),
     ...sseParserBenchmarks(),
     ...idleConnectionBenchmarks(),

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { chmod, type FileHandle, link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 
 const OWNER_ONLY_FILE = 0o600;
 const OWNER_ONLY_FOLDER = 0o700;
@@ -64,7 +65,7 @@ async function writeTemporary(path: string, text: string | Iterable<string>): Pr
     const file = await open(temporary, 'wx', OWNER_ONLY_FILE);
     try {
       if (typeof text === 'string') await file.writeFile(text);
-      else for (const slice of inSlices(text)) await file.appendFile(slice);
+      else await writeSlices(file, text);
       await file.sync();
     } finally {
       await file.close();
@@ -78,6 +79,14 @@ async function writeTemporary(path: string, text: string | Iterable<string>): Pr
 
 /** Characters of one write: making them takes a millisecond or two. */
 const SLICE_LENGTH = 32 * 1024;
+
+async function writeSlices(file: FileHandle, text: Iterable<string>): Promise<void> {
+  for (const slice of inSlices(text)) {
+    await file.appendFile(slice);
+    // A quick disk is done before anything else had its turn.
+    await setImmediate();
+  }
+}
 
 function* inSlices(pieces: Iterable<string>): Generator<string> {
   let slice = '';

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import type { OverflowProvider } from '../core/overflow-provider.ts';
 import { Secret } from '../core/secret.ts';
 import { loadOrCreateAdminKey } from './admin-key-file.ts';
+import { learnedFile, MOST_LEARNED_BYTES } from './learned-file.ts';
 import { overflowProviderFile } from './overflow-provider-file.ts';
 import { parseProviders, serialiseProviders } from './overflow-provider-format.ts';
 
@@ -183,5 +184,56 @@ describe('the admin key file', () => {
     await writeFile(join(parent, 'admin-key'), 'hunter2\n');
     await expect(loadOrCreateAdminKey(parent)).rejects.toThrow('Delete the file to have a new key made');
     expect(await readFile(join(parent, 'admin-key'), 'utf8')).toBe('hunter2\n');
+  });
+});
+
+describe('the file of what was learned', () => {
+  const path = (): string => join(folder, 'learned.json');
+
+  test('gives back what was saved in pieces, readable by its owner alone', async () => {
+    const names = Array.from({ length: 5_000 }, (_, at) => `model-${at}-ö`);
+    const pieces = ['[', ...names.map((name, at) => `${at === 0 ? '' : ','}${JSON.stringify(name)}`), ']'];
+    await learnedFile(folder).save(pieces);
+    expect(await learnedFile(folder).load()).toEqual(names);
+    if (process.platform !== 'win32') expect(await permissions(path())).toBe('600');
+  });
+
+  test('lets other work go on while it is written', async () => {
+    let turns = 0;
+    let isDone = false;
+    const turn = (): void => {
+      turns++;
+      if (!isDone) setImmediate(turn);
+    };
+    turn();
+    const seen: number[] = [];
+    function* pieces(): Generator<string> {
+      for (let at = 0; at < 5; at++) {
+        seen.push(turns);
+        yield `${at === 0 ? '[' : ','}"${'x'.repeat(40_000)}"`;
+      }
+      yield ']';
+    }
+    await learnedFile(folder).save(pieces());
+    isDone = true;
+    expect(new Set(seen).size).toBe(5);
+  });
+
+  test('stays as it was when what is to be saved cannot be made', async () => {
+    await learnedFile(folder).save(['{"old":1}']);
+    function* broken(): Generator<string> {
+      yield '{"new":';
+      throw new Error('no more');
+    }
+    await expect(learnedFile(folder).save(broken())).rejects.toThrow('no more');
+    expect(await learnedFile(folder).load()).toEqual({ old: 1 });
+    expect(await readdir(folder)).toEqual(['learned.json']);
+  });
+
+  test('is not read when it is longer than any of ours', async () => {
+    expect(await learnedFile(folder).load()).toBeNull();
+    await learnedFile(folder).save(['{}']);
+    await truncate(path(), MOST_LEARNED_BYTES + 1);
+    await expect(learnedFile(folder).load()).rejects.toThrow('it has 16777217 bytes; at most 16777216 are read');
   });
 });
