@@ -24,8 +24,8 @@ export interface PromptFacts {
   readonly blocks: Uint32Array;
   /** Of the messages as they were sent, JSON: what `blocks` are made of, ≥ 0. */
   readonly sentBytes: number;
-  /** Has it surely more tokens than so many, whatever the tokenizer? Looks no further than it must. */
-  hasMoreWordsThan(count: number): boolean;
+  /** Of its words, each at least one token whatever the tokenizer; counts no further than `atMost`. */
+  words(atMost: number): number;
   /** Is it longer also when repetitions of one character, of which tokenizers make few tokens, are left out? */
   isLongerThan(bytes: number): boolean;
 }
@@ -63,6 +63,14 @@ export const NO_PROMPT: PromptFacts = {
   conversation: 0,
   blocks: new Uint32Array(0),
   sentBytes: 0,
-  hasMoreWordsThan: () => false,
+  words: () => 0,
   isLongerThan: () => false,
 };
+
+/** The same once a stream has begun, which must not hold its prompt in memory: for judging its end. */
+export function withoutText(prompt: PromptFacts): PromptFacts {
+  const { bytes, media, needs, maxOutputTokens, conversation, sentBytes } = prompt;
+  const words = prompt.words(Number.POSITIVE_INFINITY);
+  const facts = { bytes, media, needs, maxOutputTokens, conversation, sentBytes };
+  return { ...NO_PROMPT, ...facts, words: (atMost) => Math.min(words, atMost) };
+}

@@ -1,6 +1,7 @@
 import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
+import { withoutText } from '../core/prompt.ts';
 import { isOnTrial } from './breaker.ts';
 import { waitSeconds } from './cost.ts';
 import { loadObstacle } from './load-guard.ts';
@@ -21,6 +22,8 @@ export interface Lease {
    * for about so long, so the slot stays counted.
    */
   release(settlingMs?: number): void;
+  /** The answer streams: from now on its prompt is not held in memory. */
+  dropPrompt(): void;
 }
 
 /** How long a request may wait. */
@@ -359,7 +362,7 @@ function predictedWaitMs(choices: readonly SlotChoice[]): number | null {
 }
 
 class SlotLease implements Lease {
-  readonly choice: SlotChoice;
+  choice: SlotChoice;
   readonly call: CallOnTarget;
   readonly queuedMs: number;
   readonly #table: SlotTable;
@@ -377,6 +380,12 @@ class SlotLease implements Lease {
     entry.inFlight++;
     entry.busyByModel.set(model, (entry.busyByModel.get(model) ?? 0) + 1);
     this.call = directory.begin(entry, model, prompt);
+  }
+
+  dropPrompt(): void {
+    const { live } = this.call;
+    live.prompt = withoutText(live.prompt);
+    this.choice = { ...this.choice, prompt: live.prompt };
   }
 
   release(settlingMs = 0): void {

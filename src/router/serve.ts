@@ -211,6 +211,7 @@ export class Engine {
       if (billed !== null) await billed;
       return { kind: 'whole', bytes: committed.reply.bytes, by };
     }
+    result.lease.dropPrompt();
     const source = this.#recovering(committed, request, answer, lifetime, inForce);
     const stream = new CommittedStream(
       source,

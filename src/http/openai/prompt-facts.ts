@@ -2,7 +2,7 @@ import { topLevelRanges } from '../../core/json-patch.ts';
 import { countOf, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
 import { blockCount, blockLength, type PromptFacts, type PromptNeeds } from '../../core/prompt.ts';
 import { readPromptText } from './prompt-text.ts';
-import { changingShare, hasMoreWords } from './text-measure.ts';
+import { changingShare, countWords } from './text-measure.ts';
 
 type Blocked = Pick<PromptFacts, 'blocks' | 'sentBytes'>;
 
@@ -56,8 +56,8 @@ class ChatPrompt implements PromptFacts {
     return this.#blocked.sentBytes;
   }
 
-  hasMoreWordsThan(count: number): boolean {
-    return hasMoreWords(this.#texts, count);
+  words(atMost: number): number {
+    return countWords(this.#texts, atMost);
   }
 
   isLongerThan(bytes: number): boolean {

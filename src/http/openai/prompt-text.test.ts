@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { JsonObject } from '../../core/json-shape.ts';
 import { readPromptText } from './prompt-text.ts';
-import { changingShare, hasMoreWords } from './text-measure.ts';
+import { changingShare, countWords } from './text-measure.ts';
 
 const user = (content: unknown): JsonObject => ({ messages: [{ role: 'user', content }] });
 
@@ -48,17 +48,19 @@ describe('what counts as prompt', () => {
   });
 });
 
-describe('more tokens than so many has a text surely', () => {
-  test('with more words', () => {
-    expect([hasMoreWords(['one two', 'three'], 2), hasMoreWords(['one two', 'three'], 3)]).toEqual([true, false]);
+describe('the words of a text', () => {
+  const all = Number.POSITIVE_INFINITY;
+
+  test('are counted as far as asked', () => {
+    expect([countWords(['one two', 'three'], 2), countWords(['one two', 'three'], all)]).toEqual([2, 3]);
   });
 
-  test('of which white space, digits and data without spaces are none, however long', () => {
-    expect(hasMoreWords([' \n\t'.repeat(100_000), 'QUJD'.repeat(100_000), '='.repeat(100_000)], 2)).toBe(false);
+  test('are none in white space, and one in digits or data without spaces, however long', () => {
+    expect(countWords([' \n\t'.repeat(100_000), 'QUJD'.repeat(100_000), '='.repeat(100_000)], all)).toBe(2);
   });
 
-  test('with many characters of scripts that have no spaces', () => {
-    expect([hasMoreWords(['漢字'.repeat(400)], 150), hasMoreWords(['漢字'.repeat(400)], 250)]).toEqual([true, false]);
+  test('are parts of four characters in scripts that have no spaces', () => {
+    expect(countWords(['漢字'.repeat(400)], all)).toBe(201);
   });
 });
 

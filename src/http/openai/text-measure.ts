@@ -8,26 +8,26 @@ const IDEOGRAPHS = { first: 0x2e80, last: 0xfaff };
 const IDEOGRAPHS_A_TOKEN = 4;
 
 /**
- * Has it surely more tokens than `count`? Tokenizers split text at white space first (byte-pair encoding since GPT-2;
- * SentencePiece's default), so a word is at least one token.
+ * Words, each at least one token: tokenizers split text at white space first (byte-pair encoding since GPT-2;
+ * SentencePiece's default). Counts no further than `atMost`. Of a text that is too long to look through: 0.
  */
-export function hasMoreWords(texts: readonly string[], count: number): boolean {
+export function countWords(texts: readonly string[], atMost: number): number {
   let words = 0;
   let ideographs = 0;
   let seen = 0;
   for (const text of texts) {
     let inWord = false;
     for (let at = 0; at < text.length; at++) {
-      if (++seen > MOST_SEEN) return false;
+      if (++seen > MOST_SEEN) return 0;
       const code = text.charCodeAt(at);
       if (code >= IDEOGRAPHS.first && code <= IDEOGRAPHS.last) ideographs++;
       const space = isSpace(code);
       if (!space && !inWord) words++;
       inWord = !space;
-      if (words + ideographs / IDEOGRAPHS_A_TOKEN > count) return true;
+      if (words + ideographs / IDEOGRAPHS_A_TOKEN >= atMost) return atMost;
     }
   }
-  return false;
+  return words + ideographs / IDEOGRAPHS_A_TOKEN;
 }
 
 /**

@@ -10,7 +10,7 @@ import type { UsualSpeeds } from './speed-book.ts';
 export interface LiveCall {
   readonly model: string;
   readonly meter: ModelMeter;
-  readonly prompt: PromptFacts;
+  prompt: PromptFacts;
   /** Estimates, tokens. */
   readonly promptTokens: number;
   readonly cachedTokens: number;

@@ -30,5 +30,6 @@ export function promptWasCut({ prompt, promptTokens, cachedTokens }: SentPrompt,
 export function wasCut(prompt: PromptFacts, reportedTokens: number, cachedShare: number): boolean {
   if (prompt.media > 0 || reportedTokens < LEAST_CONTEXT) return false;
   const tokens = reportedTokens / Math.max(1e-6, 1 - cachedShare);
-  return prompt.bytes > tokens * SUSPICIOUS_BYTES && prompt.hasMoreWordsThan(tokens / TOKENS_A_WORD);
+  const mostWords = tokens / TOKENS_A_WORD;
+  return prompt.bytes > tokens * SUSPICIOUS_BYTES && prompt.words(mostWords + 1) > mostWords;
 }
