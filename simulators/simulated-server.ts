@@ -30,6 +30,7 @@ const DEFAULTS: Behaviour = {
   loadMs: 20,
   jitLoading: true,
   nativeApi: true,
+  build: 11_000,
   loading: false,
   apiKey: null,
   keepAliveIdleMs: null,

@@ -9,7 +9,7 @@ export interface SimulatedModel {
   readonly id: string;
   /** Default `chat`. */
   readonly kind?: 'chat' | 'embedding';
-  /** Default `loaded`. A model on disk is loaded by the first request that names it (LM Studio, Ollama). */
+  /** Default `loaded`. A model on disk is loaded by the first request that names it (LM Studio, Ollama); on llama.cpp it sleeps until the first task. */
   readonly state?: 'loaded' | 'on-disk';
   /** Tokens that the loaded instance holds; a longer prompt is refused in the wire's own words. Default 8192. */
   readonly contextLength?: number;
@@ -64,6 +64,11 @@ export interface Behaviour {
   readonly jitLoading: boolean;
   /** LM Studio: knows `/api/v1/models` (0.4 and later). Default true. */
   readonly nativeApi: boolean;
+  /**
+   * llama.cpp: its build. From 7,500 on it can sleep and says so, from 10,630 on `/metrics` does not wake it; `/slots`
+   * always does. Default 11,000.
+   */
+  readonly build: number;
   /** llama.cpp: answers 503 `Loading model` everywhere while true. Default false. */
   readonly loading: boolean;
   /** Asked of every request in the wire's own header when set. */

@@ -3,6 +3,7 @@ import type { ChatPlan } from '../generation/chat-plan.ts';
 import { type Answer, json, text } from '../server/answer.ts';
 import { bearerOf, type Exchange, isOpenAiInference, type Wire } from '../server/exchange.ts';
 import type { ShelvedModel } from '../server/model-shelf.ts';
+import type { Behaviour } from '../types.ts';
 import { modelList, type OpenAiManner, STAYS_LOADED, serveOpenAi } from './serve-openai.ts';
 
 const TYPES: Readonly<Record<number, string>> = {
@@ -20,6 +21,11 @@ function errorBody(status: number, message: string): unknown {
 function refusal(status: number, message: string): Answer {
   return json(status, errorBody(status, message));
 }
+
+const SLEEPS_FROM_BUILD = 7_500;
+const METRICS_LET_SLEEP_FROM_BUILD = 10_630;
+
+const buildInfo = ({ build }: Behaviour): string => `b${build}-simulated`;
 
 /** Milliseconds a token at the fastest, so that an unlimited speed stays a finite number. */
 const FASTEST_TOKEN_MS = 0.1;
@@ -42,7 +48,7 @@ function dialect(exchange: Exchange): ChatDialect {
   return {
     ...OPENAI_DIALECT,
     continuesLastMessage: 'always',
-    envelope: () => ({ system_fingerprint: 'b9000-simulated' }),
+    envelope: () => ({ system_fingerprint: buildInfo(exchange.behaviour) }),
     messageExtras: {},
     choiceExtras: {},
     openingContent: null,
@@ -92,15 +98,15 @@ function slots(model: ShelvedModel, { query }: Exchange): Answer {
   return json(200, list);
 }
 
-function properties({ spec, slots: { capacity } }: ShelvedModel): Answer {
+function properties({ spec, state, slots: { capacity } }: ShelvedModel, { behaviour }: Exchange): Answer {
   return json(200, {
     default_generation_settings: { n_ctx: spec.contextLength ?? 8192 },
     total_slots: capacity,
     model_path: `/models/${spec.id}.gguf`,
     chat_template: '{{ messages }}',
     modalities: { vision: spec.vision ?? true, audio: false },
-    is_sleeping: false,
-    build_info: 'b9000-simulated',
+    ...(behaviour.build >= SLEEPS_FROM_BUILD ? { is_sleeping: state !== 'loaded' } : {}),
+    build_info: buildInfo(behaviour),
   });
 }
 
@@ -113,7 +119,13 @@ function metrics({ slots: { running, waiting } }: ShelvedModel): Answer {
   );
 }
 
-function get(exchange: Exchange): Answer | null {
+/** A task, for which a model that sleeps is loaded again. */
+async function awake({ shelf, behaviour, gone }: Exchange, model: ShelvedModel, answer: () => Answer): Promise<Answer> {
+  await shelf.ensureLoaded(model, behaviour.loadMs, STAYS_LOADED, gone);
+  return answer();
+}
+
+function get(exchange: Exchange): Answer | Promise<Answer> | null {
   const model = onlyModel(exchange.shelf.all());
   if (model === null) return refusal(500, 'no model');
   switch (exchange.request.path) {
@@ -121,11 +133,13 @@ function get(exchange: Exchange): Answer | null {
     case '/v1/health':
       return json(200, { status: 'ok' });
     case '/props':
-      return properties(model);
+      return properties(model, exchange);
     case '/slots':
-      return slots(model, exchange);
+      return awake(exchange, model, () => slots(model, exchange));
     case '/metrics':
-      return metrics(model);
+      return exchange.behaviour.build < METRICS_LET_SLEEP_FROM_BUILD
+        ? awake(exchange, model, () => metrics(model))
+        : metrics(model);
     case '/models':
     case '/v1/models': {
       const meta = {
@@ -140,7 +154,7 @@ function get(exchange: Exchange): Answer | null {
   }
 }
 
-/** llama.cpp's server: one model, slots that can be asked about, 503 while it loads. */
+/** llama.cpp's server: one model that may sleep, slots that can be asked about, 503 while it loads. */
 export const llamaCppWire: Wire = {
   kind: 'llama-cpp',
   defaults: { slots: 4 },

@@ -4,14 +4,14 @@ import type { ModelInfo, ModelState, ServerLoad, Target, TargetSnapshot } from '
 import { modelInfoOf, modelItems, modelNameOf, snapshotOf } from '../listing.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { askOptional } from '../optional-path.ts';
-import { isUnknownPath, probeGet } from '../probe-http.ts';
+import { isUnknownPath, type ProbeReply, probeGet } from '../probe-http.ts';
 import { requestsOf } from '../prometheus-gauge.ts';
 import { bearer, rootOf } from '../urls.ts';
+import { harmlessQuestions } from './sleep.ts';
 
 /**
- * `/health` tells loading from loaded, `/props` the slots and the context, `/v1/models` the names. These and `/metrics`
- * are all that may be asked of a server that sleeps when idle: any other question wakes it, or keeps it awake
- * (protocols §6). It says whether it sleeps since it is able to; `/slots` is asked of older ones alone.
+ * `/health` tells loading from loaded, `/props` the slots and the context, `/v1/models` the names. None of them wakes a
+ * model that sleeps (--sleep-idle-seconds), or counts as use of one that is awake.
  */
 export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
   const get = (path: string, until = signal) =>
@@ -33,13 +33,19 @@ export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: 
     );
   }
   const models = items.map((item) => modelOf(item, props)).filter((model) => model !== null);
-  // One after the other, so that a probe keeps no more connections than it needs.
-  const metrics = await askOptional(tools, target, '/metrics', signal, get);
-  const told = metrics === null ? null : countedIn(metrics.text);
-  const maySleep = typeof props['is_sleeping'] === 'boolean' || props['role'] === 'router';
-  const slots = told !== null || maySleep ? null : await askOptional(tools, target, '/slots', signal, get);
-  const load = told ?? busyOf(slots?.json);
+  const load = await loadOf(props, (path) => askOptional(tools, target, path, signal, get));
   return snapshotOf({ models, slots: countOf(props['total_slots'], 1), version: textOf(props['build_info']), load });
+}
+
+type Ask = (path: string) => Promise<ProbeReply | null>;
+
+/** What it says of its load, as far as it may be asked without disturbing its sleep. */
+async function loadOf(props: JsonObject, ask: Ask): Promise<ServerLoad | null> {
+  const may = harmlessQuestions(props);
+  // One after the other, so that a probe keeps no more connections than it needs.
+  const counted = may.metrics ? countedIn((await ask('/metrics'))?.text ?? '') : null;
+  if (counted !== null || !may.slots) return counted;
+  return busyOf((await ask('/slots'))?.json);
 }
 
 /** `/metrics` counts those that wait as well, but has to be switched on. */
