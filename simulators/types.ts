@@ -1,8 +1,8 @@
-import type { AdapterKind } from '../src/core/target.ts';
+import type { ServerKind } from '../src/core/target.ts';
 import type { Fault } from './fault.ts';
 
 /** One simulated wire for each kind of target that the gateway knows. */
-export type SimulatorKind = AdapterKind;
+export type SimulatorKind = ServerKind;
 
 export interface SimulatedModel {
   /** The name to ask for; on Azure the deployment. */

@@ -1,9 +1,10 @@
 import { vetAddress } from './adapters/address-guard.ts';
-import { createAdapters } from './adapters/index.ts';
+import { createAdapters, createSeeker } from './adapters/index.ts';
 import { Admission } from './admission/admission.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
+import { FoundKinds } from './config/found-kinds.ts';
 import { Reloader } from './config/reload.ts';
 import { targetFromOverflowProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
@@ -81,7 +82,9 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     load: () => options.load?.(server.port) ?? { ok: true, config },
     apply: (next) => {
       // First, as the only one that may throw.
-      const changes = directory.reconcile(withOverflowProviders(next, providers.inForce()));
+      const changes = directory.reconcile(
+        withOverflowProviders(next, providers.inForce()).map((target) => foundKinds.of(target)),
+      );
       engine.configure(engineOptions(next));
       slots.queueLimit = next.queueLimit;
       prober.configure({ intervalMs: next.probeIntervalMs });
@@ -91,7 +94,14 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     wallMs: () => clock.wallMs(),
   });
 
-  const adapters = createAdapters({ clock });
+  const foundKinds = new FoundKinds();
+  const seeker = createSeeker({ clock }, (target, kind) => {
+    // Configured anew, or gone, while it was looked at.
+    if (directory.get(target.id)?.target !== target) return;
+    directory.put(foundKinds.found(target, kind));
+    log.info({ target: target.id, url: target.baseUrl, kind }, 'the kind of the target was found');
+  });
+  const adapters = new Map(createAdapters({ clock })).set('auto', seeker);
   const learned = await openLearned(config.dataDir, clock, log);
   const directory = new TargetDirectory(adapters, clock, config.retryBudget, learned.book);
   for (const target of config.targets) directory.put(target);

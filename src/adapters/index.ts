@@ -1,8 +1,9 @@
 import type { AdapterTools, ProviderAdapter } from '../core/adapter.ts';
 import { Deadlines } from '../core/deadlines.ts';
-import type { AdapterKind } from '../core/target.ts';
+import type { AdapterKind, ServerKind, Target } from '../core/target.ts';
 import { azureOpenAi } from './azure-openai/index.ts';
 import { type Fingerprint, fingerprint } from './fingerprint.ts';
+import { createKindSeeker } from './kind-seeker.ts';
 import { llamaCpp } from './llama-cpp/index.ts';
 import { lmStudio } from './lm-studio/index.ts';
 import { ollama } from './ollama/index.ts';
@@ -28,6 +29,14 @@ const VENDORS: readonly WireVendor[] = [
 export function createAdapters(tools: AdapterTools): ReadonlyMap<AdapterKind, ProviderAdapter> {
   const wireTools = wireToolsOf(tools);
   return new Map(VENDORS.map((vendor) => [vendor.kind, createWireAdapter(vendor, wireTools)]));
+}
+
+/** The adapter of targets whose kind is not known yet; see `kind-seeker.ts`. */
+export function createSeeker(
+  tools: AdapterTools,
+  onFound: (target: Target, kind: ServerKind) => void,
+): ProviderAdapter {
+  return createKindSeeker(wireToolsOf(tools), onFound);
 }
 
 export type { Fingerprint } from './fingerprint.ts';

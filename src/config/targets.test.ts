@@ -181,6 +181,12 @@ targets:
     expect(router).toMatchObject({ id: 'second', provider: 'openrouter', baseUrl: 'https://openrouter.ai/api/v1' });
   });
 
+  test('one whose kind is to be found is one of our own machines, at its root', () => {
+    const yaml = 'targets: [{ name: box, kind: auto, url: "http://box:8000/v1" }]';
+    const box = targetsOf({}, yaml).find(({ id }) => id === 'box');
+    expect(box).toMatchObject({ adapterKind: 'auto', provider: 'box', place: 'local', baseUrl: 'http://box:8000' });
+  });
+
   test('a local one ends the search on this machine, a cloud one does not', () => {
     const local = 'targets: [{ name: box, kind: vllm, url: "http://box:8000" }]';
     expect(targetsOf({}, local).map((target) => target.id)).toEqual(['lmstudio', 'box']);

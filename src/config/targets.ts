@@ -13,7 +13,7 @@ import { SETTINGS } from './schema.ts';
 import { baseUrlFor, sameServerKey } from './urls.ts';
 import type { TargetSpec } from './yaml-targets.ts';
 
-const LOCAL_KINDS: ReadonlySet<AdapterKind> = new Set(['lm-studio', 'ollama', 'llama-cpp', 'vllm', 'sglang']);
+const LOCAL_KINDS: ReadonlySet<AdapterKind> = new Set(['lm-studio', 'ollama', 'llama-cpp', 'vllm', 'sglang', 'auto']);
 
 /** Where each local kind listens when nobody says otherwise. */
 const FOUND_AT: readonly { readonly kind: AdapterKind; readonly port: number }[] = [

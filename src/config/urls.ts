@@ -22,7 +22,7 @@ export function checkUrl(text: string): UrlCheck {
 }
 
 /** Wires whose base is the server's root: people paste the OpenAI base that clients use, `…/v1`. */
-const ROOT_KINDS: ReadonlySet<AdapterKind> = new Set(['lm-studio', 'ollama', 'llama-cpp', 'vllm', 'sglang']);
+const ROOT_KINDS: ReadonlySet<AdapterKind> = new Set(['lm-studio', 'ollama', 'llama-cpp', 'vllm', 'sglang', 'auto']);
 
 /** The base that the kind's adapter expects, from an address that `checkUrl` passed. */
 export function baseUrlFor(kind: AdapterKind, url: string): string {

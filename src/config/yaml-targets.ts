@@ -40,7 +40,7 @@ const targetName: Kind<string> = {
   parse: (value) => (isName(value) ? { ok: true, value } : { ok: false, reason: 'it is not a target name' }),
 };
 
-const kindName = choice(ADAPTER_KINDS, {
+const kindName = choice([...ADAPTER_KINDS, 'auto'], {
   lmstudio: 'lm-studio',
   llamacpp: 'llama-cpp',
   'llama.cpp': 'llama-cpp',
@@ -54,13 +54,13 @@ export const TARGET_FIELDS = {
   },
   kind: {
     kind: kindName,
-    doc: 'The wire it speaks (`lmstudio`, `llamacpp` and `azure` are understood too). Required.',
+    doc: 'The wire it speaks (`lmstudio`, `llamacpp` and `azure` are understood too). `auto`: lm-studio, ollama, llama-cpp, vllm or sglang, whichever is found at its address; until then it gets no requests. Required.',
   },
   url: { kind: url, doc: 'Its address. Required, except for `openrouter`.' },
   api_key: { kind: secret, doc: 'Its key, or better `env:NAME` or `file:/path`.' },
   place: {
     kind: choice(['local', 'cloud']),
-    doc: 'Whether it is one of your own machines. Default: `local` for lm-studio, ollama, llama-cpp, vllm and sglang, else `cloud`.',
+    doc: 'Whether it is one of your own machines. Default: `local` for lm-studio, ollama, llama-cpp, vllm and sglang and auto, else `cloud`.',
   },
   max_concurrent: {
     kind: integer(1, 10_000),

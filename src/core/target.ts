@@ -13,7 +13,10 @@ export const ADAPTER_KINDS = [
   'azure-openai',
   'openai-compatible',
 ] as const;
-export type AdapterKind = (typeof ADAPTER_KINDS)[number];
+export type ServerKind = (typeof ADAPTER_KINDS)[number];
+
+/** `auto`: not known yet, nothing is sent there; the target becomes the kind that is found at its address. */
+export type AdapterKind = ServerKind | 'auto';
 
 /** The name that pins a kind in a model name, `lmstudio/qwen2.5`; null: the target's own name does. */
 export const PROVIDER_NAMES: Readonly<Record<AdapterKind, string | null>> = {
@@ -25,6 +28,7 @@ export const PROVIDER_NAMES: Readonly<Record<AdapterKind, string | null>> = {
   openrouter: 'openrouter',
   'azure-openai': 'azure',
   'openai-compatible': null,
+  auto: null,
 };
 
 /** Names that stand for a whole kind: in a model name they pin it, so no single target may take one. */

@@ -56,9 +56,17 @@ export class HealthProber {
   start(): void {
     this.#started = true;
     this.#directory.onChange((entry) => this.#reconsider(entry));
-    this.#firstRound = Promise.all(this.#directory.entries().map((entry) => this.probe(entry))).then(() => {
-      this.#firstRoundDone = true;
-    });
+    this.#firstRound = this.#probeNewcomers()
+      // Some may have turned out to be others than they were taken for.
+      .then(() => this.#probeNewcomers())
+      .then(() => {
+        this.#firstRoundDone = true;
+      });
+  }
+
+  async #probeNewcomers(): Promise<void> {
+    const newcomers = this.#directory.entries().filter((entry) => entry.probedAtWallMs === null);
+    await Promise.all(newcomers.map((entry) => this.probe(entry)));
   }
 
   stop(): void {
@@ -138,7 +146,8 @@ export class HealthProber {
       this.#directory.probed(entry, snapshot, startedAtMs);
       this.#logger.debug({ target: entry.target.id, models: snapshot.models.length, slots: snapshot.slots }, 'probed');
     } catch (error) {
-      if (this.#stop.signal.aborted) return;
+      // Taken away or replaced meanwhile: what it does is no news.
+      if (this.#stop.signal.aborted || entry.retired) return;
       // Configured anew meanwhile: what failed may have been the old key.
       if (entry.target === target) this.#failed(entry, error);
     } finally {

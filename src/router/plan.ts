@@ -234,6 +234,7 @@ function surveyTarget(
 }
 
 function matchTarget({ request, asked, strict }: Question, entry: TargetEntry): MatchResult {
+  if (entry.target.adapterKind === 'auto') return { leftOut: 'it is not known yet which kind of server it is' };
   if (!entry.adapter.operations.has(request.operation)) return { leftOut: `cannot do ${request.operation} requests` };
   if (entry.target.place === 'cloud') return matchCloud(entry, asked, strict);
   const result = matchLocal(entry, asked);
