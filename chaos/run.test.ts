@@ -160,10 +160,11 @@ describe('the chaos run', () => {
   });
 
   test('sees an upstream call that goes on when its client has left', async () => {
-    const numbers = upTo(40_000).filter(
-      (number) =>
-        faultOf(SEED, number, 'vee', 1)?.kind === 'hang' && requestPlan(SEED, number).abort?.phase === 'waiting',
-    );
+    const numbers = upTo(40_000).filter((number) => {
+      const { abort } = requestPlan(SEED, number);
+      // Who leaves earlier may have left before the call arrives, where the machine is busy.
+      return faultOf(SEED, number, 'vee', 1)?.kind === 'hang' && abort?.phase === 'waiting' && abort.afterMs >= 18;
+    });
     expect(numbers.length).toBeGreaterThan(0);
     const some = { faults: 1, numbers: numbers.slice(0, 3) };
     expect(seen((await judged((ask) => ask('vee'), some)).tally)).toEqual(['not cancelled']);
