@@ -10,7 +10,7 @@ import { callEnd } from './call-end.ts';
 import type { Finished } from './committed-stream.ts';
 import type { Opens } from './joined-reply.ts';
 import { promptWasCut } from './learned/prompt-cut.ts';
-import type { Lease } from './load.ts';
+import type { Lease } from './lease.ts';
 import type { RequestLifetime } from './request-lifetime.ts';
 import type { RunResult } from './run-plan.ts';
 import type { TargetDirectory } from './targets.ts';

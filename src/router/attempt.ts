@@ -5,7 +5,7 @@ import { UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
-import type { Lease } from './load.ts';
+import type { Lease } from './lease.ts';
 
 /** An attempt past its commit point: from here the reply belongs to this target. */
 export type Committed =

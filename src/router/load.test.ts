@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import { entryOf, snapshotOf } from '../../test/support/fleet.ts';
+import { LESSON } from '../../test/support/lesson.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { UpstreamError } from '../core/failure.ts';
-import { type Lease, SlotTable } from './load.ts';
+import type { Lease } from './lease.ts';
+import { SlotTable } from './load.ts';
 import { TargetDirectory, type TargetEntry } from './targets.ts';
 
 function table(queueLimit = 2) {
@@ -295,10 +297,7 @@ describe('a server that does not say how many answers it writes at once', () => 
     const { clock, directory, slots } = table(8);
     const entry = entryOf({ models: ['m'] });
     for (const promptTokens of [500, 1_000, 2_000]) {
-      const lesson = { promptTokens, cachedTokens: 0, completionTokens: 10, promptBytes: promptTokens * 4 };
-      const nothing = { hasMedia: false, wasCut: false, hitLimit: false, conversation: 0, atMs: 0 };
-      const times = { predictedCachedTokens: 0, readingSeconds: 1, writingSeconds: 1, beside: 1, loaded: true };
-      entry.openMeter('m').learn({ ...lesson, ...nothing, ...times });
+      entry.openMeter('m').learn({ ...LESSON, promptTokens, promptBytes: promptTokens * 4 });
     }
     const held: Lease[] = [];
     for (let lease = slots.take(choice(entry)); lease !== null; lease = slots.take(choice(entry))) held.push(lease);

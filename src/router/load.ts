@@ -1,30 +1,16 @@
 import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
-import { withoutText } from '../core/prompt.ts';
 import { isOnTrial } from './breaker.ts';
 import { waitSeconds } from './cost.ts';
-import { loadObstacle } from './load-guard.ts';
+import { type Lease, SlotLease } from './lease.ts';
 import { modelIndex } from './model-index.ts';
+import { mayTryOneMore } from './scout.ts';
 import type { SlotChoice } from './slot-choice.ts';
-import { slotsOf, slotUseByName, type TargetEntry } from './target-entry.ts';
-import type { CallOnTarget, TargetDirectory } from './targets.ts';
+import { slotUseByName, type TargetEntry } from './target-entry.ts';
+import type { TargetDirectory } from './targets.ts';
+import { predictedWaitMs } from './wait-forecast.ts';
 import { type Head, WaitingLines } from './waiting-lines.ts';
-
-/** A taken slot; the call on the target begins with it. */
-export interface Lease {
-  readonly choice: SlotChoice;
-  readonly call: CallOnTarget;
-  /** How long it was waited for. */
-  readonly queuedMs: number;
-  /**
-   * Gives it back; further calls do nothing. `settlingMs`: the server goes on with the prompt of a cancelled request
-   * for about so long, so the slot stays counted.
-   */
-  release(settlingMs?: number): void;
-  /** The answer streams: from now on its prompt is not held in memory. */
-  dropPrompt(): void;
-}
 
 /** How long a request may wait. */
 export interface Patience {
@@ -122,7 +108,9 @@ export class SlotTable {
   }
 
   #lease(choice: SlotChoice, queuedMs: number): Lease {
-    return new SlotLease(this, this.#directory, this.#clock, choice, queuedMs);
+    return new SlotLease(this.#directory, this.#clock, choice, queuedMs, (entry) => {
+      if (this.#waiters.size > 0) this.#serve(entry);
+    });
   }
 
   /**
@@ -140,11 +128,6 @@ export class SlotTable {
     const refusal = this.#refusal(choices, patience);
     if (refusal !== null) return Promise.reject(refusal);
     return new Promise((resolve, reject) => this.#enqueue(choices, patience, cancellation, resolve, reject));
-  }
-
-  /** Called by leases alone. */
-  slotFreed(entry: TargetEntry): void {
-    if (this.#waiters.size > 0) this.#serve(entry);
   }
 
   #mayScout(choice: SlotChoice): boolean {
@@ -323,93 +306,4 @@ function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {
 
 function nobodyComes(): UpstreamError {
   return new UpstreamError('unreachable', 'every server that was waited for went down or was removed');
-}
-
-/** However many answers a server was seen to write at once, more are not tried. */
-const MOST_TRIED = 32;
-
-/**
- * A server that does not say how many answers it writes at once is given one more than it was ever seen to write, when
- * the request would have to wait anyway and all others are being answered: then a wait inside the server is told apart
- * from reading prompts.
- */
-function mayTryOneMore({ entry, model }: SlotChoice): boolean {
-  const { target, snapshot, activity, breaker, inFlight } = entry;
-  if (target.place !== 'local' || target.maxConcurrent !== null || breaker.name !== 'closed') return false;
-  if (snapshot === null || snapshot.slots !== null || activity.slots.learned !== null) return false;
-  const info = modelIndex(snapshot).find(model);
-  if (info === null || info.slots !== null || info.state !== 'loaded' || loadObstacle(entry, info) !== null)
-    return false;
-  const isKnown = entry.meter(model).isMeasured && inFlight === slotsOf(entry) && inFlight < MOST_TRIED;
-  return isKnown && activity.writing === inFlight && entry.foreign === 0 && entry.settling === 0;
-}
-
-/**
- * How long a newcomer would wait for the first free slot at any of these targets, if requests go on holding them as
- * before; null: not known. Those before it wait for some of these targets at least, so it is at most the longest queue.
- */
-function predictedWaitMs(choices: readonly SlotChoice[]): number | null {
-  let slotsPerMs = 0;
-  let ahead = 0;
-  for (const { entry, model } of choices) {
-    const { meanMs } = entry.holdTime;
-    if (meanMs === null || entry.breaker.name === 'warming') return null;
-    slotsPerMs += slotUseByName(entry, model).slots / Math.max(1, meanMs);
-    ahead = Math.max(ahead, entry.queued);
-  }
-  // Slots free evenly spread, so the first one does after half of a turn.
-  return (ahead + 0.5) / slotsPerMs;
-}
-
-class SlotLease implements Lease {
-  choice: SlotChoice;
-  readonly call: CallOnTarget;
-  readonly queuedMs: number;
-  readonly #table: SlotTable;
-  readonly #clock: Clock;
-  readonly #takenAtMs: number;
-  #held = true;
-
-  constructor(table: SlotTable, directory: TargetDirectory, clock: Clock, choice: SlotChoice, queuedMs: number) {
-    this.#table = table;
-    this.#clock = clock;
-    this.#takenAtMs = clock.nowMs();
-    this.choice = choice;
-    this.queuedMs = queuedMs;
-    const { entry, model, prompt } = choice;
-    entry.inFlight++;
-    entry.busyByModel.set(model, (entry.busyByModel.get(model) ?? 0) + 1);
-    this.call = directory.begin(entry, model, prompt);
-  }
-
-  dropPrompt(): void {
-    const { live } = this.call;
-    live.prompt = withoutText(live.prompt);
-    this.choice = { ...this.choice, prompt: live.prompt };
-  }
-
-  release(settlingMs = 0): void {
-    if (!this.#held) return;
-    this.#held = false;
-    const { entry } = this.choice;
-    entry.inFlight--;
-    if (settlingMs > 0) {
-      entry.settling++;
-      this.#clock.after(settlingMs, () => {
-        entry.settling--;
-        this.#free();
-      });
-      return;
-    }
-    entry.holdTime.record(this.#clock.nowMs() - this.#takenAtMs);
-    this.#free();
-  }
-
-  #free(): void {
-    const { entry, model } = this.choice;
-    const rest = (entry.busyByModel.get(model) ?? 1) - 1;
-    if (rest === 0) entry.busyByModel.delete(model);
-    else entry.busyByModel.set(model, rest);
-    this.#table.slotFreed(entry);
-  }
 }

@@ -6,7 +6,7 @@ import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { PromptFacts } from '../core/prompt.ts';
 import type { TargetId } from '../core/target.ts';
 import type { Committed } from './attempt.ts';
-import type { Lease } from './load.ts';
+import type { Lease } from './lease.ts';
 import { retryWaitMs } from './next-step.ts';
 
 /** A step that may be asked again, and when. */

@@ -7,7 +7,8 @@ import { UpstreamError } from '../core/failure.ts';
 import { Secret } from '../core/secret.ts';
 import { ADAPTER_KINDS, type AdapterKind, type Target, type TargetSnapshot } from '../core/target.ts';
 import { HealthProber } from './health.ts';
-import { type Lease, SlotTable } from './load.ts';
+import type { Lease } from './lease.ts';
+import { SlotTable } from './load.ts';
 import { reconciliation } from './reconcile.ts';
 import { TargetDirectory } from './targets.ts';
 

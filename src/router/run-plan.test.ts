@@ -9,7 +9,8 @@ import { NO_PROMPT } from '../core/prompt.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import { Secret } from '../core/secret.ts';
 import type { Target } from '../core/target.ts';
-import { type Lease, SlotTable } from './load.ts';
+import type { Lease } from './lease.ts';
+import { SlotTable } from './load.ts';
 import { PlanRunner, type RunResult } from './run-plan.ts';
 import { TargetDirectory, type TargetEntry } from './targets.ts';
 

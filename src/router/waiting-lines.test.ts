@@ -4,7 +4,8 @@ import { adapterOf, entryOf } from '../../test/support/fleet.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import { UpstreamError } from '../core/failure.ts';
-import { type Lease, SlotTable } from './load.ts';
+import type { Lease } from './lease.ts';
+import { SlotTable } from './load.ts';
 import { slotUseByName } from './target-entry.ts';
 import { TargetDirectory, type TargetEntry } from './targets.ts';
 

@@ -9,7 +9,8 @@ import {
   type TargetSnapshot,
 } from '../../../src/core/target.ts';
 import type { LearnedModel } from '../../../src/core/target-view.ts';
-import { type Lease, SlotTable } from '../../../src/router/load.ts';
+import type { Lease } from '../../../src/router/lease.ts';
+import { SlotTable } from '../../../src/router/load.ts';
 import { type PlanOptions, planRoute } from '../../../src/router/plan.ts';
 import { Spills } from '../../../src/router/spills.ts';
 import { STRATEGIES } from '../../../src/router/strategies/index.ts';

@@ -1,22 +1,6 @@
 import { describe, expect, test } from 'bun:test';
+import { LESSON } from '../../../test/support/lesson.ts';
 import { type Lesson, ModelMeter } from './model-meter.ts';
-
-const LESSON: Lesson = {
-  promptTokens: 1_000,
-  cachedTokens: 0,
-  completionTokens: 101,
-  promptBytes: 4_000,
-  hasMedia: false,
-  wasCut: false,
-  hitLimit: false,
-  conversation: 1,
-  atMs: 0,
-  predictedCachedTokens: 0,
-  readingSeconds: 1,
-  writingSeconds: 2,
-  beside: 1,
-  loaded: true,
-};
 
 function taught(...lessons: readonly Partial<Lesson>[]): ModelMeter {
   const meter = new ModelMeter();
