@@ -1,5 +1,6 @@
 import type { CostEstimate, CostTerms } from '../core/cost.ts';
 import type { PromptFacts } from '../core/prompt.ts';
+import type { ModelInfo } from '../core/target.ts';
 import { usualSlowdown } from './learned/decode-speed.ts';
 import type { ModelMeter } from './learned/model-meter.ts';
 import type { UsualSpeeds } from './learned/speed-book.ts';
@@ -99,9 +100,14 @@ function secondsPerToken({ meter, usual }: Speeds, beside: number): number {
   return meter.writing.secondsPerToken(beside) ?? usual.secondsPerToken * usualSlowdown(beside);
 }
 
-function loadSeconds(entry: TargetEntry, { meter, usual }: Speeds, { model, info }: ModelMatch, nowMs: number): number {
+/** Of a whole load, s: learned, else by the model's size, else as usual. */
+export function expectedLoadSeconds(meter: ModelMeter, usual: UsualSpeeds, info: ModelInfo | null): number {
   const sizeBytes = info?.sizeBytes ?? null;
-  const expected = meter.loadSeconds ?? (sizeBytes === null ? usual.load : sizeBytes / LOAD_BYTES_PER_SECOND);
+  return meter.loadSeconds ?? (sizeBytes === null ? usual.load : sizeBytes / LOAD_BYTES_PER_SECOND);
+}
+
+function loadSeconds(entry: TargetEntry, { meter, usual }: Speeds, { model, info }: ModelMatch, nowMs: number): number {
+  const expected = expectedLoadSeconds(meter, usual, info);
   const spent = entry.activity.loadingSeconds(model, nowMs);
   return spent === 0 ? expected : Math.max(LEAST_LOAD_LEFT, expected - spent);
 }

@@ -9,7 +9,8 @@ import type { TargetView } from '../core/target-view.ts';
 import type { Usage } from '../core/usage.ts';
 import { type BreakerEvent, type BreakerState, CLOSED, isOnTrial, nextBreakerState } from './breaker.ts';
 import { nextCooldown } from './cooldown.ts';
-import type { LiveCall } from './learned/activity.ts';
+import { expectedLoadSeconds } from './cost.ts';
+import type { LeftLoad, LiveCall } from './learned/activity.ts';
 import { SpeedBook } from './learned/speed-book.ts';
 import { modelsAfterLoad } from './load-guard.ts';
 import { modelIndex } from './model-index.ts';
@@ -246,18 +247,21 @@ export class TargetDirectory {
     const nowMs = this.#clock.nowMs();
     const left = entry.adapter.loadsOnDemand ? entry.activity.leftLoading(live, nowMs) : null;
     if (left === null) return;
-    const { warmupMs } = entry.target.clocks;
-    const spentMs = nowMs - left.sinceMs;
-    // Longer than the usual: nobody knows how long, so as much again.
-    const restMs = Math.max(
-      (live.meter.loadSeconds ?? 0) * 1000 - spentMs,
-      spentMs < warmupMs ? warmupMs - spentMs : warmupMs,
-    );
-    this.#clock.after(restMs, () => {
+    this.#clock.after(this.#loadRestMs(entry, left, live), () => {
       if (entry.activity.loadIsOver(left)) this.#changed(entry);
     });
     entry.wantsProbe = true;
     this.#changed(entry);
+  }
+
+  /** No longer than a load may take: LM Studio says nothing of one that it goes on with, nor of one that it gave up. */
+  #loadRestMs({ target, snapshot }: TargetEntry, { model, sinceMs }: LeftLoad, { meter }: LiveCall): number {
+    const info = snapshot === null ? null : modelIndex(snapshot).find(model);
+    const expectedMs = expectedLoadSeconds(meter, this.#book.usual(target.place, model), info) * 1000;
+    const lastsMs = Math.min(target.clocks.warmupMs, expectedMs * LOAD_SLACK);
+    const restMs = lastsMs - (this.#clock.nowMs() - sinceMs);
+    // It takes longer than expected: nobody knows how much.
+    return restMs > 0 ? restMs : lastsMs;
   }
 
   /** A name is kept from the first lesson on. */
@@ -327,6 +331,9 @@ export class TargetDirectory {
     for (const listener of this.#listeners) listener(entry, isBack);
   }
 }
+
+/** A load that goes on unseen is waited for so much longer than it is expected to take. */
+const LOAD_SLACK = 1.5;
 
 /** Of an error on the status page, characters. */
 const MOST_WORDS = 300;

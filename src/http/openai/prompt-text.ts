@@ -1,4 +1,4 @@
-import { type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
+import { isObject, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
 
 /** What a request shows to the model, as far as it is text. */
 export interface PromptText {
@@ -39,7 +39,10 @@ class Reader {
     const { content, role } = message as { content?: unknown; role?: unknown };
     this.bytes += MESSAGE_BYTES;
     if (typeof content === 'string') this.#text(role === 'assistant' ? afterThoughts(content) : content);
-    else if (Array.isArray(content)) for (const part of content) this.#part(objectOf(part));
+    else if (Array.isArray(content)) {
+      // A body may have millions of parts that are none.
+      for (const part of content) if (isObject(part)) this.#part(part);
+    }
     for (const call of listOf(message['tool_calls'])) this.bytes += jsonBytes(objectOf(call)['function']);
   }
 
