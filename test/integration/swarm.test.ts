@@ -244,7 +244,7 @@ describe('an answer to a part of the prompt is better than none', () => {
       ['ollama', null],
       ['llamacpp', 'failed'],
     ]);
-  });
+  }, 20_000);
 
   test('when no attempt is left', async () => {
     const { started } = await cuttingAnd(
@@ -253,7 +253,38 @@ describe('an answer to a part of the prompt is better than none', () => {
     );
     await measure(started.chat, 'llamacpp/m');
     expect(facts(await started.chat(long))).toEqual([200, 'ollama', 'true']);
-  });
+  }, 20_000);
+
+  test('when the server that could read all of it does not answer in time', async () => {
+    const { second, started } = await cuttingAnd(
+      { kind: 'llama-cpp', models: [model(8_000)], firstTokenMs: 400 },
+      { requestTimeoutMs: 1_200 },
+    );
+    await measure(started.chat, 'llamacpp/m');
+    await second.setFault({ kind: 'hang' });
+    expect(facts(await started.chat(long))).toEqual([200, 'ollama', 'true']);
+    await until('all slots are free', () => started.gateway.targets().every(({ inFlight }) => inFlight === 0));
+  }, 20_000);
+
+  test('but a client that leaves meanwhile leaves nothing behind', async () => {
+    const { cutting, second, started } = await cuttingAnd({
+      kind: 'llama-cpp',
+      models: [model(8_000)],
+      firstTokenMs: 400,
+    });
+    await measure(started.chat, 'llamacpp/m');
+    await second.setFault({ kind: 'hang' });
+    const before = [cutting, second].map((server) => inference(server).length);
+    const leaving = new AbortController();
+    const reply = started.chat(long, { signal: leaving.signal }).catch(() => null);
+    await until('both were asked', () =>
+      [cutting, second].every((server, at) => inference(server).length > (before[at] ?? 0)),
+    );
+    leaving.abort();
+    await reply;
+    await until('all slots are free', () => started.gateway.targets().every(({ inFlight }) => inFlight === 0));
+    await until('it is on record', () => started.outcomes.at(-1)?.kind === 'abandoned');
+  }, 20_000);
 
   test('also once its limit is known, when nobody else is there', async () => {
     const { second, started } = await cuttingAnd({ kind: 'llama-cpp', models: [model(8_000)] });
@@ -265,7 +296,7 @@ describe('an answer to a part of the prompt is better than none', () => {
     });
     await second.setFault({ kind: 'status', status: 500 });
     expect(facts(await started.chat(long))).toEqual([200, 'ollama', 'true']);
-  });
+  }, 20_000);
 });
 
 test('images go only to models that see', async () => {
