@@ -65,10 +65,12 @@ export interface Behaviour {
   /** LM Studio: knows `/api/v1/models` (0.4 and later). Default true. */
   readonly nativeApi: boolean;
   /**
-   * llama.cpp: its build. From 7,500 on it can sleep and says so, from 10,630 on `/metrics` does not wake it; `/slots`
-   * always does. Default 11,000.
+   * llama.cpp: the number of its build. From 7,500 on it can sleep and says so; `/slots` wakes it, and so does
+   * `/metrics` before 10,630. Default 11,000.
    */
   readonly build: number;
+  /** llama.cpp: it sleeps after this many milliseconds without a task, if its build can; null: never. Default null. */
+  readonly sleepIdleMs: number | null;
   /** llama.cpp: answers 503 `Loading model` everywhere while true. Default false. */
   readonly loading: boolean;
   /** Asked of every request in the wire's own header when set. */
