@@ -21,13 +21,13 @@ export async function probeOllama(target: Target, signal: AbortSignal, tools: Wi
   const tags = itemsOf(objectOf(await ask('/api/tags'))['models'], target, "Ollama's list of models");
   const [running, version] = await Promise.all([ask('/api/ps'), ask('/api/version').catch(absent)]);
   const contexts = new Map<string, number | null>();
-  for (const item of itemsOf(objectOf(running)['models'], target, "Ollama's list of running models")) {
+  for (const item of itemsOf(objectOf(running)['models'], target, "Ollama's list of running models").items) {
     const name = nameOf(item);
     if (name !== null) contexts.set(name, countOf(item['context_length'], 1));
   }
-  const shown = await withCapabilities(tags, target, signal, tools);
+  const shown = await withCapabilities(tags.items, target, signal, tools);
   const models = shown.map((item) => modelOf(item, contexts)).filter((model) => model !== null);
-  return snapshotOf({ models, version: modelNameOf(objectOf(version)['version']) });
+  return snapshotOf({ models, version: modelNameOf(objectOf(version)['version']), ...tags.extent });
 }
 
 function absent(error: unknown): null {
