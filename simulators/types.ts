@@ -23,6 +23,8 @@ export interface SimulatedModel {
   readonly underlyingModel?: string;
   /** Ollama: false, as before 0.11, keeps the context length to itself. Default true. */
   readonly statesContextLength?: boolean;
+  /** Ollama: its file sets the context length (`num_ctx`), and `/api/show` says so. Default false. */
+  readonly setsContextLength?: boolean;
   /** Whether the server says that it sees images. Default true. */
   readonly vision?: boolean;
   /** Length of an embedding. Default 8. */
