@@ -31,6 +31,7 @@ const DEFAULTS: Behaviour = {
   jitLoading: true,
   nativeApi: true,
   build: 11_000,
+  sleepIdleMs: null,
   loading: false,
   apiKey: null,
   keepAliveIdleMs: null,

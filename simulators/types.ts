@@ -23,6 +23,8 @@ export interface SimulatedModel {
   readonly underlyingModel?: string;
   /** Ollama: false, as before 0.11, keeps the context length to itself. Default true. */
   readonly statesContextLength?: boolean;
+  /** Ollama: its file sets the context length (`num_ctx`), and `/api/show` says so. Default false. */
+  readonly setsContextLength?: boolean;
   /** Whether the server says that it sees images. Default true. */
   readonly vision?: boolean;
   /** Length of an embedding. Default 8. */
@@ -65,10 +67,12 @@ export interface Behaviour {
   /** LM Studio: knows `/api/v1/models` (0.4 and later). Default true. */
   readonly nativeApi: boolean;
   /**
-   * llama.cpp: its build. From 7,500 on it can sleep and says so, from 10,630 on `/metrics` does not wake it; `/slots`
-   * always does. Default 11,000.
+   * llama.cpp: the number of its build. From 7,500 on it can sleep and says so; `/slots` wakes it, and so does
+   * `/metrics` before 10,630. Default 11,000.
    */
   readonly build: number;
+  /** llama.cpp: it sleeps after this many milliseconds without a task, if its build can; null: never. Default null. */
+  readonly sleepIdleMs: number | null;
   /** llama.cpp: answers 503 `Loading model` everywhere while true. Default false. */
   readonly loading: boolean;
   /** Asked of every request in the wire's own header when set. */

@@ -34,6 +34,9 @@ targets:
     kind: lm-studio
     url: http://192.168.1.20:1234
     max_concurrent: 8
+  - name: den
+    kind: auto
+    url: http://192.168.1.30:8080
   - name: groq
     kind: openai-compatible
     url: https://api.groq.com/openai/v1

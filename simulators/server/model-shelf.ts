@@ -11,6 +11,8 @@ export interface ShelvedModel {
   loading: Promise<void> | null;
   /** Requests that it answers, or that wait for its slots. */
   users: number;
+  /** `performance.now()` when it was last taken up or let go. */
+  usedAtMs: number;
   /** It goes as soon as it is idle; newcomers wait for its next load. */
   leaving: Promise<void> | null;
   /** Told once when the last of its users has gone. */
@@ -54,6 +56,7 @@ export class ModelShelf {
       loadedByRequest: false,
       loading: null,
       users: 0,
+      usedAtMs: performance.now(),
       leaving: null,
       onIdle: null,
       putOut: new AbortController(),
@@ -95,7 +98,9 @@ export class ModelShelf {
   /** Marks the loaded model as being at work until `done`. */
   use(model: ShelvedModel): ModelUse {
     model.users++;
+    model.usedAtMs = performance.now();
     const done = (): void => {
+      model.usedAtMs = performance.now();
       if (--model.users > 0) return;
       model.onIdle?.();
       model.onIdle = null;

@@ -26,6 +26,7 @@ const SLEEPS_FROM_BUILD = 7_500;
 const METRICS_LET_SLEEP_FROM_BUILD = 10_630;
 
 const buildInfo = ({ build }: Behaviour): string => `b${build}-simulated`;
+const canSleep = ({ build }: Behaviour): boolean => build >= SLEEPS_FROM_BUILD;
 
 /** Milliseconds a token at the fastest, so that an unlimited speed stays a finite number. */
 const FASTEST_TOKEN_MS = 0.1;
@@ -105,7 +106,7 @@ function properties({ spec, state, slots: { capacity } }: ShelvedModel, { behavi
     model_path: `/models/${spec.id}.gguf`,
     chat_template: '{{ messages }}',
     modalities: { vision: spec.vision ?? true, audio: false },
-    ...(behaviour.build >= SLEEPS_FROM_BUILD ? { is_sleeping: state !== 'loaded' } : {}),
+    ...(canSleep(behaviour) ? { is_sleeping: state !== 'loaded' } : {}),
     build_info: buildInfo(behaviour),
   });
 }
@@ -119,9 +120,23 @@ function metrics({ slots: { running, waiting } }: ShelvedModel): Answer {
   );
 }
 
-/** A task, for which a model that sleeps is loaded again. */
-async function awake({ shelf, behaviour, gone }: Exchange, model: ShelvedModel, answer: () => Answer): Promise<Answer> {
+/** Looked at with each request: whoever does not ask cannot tell when it fell asleep. */
+function fallAsleep({ shelf, behaviour }: Exchange): void {
+  const { sleepIdleMs } = behaviour;
+  if (sleepIdleMs === null || !canSleep(behaviour)) return;
+  for (const model of shelf.loaded()) {
+    if (model.users === 0 && performance.now() - model.usedAtMs > sleepIdleMs) shelf.unload(model);
+  }
+}
+
+/** A task like any other: a model that sleeps is loaded for it, and one that is awake stays so. */
+async function asTask(
+  { shelf, behaviour, gone }: Exchange,
+  model: ShelvedModel,
+  answer: () => Answer,
+): Promise<Answer> {
   await shelf.ensureLoaded(model, behaviour.loadMs, STAYS_LOADED, gone);
+  shelf.use(model).done();
   return answer();
 }
 
@@ -135,10 +150,10 @@ function get(exchange: Exchange): Answer | Promise<Answer> | null {
     case '/props':
       return properties(model, exchange);
     case '/slots':
-      return awake(exchange, model, () => slots(model, exchange));
+      return asTask(exchange, model, () => slots(model, exchange));
     case '/metrics':
       return exchange.behaviour.build < METRICS_LET_SLEEP_FROM_BUILD
-        ? awake(exchange, model, () => metrics(model))
+        ? asTask(exchange, model, () => metrics(model))
         : metrics(model);
     case '/models':
     case '/v1/models': {
@@ -168,6 +183,7 @@ export const llamaCppWire: Wire = {
   },
   answer: (exchange) => {
     const { method, path } = exchange.request;
+    fallAsleep(exchange);
     if (exchange.behaviour.loading) return refusal(503, 'Loading model');
     if (method === 'GET') return get(exchange) ?? refusal(404, 'File Not Found');
     const operation = path.replace(/^\/(v1\/)?/, '');

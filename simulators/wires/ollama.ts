@@ -105,8 +105,9 @@ function show(exchange: Exchange): Answer {
   const name = String(exchange.body?.['model'] ?? exchange.body?.['name'] ?? '');
   const model = find(exchange, name);
   if (model === null) return json(404, { error: `model '${name}' not found` });
+  const { contextLength = 8192, setsContextLength = false } = model.spec;
   return json(200, {
-    parameters: '',
+    parameters: setsContextLength ? `num_ctx                        ${contextLength}` : '',
     template: '{{ .Prompt }}',
     details: details(),
     model_info: {

@@ -82,6 +82,13 @@ describe('a model server is known by what it answers', () => {
     expect(await at(older)).toEqual({ kind: 'lm-studio', version: null });
   });
 
+  test('a gateway that hands on what servers of several kinds say of themselves is none of them', async () => {
+    const data = ['vllm', 'sglang', 'llamacpp'].map((owned_by) => ({ id: `m-${owned_by}`, owned_by }));
+    expect((await at(await serving({ '/v1/models': { data } })))?.kind).toBe('openai-compatible');
+    const [own] = data;
+    expect((await at(await serving({ '/v1/models': { data: [own] } })))?.kind).toBe('vllm');
+  });
+
   test('a version alone makes neither an Ollama nor a vLLM', async () => {
     expect(await at(await serving({ '/api/version': { version: '0.6.1' }, '/': '<html>' }))).toBeNull();
     expect(await at(await serving({ '/version': { version: '2.0' } }))).toBeNull();

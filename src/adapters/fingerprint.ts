@@ -1,6 +1,6 @@
 import { UpstreamError } from '../core/failure.ts';
 import { countOf, isObject, listOf, objectOf, textOf } from '../core/json-shape.ts';
-import type { AdapterKind } from '../core/target.ts';
+import type { ServerKind } from '../core/target.ts';
 import { AttemptWatch } from './attempt-watch.ts';
 import { cancellationOf } from './cancellation-of.ts';
 import type { WireTools } from './openai-wire/wire-adapter.ts';
@@ -9,7 +9,7 @@ import type { UpstreamBody } from './upstream-body.ts';
 
 /** Which program answers at an address. */
 export interface Fingerprint {
-  readonly kind: AdapterKind | 'swarmrouter';
+  readonly kind: ServerKind | 'swarmrouter';
   /** As it says it; null: it does not. */
   readonly version: string | null;
 }
@@ -114,8 +114,11 @@ function looksLikeLlamaCpp(props: Readonly<Record<string, unknown>>): boolean {
   return message === 'Loading model' || (message === 'Invalid API Key' && type === 'authentication_error');
 }
 
-const isOwnedBy = (list: unknown, owner: string): boolean =>
-  listOf(objectOf(list)['data']).some((item) => objectOf(item)['owned_by'] === owner);
+/** All of it: a gateway in front of several kinds of server hands on what each says of its own. */
+function isOwnedBy(list: unknown, owner: string): boolean {
+  const items = listOf(objectOf(list)['data']);
+  return items.length > 0 && items.every((item) => objectOf(item)['owned_by'] === owner);
+}
 
 function isModelList(list: unknown): boolean {
   const { object, data } = objectOf(list);

@@ -8,26 +8,31 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.stop(true);
 });
 
-/** An Ollama whose root never answers, as behind a proxy that keeps it for itself. */
-function slowOllama() {
+function serving(answer: (path: string) => Response | Promise<Response>) {
   const log: string[] = [];
-  const answers: Readonly<Record<string, object>> = {
-    '/api/version': { version: '0.13.5' },
-    '/api/tags': { models: [] },
-  };
   const server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
     fetch(request) {
       const { pathname } = new URL(request.url);
       log.push(pathname);
-      if (pathname === '/') return new Promise<Response>(() => undefined);
-      const answer = answers[pathname];
-      return answer === undefined ? new Response('', { status: 404 }) : Response.json(answer);
+      return answer(pathname);
     },
   });
   servers.push(server);
   return { url: `http://127.0.0.1:${server.port}`, log };
+}
+
+const jsonOr404 = (answer: object | undefined): Response =>
+  answer === undefined ? new Response('', { status: 404 }) : Response.json(answer);
+
+/** An Ollama whose root never answers, as behind a proxy that keeps it for itself. */
+function slowOllama() {
+  const answers: Readonly<Record<string, object>> = {
+    '/api/version': { version: '0.13.5' },
+    '/api/tags': { models: [] },
+  };
+  return serving((path) => (path === '/' ? new Promise<Response>(() => undefined) : jsonOr404(answers[path])));
 }
 
 test('a look that takes longer than a probe goes on, and the next probes join it', async () => {
@@ -51,4 +56,22 @@ test('a look that takes longer than a probe goes on, and the next probes join it
   expect((await last).message).toContain('it is ollama');
   expect(found).toEqual([`${target.id} is ollama`]);
   expect(log.filter((path) => path === '/')).toHaveLength(1);
+});
+
+test('what answers but is no model server of our own is looked at again only after ten seconds', async () => {
+  const clock = new ManualClock();
+  const { url, log } = serving((path) => jsonOr404(path === '/v1/models' ? { data: [{ id: 'm' }] } : undefined));
+  const target = { ...targetOf('openai-compatible', url), adapterKind: 'auto' as const };
+  const found: string[] = [];
+  const seeker = createSeeker({ clock }, (_target, kind) => found.push(kind));
+  const looks = () => log.filter((path) => path === '/v1/models').length;
+  const probe = async () => (await failureOf(seeker.probe(target, new AbortController().signal))).message;
+  for (let n = 0; n < 3; n++) {
+    expect(await probe()).toContain('OpenAI-compatible: write that as its kind, and its place');
+    await clock.advance(1_000);
+  }
+  expect(looks()).toBe(1);
+  await clock.advance(10_000);
+  expect(await probe()).toContain('write that as its kind');
+  expect([looks(), found]).toEqual([2, []]);
 });

@@ -14,6 +14,9 @@ const SOUGHT: ReadonlySet<Fingerprint['kind']> = new Set<ServerKind>([
   'sglang',
 ]);
 
+/** What answers but is none of those is not asked every second what it is: it hardly becomes another server. */
+const LOOK_AGAIN_MS = 10_000;
+
 const SEEN: Readonly<Partial<Record<Fingerprint['kind'], string>>> = {
   'openai-compatible':
     'it says no more of itself than that it is OpenAI-compatible: write that as its kind, and its place',
@@ -30,13 +33,19 @@ export function createKindSeeker(
 ): ProviderAdapter {
   /** A look may take longer than a probe of a target that is down: the next probe joins it. */
   const looks = new Map<Target, Promise<Fingerprint | null>>();
+  const strangers = new WeakMap<Target, { readonly found: Fingerprint; readonly lookAgainAtMs: number }>();
+
   const lookAt = async (target: Target): Promise<Fingerprint | null> => {
     const found = await fingerprint(rootOf(target), tools);
     looks.delete(target);
-    if (found !== null && isSought(found.kind)) onFound(target, found.kind);
+    if (found === null) return null;
+    if (isSought(found.kind)) onFound(target, found.kind);
+    else strangers.set(target, { found, lookAgainAtMs: tools.clock.nowMs() + LOOK_AGAIN_MS });
     return found;
   };
-  const look = (target: Target): Promise<Fingerprint | null> => {
+  const look = async (target: Target): Promise<Fingerprint | null> => {
+    const stranger = strangers.get(target);
+    if (stranger !== undefined && stranger.lookAgainAtMs > tools.clock.nowMs()) return stranger.found;
     const running = looks.get(target) ?? lookAt(target);
     looks.set(target, running);
     return running;

@@ -3,7 +3,7 @@ import { countOf, isObject, type JsonObject, textOf } from '../core/json-shape.t
 import { type ModelInfo, type ModelState, NOTHING_SAID, type Target, type TargetSnapshot } from '../core/target.ts';
 import { kindByName } from './model-kind.ts';
 
-/** A server that lists more than this is lying or broken: the rest is not looked at, and names in it count as unlisted. */
+/** A server that lists more than this is lying or broken: the rest is not looked at, names in it count as unlisted, and a note says so. */
 export const MAX_MODELS = 10_000;
 
 /** Longer names are no names. */
@@ -17,19 +17,32 @@ export function modelNameOf(value: unknown): string | null {
 
 const CONTROL = /\p{Cc}/u;
 
+/** What a server listed. */
+export interface Listing {
+  readonly items: readonly JsonObject[];
+  /** What its length means for the snapshot. */
+  readonly extent: Pick<TargetSnapshot, 'listsEverything' | 'notes'>;
+}
+
 /** The items of an OpenAI model list; rejects with `malformed` when it is none. */
-export function modelItems(json: unknown, target: Target): readonly JsonObject[] {
+export function modelItems(json: unknown, target: Target): Listing {
   return itemsOf(isObject(json) ? json['data'] : undefined, target, 'a list of models');
 }
 
-export function itemsOf(list: unknown, target: Target, what: string): readonly JsonObject[] {
+export function itemsOf(list: unknown, target: Target, what: string): Listing {
   if (!Array.isArray(list)) {
     throw new UpstreamError(
       'malformed',
       `${target.id} did not answer its probe with ${what}: is something else on that address?`,
     );
   }
-  return list.slice(0, MAX_MODELS).filter(isObject);
+  const items = list.slice(0, MAX_MODELS).filter(isObject);
+  return { items, extent: list.length > MAX_MODELS ? cutShort(list.length) : { listsEverything: true, notes: [] } };
+}
+
+function cutShort(listed: number): Listing['extent'] {
+  const [of, kept] = [listed, MAX_MODELS].map((count) => count.toLocaleString('en-US'));
+  return { listsEverything: false, notes: [`it lists ${of} models; only the first ${kept} are known here`] };
 }
 
 /** A model from an item of an OpenAI list; null when it has no id. */
@@ -61,7 +74,14 @@ export function listedModels(items: readonly JsonObject[], state: ModelState): r
 
 /** A snapshot with the usual answers; give what is known better. */
 export function snapshotOf(known: Partial<TargetSnapshot>): TargetSnapshot {
-  const wasCut = known.models !== undefined && known.models.length >= MAX_MODELS;
-  const usual = { models: [], slots: null, version: null, warming: false, listsEverything: !wasCut, load: null };
+  const usual = {
+    models: [],
+    slots: null,
+    version: null,
+    warming: false,
+    listsEverything: true,
+    load: null,
+    notes: [],
+  };
   return { ...usual, ...known };
 }

@@ -453,10 +453,13 @@ describe('the probes of clouds', () => {
     expect(server.log.map((entry) => entry.what)).toEqual([what]);
   });
 
-  test('of a list that is too long the rest counts as models that are not listed', async () => {
+  test('of a list that is too long the rest counts as models that are not listed, and people are told', async () => {
     const names = Array.from({ length: 10_001 }, (_, at) => `m${at}`);
     const snapshot = await probe('openai-compatible', serve({ '/models': list(...names) }).url);
     expect([snapshot.models.length, snapshot.listsEverything]).toEqual([10_000, false]);
+    expect(snapshot.notes).toEqual(['it lists 10,001 models; only the first 10,000 are known here']);
+    const fitting = await probe('openai-compatible', serve({ '/models': list(...names.slice(1)) }).url);
+    expect([fitting.models.length, fitting.listsEverything, fitting.notes]).toEqual([10_000, true, []]);
   });
 
   test('a compatible server without a list is up', async () => {

@@ -97,6 +97,14 @@ describe('swarmrouter check', () => {
     expect(ran.out).not.toContain('0123456789');
   });
 
+  test('says of a target whose kind is to be found that it is, and asks nobody', async () => {
+    const file = join(folder, 'auto.yaml');
+    writeFileSync(file, 'targets: [{ name: den, kind: auto, url: "http://127.0.0.1:9/v1" }]\n');
+    const ran = await run('check', { SWARMROUTER_CONFIG: file });
+    expect(ran).toMatchObject({ code: 0, started: null });
+    expect(ran.out).toMatch(/den +auto +local +http:\/\/127\.0\.0\.1:9 +yaml/);
+  });
+
   test('lists every problem with code 2, and shows the wrong value where it stands', async () => {
     const ran = await run('check --json', { SWARMROUTER_PORT: 'eighty', SWARMROUTER_STRATEGY: 'none' });
     expect(ran.code).toBe(2);

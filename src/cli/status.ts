@@ -88,7 +88,8 @@ function errorsText(target: unknown): string {
 function reasons(body: unknown): string[] {
   return listOf(fieldOf(body, 'targets')).flatMap((target) => {
     const reason = fieldOf(target, 'health_reason');
-    return typeof reason === 'string' ? [`${show(fieldOf(target, 'id'))}: ${reason}`] : [];
+    const texts = [reason, ...listOf(fieldOf(target, 'notes'))].filter((text) => typeof text === 'string');
+    return texts.map((text) => `${show(fieldOf(target, 'id'))}: ${text}`);
   });
 }
 

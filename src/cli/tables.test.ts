@@ -78,6 +78,8 @@ describe('learned speeds and the load of a server', () => {
     const text = statusText(body, 'http://here', false);
     expect(text).toMatch(/^lmstudio +qwen2\.5-7b +812 +41 +- +0\.001 +4 +- +12$/m);
     expect(text).toContain('lmstudio says: 3 running, 1 waiting, cache 50 % full');
+    const noted = statusText(statusOf(1, 0, { notes: ['it lists too much'] }), 'http://here', false);
+    expect(noted).toContain('lmstudio: it lists too much');
     expect(statusText(statusOf(10, 5), 'http://here', false)).not.toContain('PREFILL');
   });
 

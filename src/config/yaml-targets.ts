@@ -60,7 +60,7 @@ export const TARGET_FIELDS = {
   api_key: { kind: secret, doc: 'Its key, or better `env:NAME` or `file:/path`.' },
   place: {
     kind: choice(['local', 'cloud']),
-    doc: 'Whether it is one of your own machines. Default: `local` for lm-studio, ollama, llama-cpp, vllm and sglang and auto, else `cloud`.',
+    doc: 'Whether it is one of your own machines. Default: `local` for lm-studio, ollama, llama-cpp, vllm, sglang and auto, else `cloud`.',
   },
   max_concurrent: {
     kind: integer(1, 10_000),

@@ -162,4 +162,6 @@ export interface TargetSnapshot {
   readonly listsEverything: boolean;
   /** Null: the server does not say. */
   readonly load: ServerLoad | null;
+  /** What a person should know of it although it is up, a sentence each. */
+  readonly notes: readonly string[];
 }

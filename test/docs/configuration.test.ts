@@ -47,11 +47,13 @@ describe('the README', () => {
     expect(named.map(({ id, adapterKind, place }) => [id, adapterKind, place])).toEqual([
       ['studio', 'lm-studio', 'local'],
       ['gpu-box', 'vllm', 'local'],
+      ['den', 'auto', 'local'],
       ['other-cloud', 'openai-compatible', 'cloud'],
     ]);
     expect(named.map((target) => target.apiKey?.reveal() ?? null)).toEqual([
       null,
       'key-of-the-gpu-box',
+      null,
       'key-of-the-cloud',
     ]);
     expect(named[0]?.maxConcurrent).toBe(8);

@@ -40,6 +40,6 @@ describe('the generated documents', () => {
       codeBlocks(readText('docs/reference/settings.md')).find((block) => block.language === 'yaml')?.text ?? '';
     const result = load({ 'swarmrouter.yaml': yaml }, { GROQ_API_KEY: 'gsk_0123456789' });
     if (!result.ok) throw new Error(JSON.stringify(result.problems, null, 2));
-    expect(result.config.targets.map((target) => target.id)).toEqual(['lmstudio', 'gpu-box', 'groq']);
+    expect(result.config.targets.map((target) => target.id)).toEqual(['lmstudio', 'gpu-box', 'den', 'groq']);
   });
 });

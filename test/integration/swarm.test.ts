@@ -142,6 +142,18 @@ describe('a prompt that is too long', () => {
     expect([...inference(small), ...inference(medium)]).toEqual([]);
   });
 
+  test('loads no model of an Ollama whose file sets a shorter context than the model could hold', async () => {
+    const set: SimulatedModel = { ...model(500), state: 'on-disk', setsContextLength: true };
+    const small = await simulator({ kind: 'ollama', models: [set], cutsLongPrompts: true });
+    const { chat } = await gateway([targetFor(small)]);
+    const reply = await chat(ask('m', words(3_000, 't')));
+    const { error } = (await reply.json()) as { error: { code: string; message: string } };
+    expect([reply.status, error.code]).toEqual([400, 'context_length_exceeded']);
+    expect(error.message).toContain('the 500 tokens of m');
+    expect(small.memory().loads).toEqual({});
+    expect((await chat(ask('m', 'hello'))).status).toBe(200);
+  });
+
   test('is asked again elsewhere when Ollama cut it in silence, and after two cuts Ollama is left out', async () => {
     const cutting = await simulator({
       kind: 'ollama',

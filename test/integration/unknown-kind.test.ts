@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { Simulator } from '../../simulators/index.ts';
+import { Secret } from '../../src/core/secret.ts';
 import type { ServerKind, Target } from '../../src/core/target.ts';
 import { type TestGateway, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
@@ -52,11 +53,13 @@ describe('a target whose kind is not known', () => {
     expect(servedBy(await started.chat('hello'))).not.toBeNull();
   });
 
-  test('is not taken for one of our own machines because it is compatible with OpenAI', async () => {
+  test('is not taken for one of our own machines because it is compatible with OpenAI, and gets no key', async () => {
     const server = await simulator({ kind: 'openai-compatible' });
-    const started = await gateway([unknown(server)]);
+    const started = await gateway([{ ...unknown(server), apiKey: new Secret('sk-for-one-of-ours') }]);
     expect((await statusOf(started))?.health_reason).toContain('write that as its kind, and its place');
     expect((await started.chat('hello')).status).toBe(503);
     expect(inference(server)).toEqual([]);
+    expect(server.log.length).toBeGreaterThan(0);
+    expect(server.log.filter(({ headers }) => 'authorization' in headers)).toEqual([]);
   });
 });

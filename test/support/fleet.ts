@@ -80,6 +80,7 @@ export function snapshotOf(sketch: EntrySketch): TargetSnapshot {
     warming: false,
     listsEverything: sketch.listsEverything ?? true,
     load: sketch.load ?? null,
+    notes: [],
   };
 }
 

@@ -247,7 +247,7 @@ function targetOf(id: string, place: Place): Target {
 
 function snapshotOf(slots: number | null): TargetSnapshot {
   const model = { ...NOTHING_SAID, id: MODEL, alsoKnownAs: [], kind: 'chat' as const, state: 'loaded' as const, slots };
-  return { models: [model], slots, version: null, warming: false, listsEverything: true, load: null };
+  return { models: [model], slots, version: null, warming: false, listsEverything: true, load: null, notes: [] };
 }
 
 function adapterOf(kind: AdapterKind): ProviderAdapter {

@@ -25,7 +25,7 @@ export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: 
   }
   const [listing, propsReply] = await Promise.all([ask('/v1/models'), ask('/props').catch(absent)]);
   const props = objectOf(propsReply);
-  const items = modelItems(listing, target);
+  const { items, extent } = modelItems(listing, target);
   if (!isLlamaCpp(items, props)) {
     throw new UpstreamError(
       'malformed',
@@ -34,7 +34,8 @@ export async function probeLlamaCpp(target: Target, signal: AbortSignal, tools: 
   }
   const models = items.map((item) => modelOf(item, props)).filter((model) => model !== null);
   const load = await loadOf(props, (path) => askOptional(tools, target, path, signal, get));
-  return snapshotOf({ models, slots: countOf(props['total_slots'], 1), version: textOf(props['build_info']), load });
+  const version = textOf(props['build_info']);
+  return snapshotOf({ models, slots: countOf(props['total_slots'], 1), version, load, ...extent });
 }
 
 type Ask = (path: string) => Promise<ProbeReply | null>;

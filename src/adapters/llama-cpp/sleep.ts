@@ -10,7 +10,8 @@ const NEITHER: HarmlessQuestions = { metrics: false, slots: false };
 
 /**
  * The first build that is known to answer `/metrics` from memory while its model sleeps (ggml-org/llama.cpp#27376,
- * merged in August 2026). Builds that can sleep and are older take it for use of the model, as all take `/slots`.
+ * merged in August 2026). Builds that can sleep and are older take it for use of the model (#20227, #23096), as all take
+ * `/slots`.
  */
 const METRICS_LET_SLEEP_FROM_BUILD = 10_630;
 

@@ -19,7 +19,8 @@ export async function probeLmStudio(target: Target, signal: AbortSignal, tools: 
   const openai = await ask('/v1/models');
   if (openai === null) throw notLmStudio(target);
   // Names only: whether a model is in memory is not said, and naming one that is not would load it.
-  return snapshotOf({ models: listedModels(modelItems(openai, target), 'on-disk') });
+  const { items, extent } = modelItems(openai, target);
+  return snapshotOf({ models: listedModels(items, 'on-disk'), ...extent });
 }
 
 /** The parsed listing; null when the server does not know the path, which LM Studio says with a 200 and an error. */
@@ -44,9 +45,9 @@ function notLmStudio(target: Target): UpstreamError {
 }
 
 function readNative(json: unknown, target: Target): TargetSnapshot {
-  const items = itemsOf(objectOf(json)['models'], target, 'a list of models');
+  const { items, extent } = itemsOf(objectOf(json)['models'], target, 'a list of models');
   const models = items.map(nativeModel).filter((model) => model !== null);
-  return snapshotOf({ models, slots: sumOfSlots(models) });
+  return snapshotOf({ models, slots: sumOfSlots(models), ...extent });
 }
 
 function nativeModel(item: JsonObject): ModelInfo | null {
@@ -96,8 +97,9 @@ function sumOfSlots(models: readonly ModelInfo[]): number | null {
 }
 
 function readOlder(json: unknown, target: Target): TargetSnapshot {
-  const models = modelItems(json, target).map(olderModel);
-  return snapshotOf({ models: models.filter((model) => model !== null) });
+  const { items, extent } = modelItems(json, target);
+  const models = items.map(olderModel).filter((model) => model !== null);
+  return snapshotOf({ models, ...extent });
 }
 
 function olderModel(item: JsonObject): ModelInfo | null {

@@ -13,6 +13,7 @@ import type { WireTools } from '../openai-wire/wire-adapter.ts';
 import { isUnknownPath, probeGet } from '../probe-http.ts';
 import { bearer, rootOf } from '../urls.ts';
 import { withCapabilities } from './capabilities.ts';
+import { setContexts } from './set-context.ts';
 
 /** Pulled models from `/api/tags`, those in memory from `/api/ps`; both are Ollama's own paths, so they also identify it. */
 export async function probeOllama(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot> {
@@ -21,13 +22,14 @@ export async function probeOllama(target: Target, signal: AbortSignal, tools: Wi
   const tags = itemsOf(objectOf(await ask('/api/tags'))['models'], target, "Ollama's list of models");
   const [running, version] = await Promise.all([ask('/api/ps'), ask('/api/version').catch(absent)]);
   const contexts = new Map<string, number | null>();
-  for (const item of itemsOf(objectOf(running)['models'], target, "Ollama's list of running models")) {
+  for (const item of itemsOf(objectOf(running)['models'], target, "Ollama's list of running models").items) {
     const name = nameOf(item);
     if (name !== null) contexts.set(name, countOf(item['context_length'], 1));
   }
-  const shown = await withCapabilities(tags, target, signal, tools);
-  const models = shown.map((item) => modelOf(item, contexts)).filter((model) => model !== null);
-  return snapshotOf({ models, version: modelNameOf(objectOf(version)['version']) });
+  const set = await setContexts(tags.items, contexts, target, signal, tools);
+  const shown = await withCapabilities(tags.items, target, signal, tools);
+  const models = shown.map((item) => modelOf(item, contexts, set)).filter((model) => model !== null);
+  return snapshotOf({ models, version: modelNameOf(objectOf(version)['version']), ...tags.extent });
 }
 
 function absent(error: unknown): null {
@@ -40,7 +42,11 @@ function nameOf(item: JsonObject): string | null {
 }
 
 /** Null for models that Ollama only passes on to its cloud: what is sent there leaves this machine. */
-function modelOf(item: JsonObject, running: ReadonlyMap<string, number | null>): ModelInfo | null {
+function modelOf(
+  item: JsonObject,
+  running: ReadonlyMap<string, number | null>,
+  set: ReadonlyMap<string, number>,
+): ModelInfo | null {
   const id = nameOf(item);
   if (id === null || textOf(item['remote_host']) !== null || textOf(item['remote_model']) !== null) return null;
   return modelInfoOf({
@@ -49,7 +55,7 @@ function modelOf(item: JsonObject, running: ReadonlyMap<string, number | null>):
     alsoKnownAs: id.endsWith(':latest') ? [id.slice(0, -':latest'.length)] : [],
     kind: kindOf(item, id),
     state: running.has(id) ? 'loaded' : 'on-disk',
-    contextLength: running.get(id) ?? null,
+    contextLength: running.get(id) ?? set.get(id) ?? null,
     capabilities: capabilitiesOf(item),
     quantization: modelNameOf(objectOf(item['details'])['quantization_level']),
     sizeBytes: countOf(item['size'], 1),

@@ -12,7 +12,8 @@ export async function probeOpenAiCompatible(
 ): Promise<TargetSnapshot> {
   try {
     const { json } = await probeGet(tools, target, `${baseOf(target)}/models`, bearer(target), signal);
-    return snapshotOf({ models: listedModels(modelItems(json, target), 'loaded') });
+    const { items, extent } = modelItems(json, target);
+    return snapshotOf({ models: listedModels(items, 'loaded'), ...extent });
   } catch (error) {
     if (isUnknownPath(error)) return snapshotOf({ listsEverything: false });
     throw error;

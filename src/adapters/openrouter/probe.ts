@@ -19,11 +19,10 @@ export async function probeOpenRouter(
   const ask = async (path: string): Promise<unknown> =>
     (await probeGet(tools, target, `${baseOf(target)}${path}`, headers, signal)).json;
   const [listing] = await Promise.all([ask('/models'), ask('/key').catch(absent)]);
-  const models = modelItems(listing, target)
-    .map(modelOf)
-    .filter((model) => model !== null);
+  const { items, extent } = modelItems(listing, target);
+  const models = items.map(modelOf).filter((model) => model !== null);
   if (!models.some(({ id }) => id === AUTO)) models.push(chatModel(AUTO, null));
-  return snapshotOf({ models });
+  return snapshotOf({ models, ...extent });
 }
 
 /** A proxy in front of OpenRouter may not know the path. */

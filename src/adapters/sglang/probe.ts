@@ -13,7 +13,7 @@ export async function probeSglang(target: Target, signal: AbortSignal, tools: Wi
   const get = (path: string, until = signal) =>
     probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), until);
   const ask = async (path: string): Promise<unknown> => (await get(path)).json;
-  const items = modelItems(await ask('/v1/models'), target);
+  const { items, extent } = modelItems(await ask('/v1/models'), target);
   if (!items.some((item) => item['owned_by'] === 'sglang')) {
     const info = objectOf(await ask('/get_model_info').catch(absent));
     if (textOf(info['model_path']) === null) {
@@ -24,7 +24,7 @@ export async function probeSglang(target: Target, signal: AbortSignal, tools: Wi
     }
   }
   const metrics = await askOptional(tools, target, '/metrics', signal, get);
-  return snapshotOf({ models: listedModels(items, 'loaded'), load: loadOf(metrics?.text ?? '') });
+  return snapshotOf({ models: listedModels(items, 'loaded'), load: loadOf(metrics?.text ?? ''), ...extent });
 }
 
 function loadOf(page: string): ServerLoad | null {

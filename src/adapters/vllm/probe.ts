@@ -14,14 +14,14 @@ export async function probeVllm(target: Target, signal: AbortSignal, tools: Wire
     probeGet(tools, target, `${rootOf(target)}${path}`, bearer(target), until);
   const ask = async (path: string): Promise<unknown> => (await get(path)).json;
   const [listing, versionReply] = await Promise.all([ask('/v1/models'), ask('/version').catch(absent)]);
-  const items = modelItems(listing, target);
+  const { items, extent } = modelItems(listing, target);
   const version = textOf(objectOf(versionReply)['version']);
   if (version === null && !items.some((item) => item['owned_by'] === 'vllm')) {
     throw new UpstreamError('malformed', `${target.id} does not answer like vLLM: is something else on that address?`);
   }
   // Last, so that a probe keeps no more connections than it needs.
   const metrics = await askOptional(tools, target, '/metrics', signal, get);
-  return snapshotOf({ models: listedModels(items, 'loaded'), version, load: loadOf(metrics?.text ?? '') });
+  return snapshotOf({ models: listedModels(items, 'loaded'), version, load: loadOf(metrics?.text ?? ''), ...extent });
 }
 
 function loadOf(page: string): ServerLoad | null {

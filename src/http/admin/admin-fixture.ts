@@ -56,6 +56,7 @@ export const SNAPSHOT: TargetSnapshot = {
   warming: false,
   listsEverything: true,
   load: null,
+  notes: [],
 };
 
 /** The provider as a target, as the composition root would make it. */

@@ -58,6 +58,7 @@ describe('the status of the gateway', () => {
         ...SNAPSHOT,
         models: [{ ...big, capabilities, quantization: 'Q4_K_M', sizeBytes: 4_700_000_000 }],
         load: { running: 2, waiting: 1, cacheUsage: 0.33333 },
+        notes: ['it lists too much'],
       },
       learned: [
         {
@@ -77,6 +78,7 @@ describe('the status of the gateway', () => {
     const { body } = await status({ targets: () => [view, someView()] });
     const [target, bare] = body.targets;
     expect(target.load).toEqual({ running: 2, waiting: 1, cache_usage: 0.333 });
+    expect([target.notes, bare.notes]).toEqual([['it lists too much'], []]);
     const told = { vision: true, tools: null, reasoning: false, json_schema: true };
     expect(target.models[0]).toMatchObject({ capabilities: told, quantization: 'Q4_K_M', size_bytes: 4_700_000_000 });
     expect(target.learned).toEqual([
