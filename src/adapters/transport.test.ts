@@ -303,6 +303,25 @@ describe('leaving', () => {
     }
   });
 
+  test('a caller that leaves before the turn in which it would be sent sends nothing', async () => {
+    let requests = 0;
+    const { url } = await listen((socket) => {
+      socket.on('data', () => {
+        requests++;
+        socket.write(OK);
+      });
+    });
+    const transport = new Transport(systemClock);
+    const calls = Array.from({ length: 8 }, () => ({ attempt: watch() }));
+    const replies = calls.map(({ attempt }) => transport.open(callTo(url), attempt).catch((error: Error) => error));
+    const leaving = calls.slice(1, 4);
+    for (const { attempt } of leaving) attempt.abort(new UpstreamError('cancelled', 'left'));
+    const all = await Promise.all(replies);
+    expect(all.map((reply) => reply instanceof UpstreamError)).toEqual(calls.map((call) => leaving.includes(call)));
+    expect(requests).toBe(5);
+    for (const { attempt } of calls) attempt.dispose();
+  });
+
   test('a caller that has left already sends nothing', async () => {
     let connections = 0;
     const { url } = await listen(() => connections++);

@@ -6,6 +6,7 @@ import type { AttemptWatch } from './attempt-watch.ts';
 import { startConnectCheck } from './connect-check.ts';
 import { IdleConnections, type SentMark } from './idle-connections.ts';
 import { goesThroughProxy } from './proxy-rules.ts';
+import { SendingTurns } from './sending-turns.ts';
 import { isNotConnected, isReset, socketFault } from './socket-faults.ts';
 import { UpstreamBody } from './upstream-body.ts';
 
@@ -40,6 +41,7 @@ export class Transport {
   /** Origin → when it last delivered something. As many entries as targets were ever configured. */
   readonly #lastSeenMs = new Map<string, number>();
   readonly #idle = new IdleConnections();
+  readonly #turns = new SendingTurns();
   readonly #vettedAtMs = new Map<string, number>();
 
   constructor(clock: Clock) {
@@ -50,9 +52,12 @@ export class Transport {
   async open(call: TransportCall, watch: AttemptWatch): Promise<TransportReply> {
     const origin = originOf(call.url);
     let stopConnectClock: (() => void) | null = null;
+    const sendingTurn = this.#turns.begin();
     try {
       const { network } = call.target;
       if (network !== 'any') await this.#vet(call.url, origin, network);
+      if (sendingTurn !== null) await sendingTurn;
+      if (watch.cause !== null) throw watch.cause;
       const sentAtMs = this.#clock.nowMs();
       const lastSeenMs = this.#lastSeenMs.get(origin);
       if (lastSeenMs === undefined || sentAtMs - lastSeenMs >= ORIGIN_FRESH_MS) {
@@ -69,6 +74,8 @@ export class Transport {
       const cause = watch.cause ?? socketFault(error, origin, 'head');
       watch.abort(cause);
       throw cause;
+    } finally {
+      this.#turns.answered();
     }
   }
 

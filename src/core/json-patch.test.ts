@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { checkShape, JsonShapeError, patchTopLevel } from './json-patch.ts';
+import { checkShape, JsonShapeError, patchTopLevel, topLevelRanges } from './json-patch.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
@@ -29,6 +29,17 @@ describe('patching top-level members of raw JSON', () => {
   test('replaces a member that occurs twice although the last has the value already', () => {
     const raw = encode('{"model":"hidden","x":1,"\\u006dodel":"a"}');
     expect(decode(patchTopLevel(raw, { model: 'a' }, { model: 'a', x: 1 }))).toBe('{"x":1,"model":"a"}');
+  });
+
+  test('the same bytes may be looked at again, with other changes each time', () => {
+    const raw = encode('{"model":"a","x":[1,{"model":2}],"messages": [3]}');
+    const ranges = topLevelRanges(raw, ['messages']);
+    expect(decode(patchTopLevel(raw, { model: 'b' }))).toBe('{"x":[1,{"model":2}],"messages": [3],"model":"b"}');
+    expect(decode(patchTopLevel(raw, { x: undefined }))).toBe('{"model":"a","messages": [3]}');
+    expect(topLevelRanges(raw, ['messages'])).toEqual(ranges);
+    expect(decode(raw.subarray(ranges.messages?.start, ranges.messages?.end))).toBe('[3]');
+    // Other bytes are others, however alike.
+    expect(decode(patchTopLevel(encode('{"model":"c"}'), { model: 'd' }))).toBe('{"model":"d"}');
   });
 
   test('equals parse, change and serialise for any object', () => {

@@ -74,12 +74,27 @@ function keyOf(bytes: Uint8Array, open: number, close: number): string {
   return key.includes('\\') ? (JSON.parse(`"${key}"`) as string) : key;
 }
 
-/** The members of the outermost object, in order. The bytes must already have passed JSON.parse. */
-function topLevelMembers(bytes: Uint8Array): {
+interface TopLevel {
   readonly open: number;
   readonly close: number;
-  readonly members: Member[];
-} {
+  readonly members: readonly Member[];
+}
+
+/** A body is looked through to route it and again for each attempt. It never changes. */
+const lookedThrough = new WeakMap<Uint8Array, TopLevel>();
+/** An object of a hundred thousand members is not worth the memory. */
+const MOST_REMEMBERED = 64;
+
+/** The members of the outermost object, in order. The bytes must already have passed JSON.parse, and never change. */
+function topLevelMembers(bytes: Uint8Array): TopLevel {
+  const known = lookedThrough.get(bytes);
+  if (known !== undefined) return known;
+  const found = findTopLevel(bytes);
+  if (found.members.length <= MOST_REMEMBERED) lookedThrough.set(bytes, found);
+  return found;
+}
+
+function findTopLevel(bytes: Uint8Array): TopLevel {
   const open = bytes.indexOf(OPEN_OBJECT);
   const members: Member[] = [];
   let depth = 0;
@@ -114,7 +129,7 @@ function topLevelMembers(bytes: Uint8Array): {
 
 /**
  * Sets (or with `undefined` removes) top-level members of a JSON object without parsing or rewriting the rest:
- * unknown fields, number spellings and big bodies pass as the client sent them. A member that occurs twice
+ * unknown fields, number spellings and big bodies pass as the client sent them. `bytes` must never change. A member that occurs twice
  * (JSON.parse takes the last, other parsers the first) is replaced as a whole.
  * @param parsed the same object parsed: a member that has its value already, once, then stays where it is, and when
  *   all do the very bytes come back

@@ -1,7 +1,8 @@
 import type { UpstreamError } from '../core/failure.ts';
 import { asUpstreamError } from '../router/attempt.ts';
 import type { ServedStream } from '../router/committed-stream.ts';
-import type { AnsweredBy, ServeResult } from '../router/serve.ts';
+import type { ServeResult } from '../router/serve.ts';
+import { answerHeaders } from './answer-headers.ts';
 import type { ResponseTap, SetIdleTimeout } from './connection.ts';
 import { type ErrorReply, errorBodyOf, exhaustedReply, noRouteReply } from './error-reply.ts';
 
@@ -24,22 +25,19 @@ export function toResponse(
       tap?.end();
       // The bytes of a reply are never in shared memory; the DOM types cannot know.
       return new Response(result.bytes as Uint8Array<ArrayBuffer>, {
-        headers: answerHeaders(result.by, requestId, 'application/json'),
+        headers: answerHeaders(result.by, requestId, 'json'),
       });
-    case 'stream': {
-      const headers = answerHeaders(result.by, requestId, 'text/event-stream; charset=utf-8');
-      headers['cache-control'] = 'no-cache';
-      // Tells nginx not to collect the events.
-      headers['x-accel-buffering'] = 'no';
-      return new Response(toBody(result.stream, tap, setIdleTimeout), { headers });
-    }
+    case 'stream':
+      return new Response(toBody(result.stream, tap, setIdleTimeout), {
+        headers: answerHeaders(result.by, requestId, 'events'),
+      });
     case 'refused':
       return errorResponse(noRouteReply(result.noRoute), requestId);
     case 'exhausted':
       return errorResponse(exhaustedReply(result.error, result.attempts), requestId);
     case 'abandoned':
       // Nobody is there to read it; the status is what nginx logs for the same thing.
-      return new Response(null, { status: 499 });
+      return new Response(null, { status: 499, headers: { 'x-request-id': requestId } });
   }
 }
 
@@ -97,34 +95,4 @@ function toBody(
 
 function errorEvent(error: UpstreamError): Uint8Array {
   return encoder.encode(`data: ${JSON.stringify(errorBodyOf(error))}\n\n`);
-}
-
-function answerHeaders(by: AnsweredBy, requestId: string, contentType: string): Record<string, string> {
-  const { attempt } = by;
-  return {
-    'content-type': contentType,
-    'x-request-id': requestId,
-    'x-swarmrouter-target': attempt.targetId,
-    'x-swarmrouter-provider': attempt.adapterKind,
-    'x-swarmrouter-place': attempt.place,
-    'x-swarmrouter-model': headerText(by.model === '' ? attempt.model : by.model),
-    'x-swarmrouter-attempts': String(by.attempts),
-    'x-swarmrouter-reason': headerText(attempt.reason),
-    ...(attempt.promptCut === true ? { 'x-swarmrouter-prompt-cut': 'true' } : {}),
-  };
-}
-
-/** Texts that were found fit for a header: the same few come with every request. */
-const fitForHeader = new Set<string>();
-const MAX_KNOWN_TEXTS = 1_000;
-/** Clients refuse replies with long headers (Node: 16 KB for all of them). */
-const MAX_HEADER_TEXT = 256;
-
-/** Model names come from clients and servers: only printable ASCII may stand in a header. */
-function headerText(whole: string): string {
-  if (fitForHeader.has(whole)) return whole;
-  const text = whole.length > MAX_HEADER_TEXT ? `${whole.slice(0, MAX_HEADER_TEXT)}...` : whole;
-  if (!/^[\x20-\x7e]*$/.test(text)) return text.replaceAll(/[^\x20-\x7e]/g, '?');
-  if (fitForHeader.size < MAX_KNOWN_TEXTS && text === whole) fitForHeader.add(text);
-  return text;
 }

@@ -32,7 +32,7 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
   let draining = false;
   const context: EndpointContext = { options, parts, startedAtMs: parts.clock.nowMs(), isDraining: () => draining };
   const guard = createGuard(options);
-  const route = (endpoint: Endpoint): BunHandler => shared(endpoint, guard, parts.logger);
+  const route = (endpoint: Endpoint): BunHandler => shared(withRequestId(endpoint), guard, parts.logger);
   const control = route(admin(context));
   const server = Bun.serve({
     hostname: options.host,
@@ -41,7 +41,7 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
     // Ours answers in OpenAI's envelope; Bun's own limit would answer an empty 413 first.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     routes: {
-      '/v1/chat/completions': { POST: route(chatCompletions(context)) },
+      '/v1/chat/completions': { POST: shared(chatCompletions(context), guard, parts.logger) },
       '/v1/models': { GET: route(modelList(context)) },
       '/v1/models/*': { GET: route(oneModel(context)) },
       '/health': { GET: route(health(context)), HEAD: route(health(context)) },
@@ -70,6 +70,15 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
   };
 }
 
+/** For endpoints that do not name the request themselves: only the busiest one does, since to look again costs as much. */
+function withRequestId(endpoint: Endpoint): Endpoint {
+  return async (request, id, setIdleTimeout) => {
+    const response = await endpoint(request, id, setIdleTimeout);
+    if (!response.headers.has('x-request-id')) response.headers.set('x-request-id', id);
+    return response;
+  };
+}
+
 /** A request's first stages, the same for every endpoint: id and guard. No error escapes it. */
 function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: Logger): BunHandler {
   return async (request, server) => {
@@ -77,9 +86,7 @@ function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: L
     const id = requestId(headers);
     try {
       guard(headers);
-      const response = await endpoint(request, id, (seconds) => server.timeout(request, seconds));
-      if (!response.headers.has('x-request-id')) response.headers.set('x-request-id', id);
-      return response;
+      return await endpoint(request, id, (seconds) => server.timeout(request, seconds));
     } catch (error) {
       if (error instanceof HttpError) return errorResponse(httpErrorReply(error), id);
       // A client that left while its body was read: nobody is there to answer.
