@@ -337,7 +337,8 @@ describe('conversations', () => {
           slots: 2,
           models: [{ id: 'm', contextLength: 100_000 }],
           prefixCache: true,
-          prefillTokensPerSecond: 6_000,
+          // So slow that a busy machine changes it by less than what counts as equal, a tenth.
+          prefillTokensPerSecond: 2_000,
           replyTokens: 8,
         }),
       ),
@@ -365,8 +366,7 @@ describe('conversations', () => {
     for (const [at, messages] of conversations.entries()) {
       homes.push((await turn(chat, messages, words(1_200, `c${at}-`))).target);
     }
-    // How evenly depends on the speeds that a busy machine makes of them.
-    expect(new Set(homes).size).toBe(NODES.length);
+    expect(NODES.map((node) => homes.filter((home) => home === node).length)).toEqual([2, 2, 2]);
     for (const round of [1, 2]) {
       for (const [at, messages] of conversations.entries()) {
         const { target, cached } = await turn(chat, messages, `turn ${round} ${words(20, 'x')}`);
