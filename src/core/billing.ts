@@ -29,7 +29,10 @@ export interface CallEnd {
 
 /** What one call is going to cost whoever sent the request. */
 export interface Bill {
-  /** Once for each bill, whatever becomes of the call. Resolves when it cannot be lost any more; null: it is free. Never rejects. */
+  /**
+   * Once for each bill, whatever becomes of the call. Resolves when it cannot be lost any more, nor any that was ended
+   * before it: only the latest is waited for. Null: it is free. Never rejects.
+   */
   end(end: CallEnd): Promise<void> | null;
 }
 

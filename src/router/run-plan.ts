@@ -142,8 +142,12 @@ export class PlanRunner {
   #open(walk: PlanWalk, request: InferenceRequest, { call }: Lease): Opened | Promise<Opened> {
     const { target, model, live } = call;
     const attempt = walk.attemptsBefore + walk.attempts.length + 1;
-    const opened = this.#billing.open({ request, attempt, target, model, promptTokens: live.promptTokens });
-    return opened instanceof Promise ? opened.catch(asUpstreamError) : opened;
+    try {
+      const opened = this.#billing.open({ request, attempt, target, model, promptTokens: live.promptTokens });
+      return opened instanceof Promise ? openedOrGone(opened, walk.cancellation) : opened;
+    } catch (thrown) {
+      return asUpstreamError(thrown);
+    }
   }
 
   /** What the failure says of the target: nothing, when it was us or the client who ended the attempt. */
@@ -198,6 +202,29 @@ export class PlanRunner {
 }
 
 type Opened = Bill | UpstreamError;
+
+/** A request that is over does not wait for who pays; a bill that comes all the same is ended, for no call was made. */
+function openedOrGone(opening: Promise<Bill>, cancellation: Cancellation): Promise<Opened> {
+  return new Promise((resolve) => {
+    let gone: UpstreamError | null = null;
+    const leave = (cause: UpstreamError): void => {
+      gone = cause;
+      resolve(cause);
+    };
+    cancellation.onCancel(leave);
+    opening.then(
+      (bill) => {
+        cancellation.forget(leave);
+        if (gone === null) resolve(bill);
+        else void bill.end(callEnd(null, gone));
+      },
+      (thrown) => {
+        cancellation.forget(leave);
+        resolve(asUpstreamError(thrown));
+      },
+    );
+  });
+}
 
 /** A call that was made and committed, or one that failed or was not made. */
 type Tried =

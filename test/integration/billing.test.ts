@@ -166,6 +166,44 @@ describe('a call that nobody pays for', () => {
   });
 });
 
+describe('whoever keeps the books', () => {
+  test('may fail at once: the request fails, and its slot is free', async () => {
+    const broken: Billing = {
+      open: () => {
+        throw new Error('no books');
+      },
+    };
+    const server = await simulator({ kind: 'llama-cpp' });
+    const started = await gateway([targetFor(server)], { ...PATIENT, billing: broken });
+    expect((await started.chat(say())).status).toBe(502);
+    expect(started.gateway.targets()[0]?.inFlight).toBe(0);
+    expect(inference(server)).toEqual([]);
+  });
+
+  test('holds up nobody who has left, and a bill that comes late is ended', async () => {
+    const ends: CallEnd[] = [];
+    const bill: Bill = {
+      end: (end) => {
+        ends.push(end);
+        return null;
+      },
+    };
+    const opens: ((late: Bill) => void)[] = [];
+    const slow: Billing = { open: () => new Promise((resolve) => opens.push(resolve)) };
+    const server = await simulator({ kind: 'llama-cpp' });
+    const started = await gateway([targetFor(server)], { ...PATIENT, billing: slow });
+    const leaving = new AbortController();
+    const reply = started.chat(say(), { signal: leaving.signal }).catch(() => null);
+    await until('its bill is being opened', () => opens.length === 1);
+    leaving.abort();
+    await reply;
+    await until('its slot is free', () => started.gateway.targets()[0]?.inFlight === 0);
+    opens[0]?.(bill);
+    await until('the bill is ended', () => ends.length === 1);
+    expect([ends[0]?.failure, inference(server).length]).toEqual(['cancelled', 0]);
+  });
+});
+
 test('after whatever happened every bill has been ended once', async () => {
   const books = new Books();
   const servers = [
