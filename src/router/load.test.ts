@@ -373,3 +373,14 @@ describe('a load that goes on after its request was given up', () => {
     expect(slots.take(of(entry, 'b'))).not.toBeNull();
   });
 });
+
+test('a second request for a model that is being loaded does not stop the one at work beside it', async () => {
+  const { clock, slots } = table(8);
+  const entry = entryOf({ kind: 'ollama', models: ['a', { id: 'b', state: 'on-disk' }], maxConcurrent: 8 });
+  const of = (model: string) => ({ entry, model, outOfTurn: false });
+  expect(slots.take(of('a'))).not.toBeNull();
+  expect(slots.take(of('b'))).not.toBeNull();
+  void slots.wait([of('b')], patience(60_000), never).catch(() => null);
+  await clock.advance(5_000);
+  expect(slots.take(of('a'))).not.toBeNull();
+});

@@ -4,6 +4,7 @@ import { UpstreamError } from '../core/failure.ts';
 import { isOnTrial } from './breaker.ts';
 import { waitSeconds } from './cost.ts';
 import { type Lease, SlotLease } from './lease.ts';
+import { loadObstacle } from './load-guard.ts';
 import { modelIndex } from './model-index.ts';
 import { mayTryOneMore } from './scout.ts';
 import type { SlotChoice } from './slot-choice.ts';
@@ -101,7 +102,8 @@ export class SlotTable {
     let wanted: TargetEntry['loadWanted'] = null;
     for (const { waiter, choice } of this.#waiters.heads(entry)) {
       const info = modelIndex(entry.snapshot).find(choice.model);
-      if (info === null || info.state === 'loaded') continue;
+      // A load that goes on already needs no room made for it.
+      if (info === null || loadObstacle(entry, info) !== 'would-evict') continue;
       if (wanted === null || waiter.sinceMs < wanted.sinceMs) wanted = { model: info.id, sinceMs: waiter.sinceMs };
     }
     entry.loadWanted = wanted;
