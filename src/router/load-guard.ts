@@ -28,6 +28,8 @@ export function loadObstacle(entry: LoadingTarget, model: ModelInfo): LoadObstac
   // What is being loaded may be about to throw out this one.
   if (activity.isLoadingOther(model.id) && (modelsInMemory === 1 || model.state !== 'loaded')) return 'loads-another';
   if (model.state === 'loaded') return null;
+  // Whether it goes on is not known for sure, so it holds up further loads alone.
+  if (activity.leftLoad !== null && activity.leftLoad.model !== model.id) return 'loads-another';
   if (activity.isLoading(model.id)) return 'loads-already';
   return modelsInMemory !== null && isFull(entry, model, modelsInMemory) && othersAtWork(entry, model)
     ? 'would-evict'

@@ -384,3 +384,27 @@ test('a second request for a model that is being loaded does not stop the one at
   await clock.advance(5_000);
   expect(slots.take(of('a'))).not.toBeNull();
 });
+
+test('a load that may go on unseen holds up further loads, and no request for a model in memory', () => {
+  const { directory, slots } = table(8);
+  const entry = entryOf({ models: ['a', { id: 'b', state: 'on-disk' }, { id: 'c', state: 'on-disk' }] });
+  const of = (model: string) => ({ entry, model, outOfTurn: false });
+  const loading = slots.take(of('b')) as Lease;
+  directory.givenUp(loading.call);
+  loading.release();
+  expect([slots.take(of('a')) !== null, slots.take(of('c'))]).toEqual([true, null]);
+});
+
+test('a call that was never made loads nothing', () => {
+  const { directory, slots } = table(8);
+  const entry = entryOf({
+    models: [
+      { id: 'b', state: 'on-disk' },
+      { id: 'c', state: 'on-disk' },
+    ],
+  });
+  const loading = slots.take({ entry, model: 'b', outOfTurn: false }) as Lease;
+  directory.givenUp(loading.call, false);
+  loading.release();
+  expect(slots.take({ entry, model: 'c', outOfTurn: false })).not.toBeNull();
+});

@@ -11,7 +11,7 @@ import type { SlotChoice } from './slot-choice.ts';
 import { slotUseByName, type TargetEntry } from './target-entry.ts';
 import type { TargetDirectory } from './targets.ts';
 import { predictedWaitMs } from './wait-forecast.ts';
-import { type Head, WaitingLines } from './waiting-lines.ts';
+import { WaitingLines } from './waiting-lines.ts';
 
 /** How long a request may wait. */
 export interface Patience {
@@ -141,7 +141,7 @@ export class SlotTable {
     if (entry.queued === 0) return;
     const head = this.#waiters.first(entry);
     if (head === null || !this.#mayScout(head.choice)) return;
-    head.waiter.grant(this.#lease(own(head, entry), this.#clock.nowMs() - head.waiter.sinceMs));
+    head.waiter.grant(this.#lease(head.choice, this.#clock.nowMs() - head.waiter.sinceMs));
   }
 
   /** Better refused at once than after a wait that cannot end well. */
@@ -291,15 +291,6 @@ export class SlotTable {
     }
     return false;
   }
-}
-
-/** The line's choice is that of its first; the lease must be for one of the waiter's own. */
-function own({ waiter, choice }: Head<Waiter>, entry: TargetEntry): SlotChoice {
-  const { model, outOfTurn } = choice;
-  const mine = waiter.choices.find(
-    (each) => each.entry === entry && each.model === model && each.outOfTurn === outOfTurn,
-  );
-  return mine ?? choice;
 }
 
 function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {

@@ -91,7 +91,7 @@ export class PlanRunner {
       }
       walk.attempts.push(result.record);
       walk.billed = result.billed ?? walk.billed;
-      const error = this.#judge(lease, result.error, cancellation);
+      const error = this.#judge(lease, result, cancellation);
       lease.release(this.#settlingMs(lease, error));
       if (cancellation.cause !== null) return walk.failed(cancellation.cause);
       const interrupted = await this.#goOn(walk, step, error);
@@ -131,11 +131,11 @@ export class PlanRunner {
   async #try(walk: PlanWalk, request: InferenceRequest, { step, lease }: Taken): Promise<Tried> {
     const opened = this.#open(walk, request, lease);
     const bill = opened instanceof Promise ? await opened : opened;
-    if (bill instanceof UpstreamError) return { ...notMade(step, lease, bill), billed: null };
+    if (bill instanceof UpstreamError) return { ...notMade(step, lease, bill), billed: null, wasMade: false };
     const result = await runAttempt(request, step, lease, walk.cancellation, this.#clock, (afterMs) =>
       this.#directory.answering(lease.call, afterMs),
     );
-    if (result.kind === 'failed') return { ...result, billed: bill.end(callEnd(null, result.error)) };
+    if (result.kind === 'failed') return { ...result, billed: bill.end(callEnd(null, result.error)), wasMade: true };
     return { kind: 'made', committed: flagCut(result, lease), bill };
   }
 
@@ -151,9 +151,9 @@ export class PlanRunner {
   }
 
   /** What the failure says of the target: nothing, when it was us or the client who ended the attempt. */
-  #judge(lease: Lease, error: UpstreamError, cancellation: Cancellation): UpstreamError {
-    if (cancellation.cause !== null || error.kind === 'overBudget') {
-      this.#directory.givenUp(lease.call);
+  #judge(lease: Lease, { error, wasMade }: NotServed, cancellation: Cancellation): UpstreamError {
+    if (cancellation.cause !== null || !wasMade) {
+      this.#directory.givenUp(lease.call, wasMade);
       return cancellation.cause ?? error;
     }
     this.#directory.failed(lease.call, error);
@@ -227,9 +227,13 @@ function openedOrGone(opening: Promise<Bill>, cancellation: Cancellation): Promi
 }
 
 /** A call that was made and committed, or one that failed or was not made. */
-type Tried =
-  | { readonly kind: 'made'; readonly committed: Committed; readonly bill: Bill }
-  | (FailedAttempt & { readonly billed: Promise<void> | null });
+type Tried = { readonly kind: 'made'; readonly committed: Committed; readonly bill: Bill } | NotServed;
+
+interface NotServed extends FailedAttempt {
+  readonly billed: Promise<void> | null;
+  /** False: it was decided before that nobody pays for it. */
+  readonly wasMade: boolean;
+}
 
 /** Says so in its record when it answers only a part of the prompt. Of streams that is known at their end. */
 function flagCut(committed: Committed, { call: { live } }: Lease): Committed {

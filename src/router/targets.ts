@@ -204,9 +204,9 @@ export class TargetDirectory {
   }
 
   /** The call ended for a reason that says nothing of the target: the client left, our own clock ran out. */
-  givenUp(call: CallOnTarget): void {
+  givenUp(call: CallOnTarget, wasSent = true): void {
     const { entry, isTrial, live } = call;
-    this.#leftLoading(entry, live);
+    if (wasSent) this.#leftLoading(entry, live);
     entry.activity.ended(live, this.#clock.nowMs());
     entry.silence.givenUp();
     if (isTrial) this.#result(call, 'neutral');

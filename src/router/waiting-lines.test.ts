@@ -94,7 +94,10 @@ describe('the queue, whatever happens', () => {
     );
   });
 
-  test('looks at few of the thousands that wait when a slot frees', async () => {
+  test.each([
+    ['one model', () => 'm'],
+    ['names that clients invent', (n: number) => `model-${n}`],
+  ])('looks at few of the thousands that wait for %s when a slot frees', async (_, modelOf) => {
     const clock = new ManualClock();
     const slots = new SlotTable(clock, new TargetDirectory(new Map(), clock), 100_000);
     const entries = Array.from({ length: 20 }, (_, at) => entryOf({ id: `t${at}`, maxConcurrent: 1 }));
@@ -109,10 +112,10 @@ describe('the queue, whatever happens', () => {
         set: () => undefined,
       });
     }
-    const choices = entries.map((entry) => ({ entry, model: 'm', outOfTurn: false }));
-    const held = choices.map((choice) => slots.take(choice) as Lease);
+    const choices = (n: number) => entries.map((entry) => ({ entry, model: modelOf(n), outOfTurn: false }));
+    const held = choices(0).map((choice) => slots.take(choice) as Lease);
     const patience = { timeoutMs: 60_000, deadlineMs: 60_000, hasOther: true, mayReplan: false };
-    for (let n = 0; n < 2_000; n++) void slots.wait(choices, patience, new Cancellation()).catch(() => null);
+    for (let n = 0; n < 2_000; n++) void slots.wait(choices(n), patience, new Cancellation()).catch(() => null);
     looks = 0;
     held[7]?.release();
     await clock.advance(0);

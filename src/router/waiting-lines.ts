@@ -1,3 +1,4 @@
+import { modelIndex } from './model-index.ts';
 import type { SlotChoice } from './slot-choice.ts';
 import type { TargetEntry } from './target-entry.ts';
 
@@ -13,18 +14,22 @@ export interface Head<Waiter> {
   readonly line: string;
 }
 
-interface Line<Waiter> {
+interface Place {
   readonly choice: SlotChoice;
-  /** In the order in which they came, each with its number. */
-  readonly waiters: Map<Waiter, number>;
+  /** Who came before has a smaller one. */
+  readonly number: number;
 }
+
+/** In the order in which they came. */
+type Line<Waiter> = Map<Waiter, Place>;
 
 /**
  * Everybody who waits, by target and, there, by model: when a slot of one target frees, only the heads of its own lines
  * need be looked at, however many thousands wait.
  */
 export class WaitingLines<Waiter extends Waiting> {
-  readonly #all = new Set<Waiter>();
+  /** With the lines that each stands in: a model may become known meanwhile. */
+  readonly #all = new Map<Waiter, readonly string[]>();
   readonly #lines = new Map<TargetEntry, Map<string, Line<Waiter>>>();
   #came = 0;
 
@@ -34,34 +39,39 @@ export class WaitingLines<Waiter extends Waiting> {
 
   /** First come, first. */
   [Symbol.iterator](): Iterator<Waiter> {
-    return this.#all[Symbol.iterator]();
+    return this.#all.keys();
   }
 
   add(waiter: Waiter): void {
-    this.#all.add(waiter);
+    const names = waiter.choices.map(lineName);
+    this.#all.set(waiter, names);
     const number = ++this.#came;
-    for (const choice of waiter.choices) this.#lineOf(choice).waiters.set(waiter, number);
+    for (const [at, choice] of waiter.choices.entries()) {
+      this.#lineOf(choice.entry, names[at] as string).set(waiter, { choice, number });
+    }
   }
 
   /** False: it did not wait any more. */
   delete(waiter: Waiter): boolean {
-    if (!this.#all.delete(waiter)) return false;
-    for (const choice of waiter.choices) this.#leaveLine(choice, waiter);
+    const names = this.#all.get(waiter);
+    if (names === undefined) return false;
+    this.#all.delete(waiter);
+    for (const [at, { entry }] of waiter.choices.entries()) this.#leaveLine(entry, names[at] as string, waiter);
     return true;
   }
 
   /** Everybody who waits for this target. */
   at(entry: TargetEntry): Waiter[] {
-    return [...(this.#lines.get(entry)?.values() ?? [])].flatMap(({ waiters }) => [...waiters.keys()]);
+    return [...(this.#lines.get(entry)?.values() ?? [])].flatMap((line) => [...line.keys()]);
   }
 
   /** Who came first of all heads of lines for this target, but for the lines in `without`; null: nobody. */
   first(entry: TargetEntry, without?: ReadonlySet<string>): Head<Waiter> | null {
     let best: Head<Waiter> | null = null;
     let bestNumber = Number.POSITIVE_INFINITY;
-    for (const [line, { choice, waiters }] of this.#lines.get(entry) ?? []) {
+    for (const [line, waiters] of this.#lines.get(entry) ?? []) {
       if (without?.has(line) === true) continue;
-      for (const [waiter, number] of waiters) {
+      for (const [waiter, { choice, number }] of waiters) {
         if (number < bestNumber) {
           best = { waiter, choice, line };
           bestNumber = number;
@@ -75,8 +85,8 @@ export class WaitingLines<Waiter extends Waiting> {
   /** The heads of all lines for this target, in no order. */
   heads(entry: TargetEntry): Head<Waiter>[] {
     const heads: Head<Waiter>[] = [];
-    for (const [line, { choice, waiters }] of this.#lines.get(entry) ?? []) {
-      for (const waiter of waiters.keys()) {
+    for (const [line, waiters] of this.#lines.get(entry) ?? []) {
+      for (const [waiter, { choice }] of waiters) {
         heads.push({ waiter, choice, line });
         break;
       }
@@ -84,28 +94,30 @@ export class WaitingLines<Waiter extends Waiting> {
     return heads;
   }
 
-  #lineOf(choice: SlotChoice): Line<Waiter> {
-    const lines = this.#lines.get(choice.entry) ?? new Map<string, Line<Waiter>>();
-    this.#lines.set(choice.entry, lines);
-    const name = lineName(choice);
-    const line = lines.get(name) ?? { choice, waiters: new Map() };
+  #lineOf(entry: TargetEntry, name: string): Line<Waiter> {
+    const lines = this.#lines.get(entry) ?? new Map<string, Line<Waiter>>();
+    this.#lines.set(entry, lines);
+    const line = lines.get(name) ?? new Map<Waiter, Place>();
     lines.set(name, line);
     return line;
   }
 
-  #leaveLine(choice: SlotChoice, waiter: Waiter): void {
-    const lines = this.#lines.get(choice.entry);
-    const name = lineName(choice);
+  #leaveLine(entry: TargetEntry, name: string, waiter: Waiter): void {
+    const lines = this.#lines.get(entry);
     const line = lines?.get(name);
     if (lines === undefined || line === undefined) return;
-    line.waiters.delete(waiter);
-    if (line.waiters.size > 0) return;
+    line.delete(waiter);
+    if (line.size > 0) return;
     lines.delete(name);
-    if (lines.size === 0) this.#lines.delete(choice.entry);
+    if (lines.size === 0) this.#lines.delete(entry);
   }
 }
 
-/** Those in one line get a slot, or none, under the same conditions. */
-function lineName({ model, outOfTurn }: SlotChoice): string {
-  return outOfTurn ? `!${model}` : `.${model}`;
+/**
+ * Those in one line get a slot, or none, under the same conditions. All models that the target does not list stand in
+ * one: clients may invent any number of names.
+ */
+function lineName({ entry, model, outOfTurn }: SlotChoice): string {
+  const isKnown = entry.snapshot !== null && modelIndex(entry.snapshot).find(model) !== null;
+  return `${outOfTurn ? '!' : '.'}${isKnown ? model : ''}`;
 }

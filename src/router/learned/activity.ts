@@ -159,7 +159,6 @@ export class Activity {
 
   /** Some model other than this one is on its way into memory. */
   isLoadingOther(model: string): boolean {
-    if (this.#leftLoad !== null && this.#leftLoad.model !== model) return true;
     return this.#reading.some((call) => !call.loaded && call.model !== model);
   }
 
