@@ -138,7 +138,7 @@ export class SlotTable {
 
   /** An answer has begun there, so one more may be tried: who came first is the one. */
   #sendScout(entry: TargetEntry): void {
-    if (entry.queued === 0) return;
+    if (entry.queued === 0 || entry.retired) return;
     const head = this.#waiters.first(entry);
     if (head === null || !this.#mayScout(head.choice)) return;
     head.waiter.grant(this.#lease(head.choice, this.#clock.nowMs() - head.waiter.sinceMs));

@@ -23,6 +23,7 @@ class ChatPrompt implements PromptFacts {
   readonly #rawBody: Uint8Array;
   readonly #texts: readonly string[];
   #conversation: number | null = null;
+  #changingShare: number | null = null;
   #blocked: Blocked | null = null;
 
   constructor(rawBody: Uint8Array, body: JsonObject, sessionId: string | null) {
@@ -61,7 +62,9 @@ class ChatPrompt implements PromptFacts {
   }
 
   isLongerThan(bytes: number): boolean {
-    return this.bytes > bytes && this.bytes * changingShare(this.#texts) > bytes;
+    if (this.bytes <= bytes) return false;
+    this.#changingShare ??= changingShare(this.#texts);
+    return this.bytes * this.#changingShare > bytes;
   }
 }
 

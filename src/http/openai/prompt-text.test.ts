@@ -36,6 +36,8 @@ describe('what counts as prompt', () => {
   test('are no earlier thoughts: templates drop them', () => {
     const thought = { role: 'assistant', content: `<think>${'long '.repeat(1_000)}</think>Yes.` };
     expect(readPromptText({ messages: [thought] }).texts).toEqual(['Yes.']);
+    const inParts = { ...thought, content: [{ type: 'text', text: thought.content }] };
+    expect(readPromptText({ messages: [inParts] }).texts).toEqual(['Yes.']);
   });
 
   test('is something for whatever shape', () => {

@@ -2,7 +2,7 @@ import { isObject, type JsonObject, listOf, objectOf, textOf } from '../../core/
 
 /** What a request shows to the model, as far as it is text. */
 export interface PromptText {
-  /** Of the messages, as the model reads them: without JSON's escapes. */
+  /** Of the messages that every template shows to the model, as it reads them: without JSON's escapes. */
   readonly texts: readonly string[];
   /** UTF-8 of `texts`, of what templates put around each message, and of the tools. */
   readonly bytes: number;
@@ -31,6 +31,7 @@ export function readPromptText(body: JsonObject): PromptText {
 
 class Reader {
   readonly texts: string[] = [];
+  #role: unknown = null;
   bytes = 0;
   images = 0;
   media = 0;
@@ -38,7 +39,8 @@ class Reader {
   message(message: JsonObject): void {
     const { content, role } = message as { content?: unknown; role?: unknown };
     this.bytes += MESSAGE_BYTES;
-    if (typeof content === 'string') this.#text(role === 'assistant' ? afterThoughts(content) : content);
+    this.#role = role;
+    if (typeof content === 'string') this.#text(content);
     else if (Array.isArray(content)) {
       // A body may have millions of parts that are none.
       for (const part of content) if (isObject(part)) this.#part(part);
@@ -56,10 +58,12 @@ class Reader {
     if (part['type'] === 'image_url' || part['type'] === 'input_image') this.images++;
   }
 
-  #text(text: string): void {
+  #text(said: string): void {
+    const text = this.#role === 'assistant' ? afterThoughts(said) : said;
     if (text.length === 0) return;
-    this.texts.push(text);
     this.bytes += Buffer.byteLength(text);
+    // Many templates drop what functions said, the forerunners of tools.
+    if (this.#role !== 'function') this.texts.push(text);
   }
 }
 
