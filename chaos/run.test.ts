@@ -169,7 +169,7 @@ describe('the chaos run', () => {
     const some = { faults: 1, numbers: numbers.slice(0, 3) };
     expect(seen((await judged((ask) => ask('vee'), some)).tally)).toEqual(['not cancelled']);
     expect(seen((await judged((ask, { signal }) => ask('vee', signal), some)).tally)).toEqual([]);
-  });
+  }, 20_000);
 
   test('sees an upstream call after the end of its request', async () => {
     const late: Promise<unknown>[] = [];
