@@ -139,7 +139,32 @@ describe('the queue', () => {
     const waiting = slots.wait([choice(entry)], patience(60_000), never).catch((error: UpstreamError) => error.kind);
     directory.probeFailed(entry, new UpstreamError('unreachable', 'refused'));
     expect((await waiting) as string).toBe('unreachable');
+    await clock.advance(0);
     expect([entry.queued, clock.pendingTimers]).toEqual([0, 0]);
+  });
+
+  test('lets go of many a few at a time, so that their new plans hold up nobody, and serves who is still there when a server is back', async () => {
+    const { clock, directory, slots } = table(200);
+    const entry = entryOf({ maxConcurrent: 1 });
+    const held = slots.take(choice(entry)) as Lease;
+    let [refused, served] = [0, 0];
+    const leave = (): void => void refused++;
+    for (let n = 0; n < 100; n++) {
+      void slots.wait([choice(entry)], patience(60_000), never).then(() => served++, leave);
+    }
+    const sizes: number[] = [];
+    const after = clock.after.bind(clock);
+    clock.after = (delayMs, run) =>
+      after(delayMs, () => {
+        sizes.push(refused);
+        run();
+      });
+    directory.probeFailed(entry, new UpstreamError('unreachable', 'refused'));
+    held.release();
+    await clock.advance(0);
+    expect([refused, served, entry.queued]).toEqual([100, 0, 0]);
+    const steps = sizes.map((size, at) => size - (sizes[at - 1] ?? 0));
+    expect(Math.max(...steps)).toBeLessThanOrEqual(8);
   });
 
   test('serves at once when a probe shows more slots than before', async () => {

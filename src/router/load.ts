@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import { isOnTrial } from './breaker.ts';
 import { waitSeconds } from './cost.ts';
+import { FewATurn } from './few-a-turn.ts';
 import { type Lease, SlotLease } from './lease.ts';
 import { loadObstacle } from './load-guard.ts';
 import { modelIndex } from './model-index.ts';
@@ -45,6 +46,8 @@ const MAX_RETRY_HINT_MS = 60_000;
 const ESTIMATE_SLACK = 1.5;
 /** How often the waits are looked at that something else may be better than, ms: also when no slot frees, they get worse. */
 const WORTH_CHECK_MS = 250;
+/** Each may plan and send a request, a fraction of a millisecond. */
+const PARTINGS_A_TURN = 4;
 /** Three thirds of a waiter are a little less than one. */
 const ROUNDING = 0.001;
 
@@ -54,6 +57,8 @@ export class SlotTable {
   readonly #directory: TargetDirectory;
   #queueLimit: number;
   readonly #waiters = new WaitingLines<Waiter>();
+  /** Who is let go makes another plan at once, which for all together would hold up everybody else. */
+  readonly #partings: FewATurn<Waiter, () => UpstreamError>;
   /** Targets whose slots are to be handed out. */
   readonly #toServe = new Set<TargetEntry>();
   #serving = false;
@@ -64,6 +69,7 @@ export class SlotTable {
     this.#clock = clock;
     this.#directory = directory;
     this.#queueLimit = queueLimit;
+    this.#partings = new FewATurn(clock, PARTINGS_A_TURN, (waiter, why) => this.#letGo(waiter, why));
     // A target that comes back, or reports more slots, may take waiting requests at once; one that goes down never will.
     directory.onChange((entry, isBack) => {
       if (this.#waiters.size === 0) return;
@@ -211,9 +217,9 @@ export class SlotTable {
 
   /** Those who do not wait for it may go there: their plans are made anew. */
   #tellOfNewcomer(entry: TargetEntry): void {
-    for (const waiter of [...this.#waiters]) {
+    for (const waiter of this.#waiters) {
       if (!waiter.mayReplan || waiter.choices.some((choice) => choice.entry === entry)) continue;
-      waiter.refuse(new UpstreamError('unreachable', 'another server has come back'));
+      this.#partings.add(waiter, anotherIsBack);
     }
   }
 
@@ -227,7 +233,15 @@ export class SlotTable {
   /** Those for whom nobody is left. */
   #letGoOfTheClosed(entry: TargetEntry): void {
     if (!entry.retired && entry.breaker.name !== 'open') return;
-    for (const waiter of this.#waiters.at(entry)) if (!waiter.choices.some(mayStillServe)) waiter.refuse(nobodyComes());
+    for (const waiter of this.#waiters.at(entry)) {
+      if (!waiter.choices.some(mayStillServe)) this.#partings.add(waiter, nobodyComes);
+    }
+  }
+
+  /** It may have been served meanwhile, or one that it waits for may be back. */
+  #letGo(waiter: Waiter, why: () => UpstreamError): void {
+    if (!this.#waiters.has(waiter)) return;
+    if (why !== nobodyComes || !waiter.choices.some(mayStillServe)) waiter.refuse(why());
   }
 
   /** Hands out what is free there. Taking a slot may itself be news (a trial begins), which is looked at afterwards. */
@@ -235,11 +249,14 @@ export class SlotTable {
     this.#toServe.add(entry);
     if (this.#serving) return;
     this.#serving = true;
-    for (const next of this.#toServe) {
-      this.#toServe.delete(next);
-      this.#serveLines(next);
+    try {
+      for (const next of this.#toServe) {
+        this.#toServe.delete(next);
+        this.#serveLines(next);
+      }
+    } finally {
+      this.#serving = false;
     }
-    this.#serving = false;
   }
 
   /** First come, first served. Where the first of a line gets nothing, nobody of that line does. */
@@ -262,9 +279,9 @@ export class SlotTable {
   /** Those whose slot is by now expected later than it is worth: their plans go on elsewhere. */
   #letGoWhoWaitInVain(): void {
     const ahead = new Map<TargetEntry, number>();
-    for (const waiter of [...this.#waiters]) {
+    for (const waiter of this.#waiters) {
       if (waiter.worthUntilMs !== null && !this.#isStillWorthIt(waiter, waiter.worthUntilMs, ahead)) {
-        waiter.refuse(new UpstreamError('overloaded', 'the wait for a slot has become longer than it is worth'));
+        this.#partings.add(waiter, noLongerWorthIt);
         continue;
       }
       for (const { entry } of waiter.choices) ahead.set(entry, (ahead.get(entry) ?? 0) + 1);
@@ -295,6 +312,14 @@ export class SlotTable {
 
 function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {
   return !entry.retired && (outOfTurn || entry.breaker.name !== 'open');
+}
+
+function anotherIsBack(): UpstreamError {
+  return new UpstreamError('unreachable', 'another server has come back');
+}
+
+function noLongerWorthIt(): UpstreamError {
+  return new UpstreamError('overloaded', 'the wait for a slot has become longer than it is worth');
 }
 
 function nobodyComes(): UpstreamError {

@@ -50,6 +50,8 @@ export class PlanWalk {
   retryable: readonly Retry[] = [];
   /** How often the plan was made anew. */
   replans = 0;
+  /** Attempts, and changes of the directory, when it was last extended. */
+  #extendedAt: { readonly attempts: number; readonly changes: number } | null = null;
   /** Allocated by the first failure only. */
   #tries: Map<TargetId, number> | null = null;
   #loadingSinceMs: Map<TargetId, number> | null = null;
@@ -97,6 +99,14 @@ export class PlanWalk {
   awaitLoading(step: PlanStep): void {
     this.charged--;
     this.untried.push({ ...step, waits: true });
+  }
+
+  /** Whether anything has happened since the latest extension: else the next one would add the same steps in vain. */
+  isNews(changes: number): boolean {
+    const attempts = this.attempts.length;
+    const { attempts: attemptsThen, changes: changesThen } = this.#extendedAt ?? {};
+    this.#extendedAt = { attempts, changes };
+    return attempts !== attemptsThen || changes !== changesThen;
   }
 
   /** What is best by now, in place of what was. Targets that are to be asked once more are in no new plan: they stay. */

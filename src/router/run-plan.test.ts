@@ -18,6 +18,7 @@ const REPLY: UpstreamReply = { kind: 'whole', bytes: new Uint8Array(), model: 'm
 /** The servers below read nothing of it. */
 const REQUEST = { prompt: NO_PROMPT } as InferenceRequest;
 const DEADLINE_MS = 60_000;
+const RUN_OPTIONS = { retryDelayMs: 1_000, queueTimeoutMs: 30_000, cancelGraceMs: 0 };
 
 const target = (id: string, key: string): Target => ({
   ...targetOf({ id, maxConcurrent: 1 }),
@@ -41,11 +42,7 @@ async function waiting(clientLeavesAtMs: number | null = null, retryAfterMs = 5_
   const [limited, full] = [directory.put(target('limited', 'old')), directory.put(target('full', 'k'))];
   const slots = new SlotTable(clock, directory, 10);
   const held = slots.take({ entry: full, model: 'm', outOfTurn: false }) as Lease;
-  const runner = new PlanRunner(directory, slots, clock, {
-    retryDelayMs: 1_000,
-    queueTimeoutMs: 30_000,
-    cancelGraceMs: 0,
-  });
+  const runner = new PlanRunner(directory, slots, clock, RUN_OPTIONS);
   const plan: RoutePlan = {
     steps: [stepTo(limited), stepTo(full)],
     leftOut: [],
@@ -119,4 +116,24 @@ describe('a request that waits for a slot while another target has asked for a p
     expect(calls).toEqual(['limited with old', 'full with k']);
     expect(ended).toMatchObject([{ kind: 'committed' }]);
   });
+});
+
+test('a plan that led to no attempt is not made again and again while nothing has changed', async () => {
+  const clock = new ManualClock();
+  const directory = new TargetDirectory(new Map([['lm-studio', adapterOf('lm-studio')]]), clock, {
+    percent: 0,
+    floorPerSecond: 0.1,
+  });
+  const entry = directory.put(targetOf({ id: 'resting' }));
+  entry.retryBudget.withdraw();
+  const runner = new PlanRunner(directory, new SlotTable(clock, directory, 10), clock, RUN_OPTIONS);
+  const resting = { ...stepTo(entry), resting: true };
+  const plan: RoutePlan = { steps: [resting], leftOut: [], maxAttempts: 3, promptTokens: null, spills: false };
+  let plans = 0;
+  const result = await runner.run(REQUEST, plan, new Cancellation(), DEADLINE_MS, async () => {
+    plans++;
+    return [resting];
+  });
+  expect(result).toMatchObject({ kind: 'failed', attempts: [] });
+  expect(plans).toBe(1);
 });

@@ -198,7 +198,7 @@ export class SlotSeeker {
 
   /** Adds what would be planned now, but for those tried and `without`. */
   async extend(walk: PlanWalk, without: readonly TargetId[] = []): Promise<void> {
-    if (walk.replans >= MAX_REPLANS) return;
+    if (walk.replans >= MAX_REPLANS || !walk.isNews(this.#directory.changes)) return;
     walk.replans++;
     walk.untried.push(...(await walk.replan(new Set([...walk.tried(), ...without]))));
   }

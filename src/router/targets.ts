@@ -45,6 +45,7 @@ export class TargetDirectory {
   readonly #book: SpeedBook;
   #list: readonly TargetEntry[] = [];
   #sequence = 0;
+  #changes = 0;
 
   constructor(
     adapters: ReadonlyMap<AdapterKind, ProviderAdapter>,
@@ -139,6 +140,11 @@ export class TargetDirectory {
    */
   onChange(listener: (entry: TargetEntry, isBack: boolean) => void): void {
     this.#listeners.push(listener);
+  }
+
+  /** How often listeners of `onChange` were told: as long as it stays the same, so do the targets that may be asked. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Told whenever an answer has begun. */
@@ -328,6 +334,7 @@ export class TargetDirectory {
 
   /** `isBack`: it may be asked, and might not before. */
   #changed(entry: TargetEntry, isBack = false): void {
+    this.#changes++;
     for (const listener of this.#listeners) listener(entry, isBack);
   }
 }

@@ -42,6 +42,10 @@ export class WaitingLines<Waiter extends Waiting> {
     return this.#all.keys();
   }
 
+  has(waiter: Waiter): boolean {
+    return this.#all.has(waiter);
+  }
+
   add(waiter: Waiter): void {
     const names = waiter.choices.map(lineName);
     this.#all.set(waiter, names);
