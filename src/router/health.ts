@@ -18,6 +18,8 @@ const CLOUD_FACTOR = 10;
 const LEAST_PAUSE_MS = 50;
 /** How long a probe of a target that is down may take. */
 const DOWN_TIMEOUT_MS = 800;
+/** Of the probes in a row that a target that is down leaves unanswered, each third one gets the time of one that is up. */
+const PATIENT_EVERY = 3;
 /** So many times as long as the latest good one. */
 const SLOWER = 4;
 /** A target that gave bytes this recently is alive, whatever a slow probe says. */
@@ -36,6 +38,8 @@ export class HealthProber {
   readonly #running = new Map<TargetEntry, Promise<void>>();
   /** How long the latest good probe took. */
   readonly #probeMs = new WeakMap<TargetEntry, number>();
+  /** Probes in a row that got no answer in their time. */
+  readonly #unanswered = new WeakMap<TargetEntry, number>();
   readonly #stop = new AbortController();
   #firstRound: Promise<void> = Promise.resolve();
   #firstRoundDone = false;
@@ -143,6 +147,7 @@ export class HealthProber {
       const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
       const snapshot = await entry.adapter.probe(target, signal);
       this.#probeMs.set(entry, this.#clock.nowMs() - startedAtMs);
+      this.#unanswered.delete(entry);
       this.#directory.probed(entry, snapshot, startedAtMs);
       this.#logger.debug({ target: entry.target.id, models: snapshot.models.length, slots: snapshot.slots }, 'probed');
     } catch (error) {
@@ -156,15 +161,20 @@ export class HealthProber {
     this.#tell(entry, before);
   }
 
-  /** One that is down is asked often, so that one that hung is soon seen to be back; a slow one gets the time it took before. */
+  /**
+   * One that is down is asked often, so that one that hung is soon seen to be back. A slow one gets the time it took
+   * before, and now and then all the time there is: it may have become slower, or was never seen in time.
+   */
   #timeoutMs(entry: TargetEntry): number {
     const usualMs = this.#options.timeoutMs ?? entry.target.clocks.connectMs + 2_000;
-    if (entry.health !== 'down') return usualMs;
+    const isPatient = (this.#unanswered.get(entry) ?? 0) % PATIENT_EVERY === PATIENT_EVERY - 1;
+    if (entry.health !== 'down' || isPatient) return usualMs;
     return Math.min(usualMs, Math.max(DOWN_TIMEOUT_MS, SLOWER * (this.#probeMs.get(entry) ?? 0)));
   }
 
   #failed(entry: TargetEntry, error: unknown): void {
     const fault = withoutSecret(asUpstreamError(error), entry.target.apiKey);
+    if (fault.kind === 'timeout') this.#unanswered.set(entry, (this.#unanswered.get(entry) ?? 0) + 1);
     // A server that is busy with a long prompt may be slow to answer a probe while it serves requests well.
     if (this.#clock.nowMs() - entry.lastSuccessAtMs < RECENT_SUCCESS_MS && fault.kind !== 'unreachable') return;
     this.#directory.probeFailed(entry, fault);
