@@ -42,11 +42,8 @@ export function estimateCost(
   const { isMeasured } = meter;
   const promptTokens = meter.promptTokens(prompt, usual.bytesPerToken);
   const cachedTokens = match.loaded ? Math.floor(promptTokens * meter.cache.cachedShare(prompt, nowMs)) : 0;
-  const outputTokens = meter.outputs.remaining(
-    0,
-    prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY,
-    usual.outputTokens,
-  );
+  // How long an answer will be is the model's and the request's matter: equal machines must not differ by chance in it.
+  const outputTokens = Math.min(prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY, usual.outputTokens);
   const beside = Math.min(Math.max(use.busy, entry.activity.writing) + 1, Math.max(1, use.slots));
   const terms: CostTerms = {
     load: match.loaded ? 0 : loadSeconds(entry, speeds, match, nowMs),

@@ -46,6 +46,20 @@ describe('a line through measurements', () => {
     expect(fit.at(27)).toBeCloseTo(0.21, 2);
   });
 
+  test('short prompts with noise do not hide what long ones cost', () => {
+    let free = 0;
+    for (let seed = 1; seed <= 200; seed++) {
+      const random = generator(seed);
+      const fit = new LineFit();
+      for (let sample = 0; sample < 20; sample++) {
+        const x = sample === 19 ? 3_000 : 20 + random() * 60;
+        fit.add(x, (0.1 + x / 1_000) * (0.6 + random() * 0.8));
+      }
+      if (fit.at(3_000) < 1) free++;
+    }
+    expect(free).toBe(0);
+  });
+
   test('is never negative, and never swallows what is no number', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.double(), fc.double()), { maxLength: 100 }), (samples) => {

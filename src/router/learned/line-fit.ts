@@ -1,5 +1,8 @@
 /** Older samples are forgotten: a model may be loaded anew with other settings. */
 const WINDOW = 64;
+/** So many samples, so many times as long as all others, are no outliers when they took longer than the others promise. */
+const MOST_LONE = 2;
+const LONE_FACTOR = 4;
 const MOST_TOKENS = 1e8;
 const LEAST_SECONDS = 1e-6;
 const MOST_SECONDS = 1e6;
@@ -15,6 +18,8 @@ const LEAST_SPREAD = 0.25;
 const START_SHARE = 0.1;
 /** Seconds a token, of a slow desktop: few short prompts must not make long ones look hopeless. */
 const USUAL_SLOPE = 1 / 1_000;
+/** Of desktops and cards together. */
+const MEAN_SLOPE = 1 / 2_000;
 
 /**
  * A running, robust straight line `y = start + slope · x` through the latest 64 samples: least squares on relative
@@ -93,7 +98,7 @@ export class LineFit {
   }
 
   #solve(weights: Float64Array, size: number): void {
-    let [sum, sumX, sumY, sumXx, sumXy] = [0, 0, 0, 0, 0];
+    let [sum, sumX, sumY, sumXx, sumXy, sumYy] = [0, 0, 0, 0, 0, 0];
     let least = Number.POSITIVE_INFINITY;
     for (let at = 0; at < size; at++) {
       const [weight, x, y] = [weights[at] as number, this.#x[at] as number, this.#y[at] as number];
@@ -102,11 +107,13 @@ export class LineFit {
       sumY += weight * y;
       sumXx += weight * x * x;
       sumXy += weight * x * y;
+      sumYy += weight * y * y;
       least = Math.min(least, y);
     }
     const variance = sumXx / sum - (sumX / sum) ** 2;
     const isFlat = variance < (LEAST_SPREAD * (sumX / sum)) ** 2 || size < 3;
-    const slope = isFlat ? -1 : (sumXy / sum - (sumX / sum) * (sumY / sum)) / variance;
+    const fitted = isFlat ? -1 : (sumXy / sum - (sumX / sum) * (sumY / sum)) / variance;
+    const slope = isFlat ? -1 : tempered(fitted, variance, sumYy / sum - (sumY / sum) ** 2, size);
     const start = isFlat ? -1 : sumY / sum - slope * (sumX / sum);
     if (isFlat) this.#guess(least * START_SHARE, sumX / sum, sumY / sum);
     else if (slope < 0) this.#set(sumY / sum, 0);
@@ -125,6 +132,14 @@ export class LineFit {
     this.#slope = slope;
   }
 
+  /** Prompts from this length on are so few, and so much longer than the others, that they alone tell of long ones. */
+  #loneLength(size: number): number {
+    const lengths = this.#x.slice(0, size).sort();
+    const longest = lengths[size - 1] as number;
+    const next = lengths[Math.max(0, size - 1 - MOST_LONE)] as number;
+    return longest > LONE_FACTOR * next ? longest / LONE_FACTOR : Number.POSITIVE_INFINITY;
+  }
+
   /** By how far off the present line each sample lies, in shares of what the line says there. */
   #weights(size: number): Float64Array {
     const residuals = new Float64Array(size);
@@ -135,13 +150,26 @@ export class LineFit {
       residuals[at] = Math.abs((this.#y[at] as number) - y) / (expected[at] as number);
     }
     const sigma = Math.max(LEAST_SIGMA, medianOf([...residuals]) * MAD_TO_SIGMA);
+    const lone = this.#loneLength(size);
     for (let at = 0; at < size; at++) {
-      const off = (residuals[at] as number) / (OUTLYING * sigma);
+      const isLone = (this.#x[at] as number) >= lone && (this.#y[at] as number) > (expected[at] as number);
+      const off = isLone ? 0 : (residuals[at] as number) / (OUTLYING * sigma);
       // Cauchy's weight, squared: what lies far off (a prompt that was cached after all) counts for next to nothing.
       residuals[at] = 1 / ((expected[at] as number) * (1 + off * off)) ** 2;
     }
     return residuals;
   }
+}
+
+/**
+ * A slope that noise may have made is drawn towards the usual one, the more the less sure it is (the mean of what was
+ * measured and what is usual, weighted by their precisions): short prompts alone say little of long ones.
+ */
+function tempered(slope: number, varianceX: number, varianceY: number, size: number): number {
+  const unexplained = Math.max(0, varianceY - slope * slope * varianceX);
+  // Few are much faster than usual; how slow one may be has no end.
+  const doubt = unexplained / (size * varianceX) / Math.max(MEAN_SLOPE, slope) ** 2;
+  return (slope + doubt * MEAN_SLOPE) / (1 + doubt);
 }
 
 function medianOf(values: number[]): number {
