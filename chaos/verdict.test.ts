@@ -141,7 +141,10 @@ describe('the judge of the chaos run', () => {
     expect(violations({ seen: FAILED, arrivals: tried, absences: [{ ...away, toMs: 900 }] })).toEqual([
       'wrongly failed',
     ]);
-    expect(violations({ seen: { ...FAILED, attempts: 4 }, arrivals: tried })).toEqual([]);
+    const spent = { ...FAILED, attempts: 4 };
+    expect(violations({ seen: spent, arrivals: [arrival('a', BAD), arrival('c', BAD)] })).toEqual([]);
+    // The last attempt is the other place's.
+    expect(violations({ seen: spent, arrivals: tried })).toEqual(['wrongly failed']);
     unable.add('c');
     expect(violations({ seen: FAILED, arrivals: tried })).toEqual([]);
     unable.clear();
@@ -174,9 +177,10 @@ describe('the judge of the chaos run', () => {
     const error = { ...ERROR, code: 'context_length_exceeded' };
     const seen = { ...FAILED, status: 400, attempts: 4, error };
     const overflow: Fault = { kind: 'status', status: 400, body: { error: { code: 'context_length_exceeded' } } };
-    expect(violations({ seen, arrivals: [arrival('a', overflow)] })).toEqual([]);
-    expect(violations({ seen, arrivals: [arrival('a', BAD)] })).toEqual(['badly told']);
-    expect(violations({ seen, arrivals: [arrival('a', BAD)], plan: { promptTokens: 4_000 } })).toEqual([]);
+    const tried = (fault: Fault) => [arrival('c', BAD), arrival('a', fault)];
+    expect(violations({ seen, arrivals: tried(overflow) })).toEqual([]);
+    expect(violations({ seen, arrivals: tried(BAD) })).toEqual(['badly told']);
+    expect(violations({ seen, arrivals: tried(BAD), plan: { promptTokens: 4_000 } })).toEqual([]);
   });
 
   test('lets a server see a request again only where it surely did not process it', () => {

@@ -149,12 +149,15 @@ function brokeRightly({ seen, arrivals, absences }: Evidence): boolean {
 
 function failedRightly({ plan, seen, arrivals, absences }: Evidence, fleet: Fleet): boolean {
   if (isClientsMistake(arrivals.at(-1)?.fault ?? null)) return true;
-  if (Math.max(arrivals.length, seen.attempts) >= fleet.maxAttempts) return true;
   const tried = new Set(arrivals.map(({ target }) => target));
   const others = fleet.targets.filter(
     ({ name, place }) => !tried.has(name) && (plan.place === null || plan.place === place),
   );
-  return others.every(({ name }) => !fleet.couldAnswer(plan, name) || isAway(name, seen, absences));
+  const able = others.filter(({ name }) => fleet.couldAnswer(plan, name) && !isAway(name, seen, absences));
+  if (Math.max(arrivals.length, seen.attempts) < fleet.maxAttempts) return able.length === 0;
+  // The last attempt belongs to the other place, where that can answer.
+  const places = new Set(fleet.targets.filter(({ name }) => tried.has(name)).map(({ place }) => place));
+  return able.every(({ place }) => places.has(place));
 }
 
 /** An SDK raises the right exception from it, and does not ask again what we asked often enough. */

@@ -4,7 +4,7 @@ import type { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { PromptFacts } from '../core/prompt.ts';
-import type { TargetId } from '../core/target.ts';
+import type { Place, TargetId } from '../core/target.ts';
 import type { Committed } from './attempt.ts';
 import type { Lease } from './lease.ts';
 import { retryWaitMs } from './next-step.ts';
@@ -55,6 +55,7 @@ export class PlanWalk {
   /** Allocated by the first failure only. */
   #tries: Map<TargetId, number> | null = null;
   #loadingSinceMs: Map<TargetId, number> | null = null;
+  readonly #failedPlaces = new Set<Place>();
   #retrying: PlanStep | null = null;
 
   constructor(
@@ -77,10 +78,12 @@ export class PlanWalk {
   /** What the failure of one attempt changes. */
   note(step: PlanStep, error: UpstreamError, nowMs: number, retryDelayMs: number): void {
     this.lastError = preferred(this.lastError, error);
-    this.charged++;
     this.#tries ??= new Map();
     const tries = (this.#tries.get(step.target.id) ?? 0) + 1;
     this.#tries.set(step.target.id, tries);
+    this.#failedPlaces.add(step.target.place);
+    // Whom it did not reach it burdens not, and there is an end to those.
+    if (error.kind !== 'unreachable' || tries > 1) this.charged++;
     const others = this.retryable.filter((retry) => retry.step.target.id !== step.target.id);
     const waitMs = retryWaitMs(error, tries, retryDelayMs, Math.random());
     this.retryable = waitMs === null ? others : [...others, { step, readyAtMs: nowMs + waitMs }];
@@ -88,6 +91,18 @@ export class PlanWalk {
       this.#loadingSinceMs ??= new Map();
       if (!this.#loadingSinceMs.has(step.target.id)) this.#loadingSinceMs.set(step.target.id, nowMs);
     }
+  }
+
+  /**
+   * The last attempt belongs to the other place when several at one place have failed and nobody of the other was asked:
+   * servers of one place often share their fault.
+   */
+  spareLast(): void {
+    if (this.maxAttempts - this.charged !== 1 || this.charged < 2 || this.#failedPlaces.size !== 1) return;
+    const at = this.untried.findIndex(
+      ({ waits, resting, target }) => !waits && !resting && !this.#failedPlaces.has(target.place),
+    );
+    if (at > 0) this.untried.unshift(...this.untried.splice(at, 1));
   }
 
   /** Since when this target says that it is loading; `nowMs`: it does not. */
@@ -132,6 +147,19 @@ export class PlanWalk {
     // Paid for already.
     this.#retrying = { ...step, waits: false, resting: false };
     this.untried.unshift(this.#retrying);
+  }
+
+  /** The steps that have a slot free, and are no retry, before all others. */
+  newcomersFirst(): void {
+    const isReady = (step: PlanStep) => !step.waits && !step.resting && !this.isRetry(step);
+    const ready = this.untried.filter(isReady);
+    const rest = this.untried.filter((step) => !isReady(step));
+    this.untried.splice(0, this.untried.length, ...ready, ...rest);
+  }
+
+  /** Some that were not asked yet are waited for. */
+  get awaitsUntried(): boolean {
+    return this.untried.some(({ target }) => this.#tries?.has(target.id) !== true);
   }
 
   isRetry(step: PlanStep): boolean {

@@ -174,6 +174,7 @@ export class PlanRunner {
     // Others may have come back since the plan was made.
     if (walk.untried.length === 0) await this.#seeker.extend(walk);
     if (walk.cancellation.cause !== null) return walk.cancellation.cause;
+    walk.spareLast();
     const nowMs = this.#clock.nowMs();
     const entry = this.#seeker.entryOf(step);
     const retryable = walk.retryable.filter((retry) => this.#seeker.mayRetry(retry.step));

@@ -47,10 +47,17 @@ export class SlotSeeker {
     entry.retryBudget.withdraw();
     entry.retriesPending++;
     try {
-      return await this.#pause(retry.readyAtMs - this.#clock.nowMs(), walk.cancellation);
+      const interrupted = await this.#pause(retry.readyAtMs - this.#clock.nowMs(), walk.cancellation);
+      if (interrupted !== null) return interrupted;
     } finally {
       entry.retriesPending--;
     }
+    // Others may have come back during the pause: better one that was not asked yet.
+    if (walk.untried.length === 1) {
+      await this.extend(walk);
+      walk.newcomersFirst();
+    }
+    return walk.cancellation.cause;
   }
 
   /** A slot for the next step that has one, or gets one. Resolves with what ends the walk instead. */
@@ -177,7 +184,9 @@ export class SlotSeeker {
 
   /** The target that may be asked again soonest, if the retry limit allows it; null: none. */
   #firstRetry(walk: PlanWalk): Retry | null {
-    if (walk.charged >= walk.maxAttempts) return null;
+    // The last attempt is for one that was not asked yet.
+    const spared = walk.awaitsUntried ? 1 : 0;
+    if (walk.charged >= walk.maxAttempts - spared) return null;
     const allowed = walk.retryable.filter(({ step }) => this.mayRetry(step));
     return allowed.reduce<Retry | null>(
       (best, retry) => (best === null || retry.readyAtMs < best.readyAtMs ? retry : best),

@@ -33,6 +33,37 @@ describe('an error reply that breaks off', () => {
   }
 });
 
+describe('when many servers of one place fail together', () => {
+  for (const fault of [
+    { kind: 'status', status: 500 },
+    { kind: 'status', status: 429 },
+    { kind: 'status', status: 401 },
+  ] as const) {
+    test(`with ${fault.status}: the last attempt is the cloud's`, async () => {
+      const studios = await studiosNamed(5);
+      for (const studio of studios) await studio.setFault(fault);
+      const cloud = await simulator({ kind: 'openrouter', models: [{ id: CLOUD_MODEL }] });
+      const locals = studios.map((studio, n) => targetFor(studio, { id: `n${n}` }));
+      const { chat } = await gateway([...locals, targetFor(cloud)], { retryDelayMs: 1 });
+      const response = await chat({ model: CLOUD_MODEL, messages: [{ role: 'user', content: 'hi' }] });
+      expect([response.status, servedBy(response)]).toEqual([200, 'openrouter']);
+      expect(studios.flatMap(inference)).toHaveLength(3);
+    });
+  }
+
+  test('by being switched off: as many as it takes are passed over', async () => {
+    const studios = await studiosNamed(7);
+    const locals = studios.map((studio, n) => targetFor(studio, { id: `n${n}` }));
+    const { chat } = await gateway(locals, { probeIntervalMs: 60_000 });
+    for (const studio of studios.slice(0, 6)) await studio.kill();
+    const response = await chat('hi');
+    expect([response.status, servedBy(response)]).toEqual([200, 'n6']);
+  });
+
+  const studiosNamed = (count: number) =>
+    Promise.all(Array.from({ length: count }, (_, n) => simulator({ kind: 'lm-studio', name: `n${n}` })));
+});
+
 describe('when nobody can answer', () => {
   test('the retry limit bounds the attempts, and the client is told not to multiply them', async () => {
     const upstreams = await Promise.all(
