@@ -155,6 +155,8 @@ function failedRightly({ plan, seen, arrivals, absences }: Evidence, fleet: Flee
   );
   const able = others.filter(({ name }) => fleet.couldAnswer(plan, name) && !isAway(name, seen, absences));
   if (Math.max(arrivals.length, seen.attempts) < fleet.maxAttempts) return able.length === 0;
+  // Some attempts reached nobody: where those went is not seen here.
+  if (seen.attempts > arrivals.length) return true;
   // The last attempt belongs to the other place, where that can answer.
   const places = new Set(fleet.targets.filter(({ name }) => tried.has(name)).map(({ place }) => place));
   return able.every(({ place }) => places.has(place));
