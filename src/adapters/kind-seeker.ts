@@ -55,6 +55,7 @@ export function createKindSeeker(
     operations: new Set(),
     defaultSlots: 1,
     finishesPrompt: false,
+    countsOnlyRead: false,
     loadsOnDemand: false,
     modelsInMemory: null,
     continuesAnswers: false,

@@ -63,6 +63,8 @@ export interface ProviderAdapter {
   readonly defaultSlots: number;
   /** It reads a prompt to its end also when its client has left: the slot stays busy for a while. */
   readonly finishesPrompt: boolean;
+  /** It reports only those tokens of a prompt that it had to read; what it had cached is not told. */
+  readonly countsOnlyRead: boolean;
   /** A request for a model that is on disk makes the server load it. */
   readonly loadsOnDemand: boolean;
   /** Models that it keeps in memory before a load throws another one out; null: no limit of its own. */

@@ -12,6 +12,10 @@ export interface PromptFacts {
   readonly bytes: number;
   /** Parts that are no text (images, audio, files): their tokens are not in `bytes`. */
   readonly media: number;
+  /** Answers of the model that it contains, ≥ 0: servers may have the turns before them cached. */
+  readonly earlierTurns: number;
+  /** The client wants a prompt that is too long to be cut. */
+  readonly cutOnRequest: boolean;
   readonly needs: PromptNeeds;
   /** The client's limit for the answer, tokens, ≥ 1; null: none given. */
   readonly maxOutputTokens: number | null;
@@ -58,6 +62,8 @@ export function bytesOfBlocks(count: number): number {
 export const NO_PROMPT: PromptFacts = {
   bytes: 0,
   media: 0,
+  earlierTurns: 0,
+  cutOnRequest: false,
   needs: { vision: false, tools: false, jsonSchema: false },
   maxOutputTokens: null,
   conversation: 0,
@@ -69,8 +75,8 @@ export const NO_PROMPT: PromptFacts = {
 
 /** The same once a stream has begun, which must not hold its prompt in memory: for judging its end. */
 export function withoutText(prompt: PromptFacts): PromptFacts {
-  const { bytes, media, needs, maxOutputTokens, conversation, sentBytes } = prompt;
+  const { bytes, media, earlierTurns, cutOnRequest, needs, maxOutputTokens, conversation, sentBytes } = prompt;
   const words = prompt.words(Number.POSITIVE_INFINITY);
-  const facts = { bytes, media, needs, maxOutputTokens, conversation, sentBytes };
+  const facts = { bytes, media, earlierTurns, cutOnRequest, needs, maxOutputTokens, conversation, sentBytes };
   return { ...NO_PROMPT, ...facts, words: (atMost) => Math.min(words, atMost) };
 }

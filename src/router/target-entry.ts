@@ -77,7 +77,7 @@ export class TargetEntry {
     this.target = target;
     this.adapter = adapter;
     this.retryBudget = retryBudget;
-    this.activity = new Activity(target.place === 'local');
+    this.activity = new Activity(target.place === 'local', adapter.countsOnlyRead);
     this.book = book;
   }
 

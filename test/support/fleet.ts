@@ -95,6 +95,7 @@ export function adapterOf(kind: AdapterKind, change: Partial<ProviderAdapter> = 
     continuesAnswers: kind === 'llama-cpp' || kind === 'vllm' || kind === 'sglang',
     loadsOnDemand: ['lm-studio', 'ollama', 'llama-cpp'].includes(kind),
     modelsInMemory: MODELS_IN_MEMORY[kind] ?? null,
+    countsOnlyRead: kind === 'ollama',
     finishesPrompt: kind === 'lm-studio',
     call: () => Promise.reject(new Error('this entry has no server')),
     probe: () => Promise.reject(new Error('this entry has no server')),

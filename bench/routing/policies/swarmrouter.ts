@@ -256,6 +256,7 @@ function adapterOf(kind: AdapterKind): ProviderAdapter {
     kind,
     operations: new Set(['chat']),
     defaultSlots: 4,
+    countsOnlyRead: false,
     finishesPrompt: false,
     loadsOnDemand: false,
     modelsInMemory: null,

@@ -10,6 +10,7 @@ export const ollama: WireVendor = {
   kind: 'ollama',
   defaultSlots: 1,
   finishesPrompt: false,
+  countsOnlyRead: true,
   loadsOnDemand: true,
   modelsInMemory: 3,
   rules: { maxTokensOnly: true, continuation: 'trailing-message', refuses: [] },

@@ -25,6 +25,7 @@ export interface WireTools extends AdapterTools {
 export interface WireVendor extends HeadMaker {
   readonly defaultSlots: number;
   readonly finishesPrompt: boolean;
+  readonly countsOnlyRead?: boolean;
   readonly loadsOnDemand: boolean;
   readonly modelsInMemory: number | null;
   readonly rules: RequestRules;
@@ -43,6 +44,7 @@ export function createWireAdapter(vendor: WireVendor, tools: WireTools): Provide
     operations: CHAT_ONLY,
     defaultSlots: vendor.defaultSlots,
     finishesPrompt: vendor.finishesPrompt,
+    countsOnlyRead: vendor.countsOnlyRead ?? false,
     loadsOnDemand: vendor.loadsOnDemand,
     modelsInMemory: vendor.modelsInMemory,
     continuesAnswers: vendor.rules.continuation !== 'no',

@@ -111,3 +111,12 @@ test('a prompt of padding is not taken for a long one', () => {
   expect([long.isLongerThan(8_000), long.isLongerThan(11_000)]).toEqual([true, false]);
   expect(factsOf({ messages: [turn('user', ' '.repeat(40_000))] }).isLongerThan(1_000)).toBe(false);
 });
+
+test('a client may want its prompt cut: vLLM and OpenRouter each have a setting for it', () => {
+  const asks = (settings: object) => {
+    const body = { messages: [{ role: 'user', content: 'x' }], ...settings };
+    return promptFacts(Buffer.from(JSON.stringify(body)), body, null).cutOnRequest;
+  };
+  expect([asks({}), asks({ transforms: [] })]).toEqual([false, false]);
+  expect([asks({ truncate_prompt_tokens: 100 }), asks({ transforms: ['middle-out'] })]).toEqual([true, true]);
+});

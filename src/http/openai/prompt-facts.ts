@@ -16,6 +16,8 @@ export function promptFacts(rawBody: Uint8Array, body: JsonObject, sessionId: st
 class ChatPrompt implements PromptFacts {
   readonly bytes: number;
   readonly media: number;
+  readonly earlierTurns: number;
+  readonly cutOnRequest: boolean;
   readonly needs: PromptNeeds;
   readonly maxOutputTokens: number | null;
   readonly #sessionId: string | null;
@@ -27,9 +29,11 @@ class ChatPrompt implements PromptFacts {
   #blocked: Blocked | null = null;
 
   constructor(rawBody: Uint8Array, body: JsonObject, sessionId: string | null) {
-    const { texts, bytes, images, media } = readPromptText(body);
+    const { texts, bytes, images, media, earlierTurns } = readPromptText(body);
     this.bytes = bytes;
     this.media = media;
+    this.earlierTurns = earlierTurns;
+    this.cutOnRequest = asksToCut(body);
     this.needs = {
       vision: images > 0,
       tools: listOf(body['tools']).length > 0,
@@ -66,6 +70,11 @@ class ChatPrompt implements PromptFacts {
     this.#changingShare ??= changingShare(this.#texts);
     return this.bytes * this.#changingShare > bytes;
   }
+}
+
+/** vLLM's `truncate_prompt_tokens`, and OpenRouter's middle-out. */
+function asksToCut(body: JsonObject): boolean {
+  return typeof body['truncate_prompt_tokens'] === 'number' || listOf(body['transforms']).length > 0;
 }
 
 /** The session that the client names, else the key of its provider's cache, else how the conversation began. */

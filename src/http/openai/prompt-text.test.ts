@@ -61,8 +61,9 @@ describe('the words of a text', () => {
     expect(countWords([' \n\t'.repeat(100_000), 'QUJD'.repeat(100_000), '='.repeat(100_000)], all)).toBe(2);
   });
 
-  test('are parts of four characters in scripts that have no spaces', () => {
-    expect(countWords(['漢字'.repeat(400)], all)).toBe(201);
+  test('are parts of eight characters in scripts that have no spaces, and none in their wide space', () => {
+    expect(countWords(['漢字'.repeat(400)], all)).toBe(101);
+    expect(countWords(['\u3000'.repeat(400)], all)).toBe(0);
   });
 });
 

@@ -9,6 +9,8 @@ export interface PromptText {
   readonly images: number;
   /** Parts that are no text: images, audio, files. */
   readonly media: number;
+  /** Messages of the model's own: turns before this one. */
+  readonly earlierTurns: number;
 }
 
 /** What a chat template puts around a message: some 4 tokens. */
@@ -26,7 +28,8 @@ export function readPromptText(body: JsonObject): PromptText {
   for (const message of listOf(body['messages'])) reader.message(objectOf(message));
   const tools = listOf(body['tools']);
   const toolBytes = tools.length === 0 ? 0 : jsonBytes(tools);
-  return { texts: reader.texts, bytes: reader.bytes + toolBytes, images: reader.images, media: reader.media };
+  const { texts, bytes, images, media, earlierTurns } = reader;
+  return { texts, bytes: bytes + toolBytes, images, media, earlierTurns };
 }
 
 class Reader {
@@ -35,11 +38,13 @@ class Reader {
   bytes = 0;
   images = 0;
   media = 0;
+  earlierTurns = 0;
 
   message(message: JsonObject): void {
     const { content, role } = message as { content?: unknown; role?: unknown };
     this.bytes += MESSAGE_BYTES;
     this.#role = role;
+    if (role === 'assistant') this.earlierTurns++;
     if (typeof content === 'string') this.#text(content);
     else if (Array.isArray(content)) {
       // A body may have millions of parts that are none.

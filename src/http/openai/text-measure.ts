@@ -1,11 +1,12 @@
 /**
- * What is certain of a text's length in tokens, whatever the tokenizer. Each look stops as soon as it knows, and after
+ * What can be relied on of a text's length in tokens, whatever the usual tokenizer. Each look stops as soon as it knows, and after
  * so many characters: a body may have 30 MB.
  */
 const MOST_SEEN = 4_000_000;
-/** Scripts without spaces between words, from CJK radicals to compatibility forms: tokens have at most a few characters. */
+/** Scripts without spaces between words, from CJK radicals to compatibility forms. On average a token has one or two. */
 const IDEOGRAPHS = { first: 0x2e80, last: 0xfaff };
-const IDEOGRAPHS_A_TOKEN = 4;
+/** Not even in set phrases, which large vocabularies (o200k) have whole. */
+const IDEOGRAPHS_A_TOKEN = 8;
 
 /**
  * Words, each at least one token: tokenizers split text at white space first (byte-pair encoding since GPT-2;
@@ -20,8 +21,8 @@ export function countWords(texts: readonly string[], atMost: number): number {
     for (let at = 0; at < text.length; at++) {
       if (++seen > MOST_SEEN) return 0;
       const code = text.charCodeAt(at);
-      if (code >= IDEOGRAPHS.first && code <= IDEOGRAPHS.last) ideographs++;
       const space = isSpace(code);
+      if (!space && code >= IDEOGRAPHS.first && code <= IDEOGRAPHS.last) ideographs++;
       if (!space && !inWord) words++;
       inWord = !space;
       if (words + ideographs / IDEOGRAPHS_A_TOKEN >= atMost) return atMost;

@@ -14,6 +14,8 @@ export interface LiveCall {
   /** Estimates, tokens. */
   readonly promptTokens: number;
   readonly cachedTokens: number;
+  /** Whether its server may have had more of it cached than this gateway knows of, which its count leaves out. */
+  readonly mayHideCached: boolean;
   /** The client's limit for the answer; Infinity: none. */
   readonly maxOutputTokens: number;
   readonly loaded: boolean;
@@ -41,6 +43,7 @@ export interface LeftLoad {
 export class Activity {
   /** False: a provider with room for everybody, where no prompt waits for another. */
   readonly #readsInTurn: boolean;
+  readonly #countsOnlyRead: boolean;
   readonly slots = new SlotEvidence();
   /** In the order in which they were sent. */
   readonly #reading: LiveCall[] = [];
@@ -52,8 +55,9 @@ export class Activity {
   #writtenMs = 0;
   #changedAtMs = 0;
 
-  constructor(readsInTurn = true) {
+  constructor(readsInTurn = true, countsOnlyRead = false) {
     this.#readsInTurn = readsInTurn;
+    this.#countsOnlyRead = countsOnlyRead;
   }
 
   began(
@@ -71,6 +75,7 @@ export class Activity {
       prompt,
       promptTokens,
       cachedTokens: Math.floor(promptTokens * meter.cache.cachedShare(prompt, nowMs)),
+      mayHideCached: this.#countsOnlyRead && prompt.earlierTurns > 0 && !meter.cache.holds(prompt),
       maxOutputTokens: prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY,
       loaded,
       sentAtMs: nowMs,

@@ -13,14 +13,16 @@ interface SentPrompt {
   readonly prompt: PromptFacts;
   readonly promptTokens: number;
   readonly cachedTokens: number;
+  readonly mayHideCached: boolean;
 }
 
 /**
  * Some servers cut a prompt that is too long without a word, and answer what is left of it. True: this one reports fewer
  * tokens of it than it has words, which no whole prompt has. To be asked before the call is learned from.
  */
-export function promptWasCut({ prompt, promptTokens, cachedTokens }: SentPrompt, usage: Usage | null): boolean {
-  if (usage === null) return false;
+export function promptWasCut(sent: SentPrompt, usage: Usage | null): boolean {
+  const { prompt, promptTokens, cachedTokens, mayHideCached } = sent;
+  if (usage === null || mayHideCached || prompt.cutOnRequest) return false;
   // Some servers count only what they had to read (Ollama's prompt_eval_count).
   const cachedShare = promptTokens === 0 ? 0 : cachedTokens / promptTokens;
   return wasCut(prompt, usage.promptTokens, cachedShare);
