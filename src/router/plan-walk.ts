@@ -23,6 +23,8 @@ export interface Kept {
   readonly error: UpstreamError;
   /** Of its record among the attempts. */
   readonly index: number;
+  /** How long others may be asked, monotonic ms. */
+  readonly untilMs: number;
 }
 
 /** The plan as it would be made now, without these targets. */

@@ -1,5 +1,5 @@
 import { type Bill, type Billing, FREE } from '../core/billing.ts';
-import type { Cancellation } from '../core/cancellation.ts';
+import { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
@@ -100,31 +100,44 @@ export class PlanRunner {
   }
 
   /**
-   * Somebody else may read the whole prompt, as nothing of the answer to a part of it was sent. It is kept until then,
-   * with its slot: better that than no answer. False: nobody else can be asked now.
+   * Somebody else may read the whole prompt, as nothing of the answer to a part of it was sent. It is kept until then:
+   * better that than no answer. False: nobody else can be asked now.
    */
   #keep(walk: PlanWalk, step: PlanStep, committed: Committed, lease: Lease, bill: Bill): boolean {
     const mayAsk =
       walk.kept === null && walk.charged + 1 < walk.maxAttempts && walk.untried.some((next) => !next.waits);
     if (!mayAsk) return false;
+    lease.release();
     const error = tooLong(committed, lease);
-    walk.note(step, error, this.#clock.nowMs(), this.#options.retryDelayMs);
-    walk.kept = { committed, lease, bill, error, index: walk.attempts.length - 1 };
+    const nowMs = this.#clock.nowMs();
+    walk.note(step, error, nowMs, this.#options.retryDelayMs);
+    const untilMs = nowMs + Math.max(LEAST_PATIENCE_MS, committed.record.durationMs * PATIENCE_FACTOR);
+    walk.kept = { committed, lease, bill, error, index: walk.attempts.length - 1, untilMs };
     return true;
   }
 
   /** The answer to a part of the prompt is handed out only when nobody has read all of it. */
   #instead({ attempts, cancellation }: PlanWalk, kept: Kept, result: RunResult): RunResult {
-    const { committed, lease, bill, error, index } = kept;
-    if (result.kind === 'failed' && cancellation.cause?.kind !== 'cancelled') {
-      return { kind: 'committed', committed, lease, bill, attempts };
+    const { committed, lease, bill } = kept;
+    const asKept = { kind: 'committed', committed, lease, bill, attempts } as const;
+    if (result.kind === 'failed' && cancellation.cause?.kind !== 'cancelled') return asKept;
+    if (result.kind === 'committed' && readLess(result.committed, committed)) {
+      const other = { ...result, error: tooLong(result.committed, result.lease), index: attempts.length - 1 };
+      this.#drop(attempts, other);
+      return asKept;
     }
+    this.#drop(attempts, kept, result.kind === 'failed');
+    return result;
+  }
+
+  /** It is not handed out, but somebody pays for it. */
+  #drop(attempts: AttemptRecord[], dropped: Omit<Kept, 'untilMs'>, clientLeft = false): void {
+    const { committed, lease, bill, error, index } = dropped;
     void bill.end(callEnd(committed.reply, error));
     attempts[index] = { ...committed.record, failure: error.kind, failureMessage: error.message, firstContentMs: null };
-    if (result.kind === 'failed') this.#directory.givenUp(lease.call);
+    if (clientLeft) this.#directory.givenUp(lease.call);
     else this.#directory.failed(lease.call, error, committed.reply.usage);
     lease.release();
-    return result;
   }
 
   /** One call, and who pays for it. Nothing is sent before that is sure. */
@@ -132,9 +145,12 @@ export class PlanRunner {
     const opened = this.#open(walk, request, lease);
     const bill = opened instanceof Promise ? await opened : opened;
     if (bill instanceof UpstreamError) return { ...notMade(step, lease, bill), billed: null, wasMade: false };
-    const result = await runAttempt(request, step, lease, walk.cancellation, this.#clock, (afterMs) =>
+    const hurry = walk.kept === null ? null : hurried(walk.cancellation, this.#clock, walk.kept.untilMs);
+    const cancellation = hurry?.cancellation ?? walk.cancellation;
+    const result = await runAttempt(request, step, lease, cancellation, this.#clock, (afterMs) =>
       this.#directory.answering(lease.call, afterMs),
     );
+    hurry?.end();
     if (result.kind === 'failed') return { ...result, billed: bill.end(callEnd(null, result.error)), wasMade: true };
     return { kind: 'made', committed: flagCut(result, lease), bill };
   }
@@ -152,7 +168,7 @@ export class PlanRunner {
 
   /** What the failure says of the target: nothing, when it was us or the client who ended the attempt. */
   #judge(lease: Lease, { error, wasMade }: NotServed, cancellation: Cancellation): UpstreamError {
-    if (cancellation.cause !== null || !wasMade) {
+    if (cancellation.cause !== null || !wasMade || error.kind === 'cancelled') {
       this.#directory.givenUp(lease.call, wasMade);
       return cancellation.cause ?? error;
     }
@@ -170,7 +186,7 @@ export class PlanRunner {
   async #goOn(walk: PlanWalk, step: PlanStep, error: UpstreamError): Promise<UpstreamError | null> {
     walk.note(step, error, this.#clock.nowMs(), this.#options.retryDelayMs);
     // With an answer in hand nobody is waited for.
-    if (walk.kept !== null) return walk.charged < walk.maxAttempts ? null : error;
+    if (walk.kept !== null) return walk.charged < walk.maxAttempts && error.kind !== 'cancelled' ? null : error;
     // Others may have come back since the plan was made.
     if (walk.untried.length === 0) await this.#seeker.extend(walk);
     if (walk.cancellation.cause !== null) return walk.cancellation.cause;
@@ -234,6 +250,30 @@ interface NotServed extends FailedAttempt {
   readonly billed: Promise<void> | null;
   /** False: it was decided before that nobody pays for it. */
   readonly wasMade: boolean;
+}
+
+/** Who has an answer in hand waits for a better one about as long as that took, ms. */
+const LEAST_PATIENCE_MS = 1_000;
+const PATIENCE_FACTOR = 2;
+
+/** The same cancellation, with an end of its own. */
+function hurried(request: Cancellation, clock: Clock, untilMs: number) {
+  const cancellation = new Cancellation();
+  const pass = (cause: UpstreamError): void => cancellation.cancel(cause);
+  request.onCancel(pass);
+  const cancelTimer = clock.after(Math.max(0, untilMs - clock.nowMs()), () =>
+    pass(new UpstreamError('cancelled', 'an answer was in hand, and the better one took too long')),
+  );
+  const end = (): void => {
+    cancelTimer();
+    request.forget(pass);
+  };
+  return { cancellation, end };
+}
+
+/** Both are answers to a part of the prompt: the one to the smaller part. */
+function readLess({ record, reply }: Committed, other: Committed): boolean {
+  return record.promptCut === true && (reply.usage?.promptTokens ?? 0) < (other.reply.usage?.promptTokens ?? 0);
 }
 
 /** Says so in its record when it answers only a part of the prompt. Of streams that is known at their end. */

@@ -268,6 +268,38 @@ describe('an answer to a part of the prompt is better than none', () => {
     await until('all slots are free', () => started.gateway.targets().every(({ inFlight }) => inFlight === 0));
   }, 20_000);
 
+  test('also when that server takes much longer than the first one took: it is not waited for', async () => {
+    const { second, started } = await cuttingAndWhole();
+    await second.setFault({ kind: 'hang' });
+    expect(facts(await started.chat(long))).toEqual([200, 'ollama', 'true']);
+    const failures = started.outcomes.at(-1)?.attempts.map(({ failure }) => failure);
+    expect(failures).toEqual([null, 'cancelled']);
+    // That says nothing of the one that was not waited for.
+    expect(started.gateway.targets().map(({ stats }) => stats.lastError)).toEqual([null, null]);
+  }, 20_000);
+
+  test('and the one to the larger part is handed out', async () => {
+    const cutting = (contextLength: number, name: string) =>
+      simulator({
+        kind: 'ollama',
+        name,
+        models: [{ id: 'm', contextLength, statesContextLength: false }],
+        cutsLongPrompts: true,
+      });
+    for (const [first, second] of [
+      [1_000, 700],
+      [700, 1_000],
+    ] as const) {
+      const servers = [await cutting(first, 'first'), await cutting(second, 'second')] as const;
+      const targets = [targetFor(servers[0], { id: 'first' }), targetFor(servers[1], { id: 'second' })];
+      const started = await gateway(targets, PATIENT);
+      const reply = await started.chat(long);
+      expect(facts(reply)).toEqual([200, first > second ? 'first' : 'second', 'true']);
+      expect((await reply.json()).usage.prompt_tokens).toBeGreaterThan(800);
+      await until('all slots are free', () => started.gateway.targets().every(({ inFlight }) => inFlight === 0));
+    }
+  }, 20_000);
+
   test('but a client that leaves meanwhile leaves nothing behind', async () => {
     const { cutting, second, started } = await cuttingAndWhole();
     await second.setFault({ kind: 'hang' });

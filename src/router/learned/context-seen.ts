@@ -1,5 +1,5 @@
 /** No server is started with less; fewer tokens are a template's doing. */
-const LEAST_CONTEXT = 512;
+export const LEAST_CONTEXT = 512;
 /** Servers cut at whole messages: what is left is not always as long. */
 const SAME_CUT = 0.1;
 /** Models are loaded anew with another context: after so long a long prompt may find out. ms. */

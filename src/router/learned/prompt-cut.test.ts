@@ -14,8 +14,8 @@ const promptOf = (change: Partial<PromptFacts> = {}): PromptFacts => ({
   words: (atMost) => Math.min(WORDS, atMost),
   ...change,
 });
-const READ_500: Usage = {
-  promptTokens: 500,
+const READ_600: Usage = {
+  promptTokens: 600,
   completionTokens: 10,
   cachedTokens: null,
   reasoningTokens: 0,
@@ -23,7 +23,7 @@ const READ_500: Usage = {
 };
 
 function cutAt(activity: Activity, prompt: PromptFacts, meter = new ModelMeter()): boolean {
-  return promptWasCut(activity.began(meter, 'm', prompt, true, 0), READ_500);
+  return promptWasCut(activity.began(meter, 'm', prompt, true, 0), READ_600);
 }
 
 test('a prompt was cut when fewer tokens are reported than it has words', () => {

@@ -1,8 +1,7 @@
 import type { PromptFacts } from '../../core/prompt.ts';
 import type { Usage } from '../../core/usage.ts';
+import { LEAST_CONTEXT } from './context-seen.ts';
 
-/** Shorter prompts are not judged: there, the server's own template weighs as much. Tokens. */
-const LEAST_CONTEXT = 128;
 /** More bytes a token than whole text ever has on average; less is not worth counting its words. */
 const SUSPICIOUS_BYTES = 5;
 /** Tokens of a prompt for each of its words: English has 1.3, and tokenizers that join words 0.85. */
