@@ -88,9 +88,17 @@ function errorsText(target: unknown): string {
 function reasons(body: unknown): string[] {
   return listOf(fieldOf(body, 'targets')).flatMap((target) => {
     const reason = fieldOf(target, 'health_reason');
-    const texts = [reason, ...listOf(fieldOf(target, 'notes'))].filter((text) => typeof text === 'string');
-    return texts.map((text) => `${show(fieldOf(target, 'id'))}: ${text}`);
+    const texts = [reason, lastErrorText(target), ...listOf(fieldOf(target, 'notes'))];
+    const said = texts.filter((text) => typeof text === 'string');
+    return said.map((text) => `${show(fieldOf(target, 'id'))}: ${text}`);
   });
+}
+
+/** Of a target that is up: one that is down says why already. */
+function lastErrorText(target: unknown): string | null {
+  const error = fieldOf(target, 'last_error');
+  if (fieldOf(target, 'health') !== 'up' || typeof error !== 'object' || error === null) return null;
+  return `latest error: ${show(fieldOf(error, 'message'))} (${show(fieldOf(error, 'kind'))}, ${show(fieldOf(error, 'at'))})`;
 }
 
 /** Servers that say how busy they are, with the clients that do not come through this gateway. */

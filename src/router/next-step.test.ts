@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { FAILURE_RULES, type FailureKind, UpstreamError } from '../core/failure.ts';
-import { type FailedAttempt, nextStep, retryWaitMs } from './next-step.ts';
+import { type AfterFailure, nextStep, retryWaitMs } from './next-step.ts';
 
 const KINDS = Object.keys(FAILURE_RULES) as FailureKind[];
 
-function failed(kind: FailureKind, change: Partial<FailedAttempt> = {}): FailedAttempt {
+function failed(kind: FailureKind, change: Partial<AfterFailure> = {}): AfterFailure {
   return {
     error: new UpstreamError(kind, kind),
     untried: 0,

@@ -6,7 +6,7 @@ export interface Retryable {
   readonly readyInMs: number;
 }
 
-export interface FailedAttempt {
+export interface AfterFailure {
   readonly error: UpstreamError;
   /** Steps of the plan that were not tried. */
   readonly untried: number;
@@ -29,7 +29,7 @@ export type NextStep =
   | { readonly do: 'stop' };
 
 /** What after a failed attempt? Pure; the failure table decides, the numbers only bound it. */
-export function nextStep(failed: FailedAttempt): NextStep {
+export function nextStep(failed: AfterFailure): NextStep {
   const { error, untried, attemptsLeft } = failed;
   if (!FAILURE_RULES[error.kind].tryNext) return { do: 'stop' };
   if (error.kind === 'modelLoading' && failed.warmupLeftMs > 0 && failed.timeLeftMs > 0) {
@@ -40,7 +40,7 @@ export function nextStep(failed: FailedAttempt): NextStep {
 }
 
 /** Nobody else is left: one that was surely not processed before, as soon as it may be asked. */
-function again({ retryable, timeLeftMs }: FailedAttempt): NextStep {
+function again({ retryable, timeLeftMs }: AfterFailure): NextStep {
   let best = -1;
   let soonestMs = Number.POSITIVE_INFINITY;
   for (const [index, { readyInMs }] of retryable.entries()) {

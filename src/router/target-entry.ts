@@ -1,5 +1,5 @@
 import type { ProviderAdapter } from '../core/adapter.ts';
-import type { ModelInfo, Target, TargetSnapshot } from '../core/target.ts';
+import type { ModelInfo, ServerLoad, Target, TargetSnapshot } from '../core/target.ts';
 import type { LearnedModel, TargetHealth, TargetView } from '../core/target-view.ts';
 import { type BreakerState, CLOSED, concurrencyLimit } from './breaker.ts';
 import type { Cooldown } from './cooldown.ts';
@@ -138,7 +138,14 @@ export function slotsOf({ target, snapshot, adapter, activity }: TargetEntry): n
   if (target.maxConcurrent !== null) return target.maxConcurrent;
   if (target.place === 'cloud') return null;
   // Where the server does not say: as many as it was seen to write at once, until one had to wait.
-  return snapshot?.slots ?? activity.slots.learned ?? Math.max(adapter.defaultSlots, activity.slots.seenAtOnce);
+  const assumed = Math.max(adapter.defaultSlots, activity.slots.seenAtOnce, shownBy(snapshot?.load ?? null));
+  return snapshot?.slots ?? activity.slots.learned ?? assumed;
+}
+
+/** What others run there shows at least so many slots, and one more as long as nobody waits in the server. */
+function shownBy(load: ServerLoad | null): number {
+  if (load === null) return 0;
+  return load.waiting === 0 ? load.running + 1 : load.running;
 }
 
 function learnedOf(entry: TargetEntry, nowMs: number): readonly LearnedModel[] {

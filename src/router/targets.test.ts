@@ -4,6 +4,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import { NO_PROMPT } from '../core/prompt.ts';
 import { SpeedBook } from './learned/speed-book.ts';
+import { slotUseByName } from './target-entry.ts';
 import { TargetDirectory } from './targets.ts';
 
 function directory() {
@@ -103,4 +104,16 @@ describe('what calls teach', () => {
     expect(book.of(entry.target)).toEqual([]);
     expect(book.version).toBe(0);
   });
+});
+
+test('a server that others keep busy is asked as long as nobody waits inside it, however few slots it is taken to have', () => {
+  const { targets } = directory();
+  const busyWith = (load: { running: number; waiting: number }) => {
+    const entry = entryOf({ kind: 'vllm', models: ['m'], load: { ...load, cacheUsage: null } });
+    for (let probe = 0; probe < 2; probe++) targets.probed(entry, entry.snapshot as never);
+    return slotUseByName(entry, 'm');
+  };
+  expect(busyWith({ running: 6, waiting: 0 })).toEqual({ busy: 6, slots: 7 });
+  expect(busyWith({ running: 6, waiting: 3 })).toEqual({ busy: 9, slots: 6 });
+  expect(busyWith({ running: 1, waiting: 0 })).toEqual({ busy: 1, slots: 4 });
 });

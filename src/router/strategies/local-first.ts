@@ -125,7 +125,7 @@ function limitWords({ setSeconds, nowSeconds }: FirstTokenLimit): string {
 }
 
 function about(seconds: number): string {
-  return seconds < 10 ? String(Math.round(seconds * 10) / 10) : String(Math.round(seconds));
+  return seconds < 10 ? String(Number(seconds.toPrecision(2))) : String(Math.round(seconds));
 }
 
 function byLeastRecentUse(a: Candidate, b: Candidate): number {
