@@ -210,7 +210,7 @@ export interface LedgerStore {
    * the owner's beat that the process lives; rejects with OwnerFenced when another one thought otherwise.
    */
   commit(ownerId: string, operations: readonly LedgerOperation[]): Promise<readonly LedgerResult[]>;
-  /** Those that are not done: alive, or with attempts open. */
+  /** Those with attempts open, the caller included. */
   owners(): Promise<readonly LedgerOwner[]>;
   /** Declares the owner dead and resolves its open attempts to `unknown`; how many it were. */
   resolveOrphans(ownerId: string, nowMs: number): Promise<number>;

@@ -20,19 +20,16 @@ const INT8 = 20;
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:port/database`. */
   readonly url: string;
-  /** Default: the server's `search_path`. */
-  readonly schema?: string;
 }
 
 /** The store in a PostgreSQL database that several processes may share. Rejects when it cannot be reached. */
-export async function openPostgresStore({ url, schema }: PostgresStoreOptions): Promise<SqlStore> {
+export async function openPostgresStore({ url }: PostgresStoreOptions): Promise<SqlStore> {
   const pool = new pg.Pool({
     connectionString: url,
     max: CONNECTIONS,
     connectionTimeoutMillis: CONNECT_MS,
     keepAlive: true,
     types: { getTypeParser },
-    ...(schema === undefined ? {} : { options: `-c search_path=${schema}` }),
   });
   // A connection that idles when the server goes away says so here, and nowhere else.
   pool.on('error', () => undefined);

@@ -13,13 +13,13 @@ export interface SqlStore extends LedgerStore {
   close(): Promise<void>;
 }
 
-/** Those that live, and the dead with attempts open. */
+/** Those with attempts open. */
 export async function ledgerOwners(db: Kysely<Tables>): Promise<readonly LedgerOwner[]> {
   const { rows } = await sql<{ owner_id: string; beat: number; alive: number; open_attempts: number }>`
     select o.owner_id, o.beat, o.alive, (select count(*) from ledger_attempt as a
       where a.owner_id = o.owner_id and a.state = 'reserved') as open_attempts
     from ledger_owner as o
-    where o.alive = 1 or exists (select 1 from ledger_attempt as a where a.owner_id = o.owner_id and a.state = 'reserved')
+    where exists (select 1 from ledger_attempt as a where a.owner_id = o.owner_id and a.state = 'reserved')
     order by o.owner_id`.execute(db);
   return rows.map((row) => ({
     ownerId: row.owner_id,

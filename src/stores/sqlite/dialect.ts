@@ -9,9 +9,9 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
+import type { Turns } from '../../core/turns.ts';
 import type { Value } from '../sql/ledger/script.ts';
 import type { QueryRows } from './connection.ts';
-import type { Turns } from './turns.ts';
 
 /** Where queries go: reports to a thread of their own, so that a long one holds up no commit. */
 export interface QueryThreads {

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Kysely } from 'kysely';
 import type { LedgerResult } from '../../core/ledger.ts';
+import { Turns } from '../../core/turns.ts';
 import type { Value } from '../sql/ledger/script.ts';
 import { migrate } from '../sql/migrate.ts';
 import { ledgerOwners, type SqlStore } from '../sql/sql-store.ts';
@@ -10,7 +11,6 @@ import { SqliteThread } from './client.ts';
 import type { QueryRows } from './connection.ts';
 import { sqliteDialect } from './dialect.ts';
 import { encodeOperations } from './protocol.ts';
-import { Turns } from './turns.ts';
 
 const OWNER_ONLY_FOLDER = 0o700;
 
