@@ -127,7 +127,8 @@ export class GroupLedger implements Ledger {
     this.#cancelBeat?.();
     this.#failHeld('the ledger is closed');
     await this.flush();
-    if (this.#problem === null) await this.#resignAs(this.#ownerId);
+    await this.#reserve.close();
+    if (this.#problem === null) await this.resolveOrphans(this.#ownerId).catch(() => undefined);
   }
 
   /** Operations of another process, found after its death. Rejects when the store does not take them. */
@@ -351,10 +352,6 @@ export class GroupLedger implements Ledger {
     const name = this.#options.newOwnerId();
     this.#names.add(name);
     return name;
-  }
-
-  async #resignAs(ownerId: string): Promise<void> {
-    await this.resolveOrphans(ownerId).catch(() => undefined);
   }
 }
 

@@ -60,6 +60,10 @@ export class ReserveStore {
     this.#fileProblem = null;
   }
 
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
   async #handOnFile(take: (operations: readonly LedgerOperation[]) => Promise<void>): Promise<void> {
     for (;;) {
       const { operations, nextOffset } = await this.#file.read(this.#offset);

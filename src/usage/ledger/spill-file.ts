@@ -65,6 +65,11 @@ export class SpillFile {
     await rm(this.#path, { force: true });
   }
 
+  /** What is in it stays, for the next process. */
+  async close(): Promise<void> {
+    await this.#forget();
+  }
+
   async #write(frames: Buffer): Promise<void> {
     const file = await this.#opened();
     if (this.#bytes + frames.length > this.#mostBytes) {
