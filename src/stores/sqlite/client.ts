@@ -7,6 +7,12 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+/** Inside the single executable all files are one, but for the threads': scripts/build.ts takes them along by their path in src. */
+function threadFile(): URL {
+  const fromSources = import.meta.url.endsWith('/client.ts');
+  return new URL(fromSources ? './thread.ts' : './stores/sqlite/thread.ts', import.meta.url);
+}
+
 /** The event loop's end of SQLite's thread: one command, one answer, in order. */
 export class SqliteThread {
   readonly #worker: Worker;
@@ -14,12 +20,12 @@ export class SqliteThread {
   #next = 0;
 
   constructor() {
-    // Spelled out, so that the single executable takes the file along (scripts/build.ts names it too).
-    this.#worker = new Worker(new URL('./thread.ts', import.meta.url));
+    this.#worker = new Worker(threadFile());
     // What waits for an answer keeps the process alive by itself.
     this.#worker.unref();
     this.#worker.on('message', (answer: Answer) => this.#take(answer));
     this.#worker.on('error', (error) => this.#failAll(`SQLite's thread ended: ${String(error)}`));
+    this.#worker.on('exit', () => this.#failAll("SQLite's thread ended"));
   }
 
   ask<T>(command: Command): Promise<T> {
