@@ -29,7 +29,7 @@ export const ledgerOver = (store: SqlStore, spillFolder: string): Promise<Ledger
 
 export function someStart(keyId: string | null): AttemptStart {
   return {
-    attemptId: randomUUID(),
+    attemptId: Bun.randomUUIDv7(),
     requestId: randomUUID(),
     attempt: 1,
     payer: { ...DEFAULT_PAYER, keyId },

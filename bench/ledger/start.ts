@@ -107,7 +107,7 @@ async function fill(dataDir: string, keys: number, rows: number): Promise<void> 
         { kind: 'end', organisationId: 'default', attemptId, end: someEnd() },
       ];
     });
-    connection.transact(() => write('bench', operations.flat()));
+    connection.transact(() => write('bench', operations.flat(), { lookUp: false }));
   }
   connection.close();
 }

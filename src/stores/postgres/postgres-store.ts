@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { LedgerResult } from '../../core/ledger.ts';
 import { commit, Overtaken } from '../sql/ledger/commit.ts';
 import { resolveOrphans } from '../sql/ledger/orphans.ts';
-import type { Row, Script, Step } from '../sql/ledger/script.ts';
+import { NOTHING_YET, type Row, type Script, type Step, type StepResult } from '../sql/ledger/script.ts';
 import { migrate } from '../sql/migrate.ts';
 import { ledgerOwners, type SqlStore } from '../sql/sql-store.ts';
 import type { Tables } from '../sql/tables.ts';
@@ -66,7 +66,7 @@ class PostgresStore implements SqlStore {
   }
 
   commit(...[ownerId, operations]: Parameters<SqlStore['commit']>): Promise<readonly LedgerResult[]> {
-    return this.#transact(() => commit(ownerId, operations));
+    return this.#transact((lookUp) => commit(ownerId, operations, { lookUp }));
   }
 
   async owners() {
@@ -90,10 +90,10 @@ class PostgresStore implements SqlStore {
     return this.db.destroy();
   }
 
-  async #transact<T>(make: () => Script<T>): Promise<T> {
+  async #transact<T>(make: (lookUp: boolean) => Script<T>): Promise<T> {
     for (let repeats = 0; ; repeats++) {
       try {
-        return await this.#once(make());
+        return await this.#once(make(repeats > 0));
       } catch (error) {
         const again = error instanceof Overtaken || isWorthRepeating(error);
         if (!again || repeats === MOST_REPEATS) throw storeError(error);
@@ -124,15 +124,15 @@ class PostgresStore implements SqlStore {
 }
 
 async function play<T>(client: pg.PoolClient, script: Script<T>): Promise<T> {
-  for (let step = script.next([]); ; ) {
+  for (let step = script.next(NOTHING_YET); ; ) {
     if (step.done === true) return step.value;
     step = script.next(await runStep(client, step.value));
   }
 }
 
-async function runStep(client: pg.PoolClient, { statement, rows }: Step): Promise<readonly Row[]> {
+async function runStep(client: pg.PoolClient, { statement, rows }: Step): Promise<StepResult> {
   // One array a column.
   const values = statement.columns.map((_, column) => rows.map((row) => row[column] ?? null));
   const result = await client.query<Row>(statement.text.postgres, values);
-  return result.rows;
+  return { rows: result.rows, changes: result.rowCount ?? 0 };
 }

@@ -91,6 +91,8 @@ export interface BudgetHoldTable {
   organisation_id: string;
   attempt_id: string;
   budget_id: string;
+  /** Of the budget. */
+  unit: BudgetUnit;
   window_start_ms: number;
   reserved: number;
   /** Null: the attempt runs. */

@@ -1,7 +1,15 @@
 import { Database, type Statement as Prepared, type SQLQueryBindings } from 'bun:sqlite';
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { StoreUnavailable } from '../../core/ledger.ts';
-import type { Row, Script, Statement, Step, Value } from '../sql/ledger/script.ts';
+import {
+  NOTHING_YET,
+  type Row,
+  type Script,
+  type Statement,
+  type Step,
+  type StepResult,
+  type Value,
+} from '../sql/ledger/script.ts';
 import { unavailability } from './faults.ts';
 
 /** How long SQLite's own thread waits for another process's lock; meanwhile the requests of this one gather. */
@@ -67,21 +75,22 @@ export class SqliteConnection {
   }
 
   #play<T>(script: Script<T>): T {
-    for (let step = script.next([]); ; ) {
+    for (let step = script.next(NOTHING_YET); ; ) {
       if (step.done === true) return step.value;
       step = script.next(this.#runStep(step.value));
     }
   }
 
-  #runStep({ statement, rows }: Step): readonly Row[] {
+  #runStep({ statement, rows }: Step): StepResult {
     const prepared = this.#prepareStatement(statement);
     if (prepared.columnNames.length === 0) {
-      for (const row of rows) prepared.run(...(row as SQLQueryBindings[]));
-      return [];
+      let changes = 0;
+      for (const row of rows) changes += prepared.run(...(row as SQLQueryBindings[])).changes;
+      return { rows: [], changes };
     }
     const found: Row[] = [];
     for (const row of rows) found.push(...(prepared.all(...(row as SQLQueryBindings[])) as Row[]));
-    return found;
+    return { rows: found, changes: 0 };
   }
 
   #prepareStatement(statement: Statement): Prepared {

@@ -1,6 +1,7 @@
 /** SQLite's own thread: a commit waits for the disk, and the event loop must not. */
 import { parentPort } from 'node:worker_threads';
-import { commit } from '../sql/ledger/commit.ts';
+import type { LedgerOperation, LedgerResult } from '../../core/ledger.ts';
+import { commit, Overtaken } from '../sql/ledger/commit.ts';
 import { resolveOrphans } from '../sql/ledger/orphans.ts';
 import { SqliteConnection } from './connection.ts';
 import { unavailability } from './faults.ts';
@@ -26,7 +27,7 @@ function perform(command: Command): unknown {
       return connection.query(command.sql, command.parameters);
     case 'commit': {
       const operations = decodeOperations(command.operations);
-      return connection.transact(() => commit(command.ownerId, operations));
+      return committed(connection, command.ownerId, operations);
     }
     case 'orphans':
       return connection.transact(() => resolveOrphans(command.ownerId, command.nowMs));
@@ -34,6 +35,20 @@ function perform(command: Command): unknown {
       connection.close();
       connection = null;
       return null;
+  }
+}
+
+/** Blindly first: that what is to be written is there and open nearly always holds. */
+function committed(
+  to: SqliteConnection,
+  ownerId: string,
+  operations: readonly LedgerOperation[],
+): readonly LedgerResult[] {
+  try {
+    return to.transact(() => commit(ownerId, operations, { lookUp: false }));
+  } catch (error) {
+    if (!(error instanceof Overtaken)) throw error;
+    return to.transact(() => commit(ownerId, operations, { lookUp: true }));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { LedgerOperation } from '../../../core/ledger.ts';
+import type { AttemptStart, LedgerOperation } from '../../../core/ledger.ts';
 import type { AttemptState } from './attempt-state.ts';
 import { attemptKey, type Books, type Budget, type Hold, type WindowAmounts, windowKey } from './decide.ts';
 import { textOf } from './rows.ts';
@@ -8,7 +8,7 @@ import { windowStartMs } from './windows.ts';
 
 /** Reads and locks all that the batch may touch: attempts first, then windows, both in the order of their keys. */
 export function* readBooks(operations: readonly LedgerOperation[]): Script<Books> {
-  const budgets = budgetsByAttempt(yield* run(statements.BUDGETS_OF, startRows(operations)));
+  const budgets = budgetsByAttempt(operations, yield* run(statements.BUDGETS_OF, scopeRows(operations)));
   const attempts = new Map<string, AttemptState>();
   for (const row of yield* run(statements.LOCK_ATTEMPTS, attemptRows(operations))) {
     attempts.set(keyOf(row), row['state'] as AttemptState);
@@ -29,14 +29,37 @@ export function* readBooks(operations: readonly LedgerOperation[]): Script<Books
   return { budgets, attempts, holds, windows };
 }
 
-function startRows(operations: readonly LedgerOperation[]): (readonly Value[])[] {
-  const rows = operations.flatMap((operation): (readonly Value[])[] => {
-    if (operation.kind === 'end') return [];
-    const { attemptId, payer, model } = operation.start;
-    return [[payer.organisationId, attemptId, payer.projectId, payer.keyId, textOf(model)]];
-  });
-  // A start that came twice has its budgets once.
-  return unique(rows, ([organisation, attempt]) => `${organisation}\n${attempt}`);
+/** Each scope once, however many calls of the batch are in it. */
+function scopeRows(operations: readonly LedgerOperation[]): (readonly Value[])[] {
+  return unique(operations.flatMap((operation) => (operation.kind === 'end' ? [] : scopesOf(operation.start))));
+}
+
+function scopesOf({ payer, model }: AttemptStart): (readonly [string, string, string])[] {
+  const { organisationId, projectId, keyId } = payer;
+  return [
+    [organisationId, 'organisation', organisationId],
+    [organisationId, 'project', projectId],
+    [organisationId, 'model', textOf(model)],
+    ...(keyId === null ? [] : [[organisationId, 'key', keyId] as const]),
+  ];
+}
+
+function budgetsByAttempt(
+  operations: readonly LedgerOperation[],
+  rows: readonly Row[],
+): Map<string, readonly Budget[]> {
+  const byScope = Map.groupBy(rows.map(budgetOf), ({ organisationId, scope, scopeId }) =>
+    [organisationId, scope, scopeId].join('\n'),
+  );
+  const found = new Map<string, readonly Budget[]>();
+  if (byScope.size === 0) return found;
+  for (const operation of operations) {
+    if (operation.kind === 'end') continue;
+    const { start } = operation;
+    const own = scopesOf(start).flatMap((scope) => byScope.get(scope.join('\n')) ?? []);
+    if (own.length > 0) found.set(attemptKey(start.payer.organisationId, start.attemptId), own);
+  }
+  return found;
 }
 
 function attemptRows(operations: readonly LedgerOperation[]): (readonly [string, string])[] {
@@ -66,15 +89,15 @@ function newWindows(operations: readonly LedgerOperation[], budgets: Books['budg
 const windowRow = (hold: Hold): WindowRow => [hold.organisationId, hold.budgetId, hold.windowStartMs];
 
 /** Each row once, in the order of their keys: processes that insert the same rows must not wait in a circle. */
-function unique<R extends readonly Value[]>(rows: readonly R[], keyOfRow = (row: R): string => row.join('\n')): R[] {
-  const byKey = new Map(rows.map((row) => [keyOfRow(row), row]));
+function unique<R extends readonly Value[]>(rows: readonly R[]): R[] {
+  const byKey = new Map(rows.map((row) => [row.join('\n'), row]));
   return [...byKey.keys()].sort().map((key) => byKey.get(key) as R);
 }
 
 const keyOf = (row: Row): string => attemptKey(String(row['organisation_id']), String(row['attempt_id']));
 
-function budgetsByAttempt(rows: readonly Row[]): Map<string, Budget[]> {
-  return grouped(rows, (row) => ({
+function budgetOf(row: Row): Budget {
+  return {
     organisationId: String(row['organisation_id']),
     budgetId: String(row['budget_id']),
     scope: row['scope'] as Budget['scope'],
@@ -83,11 +106,11 @@ function budgetsByAttempt(rows: readonly Row[]): Map<string, Budget[]> {
     unit: row['unit'] as Budget['unit'],
     limit: Number(row['limit_amount']),
     hard: row['hard'] === 1,
-  }));
+  };
 }
 
 function holdsByAttempt(rows: readonly Row[]): Map<string, Hold[]> {
-  return grouped(rows, (row) => ({
+  const holds = rows.map((row) => ({
     organisationId: String(row['organisation_id']),
     attemptId: String(row['attempt_id']),
     budgetId: String(row['budget_id']),
@@ -96,17 +119,7 @@ function holdsByAttempt(rows: readonly Row[]): Map<string, Hold[]> {
     reserved: Number(row['reserved']),
     enforced: row['enforced'] === 1,
   }));
-}
-
-function grouped<T>(rows: readonly Row[], read: (row: Row) => T): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const row of rows) {
-    const key = keyOf(row);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [read(row)]);
-    else group.push(read(row));
-  }
-  return groups;
+  return Map.groupBy(holds, ({ organisationId, attemptId }) => attemptKey(organisationId, attemptId));
 }
 
 function windowOf(row: Row): WindowAmounts {

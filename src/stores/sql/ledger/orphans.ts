@@ -1,6 +1,6 @@
 import { type AttemptEnd, NO_TOKENS } from '../../../core/ledger.ts';
 import { write } from './commit.ts';
-import { run, type Script } from './script.ts';
+import { change, run, type Script } from './script.ts';
 import * as statements from './statements.ts';
 
 /**
@@ -8,7 +8,7 @@ import * as statements from './statements.ts';
  * Nobody saw what they used, so they are billed what was set aside for them.
  */
 export function* resolveOrphans(ownerId: string, nowMs: number): Script<number> {
-  yield* run(statements.DECLARE_DEAD, [[ownerId]]);
+  yield* change(statements.DECLARE_DEAD, [[ownerId]]);
   const orphans = yield* run(statements.ORPHANS_OF, [[ownerId]]);
   const end: AttemptEnd = {
     ...NO_TOKENS,
@@ -30,6 +30,7 @@ export function* resolveOrphans(ownerId: string, nowMs: number): Script<number> 
       attemptId: String(row['attempt_id']),
       end,
     })),
+    { lookUp: true },
   );
   return results.filter(({ kind }) => kind === 'done').length;
 }

@@ -11,7 +11,7 @@ export function tenantsAndLedger(dialect: DialectName) {
     async up(db: Kysely<unknown>): Promise<void> {
       await createTenants(db, clustered);
       await createBudgets(db, clustered);
-      await createLedger(db, clustered);
+      await createLedger(db);
       for (const statement of freezeEndedAttempts(dialect)) await sql.raw(statement).execute(db);
       await insertDefaults(db);
     },
@@ -131,6 +131,7 @@ async function createBudgets(db: Kysely<unknown>, clustered: Clustered): Promise
       .addColumn('organisation_id', 'text', (column) => column.notNull())
       .addColumn('attempt_id', 'text', (column) => column.notNull())
       .addColumn('budget_id', 'text', (column) => column.notNull())
+      .addColumn('unit', 'text', (column) => column.notNull())
       .addColumn('window_start_ms', 'bigint', (column) => column.notNull())
       .addColumn('reserved', 'bigint', (column) => column.notNull())
       .addColumn('settled', 'bigint')
@@ -139,7 +140,7 @@ async function createBudgets(db: Kysely<unknown>, clustered: Clustered): Promise
   ).execute();
 }
 
-async function createLedger(db: Kysely<unknown>, clustered: Clustered): Promise<void> {
+async function createLedger(db: Kysely<unknown>): Promise<void> {
   const { schema } = db;
   await schema
     .createTable('ledger_owner')
@@ -147,45 +148,45 @@ async function createLedger(db: Kysely<unknown>, clustered: Clustered): Promise<
     .addColumn('beat', 'bigint', (column) => column.notNull())
     .addColumn('alive', 'integer', (column) => column.notNull())
     .execute();
-  await clustered(
-    schema
-      .createTable('ledger_attempt')
-      .addColumn('organisation_id', 'text', (column) => column.notNull())
-      .addColumn('attempt_id', 'text', (column) => column.notNull())
-      .addColumn('request_id', 'text', (column) => column.notNull())
-      .addColumn('attempt', 'integer', (column) => column.notNull())
-      .addColumn('project_id', 'text', (column) => column.notNull())
-      .addColumn('key_id', 'text')
-      .addColumn('target_id', 'text', (column) => column.notNull())
-      .addColumn('adapter_kind', 'text', (column) => column.notNull())
-      .addColumn('place', 'text', (column) => column.notNull())
-      .addColumn('model', 'text', (column) => column.notNull())
-      .addColumn('operation', 'text', (column) => column.notNull())
-      .addColumn('stream', 'integer', (column) => column.notNull())
-      .addColumn('started_at_ms', 'bigint', (column) => column.notNull())
-      .addColumn('reserved_nano_usd', 'bigint', (column) => column.notNull())
-      .addColumn('reserved_tokens', 'bigint', (column) => column.notNull())
-      .addColumn('owner_id', 'text', (column) => column.notNull())
-      .addColumn('state', 'text', (column) => column.notNull())
-      .addColumn('ended_at_ms', 'bigint')
-      .addColumn('status', 'integer')
-      .addColumn('failure', 'text')
-      .addColumn('client_outcome', 'text')
-      .addColumn('input_tokens', 'bigint')
-      .addColumn('cached_input_tokens', 'bigint')
-      .addColumn('output_tokens', 'bigint')
-      .addColumn('reasoning_tokens', 'bigint')
-      .addColumn('image_tokens', 'bigint')
-      .addColumn('audio_input_tokens', 'bigint')
-      .addColumn('audio_output_tokens', 'bigint')
-      .addColumn('cost_nano_usd', 'bigint')
-      .addColumn('cost_source', 'text')
-      .addColumn('saved_nano_usd', 'bigint')
-      .addColumn('estimated', 'integer')
-      .addPrimaryKeyConstraint('ledger_attempt_key', ['organisation_id', 'attempt_id'])
-      .addCheckConstraint('ledger_attempt_state', sql`state in ('reserved', 'settled', 'voided', 'unknown')`)
-      .addCheckConstraint('ledger_attempt_end', sql`(state = 'reserved') = (ended_at_ms is null)`),
-  ).execute();
+  // Not clustered: a row is written twice, and a row that is its own key is moved each time.
+  await schema
+    .createTable('ledger_attempt')
+    .addColumn('organisation_id', 'text', (column) => column.notNull())
+    .addColumn('attempt_id', 'text', (column) => column.notNull())
+    .addColumn('request_id', 'text', (column) => column.notNull())
+    .addColumn('attempt', 'integer', (column) => column.notNull())
+    .addColumn('project_id', 'text', (column) => column.notNull())
+    .addColumn('key_id', 'text')
+    .addColumn('target_id', 'text', (column) => column.notNull())
+    .addColumn('adapter_kind', 'text', (column) => column.notNull())
+    .addColumn('place', 'text', (column) => column.notNull())
+    .addColumn('model', 'text', (column) => column.notNull())
+    .addColumn('operation', 'text', (column) => column.notNull())
+    .addColumn('stream', 'integer', (column) => column.notNull())
+    .addColumn('started_at_ms', 'bigint', (column) => column.notNull())
+    .addColumn('reserved_nano_usd', 'bigint', (column) => column.notNull())
+    .addColumn('reserved_tokens', 'bigint', (column) => column.notNull())
+    .addColumn('owner_id', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('ended_at_ms', 'bigint')
+    .addColumn('status', 'integer')
+    .addColumn('failure', 'text')
+    .addColumn('client_outcome', 'text')
+    .addColumn('input_tokens', 'bigint')
+    .addColumn('cached_input_tokens', 'bigint')
+    .addColumn('output_tokens', 'bigint')
+    .addColumn('reasoning_tokens', 'bigint')
+    .addColumn('image_tokens', 'bigint')
+    .addColumn('audio_input_tokens', 'bigint')
+    .addColumn('audio_output_tokens', 'bigint')
+    .addColumn('cost_nano_usd', 'bigint')
+    .addColumn('cost_source', 'text')
+    .addColumn('saved_nano_usd', 'bigint')
+    .addColumn('estimated', 'integer')
+    .addPrimaryKeyConstraint('ledger_attempt_key', ['organisation_id', 'attempt_id'])
+    .addCheckConstraint('ledger_attempt_state', sql`state in ('reserved', 'settled', 'voided', 'unknown')`)
+    .addCheckConstraint('ledger_attempt_end', sql`(state = 'reserved') = (ended_at_ms is null)`)
+    .execute();
   // Of the open ones only: a million rows that have ended cost nothing.
   await schema
     .createIndex('ledger_attempt_open')
