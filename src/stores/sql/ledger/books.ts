@@ -48,7 +48,7 @@ function budgetsByAttempt(
   operations: readonly LedgerOperation[],
   rows: readonly Row[],
 ): Map<string, readonly Budget[]> {
-  const byScope = Map.groupBy(rows.map(budgetOf), ({ organisationId, scope, scopeId }) =>
+  const byScope = Map.groupBy(rows.map(budgetOf).sort(byId), ({ organisationId, scope, scopeId }) =>
     [organisationId, scope, scopeId].join('\n'),
   );
   const found = new Map<string, readonly Budget[]>();
@@ -95,6 +95,8 @@ function unique<R extends readonly Value[]>(rows: readonly R[]): R[] {
 }
 
 const keyOf = (row: Row): string => attemptKey(String(row['organisation_id']), String(row['attempt_id']));
+
+const byId = (a: Budget, b: Budget): number => (a.budgetId < b.budgetId ? -1 : 1);
 
 function budgetOf(row: Row): Budget {
   return {

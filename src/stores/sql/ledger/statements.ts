@@ -21,14 +21,13 @@ export const DECLARE_DEAD = statement(
 
 export const ANY_BUDGET = plain('select 1 as found from budget limit 1');
 
-/** The budgets in force of a key, a project, an organisation or a model. */
+/** The budgets in force of a key, a project, an organisation or a model. Not in order: SQLite would read all there are for it. */
 export const BUDGETS_OF = statement(
   { organisation_id: 'text', scope: 'text', scope_id: 'text' },
   ({ col, with: beside }) => `select b.organisation_id, b.budget_id, b.scope, b.scope_id, b.budget_window, b.unit,
       b.limit_amount, b.hard
     from ${beside('budget as b')} where b.organisation_id = ${col('organisation_id')} and b.scope = ${col('scope')}
-      and b.scope_id = ${col('scope_id')} and b.retired_at_ms is null
-    order by b.budget_id`,
+      and b.scope_id = ${col('scope_id')} and b.retired_at_ms is null`,
 );
 
 /** Always in the same order, and attempts before windows: processes that share rows wait for each other, never in a circle. */

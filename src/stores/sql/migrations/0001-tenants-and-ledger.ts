@@ -94,25 +94,25 @@ async function createTenants(db: Kysely<unknown>, clustered: Clustered): Promise
 
 async function createBudgets(db: Kysely<unknown>, clustered: Clustered): Promise<void> {
   const { schema } = db;
-  await clustered(
-    schema
-      .createTable('budget')
-      .addColumn('organisation_id', 'text', (column) => column.notNull())
-      .addColumn('budget_id', 'text', (column) => column.notNull())
-      .addColumn('scope', 'text', (column) => column.notNull())
-      .addColumn('scope_id', 'text', (column) => column.notNull())
-      .addColumn('budget_window', 'text', (column) => column.notNull())
-      .addColumn('unit', 'text', (column) => column.notNull())
-      .addColumn('limit_amount', 'bigint', (column) => column.notNull())
-      .addColumn('hard', 'integer', (column) => column.notNull())
-      .addColumn('created_at_ms', 'bigint', (column) => column.notNull())
-      .addColumn('lowered_at_ms', 'bigint')
-      .addColumn('retired_at_ms', 'bigint')
-      .addColumn('revision', 'bigint', (column) => column.notNull())
-      .addPrimaryKeyConstraint('budget_key', ['organisation_id', 'budget_id'])
-      .addForeignKeyConstraint('budget_in_organisation', ['organisation_id'], 'organisation', ['organisation_id'])
-      .addCheckConstraint('budget_limit', sql`limit_amount >= 0`),
-  ).execute();
+  // Not clustered: SQLite would rather read all budgets of a tenant than look into the index by scope.
+  await schema
+    .createTable('budget')
+    .addColumn('organisation_id', 'text', (column) => column.notNull())
+    .addColumn('budget_id', 'text', (column) => column.notNull())
+    .addColumn('scope', 'text', (column) => column.notNull())
+    .addColumn('scope_id', 'text', (column) => column.notNull())
+    .addColumn('budget_window', 'text', (column) => column.notNull())
+    .addColumn('unit', 'text', (column) => column.notNull())
+    .addColumn('limit_amount', 'bigint', (column) => column.notNull())
+    .addColumn('hard', 'integer', (column) => column.notNull())
+    .addColumn('created_at_ms', 'bigint', (column) => column.notNull())
+    .addColumn('lowered_at_ms', 'bigint')
+    .addColumn('retired_at_ms', 'bigint')
+    .addColumn('revision', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('budget_key', ['organisation_id', 'budget_id'])
+    .addForeignKeyConstraint('budget_in_organisation', ['organisation_id'], 'organisation', ['organisation_id'])
+    .addCheckConstraint('budget_limit', sql`limit_amount >= 0`)
+    .execute();
   await schema.createIndex('budget_by_scope').on('budget').columns(['organisation_id', 'scope', 'scope_id']).execute();
   await clustered(
     schema
