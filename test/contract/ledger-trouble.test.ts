@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { BudgetExceeded, type Ledger, LedgerUnavailable } from '../../src/core/ledger.ts';
+import { BudgetExceeded, type Ledger, type LedgerStore, LedgerUnavailable } from '../../src/core/ledger.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
@@ -27,7 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-function ledgerOver(store: SqlStore, changes: Partial<GroupLedgerOptions> = {}): Promise<Ledger> {
+function ledgerOver(store: LedgerStore, changes: Partial<GroupLedgerOptions> = {}): Promise<Ledger> {
   return openLedger({ store, clock: systemClock, logger, spillFolder: folder, newOwnerId: randomUUID, ...changes });
 }
 
@@ -178,6 +178,37 @@ describe('a ledger whose SQLite file', () => {
       spawnSync('umount', [disk]);
     }
   }, 60_000);
+});
+
+test('an end is not promised before those that came before it, though one of them must be told from its beginning', async () => {
+  const store = await openAt({ dataDir: folder });
+  let commits = 0;
+  const counting: LedgerStore = {
+    commit: async (...operations) => {
+      const results = await store.commit(...operations);
+      commits++;
+      return results;
+    },
+    owners: () => store.owners(),
+    resolveOrphans: (...orphans) => store.resolveOrphans(...orphans),
+  };
+  const ledger = await ledgerOver(counting);
+  const [lost, kept] = [ledger.begin(startOf('lost')), ledger.begin(startOf('kept'))];
+  await ledger.flush();
+  // As from an older copy of the file.
+  const file = new Database(join(folder, 'swarmrouter.db'));
+  file.run('drop trigger ledger_attempt_kept');
+  file.run("delete from ledger_attempt where attempt_id = 'lost'");
+  file.close();
+  const before = commits;
+  const first = lost.end(endOf({ costNanoUsd: 7 }));
+  await kept.end(endOf({ costNanoUsd: 7 }));
+  // One for both ends, and one that tells the first of them from its beginning.
+  expect(commits - before).toBe(2);
+  await first;
+  expect(await settled(store)).toEqual(['kept', 'lost']);
+  await ledger.close();
+  await store.close();
 });
 
 describe('what a dead process left', () => {

@@ -357,6 +357,8 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
       starting('b', { reservedNanoUsd: 10 }),
       ending('b', { costNanoUsd: 4 }),
     );
+    // Clients may give all their requests one id.
+    await kinds(starting('c', { requestId: 'r' }), starting('d', { requestId: 'r' }));
     expect(await findings()).toEqual([]);
     const broken = async (rule: string, text: string) => {
       await sql.raw(text).execute(store.db);
@@ -368,8 +370,6 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     await broken('I3', `update budget_hold set settled = null where attempt_id = 'b'`);
     await broken('I4', 'update ledger_owner set alive = 0');
     await broken('I6', `update ledger_attempt set project_id = 'gone' where state = 'reserved'`);
-    await asAnother(store, starting('c', { requestId: 'r' }), starting('d', { requestId: 'r' }));
-    expect((await findings()).map((finding) => finding.slice(0, 2))).toContain('I8');
     await asAnother(store, ending('c', { inputTokens: 1, cachedInputTokens: 2 }));
     expect((await findings()).map((finding) => finding.slice(0, 2))).toContain('I5');
   });

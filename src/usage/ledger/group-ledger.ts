@@ -235,16 +235,15 @@ export class GroupLedger implements Ledger {
     }
   }
 
+  /** Tells everybody only once all of it is written: an end is a promise for those before it, too. */
   async #settle(batch: readonly Pending[], results: readonly LedgerResult[]): Promise<void> {
     const missing = batch.filter((_, index) => results[index]?.kind === 'missing');
+    // Their starts did not get there: they are told from the beginning.
+    if (missing.length > 0) this.#countLate(await this.#commitAsOwner(missing.flatMap(fromTheBeginning)));
     for (const [index, pending] of batch.entries()) {
       const result = results[index];
-      if (result !== undefined && result.kind !== 'missing') this.#tell(pending, result);
+      if (result !== undefined) this.#tell(pending, result.kind === 'missing' ? { kind: 'done' } : result);
     }
-    if (missing.length === 0) return;
-    // Their starts did not get there: they are told from the beginning.
-    this.#countLate(await this.#commitAsOwner(missing.flatMap(fromTheBeginning)));
-    for (const pending of missing) this.#tell(pending, { kind: 'done' });
   }
 
   #tell(pending: Pending, fate: Fate): void {

@@ -25,7 +25,7 @@ export interface UsageQuery {
 
 /** Sums of all upstream calls of the group. Money: nano-USD. */
 export interface UsageSums {
-  /** Client requests; one that was tried at two targets is one. */
+  /** Client requests by their ids; one that was tried at two targets is one, and so are those that a client gave one id. */
   readonly requests: number;
   readonly attempts: number;
   readonly inputTokens: number;
