@@ -60,7 +60,8 @@ export const NO_TOKENS: BilledTokens = {
 
 /** `settled`: what it used is known or well estimated · `voided`: nothing was used · `unknown`: nobody can say. */
 export type EndState = 'settled' | 'voided' | 'unknown';
-export type CostSource = 'provider' | 'override' | 'catalogue' | 'local-rate' | 'unknown';
+/** `listed`: the provider's model list. */
+export type CostSource = 'provider' | 'override' | 'listed' | 'catalogue' | 'local-rate' | 'unknown';
 export type ClientOutcome = 'served' | 'cut' | 'abandoned' | 'failed';
 
 /** One upstream call as it ended. */
