@@ -12,6 +12,8 @@ const OWNERS = {
   'ipaddr.js': '^src/adapters/',
   commander: '^src/cli/',
   picocolors: '^src/cli/',
+  kysely: '^src/stores/',
+  pg: '^src/stores/postgres/',
 };
 
 module.exports = {
@@ -83,7 +85,7 @@ module.exports = {
       from: { path: '^src/', pathNot: '\\.test\\.ts$' },
       to: {
         path: '(^|/)node_modules/',
-        pathNot: `(^|/)node_modules/(${Object.keys(OWNERS).join('|')}|@types|bun-types|openapi3-ts)/`,
+        pathNot: `(^|/)node_modules/(${Object.keys(OWNERS).join('|')}|@types|bun-types|openapi3-ts|pg-[a-z-]+)/`,
       },
     },
     {

@@ -10,7 +10,8 @@ const suffix = process.platform === 'win32' ? '.exe' : '';
 export async function buildExecutable(outfile: string): Promise<string> {
   mkdirSync(dirname(outfile), { recursive: true });
   const result = await Bun.build({
-    entrypoints: [join(root, 'src', 'cli', 'index.ts')],
+    // Threads have a file of their own; each is found by its path below src (see src/stores/sqlite/client.ts).
+    entrypoints: [join(root, 'src', 'cli', 'index.ts'), join(root, 'src', 'stores', 'sqlite', 'thread.ts')],
     minify: true,
     // Errors in logs should name our functions.
     sourcemap: 'inline',

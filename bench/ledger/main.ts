@@ -1,0 +1,95 @@
+/** `npm run bench:ledger -- --help` */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
+import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { describeCommit, describeMachine, describeVersions } from '../machine.ts';
+import { rounded } from '../result.ts';
+import { type CallFigures, ledgerOver, measureCalls } from './calls.ts';
+import { measureStart } from './start.ts';
+import { measureCommits } from './thread.ts';
+
+const HELP = `Measures the ledger over SQLite: what a call costs, what a commit holds up, how long a start takes. Two minutes.
+
+  npm run bench:ledger              all of it; writes bench/ledger/results/<date>.json
+  npm run bench:ledger -- --quick   short rounds and a tenth of the rows; prints, writes nothing`;
+
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+});
+if (values.help) console.log(HELP);
+else await main(values.quick);
+
+async function main(quick: boolean): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'swarmrouter-bench-ledger-'));
+  const sub = (name: string): string => {
+    const path = join(folder, name);
+    mkdirSync(path);
+    return path;
+  };
+  try {
+    const calls = await measureRates(sub('calls'), quick ? 2 : 10);
+    const commits = [...(await measureCommits(sub('one'), 1)), ...(await measureCommits(sub('twenty'), 20))];
+    const start = await measureStart(sub('start'), 10_000, quick ? 100_000 : 1_000_000);
+    const result = {
+      date: new Date().toISOString().slice(0, 10),
+      commit: describeCommit(),
+      machine: describeMachine(),
+      versions: describeVersions(),
+      calls,
+      commits,
+      start,
+    };
+    const json = `${JSON.stringify(result, (_, value) => (typeof value === 'number' ? rounded(value) : value), 2)}\n`;
+    console.log(json);
+    if (quick) return;
+    const results = join(import.meta.dir, 'results');
+    mkdirSync(results, { recursive: true });
+    writeFileSync(join(results, `${result.date}.json`), json);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** First without budgets, as a single user has it, then with a hard one for key, project and organisation. */
+async function measureRates(dataDir: string, seconds: number): Promise<readonly CallFigures[]> {
+  const store = await openSqliteStore({ dataDir });
+  const ledger = await ledgerOver(store, dataDir);
+  const figures: CallFigures[] = [];
+  const RATES = [200, 1_000, 3_000];
+  await measureCalls(ledger, { callsPerSecond: 1_000, seconds: 2, hardBudget: false });
+  const idle = new Map<number, number>();
+  for (const callsPerSecond of RATES) {
+    const alone = await measureCalls(null, { callsPerSecond, seconds, hardBudget: false });
+    idle.set(callsPerSecond, alone.cpuMicrosecondsPerCall);
+  }
+  for (const hardBudget of [false, true]) {
+    if (hardBudget) await createBudgets(new BudgetRepository(store.db));
+    for (const callsPerSecond of RATES) {
+      const figure = await measureCalls(ledger, { callsPerSecond, seconds, hardBudget });
+      const own = figure.cpuMicrosecondsPerCall - (idle.get(callsPerSecond) ?? 0);
+      figures.push({ ...figure, cpuMicrosecondsPerCall: own });
+    }
+  }
+  await ledger.close();
+  await store.close();
+  return figures;
+}
+
+async function createBudgets(budgets: BudgetRepository): Promise<void> {
+  const budget = {
+    organisationId: 'default',
+    window: 'month',
+    unit: 'usd',
+    limit: 1e15,
+    hard: true,
+    createdAtMs: 0,
+  } as const;
+  await budgets.create({ ...budget, budgetId: 'organisation', scope: 'organisation', scopeId: 'default' });
+  await budgets.create({ ...budget, budgetId: 'project', scope: 'project', scopeId: 'default' });
+  for (let key = 0; key < 1_000; key++) {
+    await budgets.create({ ...budget, budgetId: `key-${key}`, scope: 'key', scopeId: `key-${key}` });
+  }
+}

@@ -1,0 +1,101 @@
+import { type LedgerOperation, type LedgerResult, OwnerFenced } from '../../../core/ledger.ts';
+import { readBooks } from './books.ts';
+import { type Decision, decide, NO_BOOKS } from './decide.ts';
+import { endRow, startRow } from './rows.ts';
+import { change, run, type Script } from './script.ts';
+import * as statements from './statements.ts';
+import { problemOf } from './valid.ts';
+
+/**
+ * The rows were not as the batch took them to be: something in it came twice, or another process was there first. Roll
+ * back, and run the script again with all its rows looked up.
+ */
+export class Overtaken extends Error {
+  override readonly name = 'Overtaken';
+}
+
+/** How a batch is written. `lookUp`: nothing is taken for granted; dearer, and always right. */
+export interface WriteOptions {
+  readonly lookUp: boolean;
+}
+
+/** All operations of a group commit. */
+export function* commit(
+  ownerId: string,
+  operations: readonly LedgerOperation[],
+  options: WriteOptions,
+): Script<readonly LedgerResult[]> {
+  yield* beat(ownerId);
+  return yield* write(ownerId, operations, options);
+}
+
+/** Says that the owner lives; a dead one stays dead, so that what was resolved in its name is not written twice. */
+function* beat(ownerId: string): Script<void> {
+  if ((yield* change(statements.BEAT, [[ownerId]])) > 0) return;
+  if ((yield* change(statements.REGISTER_OWNER, [[ownerId]])) > 0) return;
+  throw new OwnerFenced(`the owner ${ownerId} was declared dead`);
+}
+
+/** The operations without a word about who lives; one result for each. */
+export function* write(
+  ownerId: string,
+  operations: readonly LedgerOperation[],
+  options: WriteOptions,
+): Script<readonly LedgerResult[]> {
+  const problems = operations.map(problemOf);
+  const valid = operations.filter((_, index) => problems[index] === null);
+  const decided = yield* writeValid(ownerId, valid, options);
+  let next = 0;
+  return problems.map((problem) =>
+    problem === null ? (decided[next++] as LedgerResult) : { kind: 'invalid', message: problem },
+  );
+}
+
+function* writeValid(
+  ownerId: string,
+  operations: readonly LedgerOperation[],
+  { lookUp }: WriteOptions,
+): Script<readonly LedgerResult[]> {
+  const budgeted = (yield* run(statements.ANY_BUDGET)).length > 0;
+  const books = budgeted || lookUp ? yield* readBooks(operations) : NO_BOOKS;
+  const decision = decide(operations, books);
+  const started = yield* change(
+    statements.START_ATTEMPTS,
+    decision.started.map((start) => startRow(ownerId, start)),
+  );
+  const ended = yield* change(statements.END_ATTEMPTS, decision.ended.map(endRow));
+  if (started !== decision.started.length || ended !== decision.ended.length) {
+    throw new Overtaken('a row of this batch is not as it was thought to be');
+  }
+  yield* writeBudgets(decision);
+  return decision.results;
+}
+
+function* writeBudgets({ opened, closed, windows }: Decision): Script<void> {
+  yield* change(
+    statements.OPEN_HOLDS,
+    opened.map((hold) => [
+      hold.organisationId,
+      hold.attemptId,
+      hold.budgetId,
+      hold.unit,
+      hold.windowStartMs,
+      hold.reserved,
+      hold.enforced ? 1 : 0,
+    ]),
+  );
+  yield* change(
+    statements.CLOSE_HOLDS,
+    closed.map((hold) => [hold.organisationId, hold.attemptId, hold.budgetId, hold.settled]),
+  );
+  yield* change(
+    statements.WRITE_WINDOWS,
+    windows.map((window) => [
+      window.organisationId,
+      window.budgetId,
+      window.windowStartMs,
+      window.reserved,
+      window.settled,
+    ]),
+  );
+}

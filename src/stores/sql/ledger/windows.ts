@@ -1,0 +1,23 @@
+import type { BudgetWindow } from '../../../core/ledger.ts';
+
+const DAY_MS = 86_400_000;
+/** The epoch was a Thursday; weeks begin on Monday. */
+const FIRST_MONDAY_MS = 4 * DAY_MS;
+
+/** When the window began that the moment lies in; UTC, ms since the epoch. */
+export function windowStartMs(window: BudgetWindow, atMs: number): number {
+  if (window === 'total') return 0;
+  if (window === 'day') return Math.floor(atMs / DAY_MS) * DAY_MS;
+  if (window === 'week') return Math.floor((atMs - FIRST_MONDAY_MS) / (7 * DAY_MS)) * 7 * DAY_MS + FIRST_MONDAY_MS;
+  const at = new Date(atMs);
+  return Date.UTC(at.getUTCFullYear(), at.getUTCMonth(), 1);
+}
+
+/** When the next one begins; null: never. */
+export function windowEndMs(window: BudgetWindow, startMs: number): number | null {
+  if (window === 'total') return null;
+  if (window === 'day') return startMs + DAY_MS;
+  if (window === 'week') return startMs + 7 * DAY_MS;
+  const start = new Date(startMs);
+  return Date.UTC(start.getUTCFullYear(), start.getUTCMonth() + 1, 1);
+}

@@ -1,0 +1,137 @@
+import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
+import type { LedgerAttemptTable, Tables } from '../tables.ts';
+
+const GROUPS = {
+  key: sql.ref('key_id'),
+  project: sql.ref('project_id'),
+  model: sql.ref('model'),
+  target: sql.ref('target_id'),
+  place: sql.ref('place'),
+  day: sql`started_at_ms - started_at_ms % 86400000`,
+  hour: sql`started_at_ms - started_at_ms % 3600000`,
+} as const satisfies Record<string, RawBuilder<unknown>>;
+
+export type UsageGroup = keyof typeof GROUPS;
+
+export interface UsageQuery {
+  readonly organisationId: string;
+  /** Null: of all its projects. */
+  readonly projectId: string | null;
+  /** By when the call began, ms since the Unix epoch; `toMs` excluded. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly groupBy: readonly UsageGroup[];
+}
+
+/** Sums of all upstream calls of the group. Money: nano-USD. */
+export interface UsageSums {
+  /** Client requests by their ids; one that was tried at two targets is one, and so are those that a client gave one id. */
+  readonly requests: number;
+  readonly attempts: number;
+  readonly inputTokens: number;
+  readonly cachedInputTokens: number;
+  readonly outputTokens: number;
+  readonly reasoningTokens: number;
+  readonly costNanoUsd: number;
+  readonly savedNanoUsd: number;
+  /** Calls whose price nobody knows: they are not in the cost. */
+  readonly unpriced: number;
+  /** Calls that still run. */
+  readonly open: number;
+  /** Calls that nobody saw the end of; part of the cost is what was set aside for them. */
+  readonly unknown: number;
+  /** Of the cost: what those may have cost. */
+  readonly maybeNanoUsd: number;
+}
+
+export interface UsageRow extends UsageSums {
+  /** By group: names and ids; days and hours as the ms of their beginning; null: no key. */
+  readonly group: Readonly<Partial<Record<UsageGroup, string | number | null>>>;
+}
+
+const SUMS: Readonly<Record<keyof UsageSums, string>> = {
+  requests: 'count(distinct request_id)',
+  attempts: 'count(*)',
+  inputTokens: 'coalesce(sum(input_tokens), 0)',
+  cachedInputTokens: 'coalesce(sum(cached_input_tokens), 0)',
+  outputTokens: 'coalesce(sum(output_tokens), 0)',
+  reasoningTokens: 'coalesce(sum(reasoning_tokens), 0)',
+  costNanoUsd: 'coalesce(sum(cost_nano_usd), 0)',
+  savedNanoUsd: 'coalesce(sum(saved_nano_usd), 0)',
+  unpriced: "coalesce(sum(case when state in ('settled', 'unknown') and cost_nano_usd is null then 1 else 0 end), 0)",
+  open: "coalesce(sum(case when state = 'reserved' then 1 else 0 end), 0)",
+  unknown: "coalesce(sum(case when state = 'unknown' then 1 else 0 end), 0)",
+  maybeNanoUsd: "coalesce(sum(case when state = 'unknown' then cost_nano_usd else 0 end), 0)",
+};
+
+export type ExportedAttempt = Selectable<LedgerAttemptTable>;
+
+/** Rows of the ledger at once, while exporting. */
+const PAGE = 1_000;
+
+/** Reports: read only, on a connection of their own. */
+export class UsageRepository {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  /** One row a group, in the order of the groups; without groups one row. */
+  async sums({ organisationId, projectId, fromMs, toMs, groupBy }: UsageQuery): Promise<readonly UsageRow[]> {
+    const columns = groupBy.map((group) => GROUPS[group].as(`by_${group}`));
+    const sums = Object.entries(SUMS).map(([name, text]) => sql<number>`cast(${sql.raw(text)} as bigint)`.as(name));
+    let query = this.#db
+      .selectFrom('ledger_attempt')
+      .select([...columns, ...sums])
+      .where('organisation_id', '=', organisationId)
+      .where('started_at_ms', '>=', fromMs)
+      .where('started_at_ms', '<', toMs);
+    if (projectId !== null) query = query.where('project_id', '=', projectId);
+    // By position: the names of days and hours are expressions.
+    for (const [index] of groupBy.entries()) {
+      query = query.groupBy(sql.raw(String(index + 1))).orderBy(sql.raw(String(index + 1)));
+    }
+    const rows = (await query.execute()) as readonly Readonly<Record<string, string | number | null>>[];
+    return rows.map((row) => usageRow(row, groupBy));
+  }
+
+  /** Every row of the time, oldest first, a page at a time: memory stays flat. */
+  async *export(query: Omit<UsageQuery, 'groupBy'>): AsyncGenerator<ExportedAttempt> {
+    let after: { readonly atMs: number; readonly attemptId: string } | null = null;
+    for (;;) {
+      const page: readonly ExportedAttempt[] = await this.#page(query, after);
+      yield* page;
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE) return;
+      after = { atMs: last.started_at_ms, attemptId: last.attempt_id };
+    }
+  }
+
+  #page(
+    { organisationId, projectId, fromMs, toMs }: Omit<UsageQuery, 'groupBy'>,
+    after: { readonly atMs: number; readonly attemptId: string } | null,
+  ): Promise<readonly ExportedAttempt[]> {
+    let query = this.#db
+      .selectFrom('ledger_attempt')
+      .selectAll()
+      .where('organisation_id', '=', organisationId)
+      .where('started_at_ms', '>=', after?.atMs ?? fromMs)
+      .where('started_at_ms', '<', toMs)
+      .orderBy('started_at_ms')
+      .orderBy('attempt_id')
+      .limit(PAGE);
+    if (projectId !== null) query = query.where('project_id', '=', projectId);
+    if (after !== null) {
+      const { atMs, attemptId } = after;
+      query = query.where(({ eb, or }) => or([eb('started_at_ms', '>', atMs), eb('attempt_id', '>', attemptId)]));
+    }
+    return query.execute();
+  }
+}
+
+function usageRow(row: Readonly<Record<string, string | number | null>>, groupBy: readonly UsageGroup[]): UsageRow {
+  const group = Object.fromEntries(groupBy.map((name) => [name, row[`by_${name}`] ?? null]));
+  const sums = Object.fromEntries(Object.keys(SUMS).map((name) => [name, Number(row[name])]));
+  return { ...(sums as unknown as UsageSums), group };
+}

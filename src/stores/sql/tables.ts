@@ -1,0 +1,158 @@
+import type { BudgetScope, BudgetUnit, BudgetWindow, ClientOutcome, CostSource } from '../../core/ledger.ts';
+import type { AttemptState } from './ledger/attempt-state.ts';
+
+/**
+ * The tables, the same for SQLite and PostgreSQL. The tenant is the first column of every primary key. Times: ms since
+ * the Unix epoch. Money: integer nano-USD. Truth values: 0 and 1.
+ */
+export interface Tables {
+  organisation: OrganisationTable;
+  project: ProjectTable;
+  client_key: ClientKeyTable;
+  client_key_version: ClientKeyVersionTable;
+  budget: BudgetTable;
+  budget_window: BudgetWindowTable;
+  budget_hold: BudgetHoldTable;
+  ledger_attempt: LedgerAttemptTable;
+  ledger_owner: LedgerOwnerTable;
+  price: PriceTable;
+  meta: MetaTable;
+}
+
+export interface OrganisationTable {
+  organisation_id: string;
+  name: string;
+  created_at_ms: number;
+}
+
+export interface ProjectTable {
+  organisation_id: string;
+  project_id: string;
+  name: string;
+  created_at_ms: number;
+}
+
+export interface ClientKeyTable {
+  organisation_id: string;
+  key_id: string;
+  project_id: string;
+  name: string;
+  owner: string | null;
+  created_at_ms: number;
+  expires_at_ms: number | null;
+  revoked_at_ms: number | null;
+  /** JSON: what it may use, its limits, its metadata. */
+  policies: string;
+  /** Goes up with every change of the row, for If-Match. */
+  revision: number;
+}
+
+/** The secrets of a key: two of them live while it is rotated. */
+export interface ClientKeyVersionTable {
+  organisation_id: string;
+  key_id: string;
+  version: number;
+  /** Shown to people. */
+  prefix: string;
+  /** Keyed hash of the secret, hexadecimal; unique over all tenants. */
+  key_hash: string;
+  created_at_ms: number;
+  expires_at_ms: number | null;
+}
+
+export interface BudgetTable {
+  organisation_id: string;
+  budget_id: string;
+  scope: BudgetScope;
+  scope_id: string;
+  budget_window: BudgetWindow;
+  unit: BudgetUnit;
+  limit_amount: number;
+  hard: number;
+  created_at_ms: number;
+  /** When the limit last went down: spending above it may be older. */
+  lowered_at_ms: number | null;
+  /** Counts no more; kept, since the ledger refers to it. */
+  retired_at_ms: number | null;
+  revision: number;
+}
+
+/** What a budget counted in one window. A new window is a new row; only the ledger changes the amounts. */
+export interface BudgetWindowTable {
+  organisation_id: string;
+  budget_id: string;
+  window_start_ms: number;
+  reserved: number;
+  settled: number;
+}
+
+/** An attempt's part in a budget's window. */
+export interface BudgetHoldTable {
+  organisation_id: string;
+  attempt_id: string;
+  budget_id: string;
+  /** Of the budget. */
+  unit: BudgetUnit;
+  window_start_ms: number;
+  reserved: number;
+  /** Null: the attempt runs. */
+  settled: number | null;
+  /** It was admitted only because the budget had room. */
+  enforced: number;
+}
+
+export interface LedgerAttemptTable {
+  organisation_id: string;
+  attempt_id: string;
+  request_id: string;
+  attempt: number;
+  project_id: string;
+  key_id: string | null;
+  target_id: string;
+  adapter_kind: string;
+  place: string;
+  model: string;
+  operation: string;
+  stream: number;
+  started_at_ms: number;
+  reserved_nano_usd: number;
+  reserved_tokens: number;
+  owner_id: string;
+  state: AttemptState;
+  ended_at_ms: number | null;
+  status: number | null;
+  failure: string | null;
+  client_outcome: ClientOutcome | null;
+  input_tokens: number | null;
+  cached_input_tokens: number | null;
+  output_tokens: number | null;
+  reasoning_tokens: number | null;
+  image_tokens: number | null;
+  audio_input_tokens: number | null;
+  audio_output_tokens: number | null;
+  cost_nano_usd: number | null;
+  cost_source: CostSource | null;
+  saved_nano_usd: number | null;
+  estimated: number | null;
+}
+
+export interface LedgerOwnerTable {
+  owner_id: string;
+  beat: number;
+  alive: number;
+}
+
+/** What an operator says a model costs. `provider` empty: at every provider. */
+export interface PriceTable {
+  organisation_id: string;
+  provider: string;
+  model: string;
+  /** Nano-USD a token by class of tokens, JSON. */
+  rates: string;
+  updated_at_ms: number;
+}
+
+export interface MetaTable {
+  name: string;
+  value: string;
+}

@@ -1,0 +1,32 @@
+import type { LedgerOperation, StoreUnavailable } from '../../core/ledger.ts';
+import type { Value } from '../sql/ledger/script.ts';
+
+/** What the thread is asked to do. Operations go as JSON: one text is cheaper to hand over than many objects. */
+export type Command =
+  | { readonly kind: 'open'; readonly path: string; readonly readOnly: boolean; readonly create: boolean }
+  | { readonly kind: 'query'; readonly sql: string; readonly parameters: readonly Value[] }
+  | { readonly kind: 'commit'; readonly ownerId: string; readonly operations: string }
+  | { readonly kind: 'orphans'; readonly ownerId: string; readonly nowMs: number }
+  | { readonly kind: 'close' };
+
+export interface Asked {
+  readonly id: number;
+  readonly command: Command;
+}
+
+export type Answer = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly fault: Fault };
+
+export interface Fault {
+  readonly name: string;
+  readonly message: string;
+  /** Null: no trouble of the store. */
+  readonly unavailable: StoreUnavailable['kind'] | null;
+}
+
+export function encodeOperations(operations: readonly LedgerOperation[]): string {
+  return JSON.stringify(operations);
+}
+
+export function decodeOperations(text: string): readonly LedgerOperation[] {
+  return JSON.parse(text) as readonly LedgerOperation[];
+}

@@ -1,0 +1,99 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Kysely } from 'kysely';
+import type { LedgerResult } from '../../core/ledger.ts';
+import { Turns } from '../../core/turns.ts';
+import type { Value } from '../sql/ledger/script.ts';
+import { migrate } from '../sql/migrate.ts';
+import { ledgerOwners, type SqlStore } from '../sql/sql-store.ts';
+import type { Tables } from '../sql/tables.ts';
+import { SqliteThread } from './client.ts';
+import type { QueryRows } from './connection.ts';
+import { sqliteDialect } from './dialect.ts';
+import { encodeOperations } from './protocol.ts';
+
+const OWNER_ONLY_FOLDER = 0o700;
+
+export interface SqliteStoreOptions {
+  readonly dataDir: string;
+}
+
+/** The store in `<dataDir>/swarmrouter.db`, made when there is none. Rejects when the file is no database of ours. */
+export async function openSqliteStore({ dataDir }: SqliteStoreOptions): Promise<SqlStore> {
+  const path = join(dataDir, 'swarmrouter.db');
+  await mkdir(dirname(path), { recursive: true, mode: OWNER_ONLY_FOLDER });
+  const writer = new SqliteThread();
+  try {
+    await writer.ask({ kind: 'open', path, readOnly: false, create: true });
+    const store = new SqliteStore(path, writer);
+    await migrate(store.db, 'sqlite');
+    return store;
+  } catch (error) {
+    await writer.close().catch(() => undefined);
+    const what = error instanceof Error ? error.message : String(error);
+    throw new Error(`the store ${path} cannot be opened: ${what}`, { cause: error });
+  }
+}
+
+class SqliteStore implements SqlStore {
+  readonly dialect = 'sqlite';
+  readonly db: Kysely<Tables>;
+  readonly #path: string;
+  readonly #writer: SqliteThread;
+  readonly #turns = new Turns();
+  /** Made for the first report; most processes never need it. */
+  #reader: Promise<SqliteThread> | null = null;
+
+  constructor(path: string, writer: SqliteThread) {
+    this.#path = path;
+    this.#writer = writer;
+    this.db = new Kysely<Tables>({
+      dialect: sqliteDialect({
+        turns: this.#turns,
+        write: (sql, parameters) => ask(writer, sql, parameters),
+        read: async (sql, parameters) => ask(await this.#reading(), sql, parameters),
+      }),
+    });
+  }
+
+  commit(...[ownerId, operations]: Parameters<SqlStore['commit']>): Promise<readonly LedgerResult[]> {
+    const text = encodeOperations(operations);
+    return this.#turns.run(() => this.#writer.ask({ kind: 'commit', ownerId, operations: text }));
+  }
+
+  owners() {
+    return ledgerOwners(this.db);
+  }
+
+  resolveOrphans(ownerId: string, nowMs: number): Promise<number> {
+    return this.#turns.run(() => this.#writer.ask({ kind: 'orphans', ownerId, nowMs }));
+  }
+
+  async checkIntegrity(): Promise<readonly string[]> {
+    const { rows } = await ask(await this.#reading(), 'pragma quick_check', []);
+    const found = rows.map((row) => String(row['quick_check']));
+    return found.length === 1 && found[0] === 'ok' ? [] : found;
+  }
+
+  async close(): Promise<void> {
+    await this.#turns.take();
+    const reader = await this.#reader;
+    await reader?.close();
+    await this.#writer.close();
+  }
+
+  #reading(): Promise<SqliteThread> {
+    this.#reader ??= this.#openReader();
+    return this.#reader;
+  }
+
+  async #openReader(): Promise<SqliteThread> {
+    const reader = new SqliteThread();
+    await reader.ask({ kind: 'open', path: this.#path, readOnly: true, create: false });
+    return reader;
+  }
+}
+
+function ask(thread: SqliteThread, sql: string, parameters: readonly Value[]): Promise<QueryRows> {
+  return thread.ask({ kind: 'query', sql, parameters });
+}

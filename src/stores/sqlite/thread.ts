@@ -1,0 +1,64 @@
+/** SQLite's own thread: a commit waits for the disk, and the event loop must not. */
+import { parentPort } from 'node:worker_threads';
+import type { LedgerOperation, LedgerResult } from '../../core/ledger.ts';
+import { commit, Overtaken } from '../sql/ledger/commit.ts';
+import { resolveOrphans } from '../sql/ledger/orphans.ts';
+import { SqliteConnection } from './connection.ts';
+import { unavailability } from './faults.ts';
+import { type Answer, type Asked, type Command, decodeOperations, type Fault } from './protocol.ts';
+
+let connection: SqliteConnection | null = null;
+
+parentPort?.on('message', (asked: Asked) => parentPort?.postMessage(answer(asked)));
+
+function answer({ id, command }: Asked): Answer {
+  try {
+    return { id, value: perform(command) };
+  } catch (error) {
+    return { id, fault: faultOf(error) };
+  }
+}
+
+function perform(command: Command): unknown {
+  if (command.kind === 'open') return open(command);
+  if (connection === null) throw new Error('the store is closed');
+  switch (command.kind) {
+    case 'query':
+      return connection.query(command.sql, command.parameters);
+    case 'commit': {
+      const operations = decodeOperations(command.operations);
+      return committed(connection, command.ownerId, operations);
+    }
+    case 'orphans':
+      return connection.transact(() => resolveOrphans(command.ownerId, command.nowMs));
+    case 'close':
+      connection.close();
+      connection = null;
+      return null;
+  }
+}
+
+/** Blindly first: that what is to be written is there and open nearly always holds. */
+function committed(
+  to: SqliteConnection,
+  ownerId: string,
+  operations: readonly LedgerOperation[],
+): readonly LedgerResult[] {
+  try {
+    return to.transact(() => commit(ownerId, operations, { lookUp: false }));
+  } catch (error) {
+    if (!(error instanceof Overtaken)) throw error;
+    return to.transact(() => commit(ownerId, operations, { lookUp: true }));
+  }
+}
+
+function open({ path, readOnly, create }: Extract<Command, { kind: 'open' }>): null {
+  connection = new SqliteConnection(path, readOnly);
+  if (create) connection.create();
+  return null;
+}
+
+function faultOf(error: unknown): Fault {
+  const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
+  return { name, message, unavailable: unavailability(error) };
+}

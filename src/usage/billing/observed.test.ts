@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import type { CallEnd } from '../../core/billing.ts';
+import { FAILURE_RULES, type FailureKind } from '../../core/failure.ts';
+import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
+
+const ended = (changes: Partial<CallEnd> = {}): CallEnd => ({
+  failure: null,
+  status: null,
+  usage: null,
+  model: '',
+  producedTokens: 0,
+  ...changes,
+});
+
+const usage = { promptTokens: 10, completionTokens: 4, cachedTokens: 3, reasoningTokens: 2, costNanoUsd: null };
+
+describe('a call counts as', () => {
+  test('settled when the server reported what it used, whatever else befell it', () => {
+    for (const failure of Object.keys(FAILURE_RULES) as FailureKind[]) {
+      expect(stateOf(ended({ failure, usage, status: 500 }))).toBe('settled');
+    }
+  });
+
+  test('settled by what came of it, when it broke off or its client left', () => {
+    expect(stateOf(ended({ failure: 'truncated', producedTokens: 3 }))).toBe('settled');
+    expect(stateOf(ended({ failure: 'cancelled' }))).toBe('settled');
+  });
+
+  test('voided when the server did not begin', () => {
+    for (const failure of ['unreachable', 'overloaded', 'modelLoading', 'rejected', 'badCredentials'] as const) {
+      expect(stateOf(ended({ failure }))).toBe('voided');
+    }
+    expect(stateOf(ended({ failure: 'failed', status: 500 }))).toBe('voided');
+    expect(stateOf(ended({ failure: 'filtered', status: 400 }))).toBe('voided');
+  });
+
+  test('unknown when it may have written a whole answer that nobody got', () => {
+    for (const failure of ['timeout', 'failed', 'truncated'] as const) {
+      expect(stateOf(ended({ failure }))).toBe('unknown');
+    }
+    expect(stateOf(ended({ failure: 'malformed', status: 200 }))).toBe('unknown');
+  });
+});
+
+test('a client got an answer, a part of one, nothing, or left', () => {
+  const outcomes = [
+    ended(),
+    ended({ failure: 'truncated', producedTokens: 1 }),
+    ended({ failure: 'failed', status: 500 }),
+    ended({ failure: 'cancelled', producedTokens: 1 }),
+  ].map(outcomeOf);
+  expect(outcomes).toEqual(['served', 'cut', 'failed', 'abandoned']);
+});
+
+test('what nobody reported is what was seen', () => {
+  expect(usageOf(ended({ producedTokens: 7 }), 12.2)).toMatchObject({ promptTokens: 13, completionTokens: 7 });
+  expect(usageOf(ended({ usage, producedTokens: 7 }), 12)).toBe(usage);
+});
+
+test('whatever a server counts, the ledger can take it: a part is never more than the whole', () => {
+  const counts = fc.oneof(fc.integer(), fc.double(), fc.constant(Number.MAX_SAFE_INTEGER));
+  fc.assert(
+    fc.property(counts, counts, counts, counts, (promptTokens, completionTokens, cachedTokens, reasoningTokens) => {
+      const tokens = tokensOf({ promptTokens, completionTokens, cachedTokens, reasoningTokens, costNanoUsd: null });
+      for (const value of Object.values(tokens)) {
+        expect(Number.isSafeInteger(value) && value >= 0).toBe(true);
+      }
+      expect(tokens.cachedInputTokens).toBeLessThanOrEqual(tokens.inputTokens);
+      expect(tokens.reasoningTokens).toBeLessThanOrEqual(tokens.outputTokens);
+    }),
+  );
+});

@@ -1,0 +1,67 @@
+import type { CallEnd } from '../../core/billing.ts';
+import type { FailureKind } from '../../core/failure.ts';
+import type { BilledTokens, ClientOutcome, EndState } from '../../core/ledger.ts';
+import { NO_TOKENS } from '../../core/ledger.ts';
+import type { Usage } from '../../core/usage.ts';
+
+/** Whoever says so has not begun with the prompt. */
+const NOT_BEGUN: ReadonlySet<FailureKind> = new Set([
+  'unreachable',
+  'overloaded',
+  'outOfQuota',
+  'badCredentials',
+  'modelMissing',
+  'modelLoading',
+  'contextTooLong',
+  'overBudget',
+  'rejected',
+]);
+
+const FIRST_ERROR_STATUS = 300;
+
+/**
+ * What is known of a call that has ended. Where a server broke off without a word it may have written, and charged, a
+ * whole answer: nobody can say. Where the client left, what came until then counts.
+ */
+export function stateOf({ failure, status, usage, producedTokens }: CallEnd): EndState {
+  if (failure === null || usage !== null || producedTokens > 0) return 'settled';
+  if (NOT_BEGUN.has(failure) || (status !== null && status >= FIRST_ERROR_STATUS)) return 'voided';
+  return failure === 'cancelled' ? 'settled' : 'unknown';
+}
+
+/** As the client saw it, as far as one call can tell: another may have answered in its place. */
+export function outcomeOf({ failure, producedTokens }: CallEnd): ClientOutcome {
+  if (failure === null) return 'served';
+  if (failure === 'cancelled') return 'abandoned';
+  return producedTokens > 0 ? 'cut' : 'failed';
+}
+
+/** What was used: as the server reported it, else as it was seen. */
+export function usageOf({ usage, producedTokens }: CallEnd, promptTokens: number): Usage {
+  return (
+    usage ?? {
+      promptTokens: Math.ceil(promptTokens),
+      completionTokens: producedTokens,
+      cachedTokens: null,
+      reasoningTokens: 0,
+      costNanoUsd: null,
+    }
+  );
+}
+
+/** Fit for the ledger, whatever a server counted: a part is never more than the whole. */
+export function tokensOf({ promptTokens, completionTokens, cachedTokens, reasoningTokens }: Usage): BilledTokens {
+  const inputTokens = count(promptTokens);
+  const outputTokens = count(completionTokens);
+  return {
+    ...NO_TOKENS,
+    inputTokens,
+    outputTokens,
+    cachedInputTokens: Math.min(inputTokens, count(cachedTokens)),
+    reasoningTokens: Math.min(outputTokens, count(reasoningTokens)),
+  };
+}
+
+function count(value: number | null): number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : 0;
+}
