@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { costOf, type Price, type PriceQuestion, tokenPrice } from '../../core/price.ts';
+import { costOf, type Price, tokenPrice } from '../../core/price.ts';
+import type { PriceQuestion } from '../../core/prices.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 import { Catalogue } from './catalogue.ts';

@@ -1,4 +1,5 @@
-import { type Price, type PriceQuestion, type Prices, tokenPrice } from '../../core/price.ts';
+import { type Price, tokenPrice } from '../../core/price.ts';
+import type { PriceQuestion, Prices } from '../../core/prices.ts';
 import { type Catalogue, ownCatalogue } from './catalogue.ts';
 import type { LocalRate, PriceOverride } from './price-override.ts';
 import { priceAt, type Tariff } from './tariff.ts';
