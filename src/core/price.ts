@@ -77,6 +77,7 @@ export interface CallCost {
 }
 
 const FEMTO_PER_NANO = 1_000_000;
+const HALF_NANO = FEMTO_PER_NANO / 2;
 
 /**
  * What a call cost; never throws. The provider's own bill wins over any price. All classes are added up exactly and
@@ -88,7 +89,7 @@ export function costOf(usage: Usage, price: Price | null, runningMs = 0): CallCo
   if (isCount(costNanoUsd)) return { nanoUsd: costNanoUsd, source: 'provider', flaw: tokens.flaw };
   if (price === null) return { nanoUsd: null, source: 'unknown', flaw: tokens.flaw };
   const isBadBill = costNanoUsd !== null && costNanoUsd !== undefined;
-  const nanoUsd = priced(tokens, price, countOr0(Math.round(runningMs)), 'half-up');
+  const nanoUsd = priced(tokens, price, countOr0(Math.round(runningMs)));
   const flaw = nanoUsd === null ? 'size' : (tokens.flaw ?? (isBadBill ? 'count' : null));
   return { nanoUsd: nanoUsd ?? Number.MAX_SAFE_INTEGER, source: price.source, flaw };
 }
@@ -106,14 +107,34 @@ export function estimateNanoUsd(
   if (price === null) return null;
   const prompt = atMost(promptTokens);
   const output = atMost(maxOutputTokens);
-  let most = 0;
+  const ms = atMost(runningMs);
   // A prompt may turn out shorter than it was taken for, and a lower tier need not be the cheaper one.
-  for (const rates of ratesUpTo(price, prompt)) {
-    const tokens = dearest(rates, prompt, output, textOnly);
-    const nanoUsd = priced(tokens, price, atMost(runningMs), 'up', rates) ?? Number.MAX_SAFE_INTEGER;
-    if (nanoUsd > most) most = nanoUsd;
+  let most = mostOf(price, price.rates, prompt, output, ms, textOnly);
+  for (const { aboveTokens, rates } of price.tiers) {
+    if (prompt > aboveTokens) most = Math.max(most, mostOf(price, rates, prompt, output, ms, textOnly));
   }
   return most;
+}
+
+function mostOf(
+  { callNanoUsd, msFemtoUsd }: Price,
+  rates: TokenRates,
+  prompt: number,
+  output: number,
+  ms: number,
+  textOnly: boolean,
+): number {
+  let input = Math.max(rates.input, rates.cachedInput, rates.cacheWrite);
+  let answer = Math.max(rates.output, rates.reasoning);
+  if (!textOnly) {
+    input = Math.max(input, rates.audioInput, rates.imageInput);
+    answer = Math.max(answer, rates.audioOutput, rates.imageOutput);
+  }
+  const sum = prompt * input + output * answer + ms * msFemtoUsd + FEMTO_PER_NANO - 1;
+  if (Number.isSafeInteger(sum)) return Math.min(wholeNano(sum) + callNanoUsd, Number.MAX_SAFE_INTEGER);
+  const exact = BigInt(prompt) * BigInt(input) + BigInt(output) * BigInt(answer) + BigInt(ms) * BigInt(msFemtoUsd);
+  const nanoUsd = (exact + BigInt(FEMTO_PER_NANO - 1)) / BigInt(FEMTO_PER_NANO) + BigInt(callNanoUsd);
+  return Math.min(Number(nanoUsd), Number.MAX_SAFE_INTEGER);
 }
 
 /** What a cloud would have charged above what the call cost, ≥ 0; null: one of the two is not known. */
@@ -201,14 +222,8 @@ function flawOf(usage: Usage, prompt: number, completion: number): UsageFlaw | n
 }
 
 /** Nano-USD; null: more than a safe integer. */
-function priced(
-  tokens: BillableTokens,
-  price: Price,
-  runningMs: number,
-  rounding: 'half-up' | 'up',
-  rates = ratesFor(price, tokens.prompt),
-): number | null {
-  const extra = rounding === 'up' ? FEMTO_PER_NANO - 1 : FEMTO_PER_NANO / 2;
+function priced(tokens: BillableTokens, price: Price, runningMs: number): number | null {
+  const rates = ratesFor(price, tokens.prompt);
   const { callNanoUsd, msFemtoUsd } = price;
   // While the sum is a safe integer, so was every term and every product: no digit was lost. Up to 9 USD a call.
   const sum =
@@ -222,22 +237,25 @@ function priced(
     tokens.audioOutput * rates.audioOutput +
     tokens.imageOutput * rates.imageOutput +
     runningMs * msFemtoUsd +
-    extra;
-  // The quotient of two doubles may round up to the next whole number, the remainder is exact.
-  if (Number.isSafeInteger(sum)) return safeOrNull((sum - (sum % FEMTO_PER_NANO)) / FEMTO_PER_NANO + callNanoUsd);
-  return pricedInBigInts(tokens, price, runningMs, extra, rates);
+    HALF_NANO;
+  if (Number.isSafeInteger(sum)) return safeOrNull(wholeNano(sum) + callNanoUsd);
+  return pricedInBigInts(tokens, price, runningMs, rates);
 }
 
 function pricedInBigInts(
   tokens: BillableTokens,
   { callNanoUsd, msFemtoUsd }: Price,
   runningMs: number,
-  extra: number,
   rates: TokenRates,
 ): number | null {
-  let sum = BigInt(runningMs) * BigInt(msFemtoUsd) + BigInt(extra);
+  let sum = BigInt(runningMs) * BigInt(msFemtoUsd) + BigInt(HALF_NANO);
   for (const name of TOKEN_CLASSES) sum += BigInt(tokens[name]) * BigInt(rates[name]);
   return safeOrNull(Number(sum / BigInt(FEMTO_PER_NANO) + BigInt(callNanoUsd)));
+}
+
+/** The quotient of two doubles may round up to the next whole number; the remainder is exact. */
+function wholeNano(femto: number): number {
+  return (femto - (femto % FEMTO_PER_NANO)) / FEMTO_PER_NANO;
 }
 
 function ratesFor({ rates, tiers }: Price, promptTokens: number): TokenRates {
@@ -245,36 +263,6 @@ function ratesFor({ rates, tiers }: Price, promptTokens: number): TokenRates {
   for (const tier of tiers) if (promptTokens > tier.aboveTokens) found = tier.rates;
   return found;
 }
-
-function ratesUpTo({ rates, tiers }: Price, promptTokens: number): readonly TokenRates[] {
-  if (tiers.length === 0) return [rates];
-  return [rates, ...tiers.filter(({ aboveTokens }) => promptTokens > aboveTokens).map((tier) => tier.rates)];
-}
-
-function dearest(rates: TokenRates, prompt: number, output: number, textOnly: boolean): BillableTokens {
-  const inputs: TokenClass[] = ['input', 'cachedInput', 'cacheWrite'];
-  const outputs: TokenClass[] = ['output', 'reasoning'];
-  if (!textOnly) {
-    inputs.push('audioInput', 'imageInput');
-    outputs.push('audioOutput', 'imageOutput');
-  }
-  const most = (classes: TokenClass[]): TokenClass => classes.reduce((a, b) => (rates[b] > rates[a] ? b : a));
-  return { ...NO_TOKENS, [most(inputs)]: prompt, [most(outputs)]: output };
-}
-
-const NO_TOKENS: BillableTokens = {
-  prompt: 0,
-  input: 0,
-  cachedInput: 0,
-  cacheWrite: 0,
-  audioInput: 0,
-  imageInput: 0,
-  output: 0,
-  reasoning: 0,
-  audioOutput: 0,
-  imageOutput: 0,
-  flaw: null,
-};
 
 function isCount(value: number | null | undefined): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;

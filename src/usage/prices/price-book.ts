@@ -22,6 +22,13 @@ interface Entry {
   readonly tariff: Tariff | null;
 }
 
+/** What was found for one target. */
+interface Shelf {
+  /** Provider in the catalogue; null: none that it knows. */
+  readonly seller: string | null;
+  readonly entries: Map<string, Entry>;
+}
+
 /** Kinds whose prices do not depend on their address. */
 const SELLERS: Readonly<Partial<Record<PricedTarget['adapterKind'], string>>> = {
   openrouter: 'openrouter',
@@ -40,8 +47,8 @@ export class PriceBook implements Prices {
   readonly #localRates = new Map<string, Price>();
   readonly #cloudTwins = new Map<string, string>();
   readonly #catalogue: Catalogue;
-  /** Finding a name in the catalogue takes a thousand comparisons: once for each model of a target. */
-  readonly #entries = new WeakMap<PricedTarget, Map<string, Entry>>();
+  /** Finding a name in the catalogue takes many comparisons: once for each model of a target. */
+  readonly #shelves = new WeakMap<PricedTarget, Shelf>();
   readonly #twins = new Map<string, readonly Tariff[]>();
 
   constructor({ overrides = [], localRates = [], cloudTwins, catalogue = ownCatalogue() }: PriceBookOptions = {}) {
@@ -72,22 +79,28 @@ export class PriceBook implements Prices {
   }
 
   #entry(target: PricedTarget, model: string): Entry {
-    const entries = this.#entriesOf(target);
+    const { entries, seller } = this.#shelf(target);
     const known = entries.get(model);
     if (known !== undefined) return known;
     const names = [model, ...askedNames(target, model)];
-    const entry = { override: this.#override(target, names), tariff: this.#tariff(target, names) };
+    const tariff = seller === null ? null : this.#tariff(seller, names);
+    const entry = { override: this.#override(target, names), tariff };
     if (entries.size >= MOST_NAMES) entries.clear();
     entries.set(model, entry);
     return entry;
   }
 
-  #entriesOf(target: PricedTarget): Map<string, Entry> {
-    const known = this.#entries.get(target);
+  #shelf(target: PricedTarget): Shelf {
+    const known = this.#shelves.get(target);
     if (known !== undefined) return known;
-    const entries = new Map<string, Entry>();
-    this.#entries.set(target, entries);
-    return entries;
+    const shelf = { seller: this.#seller(target), entries: new Map<string, Entry>() };
+    this.#shelves.set(target, shelf);
+    return shelf;
+  }
+
+  /** Who answers at a local address sells nothing, whatever its models are called. */
+  #seller({ adapterKind, place, baseUrl }: PricedTarget): string | null {
+    return place === 'local' ? null : (SELLERS[adapterKind] ?? this.#catalogue.providerAt(baseUrl));
   }
 
   #override({ id, provider }: PricedTarget, names: readonly string[]): Price | null {
@@ -100,11 +113,7 @@ export class PriceBook implements Prices {
     return null;
   }
 
-  /** Who answers at a local address sells nothing, whatever its models are called. */
-  #tariff({ adapterKind, place, baseUrl }: PricedTarget, names: readonly string[]): Tariff | null {
-    if (place === 'local') return null;
-    const seller = SELLERS[adapterKind] ?? this.#catalogue.providerAt(baseUrl);
-    if (seller === null) return null;
+  #tariff(seller: string, names: readonly string[]): Tariff | null {
     for (const name of names) {
       const tariff = this.#catalogue.tariffOf(seller, name);
       if (tariff !== null) return tariff;
