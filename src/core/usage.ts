@@ -22,3 +22,8 @@ export interface TokenParts {
   readonly audioOutputTokens: number;
   readonly imageOutputTokens: number;
 }
+
+/** Of a call whose server reported none: an estimate, from what was counted here. */
+export function countedUsage(promptTokens: number, completionTokens: number): Usage {
+  return { promptTokens, completionTokens, cachedTokens: null, reasoningTokens: 0, costNanoUsd: null };
+}
