@@ -1,7 +1,8 @@
-// Writes the documents that are derived from code. `--check` writes nothing and fails when one of them is out of date.
+// Writes the documents that are derived from code, and the price catalogue. `--check` writes nothing and fails when one of them is out of date.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { metricsPage } from '../src/telemetry/metrics-page.ts';
+import { catalogueText } from './catalogue.ts';
 import { envExample } from './docs/env-example.ts';
 import { failuresPage } from './docs/failures-page.ts';
 import { settingsPage } from './docs/settings-page.ts';
@@ -14,6 +15,7 @@ const GENERATORS: Readonly<Record<string, () => string>> = {
   'docs/reference/settings.md': settingsPage,
   'docs/reference/failures.md': failuresPage,
   'docs/reference/metrics.md': metricsPage,
+  'src/usage/prices/catalogue.json': catalogueText,
 };
 
 export interface GeneratedFile {

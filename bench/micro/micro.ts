@@ -3,6 +3,7 @@ import { type BenchContext, measurement } from '../scenarios/scenario.ts';
 import { idleConnectionBenchmarks } from './idle-connections.ts';
 import { jsonPatchBenchmarks } from './json-patch.ts';
 import { planBenchmarks } from './plan.ts';
+import { priceBenchmarks } from './prices.ts';
 import { speedBookBenchmarks } from './speed-book.ts';
 import { sseParserBenchmarks } from './sse-parser.ts';
 
@@ -15,6 +16,7 @@ export async function micro(context: Pick<BenchContext, 'progress'>): Promise<re
     ...jsonPatchBenchmarks(),
     ...sseParserBenchmarks(),
     ...idleConnectionBenchmarks(),
+    ...priceBenchmarks(),
   ];
   return [
     {

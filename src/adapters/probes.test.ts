@@ -386,22 +386,46 @@ describe('a node that lies', () => {
 });
 
 describe('the probes of clouds', () => {
-  test('OpenRouter says what its models can do and cost, in whole nano-USD', async () => {
+  test('OpenRouter says what its models can do and cost, to the last digit', async () => {
     const data = [
       {
         id: 'openai/gpt-4o-mini',
         architecture: { input_modalities: ['text', 'image'] },
         supported_parameters: ['tools', 'structured_outputs'],
-        pricing: { prompt: '0.00000015', completion: '0.0000006' },
+        pricing: { prompt: '0.0000001505', completion: '0.0000006', input_cache_read: '0.000000075', request: '0.001' },
       },
+      {
+        id: 'x/thinker',
+        pricing: {
+          prompt: '0.000001',
+          completion: '0.000002',
+          internal_reasoning: '0',
+          input_cache_read: '0',
+          request: '0',
+        },
+      },
+      { id: 'x/gift', pricing: { prompt: '0', completion: '0' } },
+      { id: 'x/odd', pricing: { prompt: 'ask', completion: '0.1' } },
       { id: 'openrouter/auto', pricing: { prompt: '-1', completion: '-1' } },
     ];
     const snapshot = await probe('openrouter', serve({ '/models': { data }, '/key': {} }).url);
     expect(snapshot.models).toMatchObject([
       {
         capabilities: { vision: true, tools: true, reasoning: false, jsonSchema: true },
-        price: { inputNanoUsd: 150, outputNanoUsd: 600 },
+        price: {
+          rates: { input: 150_500_000, cachedInput: 75_000_000, audioInput: 150_500_000, output: 600_000_000 },
+          callNanoUsd: 1_000_000,
+          source: 'listed',
+        },
       },
+      {
+        price: {
+          rates: { input: 1e9, cachedInput: 1e9, output: 2e9, reasoning: 2e9 },
+          callNanoUsd: 0,
+        },
+      },
+      { price: { rates: { input: 0, output: 0, reasoning: 0 } } },
+      { price: null },
       { price: null },
     ]);
   });

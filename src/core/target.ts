@@ -1,3 +1,4 @@
+import type { Price } from './price.ts';
 import type { Secret } from './secret.ts';
 
 export type TargetId = string;
@@ -112,13 +113,7 @@ export interface ModelInfo {
   /** Of its weights on disk or in memory; null: not said. */
   readonly sizeBytes: number | null;
   /** What its provider says it costs; null: not said. */
-  readonly price: ModelPrice | null;
-}
-
-/** Nano-USD a token; whole numbers, ≥ 0. */
-export interface ModelPrice {
-  readonly inputNanoUsd: number;
-  readonly outputNanoUsd: number;
+  readonly price: Price | null;
 }
 
 /** What a model can do beside text. Null: the server does not say. */

@@ -63,6 +63,8 @@ export function estimateCost(
   };
 }
 
+const FEMTO_PER_NANO = 1e6;
+
 /** Local answers cost nothing that is known here. */
 function priceOf(
   { target }: TargetEntry,
@@ -72,7 +74,8 @@ function priceOf(
 ): number | null {
   if (target.place === 'local') return 0;
   const price = info?.price ?? null;
-  return price === null ? null : Math.round(promptTokens * price.inputNanoUsd + outputTokens * price.outputNanoUsd);
+  if (price === null) return null;
+  return Math.round((promptTokens * price.rates.input + outputTokens * price.rates.output) / FEMTO_PER_NANO);
 }
 
 /**

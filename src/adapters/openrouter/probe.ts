@@ -1,5 +1,7 @@
-import { countOf, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
-import type { ModelCapabilities, ModelInfo, ModelPrice, Target, TargetSnapshot } from '../../core/target.ts';
+import { scaledDecimal } from '../../core/decimal.ts';
+import { countOf, type JsonObject, listOf, objectOf } from '../../core/json-shape.ts';
+import { type Price, tokenPrice } from '../../core/price.ts';
+import type { ModelCapabilities, ModelInfo, Target, TargetSnapshot } from '../../core/target.ts';
 import { modelInfoOf, modelItems, modelNameOf, snapshotOf } from '../listing.ts';
 import { kindByName } from '../model-kind.ts';
 import type { WireTools } from '../openai-wire/wire-adapter.ts';
@@ -55,13 +57,27 @@ function capabilitiesOf(item: JsonObject): ModelCapabilities {
   };
 }
 
-/** `pricing` is in USD a token, as text: "0.0000025". Negative ones mean that it depends (openrouter/auto). */
-function priceOf({ prompt, completion }: JsonObject): ModelPrice | null {
-  const [inputNanoUsd, outputNanoUsd] = [prompt, completion].map((usd) => Math.round(Number(textOf(usd)) * 1e9));
-  const isPrice = (nano: number | undefined): nano is number => Number.isSafeInteger(nano) && (nano as number) >= 0;
-  return isPrice(inputNanoUsd) && isPrice(outputNanoUsd) && textOf(prompt) !== null
-    ? { inputNanoUsd, outputNanoUsd }
-    : null;
+/**
+ * `pricing` is in USD a token, as text: "0.0000025"; `request` is for a call. Negative ones mean that it depends
+ * (openrouter/auto). A class with a price of 0 beside a prompt that costs has none of its own.
+ */
+function priceOf(pricing: JsonObject): Price | null {
+  const [input, output] = [femtoUsd(pricing['prompt']), femtoUsd(pricing['completion'])];
+  if (input === null || output === null) return null;
+  const own = (field: string): number | undefined => femtoUsd(pricing[field]) || undefined;
+  const price = tokenPrice('listed', {
+    input,
+    output,
+    cachedInput: own('input_cache_read'),
+    cacheWrite: own('input_cache_write'),
+    audioInput: own('audio'),
+    reasoning: own('internal_reasoning'),
+  });
+  return { ...price, callNanoUsd: scaledDecimal(pricing['request'], 9)?.value ?? 0 };
+}
+/** Null: not said, or no price. */
+function femtoUsd(usd: unknown): number | null {
+  return scaledDecimal(usd, 15)?.value ?? null;
 }
 
 function chatModel(id: string, contextLength: number | null): ModelInfo {

@@ -1,0 +1,165 @@
+import { type Price, tokenPrice } from '../../core/price.ts';
+import type { PriceQuestion, Prices } from '../../core/prices.ts';
+import { type Catalogue, ownCatalogue } from './catalogue.ts';
+import type { LocalRate, PriceOverride } from './price-override.ts';
+import { priceAt, type Tariff } from './tariff.ts';
+
+export interface PriceBookOptions {
+  /** Of two for the same model the later one counts. */
+  readonly overrides?: readonly PriceOverride[];
+  readonly localRates?: readonly LocalRate[];
+  /** Local model → the cloud's model that its answers are compared with; `*`: all that have no other. */
+  readonly cloudTwins?: ReadonlyMap<string, string>;
+  /** Default: the one that is shipped. */
+  readonly catalogue?: Catalogue;
+}
+
+type PricedTarget = PriceQuestion['target'];
+
+/** All that is known of a model at a target without being told by its provider. */
+interface Entry {
+  readonly override: Price | null;
+  readonly tariff: Tariff | null;
+}
+
+/** What was found for one target. */
+interface Shelf {
+  /** Provider in the catalogue; null: none that it knows. */
+  readonly seller: string | null;
+  readonly entries: Map<string, Entry>;
+}
+
+/** Kinds whose prices do not depend on their address. */
+const SELLERS: Readonly<Partial<Record<PricedTarget['adapterKind'], string>>> = {
+  openrouter: 'openrouter',
+  'azure-openai': 'azure',
+};
+
+/** Clients may invent names: what is remembered of one target is forgotten beyond this. */
+const MOST_NAMES = 10_000;
+
+/** Where nobody set a rate, answers of own machines are free, and say so by their source. */
+const FREE = tokenPrice('local-rate', { input: 0, output: 0 });
+
+/** The prices in force, what wins first: override, the provider's list, the catalogue, the local rate. */
+export class PriceBook implements Prices {
+  readonly #overrides = new Map<string, Price>();
+  readonly #localRates = new Map<string, Price>();
+  readonly #cloudTwins = new Map<string, string>();
+  readonly #catalogue: Catalogue;
+  /** Finding a name in the catalogue takes many comparisons: once for each model of a target. */
+  readonly #shelves = new WeakMap<PricedTarget, Shelf>();
+  readonly #twins = new Map<string, readonly Tariff[]>();
+
+  constructor({ overrides = [], localRates = [], cloudTwins, catalogue = ownCatalogue() }: PriceBookOptions = {}) {
+    for (const { provider, model, price } of overrides) this.#overrides.set(keyOf(provider, model), price);
+    for (const { provider, price } of localRates) this.#localRates.set(keyOf(provider, ''), price);
+    for (const [local, cloud] of cloudTwins ?? []) this.#cloudTwins.set(local.toLowerCase(), cloud);
+    this.#catalogue = catalogue;
+  }
+
+  priceOf({ target, model, listed, answeredBy, nowMs }: PriceQuestion): Price | null {
+    const asked = this.#entry(target, model);
+    if (asked.override !== null) return asked.override;
+    const answered = answeredBy === '' || answeredBy === model ? null : this.#entry(target, answeredBy);
+    if (answered !== null && answered.override !== null) return answered.override;
+    if (target.place === 'local') return listed ?? this.#localRate(target);
+    const tariff = asked.tariff ?? answered?.tariff ?? null;
+    return listed ?? (tariff === null ? null : priceAt(tariff, nowMs));
+  }
+
+  /** Of several that sell it the cheapest: a saving should not be made to look larger than it is. */
+  cloudPriceOf(model: string, nowMs: number): Price | null {
+    let cheapest: Price | null = null;
+    for (const tariff of this.#twinTariffs(model)) {
+      const price = priceAt(tariff, nowMs);
+      if (price !== null && (cheapest === null || usualCost(price) < usualCost(cheapest))) cheapest = price;
+    }
+    return cheapest;
+  }
+
+  #entry(target: PricedTarget, model: string): Entry {
+    const { entries, seller } = this.#shelf(target);
+    const known = entries.get(model);
+    if (known !== undefined) return known;
+    const names = [model, ...askedNames(target, model)];
+    const tariff = seller === null ? null : this.#tariff(seller, names);
+    const entry = { override: this.#override(target, names), tariff };
+    if (entries.size >= MOST_NAMES) entries.clear();
+    entries.set(model, entry);
+    return entry;
+  }
+
+  #shelf(target: PricedTarget): Shelf {
+    const known = this.#shelves.get(target);
+    if (known !== undefined) return known;
+    const shelf = { seller: this.#seller(target), entries: new Map<string, Entry>() };
+    this.#shelves.set(target, shelf);
+    return shelf;
+  }
+
+  /** Who answers at a local address sells nothing, whatever its models are called. */
+  #seller({ adapterKind, place, baseUrl }: PricedTarget): string | null {
+    return place === 'local' ? null : (SELLERS[adapterKind] ?? this.#catalogue.providerAt(baseUrl));
+  }
+
+  #override({ id, provider }: PricedTarget, names: readonly string[]): Price | null {
+    for (const owner of [id, provider, null]) {
+      for (const name of names) {
+        const price = this.#overrides.get(keyOf(owner, name));
+        if (price !== undefined) return price;
+      }
+    }
+    return null;
+  }
+
+  #tariff(seller: string, names: readonly string[]): Tariff | null {
+    for (const name of names) {
+      const tariff = this.#catalogue.tariffOf(seller, name);
+      if (tariff !== null) return tariff;
+    }
+    return null;
+  }
+
+  #localRate({ id, provider }: PricedTarget): Price {
+    const rate = (owner: string | null): Price | undefined => this.#localRates.get(keyOf(owner, ''));
+    return rate(id) ?? rate(provider) ?? rate(null) ?? FREE;
+  }
+
+  #twinTariffs(model: string): readonly Tariff[] {
+    const known = this.#twins.get(model);
+    if (known !== undefined) return known;
+    const named = this.#cloudTwins.get(model.toLowerCase());
+    const anyName = this.#cloudTwins.get('*');
+    let tariffs = this.#soldAs(named ?? model);
+    if (named === undefined && tariffs.length === 0 && anyName !== undefined) tariffs = this.#soldAs(anyName);
+    if (this.#twins.size >= MOST_NAMES) this.#twins.clear();
+    this.#twins.set(model, tariffs);
+    return tariffs;
+  }
+
+  /** `openai/gpt-4o-mini` is OpenAI's, where OpenAI sells it; else whatever is called so. Free offers are no price. */
+  #soldAs(name: string): readonly Tariff[] {
+    const slash = name.indexOf('/');
+    const provider = name.slice(0, Math.max(0, slash)).toLowerCase();
+    const own = this.#catalogue.hasProvider(provider)
+      ? this.#catalogue.tariffOf(provider, name.slice(slash + 1))
+      : null;
+    const tariffs = own === null ? this.#catalogue.tariffsOfSameName(name) : [own];
+    return tariffs.filter((tariff) => tariff.every(({ price }) => usualCost(price) > 0));
+  }
+}
+
+/** Azure is asked for deployments, whose names say nothing: what clients ask for does. */
+function askedNames({ deployments }: PricedTarget, model: string): readonly string[] {
+  return [...deployments].filter(([, deployment]) => deployment === model).map(([asked]) => asked);
+}
+
+/** A prompt is usually about three times as long as its answer. */
+function usualCost({ rates: { input, output } }: Price): number {
+  return 3 * input + output;
+}
+
+function keyOf(provider: string | null, model: string): string {
+  return `${provider === null ? '' : provider.toLowerCase()}\n${model.trim().toLowerCase()}`;
+}
