@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { madeKey } from '../../test/support/client-keys.ts';
-import type { Caller } from '../core/caller.ts';
+import { callerWith } from '../../test/support/client-keys.ts';
 import { ANYTHING, type KeyPolicies } from '../core/client-key.ts';
 import type { RequestFence } from '../core/request.ts';
 import { allowsModel, applyPolicies, type PolicyQuestion } from './policies.ts';
@@ -9,9 +8,7 @@ import { allowsModel, applyPolicies, type PolicyQuestion } from './policies.ts';
 const OPEN: RequestFence = { place: null, strictModel: false, route: null, maxFirstTokenMs: null };
 
 function ask(policies: Partial<KeyPolicies>, question: Partial<PolicyQuestion>) {
-  const { name, organisationId, projectId, owner, limits, budgets, metadata } = madeKey('alice').key;
-  const tenant = { name, organisationId, projectId, owner, limits, budgets, metadata };
-  const caller: Caller = { kind: 'key', keyId: 'alice', ...tenant, policies: { ...ANYTHING, ...policies } };
+  const caller = callerWith({}, { policies: { ...ANYTHING, ...policies } });
   return applyPolicies(caller, { models: ['gpt-4o'], route: 'default', fence: OPEN, ...question });
 }
 

@@ -9,3 +9,19 @@ export interface Limits {
 }
 
 export const NO_LIMITS: Limits = { rpm: null, tpm: null, concurrent: null };
+
+/** Limits beside those that a key carries itself. */
+export interface SharedLimits {
+  readonly organisations: ReadonlyMap<string, Limits>;
+  /** By `projectScopeId`. */
+  readonly projects: ReadonlyMap<string, Limits>;
+  /** By name in lower case: model names are told apart without regard to it. Counted over all callers. */
+  readonly models: ReadonlyMap<string, Limits>;
+}
+
+export const NO_SHARED_LIMITS: SharedLimits = { organisations: new Map(), projects: new Map(), models: new Map() };
+
+/** Two organisations may have a project of the same id: what is counted for one must not count for the other. */
+export function projectScopeId(organisationId: string, projectId: string): string {
+  return `${organisationId.length}:${organisationId}/${projectId}`;
+}

@@ -6,19 +6,12 @@ import type { Refusal } from './refusal.ts';
 export const LIMIT_SCOPES = ['key', 'project', 'organisation', 'model'] as const;
 export type LimitScope = (typeof LIMIT_SCOPES)[number];
 
-/** Limits beside those that a key carries itself. Model names in lower case: they are told apart without regard to it. */
-export interface SharedLimits {
-  readonly projects: ReadonlyMap<string, Limits>;
-  readonly organisations: ReadonlyMap<string, Limits>;
-  readonly models: ReadonlyMap<string, Limits>;
-}
-
 /** What one request is going to use. */
 export interface LimitedRequest {
   readonly caller: Caller;
   /** What its alias stands for, so that no alias goes round a model's limit. */
   readonly model: string;
-  /** Expected, prompt and answer together, ≥ 0. */
+  /** Expected, prompt and answer together, ≥ 1. */
   readonly tokens: number;
 }
 
@@ -28,7 +21,7 @@ export interface RateLease {
   settle(tokens: number): void;
   /** The request is over: it no longer counts as one of those at once. */
   release(): void;
-  /** OpenAI's `x-ratelimit-*`, as things stand now; of several scopes the one with the least left. */
+  /** OpenAI's `x-ratelimit-*`, as things stand now; of several scopes the one with the least left. Empty: no limits. */
   headers(): Readonly<Record<string, string>>;
 }
 

@@ -1,8 +1,8 @@
 import { generateKey, shownParts } from '../../src/admission/key-format.ts';
 import { type HashKey, keyHasher } from '../../src/admission/key-hash.ts';
-import { DEFAULT_ORGANISATION, DEFAULT_PROJECT } from '../../src/core/caller.ts';
+import { type Caller, DEFAULT_ORGANISATION, DEFAULT_PROJECT } from '../../src/core/caller.ts';
 import { ANYTHING, type ClientKey, type KeyVersion } from '../../src/core/client-key.ts';
-import { NO_LIMITS } from '../../src/core/limits.ts';
+import { type Limits, NO_LIMITS } from '../../src/core/limits.ts';
 import { Secret } from '../../src/core/secret.ts';
 
 export const hashKey: HashKey = keyHasher(new Secret('5e'.repeat(32)));
@@ -34,4 +34,11 @@ export function madeKey(
     ...change,
   };
   return { text, key };
+}
+
+/** Somebody with a client key. */
+export function callerWith(limits: Partial<Limits>, change: Partial<Caller> = {}): Caller {
+  const { name, organisationId, projectId, owner, policies, budgets, metadata } = madeKey('alice').key;
+  const rest = { name, organisationId, projectId, owner, policies, budgets, metadata };
+  return { kind: 'key', keyId: 'alice', ...rest, limits: { ...NO_LIMITS, ...limits }, ...change };
 }
