@@ -93,6 +93,19 @@ describe('tokens a minute', () => {
     expect(refusal.headers).toMatchObject({ 'x-should-retry': 'false', 'x-ratelimit-reset-tokens': '0s' });
   });
 
+  test('a number that no request can reach is refused, and upsets no count where it is not limited', async () => {
+    const { clock, made, ask } = limiter();
+    for (const tokens of [Number.POSITIVE_INFINITY, 1e300]) {
+      expect(ask(callerWith({ tpm: 1_000_000 }), tokens).ok).toBe(false);
+      const lease = leaseOf(ask(callerWith({ rpm: 9 }, { keyId: 'bob' }), tokens));
+      lease.settle(tokens);
+      lease.release();
+    }
+    await clock.advance(62_000);
+    for (let count = 0; count < 10; count++) ask(callerWith({ concurrent: 0 }, { keyId: 'carol' }));
+    expect(made.size).toBe(1);
+  });
+
   test('usage that nobody knows leaves what was expected', () => {
     const { ask } = limiter();
     const lease = leaseOf(ask(callerWith({ tpm: 100 }), 40));

@@ -63,9 +63,9 @@ export class RateLimiter implements RateLimits {
     let released = false;
     return {
       settle: (tokens) => {
-        if (settled || !Number.isFinite(tokens)) return;
+        if (settled || Number.isNaN(tokens)) return;
         settled = true;
-        this.#trueUp(scopes, Math.max(0, Math.ceil(tokens)) - expected, admittedAtMs);
+        this.#trueUp(scopes, Math.min(MOST_TOKENS, Math.max(0, Math.ceil(tokens))) - expected, admittedAtMs);
       },
       release: () => {
         if (released) return;
@@ -122,7 +122,10 @@ function limitsAnything({ rpm, tpm, concurrent }: Limits): boolean {
   return rpm !== null || tpm !== null || concurrent !== null;
 }
 
+/** More than any request uses; sums of it stay exact. */
+const MOST_TOKENS = 1e9;
+
 /** Nothing is free: else requests that expect nothing would pass a limit that is used up. */
 function wholeTokens(tokens: number): number {
-  return Number.isFinite(tokens) ? Math.max(1, Math.ceil(tokens)) : 1;
+  return Number.isNaN(tokens) ? 1 : Math.min(MOST_TOKENS, Math.max(1, Math.ceil(tokens)));
 }
