@@ -45,6 +45,15 @@ export class MinuteWindow {
     return Number.POSITIVE_INFINITY;
   }
 
+  /** How long until nothing is left, ms: in most cases a look at the newest second tells. */
+  msUntilEmpty(nowMs: number): number {
+    this.#moveTo(nowMs);
+    for (let second = this.#second; second > this.#second - SLOTS; second--) {
+      if (this.#used[slotOf(second)] !== 0) return (second + SLOTS) * 1000 - nowMs;
+    }
+    return 0;
+  }
+
   #change(second: number, amount: number): void {
     const slot = slotOf(second);
     this.#used[slot] = (this.#used[slot] ?? 0) + amount;
@@ -75,5 +84,6 @@ function secondOf(atMs: number): number {
 
 /** Also where the clock's beginning lies in the future. */
 function slotOf(second: number): number {
-  return ((second % SLOTS) + SLOTS) % SLOTS;
+  const slot = second % SLOTS;
+  return slot < 0 ? slot + SLOTS : slot;
 }

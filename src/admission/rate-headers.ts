@@ -1,3 +1,4 @@
+import type { MinuteWindow } from './minute-window.ts';
 import type { ScopeUse } from './scope-use.ts';
 
 /** `x-ratelimit-*` as OpenAI sends them: of each limit the scope that has least left. Pure. */
@@ -11,21 +12,20 @@ function headersOf(
   scopes: readonly ScopeUse[],
   nowMs: number,
 ): Record<string, string> {
-  let headers: Record<string, string> = {};
-  let least = Number.POSITIVE_INFINITY;
+  let tightest: MinuteWindow | null = null;
+  let [limit, remaining] = [0, Number.POSITIVE_INFINITY];
   for (const { limits, counter } of scopes) {
-    const limit = limits[limitName];
-    if (limit === null) continue;
-    const remaining = Math.max(0, limit - counter[told].total(nowMs));
-    if (remaining >= least) continue;
-    least = remaining;
-    headers = {
-      [`x-ratelimit-limit-${told}`]: String(limit),
-      [`x-ratelimit-remaining-${told}`]: String(remaining),
-      [`x-ratelimit-reset-${told}`]: durationText(counter[told].msUntilAtMost(0, nowMs)),
-    };
+    const own = limits[limitName];
+    if (own === null) continue;
+    const left = Math.max(0, own - counter[told].total(nowMs));
+    if (left < remaining) [tightest, limit, remaining] = [counter[told], own, left];
   }
-  return headers;
+  if (tightest === null) return {};
+  return {
+    [`x-ratelimit-limit-${told}`]: String(limit),
+    [`x-ratelimit-remaining-${told}`]: String(remaining),
+    [`x-ratelimit-reset-${told}`]: durationText(tightest.msUntilEmpty(nowMs)),
+  };
 }
 
 /**

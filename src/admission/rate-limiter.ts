@@ -65,28 +65,30 @@ export class RateLimiter implements RateLimits {
       settle: (tokens) => {
         if (settled || Number.isNaN(tokens)) return;
         settled = true;
-        this.#trueUp(scopes, Math.min(MOST_TOKENS, Math.max(0, Math.ceil(tokens))) - expected, admittedAtMs);
+        const more = Math.min(MOST_TOKENS, Math.max(0, Math.ceil(tokens))) - expected;
+        this.#trueUp(released ? this.#asTheyAreNow(scopes) : scopes, more, admittedAtMs);
       },
       release: () => {
         if (released) return;
         released = true;
         for (const { counter } of scopes) counter.running--;
       },
-      headers: () => rateHeaders(this.#asTheyAreNow(scopes, clock.nowMs()), clock.nowMs()),
+      headers: () => rateHeaders(released ? this.#asTheyAreNow(scopes) : scopes, clock.nowMs()),
     };
   }
 
   /** What was used beyond what was expected counts from now on: else a long answer would be over before it counts. */
   #trueUp(scopes: readonly ScopeUse[], more: number, admittedAtMs: number): void {
     const nowMs = this.#options.clock.nowMs();
-    for (const { counter } of this.#asTheyAreNow(scopes, nowMs)) {
+    for (const { counter } of scopes) {
       if (more > 0) counter.tokens.add(more, nowMs);
       else counter.tokens.takeBack(-more, admittedAtMs, nowMs);
     }
   }
 
   /** After its release a request no longer keeps its counters in memory. */
-  #asTheyAreNow(scopes: readonly ScopeUse[], nowMs: number): readonly ScopeUse[] {
+  #asTheyAreNow(scopes: readonly ScopeUse[]): readonly ScopeUse[] {
+    const nowMs = this.#options.clock.nowMs();
     return scopes.map((use) => ({ ...use, counter: this.#counters[use.scope].of(use.id, nowMs) }));
   }
 
