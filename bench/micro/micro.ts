@@ -1,5 +1,6 @@
 import type { Figure } from '../result.ts';
 import { type BenchContext, measurement } from '../scenarios/scenario.ts';
+import { admissionBenchmarks } from './admission.ts';
 import { idleConnectionBenchmarks } from './idle-connections.ts';
 import { jsonPatchBenchmarks } from './json-patch.ts';
 import { planBenchmarks } from './plan.ts';
@@ -9,7 +10,7 @@ import { sseParserBenchmarks } from './sse-parser.ts';
 
 /** The pure parts of the hot path, each by itself and without a socket. */
 export async function micro(context: Pick<BenchContext, 'progress'>): Promise<readonly Figure[]> {
-  context.progress('planning, patching, parsing, counting');
+  context.progress('planning, patching, parsing, counting, admitting');
   const results = [
     ...planBenchmarks(),
     ...speedBookBenchmarks(),
@@ -17,6 +18,7 @@ export async function micro(context: Pick<BenchContext, 'progress'>): Promise<re
     ...sseParserBenchmarks(),
     ...idleConnectionBenchmarks(),
     ...priceBenchmarks(),
+    ...admissionBenchmarks(),
   ];
   return [
     {

@@ -1,0 +1,66 @@
+/** What every client key begins with. `live` leaves room for keys that open a test environment only. */
+export const KEY_START = 'wgl_live_';
+/**
+ * 214 bits. Lists show four characters at the beginning and, with the checksum's last four, give away as many again:
+ * 166 bits stay secret.
+ */
+const RANDOM_LENGTH = 36;
+/** The least that holds 32 bits in base 62. */
+const CHECKSUM_LENGTH = 6;
+const KEY_LENGTH = KEY_START.length + RANDOM_LENGTH + CHECKSUM_LENGTH;
+const SHOWN_START = KEY_START.length + 4;
+const SHOWN_END = 4;
+
+const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+/** Bytes from here on would make the first digits likelier than the others. */
+const FAIR_BYTES = 256 - (256 % DIGITS.length);
+const KEY_DIGITS = /^[0-9A-Za-z]+$/;
+
+/** Fills the array with bytes that nobody can foretell. */
+export type FillRandom = (bytes: Uint8Array) => void;
+
+const systemRandom: FillRandom = (bytes) => {
+  crypto.getRandomValues(bytes);
+};
+
+/** A new client key: `wgl_live_`, 36 random characters, and a checksum of both that secret scanners can check too. */
+export function generateKey(fillRandom: FillRandom = systemRandom): string {
+  let text = KEY_START;
+  const bytes = new Uint8Array(RANDOM_LENGTH * 2);
+  while (text.length < KEY_START.length + RANDOM_LENGTH) {
+    fillRandom(bytes);
+    for (const byte of bytes) {
+      if (byte < FAIR_BYTES && text.length < KEY_START.length + RANDOM_LENGTH) text += DIGITS[byte % DIGITS.length];
+    }
+  }
+  return text + checksum(text);
+}
+
+/**
+ * What is wrong with a key's text, a clause that names none of it; null: it may be a key. Needs nothing but the text,
+ * so that what cannot be a key is refused before anything is looked up.
+ */
+export function keyFault(text: string): string | null {
+  if (!text.startsWith(KEY_START)) return `it does not begin with "${KEY_START}"`;
+  if (text.length !== KEY_LENGTH) return `it has ${text.length} characters in place of ${KEY_LENGTH}`;
+  if (!KEY_DIGITS.test(text.slice(KEY_START.length))) return 'it has characters that are no letters and no digits';
+  const body = text.slice(0, -CHECKSUM_LENGTH);
+  if (checksum(body) !== text.slice(-CHECKSUM_LENGTH)) return 'its checksum does not fit: it was mistyped or cut';
+  return null;
+}
+
+/** The parts of a key's text that lists may show. */
+export function shownParts(text: string): { readonly prefix: string; readonly lastFour: string } {
+  return { prefix: text.slice(0, SHOWN_START), lastFour: text.slice(-SHOWN_END) };
+}
+
+/** CRC-32, as zlib's, in base 62, the highest digit first. */
+function checksum(body: string): string {
+  let rest = Bun.hash.crc32(body);
+  let digits = '';
+  for (let place = 0; place < CHECKSUM_LENGTH; place++) {
+    digits = DIGITS.charAt(rest % DIGITS.length) + digits;
+    rest = Math.floor(rest / DIGITS.length);
+  }
+  return digits;
+}
