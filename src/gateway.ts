@@ -12,17 +12,15 @@ import { watchFiles } from './config/watch-files.ts';
 import { withOverflowProviders } from './config/with-overflow-providers.ts';
 import { type Billing, FREE } from './core/billing.ts';
 import type { Clock } from './core/clock.ts';
-import { UpstreamError } from './core/failure.ts';
-import type { Logger } from './core/logger.ts';
 import type { OutcomeSink } from './core/outcome.ts';
 import type { ReloadResult } from './core/reload.ts';
 import { RESERVED_PROVIDERS } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
 import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
-import { type HttpServer, startHttpServer } from './http/server.ts';
+import { drain } from './http/drain.ts';
+import { startHttpServer } from './http/server.ts';
 import { HealthProber } from './router/health.ts';
-import { readSavedBook, savedBookText } from './router/learned/saved-book.ts';
-import { SpeedBook } from './router/learned/speed-book.ts';
+import { openKeptBook } from './router/learned/kept-book.ts';
 import { SlotTable } from './router/load.ts';
 import { Engine } from './router/serve.ts';
 import { TargetDirectory } from './router/targets.ts';
@@ -102,7 +100,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     log.info({ target: target.id, url: target.baseUrl, kind }, 'the kind of the target was found');
   });
   const adapters = new Map(createAdapters({ clock })).set('auto', seeker);
-  const learned = await openLearned(config.dataDir, clock, log);
+  const learned = await openKeptBook(learnedFile(config.dataDir), MOST_LEARNED_BYTES, clock, log);
   const directory = new TargetDirectory(adapters, clock, config.retryBudget, learned.book);
   for (const target of config.targets) directory.put(target);
   const slots = new SlotTable(clock, directory, config.queueLimit);
@@ -195,7 +193,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     probed: (atMostMs) => prober.firstRound(atMostMs),
     reload,
     stop: async (graceMs) => {
-      const finished = await drain(server, engine, clock, graceMs);
+      const finished = await drain(server, clock, graceMs, (error) => engine.interrupt(error));
       prober.stop();
       guard.stop();
       await learned.close();
@@ -210,54 +208,6 @@ async function resolveAdminKey(config: Config) {
   if (config.adminKey !== null) return { key: config.adminKey, newPath: null };
   const stored = await loadOrCreateAdminKey(config.dataDir);
   return { key: stored.key, newPath: stored.created ? stored.path : null };
-}
-
-/** How often what was learned is written, ms: it is only an estimate, and a crash may cost a minute of it. */
-const KEEP_LEARNED_MS = 60_000;
-
-/** What traffic taught, kept over restarts. That it cannot be read or written stops nothing. */
-async function openLearned(dataDir: string, clock: Clock, log: Logger) {
-  const file = learnedFile(dataDir);
-  const book = new SpeedBook(clock);
-  const warn = (message: string, error: unknown): void =>
-    log.warn({ path: file.path, reason: error instanceof Error ? error.message : String(error) }, message);
-  try {
-    const kept = await file.load();
-    if (kept !== null) restoreLearned(book, kept, file.path, log);
-  } catch (error) {
-    warn('learned speeds cannot be read; they are learned anew', error);
-  }
-  let keptVersion = book.version;
-  const keep = async (): Promise<void> => {
-    if (book.version === keptVersion) return;
-    keptVersion = book.version;
-    const text = savedBookText(book.save(), MOST_LEARNED_BYTES);
-    await file.save(text).catch((error: unknown) => warn('learned speeds cannot be written', error));
-  };
-  let writing = Promise.resolve();
-  let cancel = (): void => undefined;
-  let isClosed = false;
-  const again = (): void => {
-    if (isClosed) return;
-    cancel = clock.after(KEEP_LEARNED_MS, () => {
-      writing = keep();
-      void writing.then(again);
-    });
-  };
-  again();
-  const close = async (): Promise<void> => {
-    isClosed = true;
-    cancel();
-    await writing;
-    await keep();
-  };
-  return { book, close };
-}
-
-function restoreLearned(book: SpeedBook, kept: unknown, path: string, log: Logger): void {
-  const { pages, problems, leftOut } = readSavedBook(kept);
-  book.restore(pages);
-  if (leftOut > 0) log.warn({ path, problems, left_out: leftOut }, 'learned speeds that make no sense are left out');
 }
 
 function createProviders(
@@ -327,28 +277,4 @@ function createAdmit(admission: Admission) {
 function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
   let made: Promise<Value> | null = null;
   return () => (made ??= make());
-}
-
-const DRAIN_POLL_MS = 20;
-/** Time for the error events of interrupted streams to leave. */
-const LAST_WORDS_MS = 500;
-
-/** Running requests may finish for `graceMs`; what is left then gets an error event and is closed. */
-async function drain(server: HttpServer, engine: Engine, clock: Clock, graceMs: number): Promise<boolean> {
-  server.drain();
-  const finished = await untilIdle(server, clock, graceMs);
-  if (!finished) {
-    engine.interrupt(new UpstreamError('failed', 'the gateway is shutting down; ask again'));
-    await untilIdle(server, clock, LAST_WORDS_MS);
-  }
-  await server.close();
-  return finished;
-}
-
-async function untilIdle(server: HttpServer, clock: Clock, limitMs: number): Promise<boolean> {
-  const deadlineMs = clock.nowMs() + limitMs;
-  while (server.running() > 0 && clock.nowMs() < deadlineMs) {
-    await new Promise<void>((resolve) => clock.after(DRAIN_POLL_MS, resolve));
-  }
-  return server.running() === 0;
 }
