@@ -3,7 +3,7 @@ import { entryOf } from '../../test/support/fleet.ts';
 import { LESSON } from '../../test/support/lesson.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
 import { NO_PROMPT } from '../core/prompt.ts';
-import { estimateCost } from './cost.ts';
+import { estimateCost, instanceOf } from './cost.ts';
 import { SpeedBook } from './learned/speed-book.ts';
 
 test('equal machines cost the same, however long the answers were that each happened to write', () => {
@@ -20,8 +20,7 @@ test('equal machines cost the same, however long the answers were that each happ
   });
   const match = { model: 'm', loaded: true, info: null, how: 'named', words: '' } as const;
   const seconds = entries.map((entry) => {
-    const instance = { entry, meter: entry.meter('m') };
-    return estimateCost(instance, match, NO_PROMPT, 0, { busy: 0, slots: 4 }).terms.decode;
+    return estimateCost(instanceOf(entry, 'm'), match, NO_PROMPT, 0, { busy: 0, slots: 4 }).terms.decode;
   });
   expect((seconds[1] as number) / (seconds[0] as number)).toBeCloseTo(1, 1);
 });

@@ -14,16 +14,19 @@ const UNKNOWN_WAIT = 5;
 /** Read from a disk of a desktop. */
 const LOAD_BYTES_PER_SECOND = 1e9;
 
-/** One model on one target. */
-interface Instance {
-  readonly entry: TargetEntry;
-  readonly meter: ModelMeter;
-}
-
-/** The measured speeds of an instance, or what stands in for them; s. */
+/** The measured speeds of a model on a target, and what stands in for them. */
 interface Speeds {
   readonly meter: ModelMeter;
   readonly usual: UsualSpeeds;
+}
+
+/** One model on one target. */
+export interface Instance extends Speeds {
+  readonly entry: TargetEntry;
+}
+
+export function instanceOf(entry: TargetEntry, model: string): Instance {
+  return { entry, meter: entry.meter(model), usual: entry.book.usual(entry.target.place, model) };
 }
 
 /**
@@ -31,14 +34,13 @@ interface Speeds {
  * prompt ÷ prefill speed + expected output ÷ decode speed + network`. Pure: reads what was learned, changes nothing.
  */
 export function estimateCost(
-  { entry, meter }: Instance,
+  instance: Instance,
   match: ModelMatch,
   prompt: PromptFacts,
   nowMs: number,
   use: SlotUse,
 ): CostEstimate {
-  const usual = entry.book.usual(entry.target.place, match.model);
-  const speeds = { meter, usual };
+  const { entry, meter, usual } = instance;
   const { isMeasured } = meter;
   const promptTokens = meter.promptTokens(prompt, usual.bytesPerToken);
   const cachedTokens = match.loaded ? Math.floor(promptTokens * meter.cache.cachedShare(prompt, nowMs)) : 0;
@@ -46,10 +48,10 @@ export function estimateCost(
   const outputTokens = Math.min(prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY, usual.outputTokens);
   const beside = Math.min(Math.max(use.busy, entry.activity.writing) + 1, Math.max(1, use.slots));
   const terms: CostTerms = {
-    load: match.loaded ? 0 : loadSeconds(entry, speeds, match, nowMs),
+    load: match.loaded ? 0 : loadSeconds(entry, instance, match, nowMs),
     wait: waitSeconds(entry, usual, use, entry.queued, nowMs),
     prefill: (promptTokens - cachedTokens) * (isMeasured ? meter.reading.slope : usual.readingSlope),
-    decode: outputTokens * secondsPerToken(speeds, beside),
+    decode: outputTokens * secondsPerToken(instance, beside),
     network: isMeasured ? meter.reading.start : usual.readingStart,
   };
   const firstTokenSeconds = terms.load + terms.wait + terms.prefill + terms.network;

@@ -1,9 +1,8 @@
 import type { LeftOut, LeftOutKind } from '../core/plan.ts';
 import type { InferenceRequest, RequestFence } from '../core/request.ts';
 import { isOnTrial } from './breaker.ts';
-import { estimateCost } from './cost.ts';
+import { estimateCost, type Instance, instanceOf } from './cost.ts';
 import { whyUnfit } from './fitness.ts';
-import type { ModelMeter } from './learned/model-meter.ts';
 import {
   type AskedModel,
   isPinnedTo,
@@ -154,11 +153,11 @@ function addCandidate(
   match: ModelMatch,
   lastResort: boolean,
 ): void {
-  const meter = entry.meter(match.model);
-  const { bytesPerToken } = entry.book.usual(entry.target.place, match.model);
-  const unfit = whyUnfit(meter, match, question.request.prompt, bytesPerToken, question.nowMs);
+  const instance = instanceOf(entry, match.model);
+  const { meter, usual } = instance;
+  const unfit = whyUnfit(meter, match, question.request.prompt, usual.bytesPerToken, question.nowMs);
   if (unfit === null || (unfit.isGuess && !question.trustGuesses)) {
-    survey.candidates.push(candidate(question, entry, meter, match, lastResort));
+    survey.candidates.push(candidate(question, instance, match, lastResort));
     return;
   }
   if (unfit.isGuess) survey.someGuess = true;
@@ -167,13 +166,8 @@ function addCandidate(
 
 const ON_TRIAL = { busy: 1, slots: 1 };
 
-function candidate(
-  question: Question,
-  entry: TargetEntry,
-  meter: ModelMeter,
-  match: ModelMatch,
-  lastResort: boolean,
-): Candidate {
+function candidate(question: Question, instance: Instance, match: ModelMatch, lastResort: boolean): Candidate {
+  const { entry, meter } = instance;
   const { nowMs, request } = question;
   // One that is on trial: one request finds out how it is; the others wait for what that says.
   const use = isOnTrial(entry.breaker) ? ON_TRIAL : slotUse(entry, match.info);
@@ -184,7 +178,7 @@ function candidate(
     silent: entry.silence.isUnusual(nowMs),
     busy: use.busy,
     slots: use.slots,
-    cost: estimateCost({ entry, meter }, match, request.prompt, nowMs, use),
+    cost: estimateCost(instance, match, request.prompt, nowMs, use),
     holdsConversation: meter.cache.holds(request.prompt),
     conversations: meter.cache.liveConversations(nowMs),
   };
