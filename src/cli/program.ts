@@ -15,6 +15,7 @@ import { addSettingFlags, loadWithFlags } from './setting-flags.ts';
 import { status } from './status.ts';
 import type { Terminal } from './terminal.ts';
 import { type TopFlags, top } from './top.ts';
+import { type UsageFlags, usage } from './usage.ts';
 
 /** Runs the gateway until it ends; resolves with the exit code. */
 export type StartGateway = (config: Config, load: LoadAnew) => Promise<number>;
@@ -69,6 +70,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addTop(program, terminal, finish);
   addExplain(program, terminal, finish);
   addDecisions(program, terminal, finish);
+  addUsage(program, terminal, finish);
   addReload(program, terminal, finish);
   addProviders(program, terminal, finish);
   return program;
@@ -211,6 +213,20 @@ function addDecisions(program: Command, terminal: Terminal, finish: Finish): voi
   adminCommand(command, terminal, finish, (client) =>
     decisions(client, terminal, command.args[0] ?? null, command.opts<DecisionFlags>()),
   );
+}
+
+function addUsage(program: Command, terminal: Terminal, finish: Finish): void {
+  const command = program
+    .command('usage')
+    .description('show what upstream calls used and cost (needs SWARMROUTER_USAGE=true at the gateway)')
+    .option(
+      '--by <groups>',
+      'any of key, project, model, target, place, day, hour, joined by commas (default: model,target)',
+    )
+    .option('--from <time>', 'a day or time, 2026-11-01 or 2026-11-01T06:00:00Z (default: 30 days ago)')
+    .option('--to <time>', 'the same, excluded (default: now)')
+    .option('--json', 'as JSON');
+  adminCommand(command, terminal, finish, (client) => usage(client, terminal, command.opts<UsageFlags>()));
 }
 
 function addReload(program: Command, terminal: Terminal, finish: Finish): void {

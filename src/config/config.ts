@@ -56,6 +56,10 @@ export interface Config {
   readonly drainTimeoutMs: number;
   readonly maxBodyBytes: number;
   readonly logLevel: LogLevel;
+  /** Upstream calls are on record in a database. */
+  readonly usage: boolean;
+  /** PostgreSQL; null: SQLite in the data folder. */
+  readonly databaseUrl: Secret | null;
   readonly logRequests: boolean;
   readonly logResponses: boolean;
   /** Routing decisions kept in memory; 0: none. */

@@ -112,6 +112,8 @@ function configFrom(
     drainTimeoutMs: values.drainTimeoutMs,
     maxBodyBytes: values.maxBodyMegabytes * 1024 * 1024,
     logLevel: LOG_LEVELS[values.logLevel],
+    usage: values.usage,
+    databaseUrl: values.databaseUrl,
     logRequests: values.logRequests,
     logResponses: values.logResponses,
     decisions: values.decisions,

@@ -25,6 +25,7 @@ export const SETTING_GROUPS = [
   'Routing',
   'Clocks',
   'Server',
+  'Usage',
   'Logging',
 ] as const;
 export type SettingGroup = (typeof SETTING_GROUPS)[number];
@@ -385,6 +386,18 @@ export const SETTINGS = {
       inYaml: false,
     },
   ),
+
+  usage: setting('SWARMROUTER_USAGE', boolean, 'false', {
+    restart: true,
+    group: 'Usage',
+    doc: 'Keep what each upstream call used and cost, in a database: `swarmrouter usage`, `GET /admin/usage`. It holds no words of requests or answers.',
+  }),
+  databaseUrl: optional('SWARMROUTER_DATABASE_URL', secret, 'unset: SQLite, in the data folder', {
+    restart: true,
+    group: 'Usage',
+    doc: 'PostgreSQL instead of SQLite: `postgres://user:password@host:5432/name`.',
+    example: 'env:DATABASE_URL',
+  }),
 
   logLevel: setting('SWARMROUTER_LOG_LEVEL', choice(['DEBUG', 'INFO', 'WARN', 'ERROR'], { warning: 'WARN' }), 'INFO', {
     restart: true,

@@ -67,6 +67,8 @@ export async function startTestGateway(
     drainTimeoutMs: 1_000,
     maxBodyBytes: 32 * 1_048_576,
     logLevel: 'error',
+    usage: false,
+    databaseUrl: null,
     logRequests: false,
     logResponses: false,
     decisions: 1_000,

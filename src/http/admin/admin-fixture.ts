@@ -134,6 +134,8 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     version: '9.9.9',
     uptimeMs: () => 12_345,
     overflowProviders: overflowFixture().service,
+    usage: null,
+    wallMs: () => 1_700_000_000_000,
     decisions: { capacity: 0, recent: () => [], find: () => null },
     explain: async () => ({
       noRoute: { status: 503, code: 'no_target_available', message: 'nobody', leftOut: [], retryAfterMs: null },

@@ -10,9 +10,10 @@ import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
+import { addUsageRoutes, type UsagePorts } from './usage-routes.ts';
 
 /** What the control plane shows and changes. */
-export interface AdminPorts extends StatusPorts, ReloadPorts, ExplainPorts, DecisionPorts {
+export interface AdminPorts extends StatusPorts, ReloadPorts, ExplainPorts, DecisionPorts, UsagePorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
 }
@@ -44,6 +45,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addStatusRoute(app, ports);
   addExplainRoute(app, ports);
   addDecisionRoutes(app, ports);
+  addUsageRoutes(app, ports);
   addReloadRoute(app, ports);
   addOverflowProviderRoutes(app, ports.overflowProviders);
   refuseOtherMethods(app);

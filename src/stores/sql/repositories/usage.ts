@@ -1,4 +1,12 @@
 import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
+import type {
+  UsageGroup,
+  UsageQuery,
+  UsageReports,
+  UsageRow,
+  UsageScope,
+  UsageSums,
+} from '../../../core/usage-report.ts';
 import type { LedgerAttemptTable, Tables } from '../tables.ts';
 
 const GROUPS = {
@@ -9,45 +17,7 @@ const GROUPS = {
   place: sql.ref('place'),
   day: sql`started_at_ms - started_at_ms % 86400000`,
   hour: sql`started_at_ms - started_at_ms % 3600000`,
-} as const satisfies Record<string, RawBuilder<unknown>>;
-
-export type UsageGroup = keyof typeof GROUPS;
-
-export interface UsageQuery {
-  readonly organisationId: string;
-  /** Null: of all its projects. */
-  readonly projectId: string | null;
-  /** By when the call began, ms since the Unix epoch; `toMs` excluded. */
-  readonly fromMs: number;
-  readonly toMs: number;
-  readonly groupBy: readonly UsageGroup[];
-}
-
-/** Sums of all upstream calls of the group. Money: nano-USD. */
-export interface UsageSums {
-  /** Client requests by their ids; one that was tried at two targets is one, and so are those that a client gave one id. */
-  readonly requests: number;
-  readonly attempts: number;
-  readonly inputTokens: number;
-  readonly cachedInputTokens: number;
-  readonly outputTokens: number;
-  readonly reasoningTokens: number;
-  readonly costNanoUsd: number;
-  readonly savedNanoUsd: number;
-  /** Calls whose price nobody knows: they are not in the cost. */
-  readonly unpriced: number;
-  /** Calls that still run. */
-  readonly open: number;
-  /** Calls that nobody saw the end of; part of the cost is what was set aside for them. */
-  readonly unknown: number;
-  /** Of the cost: what those may have cost. */
-  readonly maybeNanoUsd: number;
-}
-
-export interface UsageRow extends UsageSums {
-  /** By group: names and ids; days and hours as the ms of their beginning; null: no key. */
-  readonly group: Readonly<Partial<Record<UsageGroup, string | number | null>>>;
-}
+} as const satisfies Record<UsageGroup, RawBuilder<unknown>>;
 
 const SUMS: Readonly<Record<keyof UsageSums, string>> = {
   requests: 'count(distinct request_id)',
@@ -70,7 +40,7 @@ export type ExportedAttempt = Selectable<LedgerAttemptTable>;
 const PAGE = 1_000;
 
 /** Reports: read only, on a connection of their own. */
-export class UsageRepository {
+export class UsageRepository implements UsageReports {
   readonly #db: Kysely<Tables>;
 
   constructor(db: Kysely<Tables>) {
@@ -97,7 +67,7 @@ export class UsageRepository {
   }
 
   /** Every row of the time, oldest first, a page at a time: memory stays flat. */
-  async *export(query: Omit<UsageQuery, 'groupBy'>): AsyncGenerator<ExportedAttempt> {
+  async *export(query: UsageScope): AsyncGenerator<ExportedAttempt> {
     let after: { readonly atMs: number; readonly attemptId: string } | null = null;
     for (;;) {
       const page: readonly ExportedAttempt[] = await this.#page(query, after);
@@ -109,7 +79,7 @@ export class UsageRepository {
   }
 
   #page(
-    { organisationId, projectId, fromMs, toMs }: Omit<UsageQuery, 'groupBy'>,
+    { organisationId, projectId, fromMs, toMs }: UsageScope,
     after: { readonly atMs: number; readonly attemptId: string } | null,
   ): Promise<readonly ExportedAttempt[]> {
     let query = this.#db

@@ -1,0 +1,73 @@
+import pico from 'picocolors';
+import { type AdminClient, fieldOf } from './admin-client.ts';
+import { listOf, show } from './cells.ts';
+import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface UsageFlags {
+  readonly by?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly json?: boolean;
+}
+
+const DEFAULT_GROUPS = 'model,target';
+
+/** What the calls of the running gateway used and cost. */
+export async function usage(client: AdminClient, terminal: Terminal, flags: UsageFlags): Promise<number> {
+  const { by = DEFAULT_GROUPS, from, to } = flags;
+  const given = Object.entries({ group_by: by, from, to }).filter(([, value]) => value !== undefined);
+  const query = new URLSearchParams(given as [string, string][]).toString();
+  const reply = await client.request('GET', `/admin/usage?${query}`);
+  if (!reply.ok) {
+    terminal.error(`swarmrouter: ${reply.message}`);
+    return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
+  }
+  if (flags.json === true) terminal.out(JSON.stringify(reply.body, null, 2));
+  else terminal.out(usageText(reply.body, by.split(','), terminal.colours));
+  return EXIT_OK;
+}
+
+const SUMS = ['REQUESTS', 'INPUT', 'CACHED', 'OUTPUT', 'COST', 'SAVED'];
+
+/** `groups`: what the sums are taken by. */
+export function usageText(body: unknown, groups: readonly string[], colours: boolean): string {
+  const rows = listOf(fieldOf(body, 'rows'));
+  const span = `${show(fieldOf(body, 'from'))} to ${show(fieldOf(body, 'to'))}`;
+  if (rows.length === 0) return `No call is on record from ${span}.`;
+  const { bold, dim } = pico.createColors(colours);
+  const heading = [...groups.map((name) => name.toUpperCase()), ...SUMS].map(bold);
+  const lines = rows.map((row) => [...groups.map((name) => show(fieldOf(row, name.trim()))), ...sumCells(row)]);
+  const total = fieldOf(body, 'total');
+  const totals = [...groups.map((_, at) => (at === 0 ? 'total' : '')), ...sumCells(total)];
+  return [table([heading, ...lines, totals]), '', dim(span), ...remarks(total)].join('\n');
+}
+
+function sumCells(row: unknown): string[] {
+  const of = (name: string): string => show(fieldOf(row, name));
+  const money = (name: string): string => usd(fieldOf(row, name));
+  return [
+    ...[of('requests'), of('input_tokens'), of('cached_input_tokens'), of('output_tokens')],
+    ...[money('cost_usd'), money('saved_usd')],
+  ];
+}
+
+/** A thousandth of a cent is still shown: local calls and small models cost less than a cent. */
+function usd(value: unknown): string {
+  return typeof value === 'number' ? `$${value >= 1 ? value.toFixed(2) : Number(value.toPrecision(3))}` : '–';
+}
+
+/** What is not in the sums. */
+function remarks(total: unknown): string[] {
+  const count = (name: string): number => Number(fieldOf(total, name) ?? 0);
+  const lines: string[] = [];
+  if (count('unpriced') > 0) lines.push(`${count('unpriced')} calls have no known price and are not in the cost.`);
+  if (count('unknown') > 0) {
+    lines.push(
+      `${count('unknown')} calls broke off without a word of what they used: ${usd(fieldOf(total, 'maybe_usd'))} of the cost is what was set aside for them.`,
+    );
+  }
+  if (count('open') > 0) lines.push(`${count('open')} calls still run.`);
+  return lines;
+}
