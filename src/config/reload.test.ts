@@ -44,6 +44,8 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   SWARMROUTER_DECISIONS: '7',
   SWARMROUTER_LOG_REQUESTS: 'true',
   SWARMROUTER_LOG_RESPONSES: 'true',
+  SWARMROUTER_USAGE: 'true',
+  SWARMROUTER_DATABASE_URL: 'postgres://router:secret@db:5432/router',
 };
 
 describe('a setting that needs a restart', () => {

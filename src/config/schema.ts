@@ -396,7 +396,6 @@ export const SETTINGS = {
     restart: true,
     group: 'Usage',
     doc: 'PostgreSQL instead of SQLite: `postgres://user:password@host:5432/name`.',
-    example: 'env:DATABASE_URL',
   }),
 
   logLevel: setting('SWARMROUTER_LOG_LEVEL', choice(['DEBUG', 'INFO', 'WARN', 'ERROR'], { warning: 'WARN' }), 'INFO', {

@@ -185,6 +185,8 @@ describe('the OpenAPI document', () => {
       '/admin/overflow_provider/{name}',
       '/admin/reload',
       '/admin/status',
+      '/admin/usage',
+      '/admin/usage/export',
       '/health',
       '/metrics',
       '/ready',
