@@ -154,12 +154,8 @@ function failedRightly({ plan, seen, arrivals, absences }: Evidence, fleet: Flee
     ({ name, place }) => !tried.has(name) && (plan.place === null || plan.place === place),
   );
   const able = others.filter(({ name }) => fleet.couldAnswer(plan, name) && !isAway(name, seen, absences));
-  if (Math.max(arrivals.length, seen.attempts) < fleet.maxAttempts) return able.length === 0;
-  // Some attempts reached nobody: where those went is not seen here.
-  if (seen.attempts > arrivals.length) return true;
-  // The last attempt belongs to the other place, where that can answer.
-  const places = new Set(fleet.targets.filter(({ name }) => tried.has(name)).map(({ place }) => place));
-  return able.every(({ place }) => places.has(place));
+  // Whether one that is there rests after the failures of others cannot be seen from here: all attempts may be spent.
+  return able.length === 0 || Math.max(arrivals.length, seen.attempts) >= fleet.maxAttempts;
 }
 
 /** An SDK raises the right exception from it, and does not ask again what we asked often enough. */
