@@ -239,7 +239,7 @@ export const SETTINGS = {
   ),
   maxRetries: setting('SWARMROUTER_MAX_RETRIES', integer(0, 20), '3', {
     group: 'Routing',
-    doc: 'Further attempts after the first one failed; servers that could not be reached do not count. The last one is for the cloud when only your own servers have failed so far, and the other way round.',
+    doc: 'Further attempts after the first one failed; servers that could not be reached do not count. From two on, the last one is for the cloud when only your own servers have failed so far, and the other way round.',
   }),
   retryDelayMs: setting('SWARMROUTER_RETRY_DELAY', seconds(0, 60), '1.0', {
     group: 'Routing',

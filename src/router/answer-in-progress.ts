@@ -18,7 +18,7 @@ import type { TargetDirectory } from './targets.ts';
 type CommittedRun = RunResult & { readonly kind: 'committed' };
 
 /** Runs the rest of an answer on a target that is not among `without`; null: there is none, or no attempt is left. */
-export type Rerun = (without: ReadonlySet<TargetId>, attempts: number) => Promise<RunResult | null>;
+export type Rerun = (without: ReadonlySet<TargetId>, attempts: readonly AttemptRecord[]) => Promise<RunResult | null>;
 
 /** What became of one run for the rest: an answer, a target that cannot go on while others may, or nobody. */
 type Sequel = 'goes-on' | 'another' | 'nobody';
@@ -85,7 +85,7 @@ export class AnswerInProgress {
     this.#resuming = true;
     try {
       for (;;) {
-        const run = await rerun(this.#unfit(), this.#attempts.length);
+        const run = await rerun(this.#unfit(), this.#attempts);
         const sequel = run === null ? 'nobody' : await this.#follow(run, opens);
         if (sequel !== 'another') return sequel === 'goes-on';
       }

@@ -18,7 +18,7 @@ const CLOUD_FACTOR = 10;
 const LEAST_PAUSE_MS = 50;
 /** How long a probe of a target that is down may take. */
 const DOWN_TIMEOUT_MS = 800;
-/** Of the probes in a row that a target that is down leaves unanswered, each third one gets the time of one that is up. */
+/** Of the probes in a row of a target that never answered any, each third one gets the time of one that is up. */
 const PATIENT_EVERY = 3;
 /** So many times as long as the latest good one. */
 const SLOWER = 4;
@@ -38,7 +38,7 @@ export class HealthProber {
   readonly #running = new Map<TargetEntry, Promise<void>>();
   /** How long the latest good probe took. */
   readonly #probeMs = new WeakMap<TargetEntry, number>();
-  /** Probes in a row that got no answer in their time. */
+  /** Failed probes in a row of a target that never answered one. */
   readonly #unanswered = new WeakMap<TargetEntry, number>();
   readonly #stop = new AbortController();
   #firstRound: Promise<void> = Promise.resolve();
@@ -163,7 +163,7 @@ export class HealthProber {
 
   /**
    * One that is down is asked often, so that one that hung is soon seen to be back. A slow one gets the time it took
-   * before, and now and then all the time there is: it may have become slower, or was never seen in time.
+   * before; one that never answered, now and then all the time there is: nobody knows what it needs.
    */
   #timeoutMs(entry: TargetEntry): number {
     const usualMs = this.#options.timeoutMs ?? entry.target.clocks.connectMs + 2_000;
@@ -174,7 +174,7 @@ export class HealthProber {
 
   #failed(entry: TargetEntry, error: unknown): void {
     const fault = withoutSecret(asUpstreamError(error), entry.target.apiKey);
-    if (fault.kind === 'timeout') this.#unanswered.set(entry, (this.#unanswered.get(entry) ?? 0) + 1);
+    if (!this.#probeMs.has(entry)) this.#unanswered.set(entry, (this.#unanswered.get(entry) ?? 0) + 1);
     // A server that is busy with a long prompt may be slow to answer a probe while it serves requests well.
     if (this.#clock.nowMs() - entry.lastSuccessAtMs < RECENT_SUCCESS_MS && fault.kind !== 'unreachable') return;
     this.#directory.probeFailed(entry, fault);

@@ -53,7 +53,7 @@ export class PlanWalk {
   /** How often the plan was made anew. */
   replans = 0;
   /** Attempts, and changes of the directory, when it was last extended. */
-  #extendedAt: { readonly attempts: number; readonly changes: number } | null = null;
+  #extendedAt: { readonly attempts: number; readonly changes: number; readonly atMs: number } | null = null;
   /** Allocated by the first failure only. */
   #tries: Map<TargetId, number> | null = null;
   #loadingSinceMs: Map<TargetId, number> | null = null;
@@ -119,11 +119,13 @@ export class PlanWalk {
   }
 
   /** Whether anything has happened since the latest extension: else the next one would add the same steps in vain. */
-  isNews(changes: number): boolean {
+  isNews(changes: number, nowMs: number): boolean {
     const attempts = this.attempts.length;
-    const { attempts: attemptsThen, changes: changesThen } = this.#extendedAt ?? {};
-    this.#extendedAt = { attempts, changes };
-    return attempts !== attemptsThen || changes !== changesThen;
+    const then = this.#extendedAt;
+    this.#extendedAt = { attempts, changes, atMs: nowMs };
+    if (then === null || attempts !== then.attempts || changes !== then.changes) return true;
+    // The end of a cooldown is told to nobody.
+    return nowMs - then.atMs >= COOLDOWNS_MAY_END_MS;
   }
 
   /** What is best by now, in place of what was. Targets that are to be asked once more are in no new plan: they stay. */
@@ -205,6 +207,8 @@ export class PlanWalk {
     return { kind: 'failed', error: preferred(this.lastError, error), attempts, billed } as const;
   }
 }
+
+const COOLDOWNS_MAY_END_MS = 250;
 
 /**
  * Of two failures the one that helps the client more: that its prompt is too long beats what befell a later server, a

@@ -107,11 +107,12 @@ export class PlanRunner {
     const mayAsk =
       walk.kept === null && walk.charged + 1 < walk.maxAttempts && walk.untried.some((next) => !next.waits);
     if (!mayAsk) return false;
+    this.#directory.answered(lease.call, committed.reply.usage);
     lease.release();
     const error = tooLong(committed, lease);
     const nowMs = this.#clock.nowMs();
     walk.note(step, error, nowMs, this.#options.retryDelayMs);
-    const untilMs = nowMs + Math.max(LEAST_PATIENCE_MS, committed.record.durationMs * PATIENCE_FACTOR);
+    const untilMs = nowMs + patienceMs(committed, walk.untried);
     walk.kept = { committed, lease, bill, error, index: walk.attempts.length - 1, untilMs };
     return true;
   }
@@ -252,9 +253,18 @@ interface NotServed extends FailedAttempt {
   readonly wasMade: boolean;
 }
 
-/** Who has an answer in hand waits for a better one about as long as that took, ms. */
+/** ms. */
 const LEAST_PATIENCE_MS = 1_000;
 const PATIENCE_FACTOR = 2;
+
+/**
+ * How long who has an answer in hand waits for a better one: about as long as that took, or as the next target is expected
+ * to take, which has more to read.
+ */
+function patienceMs({ record }: Committed, untried: readonly PlanStep[]): number {
+  const next = untried.find(({ waits }) => !waits);
+  return Math.max(LEAST_PATIENCE_MS, record.durationMs * PATIENCE_FACTOR, (next?.estimate?.seconds ?? 0) * 1000);
+}
 
 /** The same cancellation, with an end of its own. */
 function hurried(request: Cancellation, clock: Clock, untilMs: number) {

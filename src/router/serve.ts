@@ -245,13 +245,15 @@ export class Engine {
   async #runRest(
     rest: InferenceRequest,
     unfit: ReadonlySet<TargetId>,
-    attempts: number,
+    attempts: readonly AttemptRecord[],
     lifetime: RequestLifetime,
     inForce: InForce,
   ): Promise<RunResult | null> {
     const { directory, clock } = this.#parts;
     const usual = planOptionsFor(rest, inForce);
-    const options = { ...usual, maxAttempts: usual.maxAttempts - attempts };
+    // As in the walk of a plan: whom it did not reach it burdened not.
+    const charged = attempts.filter(({ failure }) => failure !== 'unreachable').length;
+    const options = { ...usual, maxAttempts: usual.maxAttempts - charged };
     if (options.maxAttempts <= 0) return null;
     const plan = (without: ReadonlySet<TargetId>) => {
       const unable = directory.entries().filter((entry) => !continuesAnswers(entry));
@@ -266,7 +268,7 @@ export class Engine {
       lifetime,
       lifetime.deadlineMs,
       async (without) => stepsOf(plan(without)),
-      attempts,
+      attempts.length,
     );
   }
 

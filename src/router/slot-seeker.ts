@@ -207,7 +207,7 @@ export class SlotSeeker {
 
   /** Adds what would be planned now, but for those tried and `without`. */
   async extend(walk: PlanWalk, without: readonly TargetId[] = []): Promise<void> {
-    if (walk.replans >= MAX_REPLANS || !walk.isNews(this.#directory.changes)) return;
+    if (walk.replans >= MAX_REPLANS || !walk.isNews(this.#directory.changes, this.#clock.nowMs())) return;
     walk.replans++;
     walk.untried.push(...(await walk.replan(new Set([...walk.tried(), ...without]))));
   }

@@ -198,6 +198,11 @@ export class TargetDirectory {
     this.#changed(entry);
   }
 
+  /** The whole reply is there; what becomes of it is not known yet. */
+  answered({ entry, live }: CallOnTarget, usage: Usage | null): void {
+    entry.activity.finished(live, usage, this.#clock.nowMs());
+  }
+
   /** The reply came to its proper end. */
   finished(call: CallOnTarget, durationMs: number, usage: Usage | null = null): void {
     const { entry, live } = call;

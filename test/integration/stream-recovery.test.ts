@@ -192,6 +192,25 @@ describe('with stream_recovery: continue', () => {
     expect(outcomes[0]?.attempts.length).toBe(2);
   });
 
+  test('servers that cannot be reached do not count there either', async () => {
+    const studio = (name: string) => simulator({ kind: 'lm-studio', name, reply: TEXT });
+    const [off, off2, breaks] = [await studio('off'), await studio('off2'), await studio('breaks')];
+    const whole = await simulator({ kind: 'llama-cpp', reply: TEXT });
+    await breaks.setFault(BROKEN);
+    const targets = [off, off2, breaks].map((server, at) => targetFor(server, { id: `s${at}` }));
+    const started = await gateway([...targets, targetFor(whole)], {
+      streamRecovery: true,
+      maxRetries: 1,
+      probeIntervalMs: 60_000,
+    });
+    await off.kill();
+    await off2.kill();
+    const events = await readEvents(await started.chat(ask()));
+    const [outcome] = started.outcomes;
+    expect(outcome?.attempts.map(({ targetId }) => targetId)).toEqual(['s0', 's1', 's2', 'llamacpp']);
+    expect(contentOf(events)).toBe(TEXT);
+  });
+
   test('the usage counts the whole answer as completion', async () => {
     const { chat } = await fleet(BROKEN, ['llama-cpp']);
     const events = await readEvents(await chat(ask({ stream_options: { include_usage: true } })));

@@ -229,14 +229,16 @@ describe('a good answer is never taken for a cut one', () => {
 
 describe('an answer to a part of the prompt is better than none', () => {
   /** The one that cuts is local, so it is asked first whatever the machine does to their speeds; the other one is a provider. */
-  async function cuttingAndWhole(settings = {}) {
+  async function cuttingAndWhole(settings = {}, secondMs = 2_000) {
     const cutting = await simulator({
       kind: 'ollama',
       models: [{ id: 'm', contextLength: 1_000, statesContextLength: false }],
       cutsLongPrompts: true,
     });
     const second = await simulator({ kind: 'openai-compatible', models: [model(8_000)] });
-    const started = await gateway([targetFor(cutting), targetFor(second)], { ...PATIENT, ...settings });
+    const whole = targetFor(second);
+    const clocks = { ...whole.clocks, firstByteMs: secondMs, firstTokenMs: secondMs };
+    const started = await gateway([targetFor(cutting), { ...whole, clocks }], { ...PATIENT, ...settings });
     return { cutting, second, started };
   }
   const long = ask('m', words(4_000, 'x'));
@@ -268,14 +270,26 @@ describe('an answer to a part of the prompt is better than none', () => {
     await until('all slots are free', () => started.gateway.targets().every(({ inFlight }) => inFlight === 0));
   }, 20_000);
 
-  test('also when that server takes much longer than the first one took: it is not waited for', async () => {
-    const { second, started } = await cuttingAndWhole();
+  test('also when that server takes much longer than expected: it is not waited for', async () => {
+    const { second, started } = await cuttingAndWhole({}, 60_000);
     await second.setFault({ kind: 'hang' });
     expect(facts(await started.chat(long))).toEqual([200, 'ollama', 'true']);
     const failures = started.outcomes.at(-1)?.attempts.map(({ failure }) => failure);
     expect(failures).toEqual([null, 'cancelled']);
     // That says nothing of the one that was not waited for.
     expect(started.gateway.targets().map(({ stats }) => stats.lastError)).toEqual([null, null]);
+  }, 20_000);
+
+  test('a server whose answer is kept is not taken to write it still', async () => {
+    const { cutting, second, started } = await cuttingAndWhole();
+    await second.setFault({ kind: 'hang' });
+    const before = inference(cutting).length;
+    const kept = started.chat(long);
+    await until('the other one is asked', () => inference(second).length > 0);
+    expect((await started.chat(ask('ollama/m', 'short'))).status).toBe(200);
+    await kept;
+    expect(inference(cutting).length).toBe(before + 2);
+    expect(started.gateway.targets().find(({ target }) => target.id === 'ollama')?.slots).toBe(1);
   }, 20_000);
 
   test('and the one to the larger part is handed out', async () => {

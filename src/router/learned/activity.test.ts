@@ -162,3 +162,15 @@ describe('slots of a server that does not say', () => {
     expect([busyServer(3).slots.learned, busyServer(3).slots.seenAtOnce]).toEqual([null, 3]);
   });
 });
+
+test('a call that has ended teaches nothing more, however often it is ended', () => {
+  const activity = new Activity();
+  const meter = new ModelMeter();
+  const call = activity.began(meter, 'm', promptOf(1_000), true, 0);
+  activity.answering(call, 1_000);
+  activity.finished(call, usageOf(1_000, 101), 3_000);
+  const learned = meter.save();
+  activity.finished(call, usageOf(1_000, 101), 60_000);
+  expect(meter.save()).toEqual(learned);
+  expect(activity.writing).toBe(0);
+});

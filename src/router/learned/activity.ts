@@ -127,9 +127,9 @@ export class Activity {
     this.#writing.add(call);
   }
 
-  /** It came to its proper end. */
+  /** It came to its proper end. Harmless when it has been said already. */
   finished(call: LiveCall, usage: Usage | null, nowMs: number): void {
-    const lesson = usage === null || call.contentAtMs === null ? null : this.#lessonOf(call, usage, nowMs);
+    const lesson = usage === null || !this.#writing.has(call) ? null : this.#lessonOf(call, usage, nowMs);
     this.ended(call, nowMs);
     if (lesson !== null) call.meter.learn(lesson);
   }
