@@ -68,7 +68,7 @@ module.exports = {
       name: 'main-imports-gateway-config-and-core',
       comment: 'The other files at the root of src are the process entry, not a part of their own.',
       severity: 'error',
-      from: { path: '^src/[^/]+\\.ts$', pathNot: '^src/gateway\\.ts$|\\.test\\.ts$' },
+      from: { path: '^src/[^/]+\\.ts$', pathNot: '^src/(gateway|accounts)\\.ts$|\\.test\\.ts$' },
       to: { path: '^src/', pathNot: '^src/(core|config)/|^src/[^/]+\\.ts$' },
     },
     {
@@ -90,10 +90,16 @@ module.exports = {
     },
     {
       name: 'only-the-composition-root-sees-everything',
-      comment: 'gateway.ts is imported by main.ts (and tests, demo, bench) alone.',
+      comment: 'gateway.ts is imported by main.ts (and tests, demo, bench) alone, accounts.ts by gateway.ts.',
       severity: 'error',
       from: { path: '^src/', pathNot: '(^src/(main|gateway)\\.ts$|\\.test\\.ts$)' },
       to: { path: '^src/gateway\\.ts$' },
+    },
+    {
+      name: 'only-the-gateway-opens-accounts',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '(^src/gateway\\.ts$|\\.test\\.ts$)' },
+      to: { path: '^src/accounts\\.ts$' },
     },
     {
       name: 'only-the-cli-starts-main',

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { Accounts } from './accounts.ts';
 import { vetAddress } from './adapters/address-guard.ts';
 import { createAdapters, createSeeker } from './adapters/index.ts';
 import { Admission } from './admission/admission.ts';
@@ -11,11 +11,9 @@ import { targetFromOverflowProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
 import { watchFiles } from './config/watch-files.ts';
 import { withOverflowProviders } from './config/with-overflow-providers.ts';
-import { type Billing, FREE } from './core/billing.ts';
+import type { Billing } from './core/billing.ts';
 import type { Clock } from './core/clock.ts';
-import type { Logger } from './core/logger.ts';
 import type { OutcomeSink } from './core/outcome.ts';
-import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
 import type { ReloadResult } from './core/reload.ts';
 import { RESERVED_PROVIDERS } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
@@ -25,13 +23,11 @@ import { type HttpServer, startHttpServer } from './http/server.ts';
 import { HealthProber } from './router/health.ts';
 import { openKeptBook } from './router/learned/kept-book.ts';
 import { SlotTable } from './router/load.ts';
-import { modelIndex } from './router/model-index.ts';
 import { Engine } from './router/serve.ts';
 import { TargetDirectory } from './router/targets.ts';
 import { loadOrCreateAdminKey } from './stores/admin-key-file.ts';
 import { learnedFile, MOST_LEARNED_BYTES } from './stores/learned-file.ts';
 import { overflowProviderFile } from './stores/overflow-provider-file.ts';
-import type { SqlStore } from './stores/sql/sql-store.ts';
 import { systemClock } from './system-clock.ts';
 import { DecisionRing } from './telemetry/decision-ring.ts';
 import { openLineOutput } from './telemetry/line-output.ts';
@@ -39,7 +35,6 @@ import { createLog, formatFor } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { createRequestLog } from './telemetry/request-log.ts';
 import { fanOut } from './telemetry/sinks.ts';
-import type { PricedCall } from './usage/billing/pricing.ts';
 import { VERSION } from './version.ts';
 
 export interface Gateway {
@@ -125,13 +120,13 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const decisions = new DecisionRing(config.decisions, () => clock.wallMs());
   const ownSinks = [metrics, requestLog, decisions];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
-  const books = config.usage ? await openBooks(config, clock, log, directory) : null;
-  const { billing = books?.billing ?? FREE } = options;
+  const accounts = await Accounts.open(config, { clock, logger: log, directory });
+  const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
   const engine = new Engine(parts, engineOptions(config));
 
   const startedAtMs = clock.nowMs();
-  const server: HttpServer = await orClose(books, () =>
+  const server: HttpServer = await orClose(accounts, () =>
     startHttpServer(
       {
         host: config.host,
@@ -169,7 +164,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             uptimeMs: () => clock.nowMs() - startedAtMs,
             overflowProviders: providers,
             decisions,
-            usage: books?.reports ?? null,
+            usage: () => accounts.reports,
             wallMs: () => clock.wallMs(),
             chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
             explain: async (request) => {
@@ -208,7 +203,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       prober.stop();
       guard.stop();
       await learned.close();
-      await books?.close();
+      await accounts.close();
       files.stop();
       await log.flush();
       return finished;
@@ -222,54 +217,14 @@ async function resolveAdminKey(config: Config) {
   return { key: stored.key, newPath: stored.created ? stored.path : null };
 }
 
-/** What each call used and cost, on record. Its parts are loaded only where that is wanted: they would slow every start. */
-async function openBooks(config: Config, clock: Clock, logger: Logger, directory: TargetDirectory) {
-  const [{ openLedger }, { LedgerBilling }, { PriceBook }, { UsageRepository }, store] = await Promise.all([
-    import('./usage/ledger/open-ledger.ts'),
-    import('./usage/billing/ledger-billing.ts'),
-    import('./usage/prices/price-book.ts'),
-    import('./stores/sql/repositories/usage.ts'),
-    openStore(config),
-  ]);
-  const spillFolder = join(config.dataDir, 'spill');
-  const ledger = await openLedger({ store, clock, logger, spillFolder, newOwnerId: () => Bun.randomUUIDv7() });
-  const prices = new PriceBook();
-  const listed = ({ target, model }: PricedCall) => {
-    const snapshot = directory.get(target.id)?.snapshot ?? null;
-    return snapshot === null ? null : (modelIndex(snapshot).find(model)?.price ?? null);
-  };
-  const billing = new LedgerBilling<Price>({
-    ledger,
-    clock,
-    newAttemptId: () => Bun.randomUUIDv7(),
-    pricing: {
-      priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),
-      estimateNanoUsd: (prompt, output, price) => estimateNanoUsd(prompt, output, price),
-      costOf,
-      savedNanoUsd: ({ target, model, nowMs }, usage, cost) =>
-        target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),
-    },
-  });
-  const close = once(async (): Promise<void> => {
-    await ledger.close();
-    await store.close();
-  });
-  return { billing, reports: new UsageRepository(store.db), close };
-}
-
 /** A port that is taken leaves nothing running. */
-async function orClose<Value>(books: { close(): Promise<void> } | null, start: () => Value): Promise<Value> {
+async function orClose<Value>(accounts: Accounts, start: () => Value): Promise<Value> {
   try {
     return start();
   } catch (error) {
-    await books?.close();
+    await accounts.close();
     throw error;
   }
-}
-
-async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
-  if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
-  return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
 }
 
 function createProviders(

@@ -134,7 +134,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     version: '9.9.9',
     uptimeMs: () => 12_345,
     overflowProviders: overflowFixture().service,
-    usage: null,
+    usage: () => null,
     wallMs: () => 1_700_000_000_000,
     decisions: { capacity: 0, recent: () => [], find: () => null },
     explain: async () => ({

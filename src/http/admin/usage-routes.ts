@@ -12,7 +12,7 @@ import { exportStream } from './usage-export.ts';
 
 export interface UsagePorts {
   /** Null: usage is not kept. */
-  readonly usage: UsageReports | null;
+  readonly usage: () => UsageReports | null;
   /** ms since the Unix epoch. */
   readonly wallMs: () => number;
 }
@@ -128,7 +128,7 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
     async (context) => {
       const { from, to, group_by: groupBy = ['model', 'target'] } = context.req.valid('query');
       const scope = scopeOf(from, to, wallMs());
-      const reports = kept(usage);
+      const reports = kept(usage());
       const rows = await reports.sums({ ...scope, groupBy });
       const [total] = await reports.sums({ ...scope, groupBy: [] });
       const body = {
@@ -147,7 +147,7 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
     exportRoute,
     (context) => {
       const { from, to, format } = context.req.valid('query');
-      const records = kept(usage).export(scopeOf(from, to, wallMs()));
+      const records = kept(usage()).export(scopeOf(from, to, wallMs()));
       const type = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson';
       return new Response(exportStream(records, format), {
         headers: {

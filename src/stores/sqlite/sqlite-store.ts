@@ -11,6 +11,7 @@ import { SqliteThread } from './client.ts';
 import type { QueryRows } from './connection.ts';
 import { sqliteDialect } from './dialect.ts';
 import { encodeOperations } from './protocol.ts';
+import { STORE_FILE } from './store-file.ts';
 
 const OWNER_ONLY_FOLDER = 0o700;
 
@@ -20,7 +21,7 @@ export interface SqliteStoreOptions {
 
 /** The store in `<dataDir>/swarmrouter.db`, made when there is none. Rejects when the file is no database of ours. */
 export async function openSqliteStore({ dataDir }: SqliteStoreOptions): Promise<SqlStore> {
-  const path = join(dataDir, 'swarmrouter.db');
+  const path = join(dataDir, STORE_FILE);
   await mkdir(dirname(path), { recursive: true, mode: OWNER_ONLY_FOLDER });
   const writer = new SqliteThread();
   try {
