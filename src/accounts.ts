@@ -46,6 +46,7 @@ export class Accounts {
   #opened: Opened | null = null;
   #opening: Promise<Opened> | null = null;
   #books: Books | null = null;
+  #closing: Promise<void> | null = null;
 
   private constructor(config: Config, parts: AccountsParts) {
     this.#config = config;
@@ -81,7 +82,12 @@ export class Accounts {
     this.#books ??= await openBooks(store, this.#config, this.#parts);
   }
 
-  async close(): Promise<void> {
+  /** Harmless when it has been closed already. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     await this.#books?.close();
     await this.#opened?.store.close();
   }
