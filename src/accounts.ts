@@ -84,7 +84,8 @@ export class Accounts {
 
   /** Harmless when it has been closed already. */
   close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   async #close(): Promise<void> {
