@@ -1,5 +1,5 @@
+import type { BudgetScope, BudgetUnit } from '../core/budget.ts';
 import type { Caller } from '../core/caller.ts';
-import type { BudgetScope, BudgetUnit } from '../core/ledger.ts';
 
 /** What of a budget says whether a call has to ask before it is made. */
 export interface BudgetInForce {

@@ -1,4 +1,4 @@
-import type { BudgetUnit, BudgetWindow } from './ledger.ts';
+import type { BudgetUnit, BudgetWindow } from './budget.ts';
 import type { Limits } from './limits.ts';
 import type { Place } from './target.ts';
 

@@ -1,3 +1,4 @@
+import type { BudgetScope, BudgetUnit, BudgetWindow } from './budget.ts';
 import type { FailureKind } from './failure.ts';
 import type { Operation } from './request.ts';
 import type { AdapterKind, Place, TargetId } from './target.ts';
@@ -118,13 +119,6 @@ export interface LedgerHealth {
   /** Attempts of processes that died, resolved to `unknown`. */
   readonly orphansResolved: number;
 }
-
-export type BudgetScope = 'organisation' | 'project' | 'key' | 'model';
-/** Days, weeks and months are those of UTC; a week begins on Monday. */
-export const BUDGET_WINDOWS = ['day', 'week', 'month', 'total'] as const;
-export type BudgetWindow = (typeof BUDGET_WINDOWS)[number];
-/** `usd`: counted in nano-USD · `tokens`: prompts and answers together. */
-export type BudgetUnit = 'usd' | 'tokens';
 
 /** The budget that refused. Amounts: nano-USD or tokens, by `unit`. */
 export interface BudgetRefusal {

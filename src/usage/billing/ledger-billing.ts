@@ -1,11 +1,11 @@
 import type { Bill, Billing, CallEnd, Purchase } from '../../core/billing.ts';
+import type { BudgetUnit } from '../../core/budget.ts';
 import type { Clock } from '../../core/clock.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import {
   type AttemptEnd,
   type AttemptStart,
   BudgetExceeded,
-  type BudgetUnit,
   type CostSource,
   DEFAULT_PAYER,
   type Ledger,

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import type { BudgetScope, BudgetUnit, BudgetWindow } from '../../../core/ledger.ts';
+import type { BudgetScope, BudgetUnit, BudgetWindow } from '../../../core/budget.ts';
 import { windowEndMs, windowStartMs } from '../ledger/windows.ts';
 import type { Tables } from '../tables.ts';
 import { RevisionConflict } from './client-keys.ts';
