@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { KeyBook } from './admission/key-book.ts';
 import type { HashKey } from './admission/key-hash.ts';
 import type { Config } from './config/config.ts';
+import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
@@ -10,6 +11,7 @@ import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.
 import type { UsageReports } from './core/usage-report.ts';
 import { modelIndex } from './router/model-index.ts';
 import type { TargetDirectory } from './router/targets.ts';
+import type { AuditLog } from './stores/audit-log.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
 import { STORE_FILE } from './stores/sqlite/store-file.ts';
 import type { PricedCall } from './usage/billing/pricing.ts';
@@ -24,6 +26,7 @@ export interface AccountsParts {
 interface Opened {
   readonly store: SqlStore;
   readonly hash: HashKey;
+  readonly audit: AuditLog;
 }
 
 interface Books {
@@ -40,6 +43,8 @@ interface Books {
 export class Accounts {
   /** Every client key, in memory; empty while there is no store. */
   readonly book: KeyBook;
+  /** Who changed what goes here; nowhere while there is no store. */
+  readonly audit: AuditSink = { record: (event) => (this.#opened?.audit ?? NO_AUDIT).record(event) };
   readonly billing: Billing = { open: (purchase) => (this.#books?.billing ?? FREE).open(purchase) };
   readonly #config: Config;
   readonly #parts: AccountsParts;
@@ -67,6 +72,11 @@ export class Accounts {
     return this.#books?.reports ?? null;
   }
 
+  /** Null: there is no store. */
+  get auditReports(): AuditReports | null {
+    return this.#opened?.audit ?? null;
+  }
+
   /** Opens it where it is not open, and makes it where there is none. */
   async store(): Promise<SqlStore> {
     this.#opening ??= this.#open().catch((error: unknown) => {
@@ -90,12 +100,13 @@ export class Accounts {
 
   async #close(): Promise<void> {
     await this.#books?.close();
+    await this.#opened?.audit.close();
     await this.#opened?.store.close();
   }
 
   async #open(): Promise<Opened> {
     const [store, hash] = await Promise.all([openStore(this.#config), openHasher(this.#config.dataDir)]);
-    const opened = { store, hash };
+    const opened = { store, hash, audit: await openAudit(store, this.#config.dataDir, this.#parts) };
     this.#opened = opened;
     if (this.#config.usage) this.#books = await openBooks(store, this.#config, this.#parts);
     return opened;
@@ -105,6 +116,10 @@ export class Accounts {
 async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
   if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
   return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
+}
+
+async function openAudit({ db }: SqlStore, dataDir: string, { clock, logger }: AccountsParts): Promise<AuditLog> {
+  return (await import('./stores/audit-log.ts')).openAuditLog({ db, dataDir, clock, logger });
 }
 
 async function openHasher(dataDir: string): Promise<HashKey> {

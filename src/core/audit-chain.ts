@@ -1,4 +1,4 @@
-import type { AuditContent, AuditRecord } from './audit.ts';
+import type { AuditContent, AuditFinding, AuditRecord, AuditVerdict, ChainPoint } from './audit.ts';
 
 /** The hash before the first entry. */
 export const GENESIS_HASH = '0'.repeat(64);
@@ -8,13 +8,6 @@ export const CHECKPOINT_EVERY = 100;
 
 /** Text → SHA-256 of its UTF-8 bytes, hexadecimal. */
 export type Sha256 = (text: string) => string;
-
-/** How an organisation's chain stands at one entry. */
-export interface ChainPoint {
-  readonly organisationId: string;
-  readonly sequence: number;
-  readonly hash: string;
-}
 
 export interface AuditCheckpoint extends ChainPoint {
   readonly atMs: number;
@@ -26,27 +19,6 @@ export interface AuditCheckpoint extends ChainPoint {
 
 /** `unknownKey`: nobody here can tell. */
 export type SignatureCheck = (checkpoint: AuditCheckpoint) => 'good' | 'wrong' | 'unknownKey';
-
-export type AuditFault = 'changed' | 'missing' | 'reordered' | 'added' | 'cut off' | 'bad checkpoint';
-
-export interface AuditVerdict {
-  readonly ok: boolean;
-  /** How many were read until the end, or the first bad one. */
-  readonly entries: number;
-  /** Checkpoints that were confirmed, those outside the store included. */
-  readonly checkpoints: number;
-  /** Where the chain ends; null: it has no entry, or it is bad. */
-  readonly end: ChainPoint | null;
-  /** Null: none. */
-  readonly firstBad: AuditFinding | null;
-}
-
-export interface AuditFinding {
-  readonly sequence: number;
-  readonly fault: AuditFault;
-  /** A sentence for people. */
-  readonly message: string;
-}
 
 /** What the entries are held against. */
 export interface ChainWitnesses {

@@ -1,5 +1,3 @@
-import type { AuditVerdict } from './audit-chain.ts';
-
 /**
  * Who did it. `admin`: whoever has the admin key · `key`: a client key · `user`, `token`: a person or machine of the
  * admin API · `system`: the gateway itself, such as when a file was changed · `anyone`: nobody that is known.
@@ -65,6 +63,34 @@ export interface AuditRecord extends AuditContent {
   readonly previousHash: string;
   /** Covers the content and the hash before it. */
   readonly hash: string;
+}
+
+/** How an organisation's chain stands at one entry. */
+export interface ChainPoint {
+  readonly organisationId: string;
+  readonly sequence: number;
+  readonly hash: string;
+}
+
+export type AuditFault = 'changed' | 'missing' | 'reordered' | 'added' | 'cut off' | 'bad checkpoint';
+
+export interface AuditVerdict {
+  readonly ok: boolean;
+  /** How many were read until the end, or the first bad one. */
+  readonly entries: number;
+  /** Checkpoints that were confirmed, those outside the store included. */
+  readonly checkpoints: number;
+  /** Where the chain ends; null: it has no entry, or it is bad. */
+  readonly end: ChainPoint | null;
+  /** Null: none. */
+  readonly firstBad: AuditFinding | null;
+}
+
+export interface AuditFinding {
+  readonly sequence: number;
+  readonly fault: AuditFault;
+  /** A sentence for people. */
+  readonly message: string;
 }
 
 /** Which entries; null: all. */

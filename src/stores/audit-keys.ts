@@ -8,7 +8,8 @@ import {
   verify,
 } from 'node:crypto';
 import { join } from 'node:path';
-import { type AuditCheckpoint, type ChainPoint, checkpointText, type SignatureCheck } from '../core/audit-chain.ts';
+import type { ChainPoint } from '../core/audit.ts';
+import { type AuditCheckpoint, checkpointText, type SignatureCheck } from '../core/audit-chain.ts';
 import { type Fingerprint, fingerprinter } from './audit-text.ts';
 import { createPrivateFile, readPrivateFile, replacePrivateFile } from './private-file.ts';
 

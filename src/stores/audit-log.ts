@@ -8,14 +8,10 @@ import type {
   AuditRecord,
   AuditReports,
   AuditSink,
+  AuditVerdict,
+  ChainPoint,
 } from '../core/audit.ts';
-import {
-  type AuditCheckpoint,
-  type AuditVerdict,
-  type ChainPoint,
-  type ChainWitnesses,
-  verifyChain,
-} from '../core/audit-chain.ts';
+import { type AuditCheckpoint, type ChainWitnesses, verifyChain } from '../core/audit-chain.ts';
 import { DEFAULT_ORGANISATION } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import { StoreUnavailable } from '../core/ledger.ts';

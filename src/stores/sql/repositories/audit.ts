@@ -1,9 +1,8 @@
 import { type Kysely, type Selectable, type SelectQueryBuilder, sql, type Transaction } from 'kysely';
-import type { AuditContent, AuditFilter, AuditPage, AuditQuery, AuditRecord } from '../../../core/audit.ts';
+import type { AuditContent, AuditFilter, AuditPage, AuditQuery, AuditRecord, ChainPoint } from '../../../core/audit.ts';
 import {
   type AuditCheckpoint,
   CHECKPOINT_EVERY,
-  type ChainPoint,
   canonicalText,
   GENESIS_HASH,
   type Sha256,
