@@ -79,11 +79,12 @@ export class Accounts {
 
   /** Opens it where it is not open, and makes it where there is none. */
   async store(): Promise<SqlStore> {
-    this.#opening ??= this.#open().catch((error: unknown) => {
-      this.#opening = null;
-      throw error;
-    });
-    return (await this.#opening).store;
+    return (await this.#open()).store;
+  }
+
+  /** Of the store, which is opened for it: for changes that are on record in their own transaction. */
+  async auditLog(): Promise<AuditLog> {
+    return (await this.#open()).audit;
   }
 
   /** From the first key on, what is used is on record. */
@@ -104,7 +105,15 @@ export class Accounts {
     await this.#opened?.store.close();
   }
 
-  async #open(): Promise<Opened> {
+  #open(): Promise<Opened> {
+    this.#opening ??= this.#openParts().catch((error: unknown) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #openParts(): Promise<Opened> {
     const [store, hash] = await Promise.all([openStore(this.#config), openHasher(this.#config.dataDir)]);
     const opened = { store, hash, audit: await openAudit(store, this.#config.dataDir, this.#parts) };
     this.#opened = opened;

@@ -119,6 +119,20 @@ describe('a chain of audit entries', () => {
     );
   });
 
+  test('names the entry that was changed and hashed anew, alone', async () => {
+    await fc.assert(
+      fc.asyncProperty(place, async (at) => {
+        const { previousHash } = sound.records[at] as AuditRecord;
+        const forged = hashed({ ...contentOf(at + 1), subject: 'key:forged' }, previousHash);
+        const { firstBad: found } = await verify(with_(sound.records.with(at, forged)));
+        // A checkpoint at the place itself only knows that it is one since the checkpoint before.
+        const isWitnessed = (at + 1) % CHECKPOINT_EVERY === 0 || at + 1 === LENGTH;
+        const first = isWitnessed ? Math.floor(at / CHECKPOINT_EVERY) * CHECKPOINT_EVERY + 1 : at + 1;
+        expect([found?.fault, found?.sequence]).toEqual(['changed', first]);
+      }),
+    );
+  });
+
   test('names the entry that was taken out', async () => {
     await fc.assert(
       fc.asyncProperty(place, async (at) => {

@@ -70,6 +70,11 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
   };
 }
 
+/** As IPv4 where it is that: a socket for both families says `::ffff:10.0.0.7`. */
+function peerAddressOf(request: Request, server: Server<undefined>): string | null {
+  return server.requestIP(request)?.address.replace(/^::ffff:(?=\d+\.)/i, '') ?? null;
+}
+
 /** For endpoints that do not name the request themselves: only the busiest one does, since to look again costs as much. */
 function withRequestId(endpoint: Endpoint): Endpoint {
   return async (request, id, setIdleTimeout, peerAddress) => {
@@ -90,7 +95,7 @@ function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: L
         request,
         id,
         (seconds) => server.timeout(request, seconds),
-        () => server.requestIP(request)?.address ?? null,
+        () => peerAddressOf(request, server),
       );
     } catch (error) {
       if (error instanceof HttpError) return errorResponse(httpErrorReply(error), id);

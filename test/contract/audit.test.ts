@@ -12,6 +12,8 @@ import { ManualClock } from '../support/manual-clock.ts';
 import type { AuditTask } from './audit-process.ts';
 import { backends, openAt, type StorePlace } from './store-support.ts';
 
+/** Half as often as those that write the ledger; more by flag. */
+const KILLS = Math.ceil(Number(process.env['SWARMROUTER_TEST_KILLS'] ?? 20) / 2);
 const all = await backends();
 afterAll(() => Promise.all(all.map((backend) => backend.end())));
 
@@ -172,11 +174,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the audit
 
   test('keeps its chain while several processes append to it', async () => {
     const count = 150;
-    const processes = ['one', 'two'].map((name) => {
-      const task: AuditTask = { place, dataDir, name, count };
-      const cmd = [process.execPath, join(import.meta.dir, 'audit-process.ts'), JSON.stringify(task)];
-      return Bun.spawn({ cmd, stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' });
-    });
+    const processes = ['one', 'two'].map((name) => startProcess({ place, dataDir, name, count }));
     for (const { stdout } of processes) await stdout.getReader().read();
     for (const { stdin } of processes) {
       stdin.write('go\n');
@@ -187,6 +185,27 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the audit
     const each = await Promise.all(['one', 'two'].map((id) => entries({ actor: { kind: 'admin', id } })));
     expect(each.map(({ length }) => length)).toEqual([count, count]);
   }, 60_000);
+
+  test(`has an entry for each change and a change for each entry, however often the process is killed (${KILLS} times)`, async () => {
+    const promised: string[] = [];
+    for (let kill = 0; kill < KILLS; kill++) {
+      const child = startProcess({ place, dataDir, name: `process ${kill}`, count: null });
+      let seen = 0;
+      for await (const line of lines(child.stdout)) {
+        if (line === 'ready') child.stdin.write('go\n');
+        else promised.push(line);
+        // Each time somewhere else.
+        if (++seen > 2 + kill * 3) child.kill('SIGKILL');
+      }
+      await child.exited;
+    }
+    const projects = await store.db.selectFrom('project').select('project_id').where('created_at_ms', '=', 0).execute();
+    const changed = projects.map(({ project_id }) => `project:${project_id}`).filter((id) => id !== 'project:default');
+    expect(new Set((await entries()).map(({ subject }) => subject))).toEqual(new Set(changed));
+    expect(promised.filter((id) => !changed.includes(`project:${id}`))).toEqual([]);
+    expect(promised.length).toBeGreaterThan(KILLS);
+    expect(await verdict()).toBe('good');
+  }, 120_000);
 
   test('is listed newest first, page by page, and narrowed down', async () => {
     for (let index = 1; index <= 7; index++) {
@@ -364,6 +383,21 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the audit
     expect(await wrong('audit-anchors.json', '{"anchors":[{"sequence":0}]}')).toContain('delete it');
   });
 });
+
+function startProcess(task: AuditTask) {
+  const cmd = [process.execPath, join(import.meta.dir, 'audit-process.ts'), JSON.stringify(task)];
+  return Bun.spawn({ cmd, stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' });
+}
+
+async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of stream) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = parts.pop() ?? '';
+    yield* parts;
+  }
+}
 
 async function messageOf(promise: Promise<unknown>): Promise<string> {
   return promise.then(
