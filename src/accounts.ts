@@ -4,6 +4,7 @@ import { BudgetBook } from './admission/budget-book.ts';
 import { KeyBook } from './admission/key-book.ts';
 import type { HashKey } from './admission/key-hash.ts';
 import type { Config } from './config/config.ts';
+import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
@@ -11,6 +12,7 @@ import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.
 import type { UsageReports } from './core/usage-report.ts';
 import { modelIndex } from './router/model-index.ts';
 import type { TargetDirectory } from './router/targets.ts';
+import type { AuditLog } from './stores/audit-log.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
 import { STORE_FILE } from './stores/sqlite/store-file.ts';
 import type { PricedCall } from './usage/billing/pricing.ts';
@@ -29,6 +31,7 @@ interface BooksParts extends AccountsParts {
 interface Opened {
   readonly store: SqlStore;
   readonly hash: HashKey;
+  readonly audit: AuditLog;
 }
 
 interface Books {
@@ -47,6 +50,8 @@ export class Accounts {
   readonly book: KeyBook;
   /** Every hard budget, in memory. */
   readonly budgets = new BudgetBook();
+  /** Who changed what goes here; nowhere while there is no store. */
+  readonly audit: AuditSink = { record: (event) => (this.#opened?.audit ?? NO_AUDIT).record(event) };
   readonly billing: Billing = { open: (purchase) => (this.#books?.billing ?? FREE).open(purchase) };
   readonly #config: Config;
   readonly #parts: AccountsParts;
@@ -74,13 +79,19 @@ export class Accounts {
     return this.#books?.reports ?? null;
   }
 
+  /** Null: there is no store. */
+  get auditReports(): AuditReports | null {
+    return this.#opened?.audit ?? null;
+  }
+
   /** Opens it where it is not open, and makes it where there is none. */
   async store(): Promise<SqlStore> {
-    this.#opening ??= this.#open().catch((error: unknown) => {
-      this.#opening = null;
-      throw error;
-    });
-    return (await this.#opening).store;
+    return (await this.#open()).store;
+  }
+
+  /** Of the store, which is opened for it: for changes that are on record in their own transaction. */
+  async auditLog(): Promise<AuditLog> {
+    return (await this.#open()).audit;
   }
 
   /** From the first key on, what is used is on record. */
@@ -97,6 +108,7 @@ export class Accounts {
 
   async #close(): Promise<void> {
     await this.#books?.close();
+    await this.#opened?.audit.close();
     await this.#opened?.store.close();
   }
 
@@ -104,9 +116,17 @@ export class Accounts {
     return openBooks(store, this.#config, { ...this.#parts, budgets: this.budgets });
   }
 
-  async #open(): Promise<Opened> {
+  #open(): Promise<Opened> {
+    this.#opening ??= this.#openParts().catch((error: unknown) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #openParts(): Promise<Opened> {
     const [store, hash] = await Promise.all([openStore(this.#config), openHasher(this.#config.dataDir)]);
-    const opened = { store, hash };
+    const opened = { store, hash, audit: await openAudit(store, this.#config.dataDir, this.#parts) };
     const keys = await readAccounts(store, this.#parts.clock.wallMs());
     this.#opened = opened;
     this.book.replace(keys.clientKeys);
@@ -119,6 +139,10 @@ export class Accounts {
 async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
   if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
   return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
+}
+
+async function openAudit({ db }: SqlStore, dataDir: string, { clock, logger }: AccountsParts): Promise<AuditLog> {
+  return (await import('./stores/audit-log.ts')).openAuditLog({ db, dataDir, clock, logger });
 }
 
 /** All keys and budgets of the store. */

@@ -3,6 +3,7 @@ import type { Config, LoadAnew, LoadResult } from '../config/config.ts';
 import { readTextFile } from '../config/load.ts';
 import { VERSION } from '../version.ts';
 import { type AdminClient, adminClient } from './admin-client.ts';
+import { type AuditExportFlags, type AuditListFlags, auditExport, auditList, auditVerify } from './audit.ts';
 import { check } from './check.ts';
 import { type DecisionFlags, decisions } from './decisions.ts';
 import type { DiscoverFlags } from './discover.ts';
@@ -71,6 +72,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addExplain(program, terminal, finish);
   addDecisions(program, terminal, finish);
   addUsage(program, terminal, finish);
+  addAudit(program, terminal, finish);
   addReload(program, terminal, finish);
   addProviders(program, terminal, finish);
   return program;
@@ -227,6 +229,37 @@ function addUsage(program: Command, terminal: Terminal, finish: Finish): void {
     .option('--to <time>', 'the same, excluded (default: now)')
     .option('--json', 'as JSON');
   adminCommand(command, terminal, finish, (client) => usage(client, terminal, command.opts<UsageFlags>()));
+}
+
+function addAudit(program: Command, terminal: Terminal, finish: Finish): void {
+  const audit = program.command('audit').description('who changed what at the gateway, and who was refused');
+  const list = auditFilters(audit.command('list', { isDefault: true }).description('the entries, newest first'))
+    .option('--limit <number>', 'at most this many, 1 to 1000 (default: 50)')
+    .option('--cursor <cursor>', 'the next page: what the page before ended with')
+    .option('--json', 'as JSON');
+  adminCommand(list, terminal, finish, (client) => auditList(client, terminal, list.opts<AuditListFlags>()));
+
+  const exporting = auditFilters(
+    audit.command('export').description('all entries with their hashes, oldest first, to standard output'),
+  ).addOption(new Option('--format <format>', 'lines of JSON, or CSV (default: json)').choices(['json', 'csv']));
+  adminCommand(exporting, terminal, finish, (client) =>
+    auditExport(client, terminal, exporting.opts<AuditExportFlags>()),
+  );
+
+  const verify = audit
+    .command('verify')
+    .description('check that no entry was changed, taken out, moved or cut off; names the first bad one (exit code 1)')
+    .option('--json', 'as JSON');
+  adminCommand(verify, terminal, finish, (client) => auditVerify(client, terminal, wantsJson(verify)));
+}
+
+function auditFilters(command: Command): Command {
+  return command
+    .option('--from <time>', 'a day or time, 2026-11-01 or 2026-11-01T06:00:00Z (default: the first)')
+    .option('--to <time>', 'the same, excluded (default: the latest)')
+    .option('--actor <actor>', 'a kind, or a kind and an id: admin, key:key_1f')
+    .option('--action <action>', "an action, or its beginning: provider.add, 'provider.*'")
+    .option('--subject <subject>', 'what it was done to: provider:openrouter');
 }
 
 function addReload(program: Command, terminal: Terminal, finish: Finish): void {

@@ -6,7 +6,7 @@ import type { InferenceRequest } from '../core/request.ts';
 import type { Route } from '../core/route.ts';
 import type { TargetView } from '../core/target-view.ts';
 import type { Engine } from '../router/serve.ts';
-import type { ResponseTap, SetIdleTimeout } from './connection.ts';
+import type { RequestOrigin, ResponseTap, SetIdleTimeout } from './connection.ts';
 import { HttpError } from './http-error.ts';
 
 export interface HttpServerOptions {
@@ -49,7 +49,7 @@ export interface HttpServerParts {
   /** Sees the bytes of each reply when replies are logged; null: they are not. */
   readonly tapResponse: ((requestId: string) => ResponseTap | null) | null;
   /** The control plane, loaded at its first request: it must not slow the start. */
-  readonly admin: () => Promise<(request: Request) => Response | Promise<Response>>;
+  readonly admin: () => Promise<(request: Request, from: RequestOrigin) => Response | Promise<Response>>;
 }
 
 /** What every endpoint is made with. */
@@ -62,7 +62,12 @@ export interface EndpointContext {
 }
 
 /** One endpoint. Throws HttpError for what it refuses. */
-export type Endpoint = (request: Request, id: string, setIdleTimeout: SetIdleTimeout) => Response | Promise<Response>;
+export type Endpoint = (
+  request: Request,
+  id: string,
+  setIdleTimeout: SetIdleTimeout,
+  peerAddress: () => string | null,
+) => Response | Promise<Response>;
 
 /** Refuses whoever may not use the data plane, before a byte of the body is read. */
 export function authorize({ parts }: EndpointContext, headers: Headers): Caller {

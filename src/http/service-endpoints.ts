@@ -47,5 +47,6 @@ export function root({ options }: EndpointContext): Endpoint {
 
 /** Everything of the control plane. */
 export function admin({ parts }: EndpointContext): Endpoint {
-  return async (request) => (await parts.admin())(request);
+  return async (request, requestId, _setIdleTimeout, peerAddress) =>
+    (await parts.admin())(request, { requestId, peerAddress: peerAddress() });
 }

@@ -178,6 +178,9 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(Object.keys(document.paths).sort()).toEqual([
       '/',
+      '/admin/audit',
+      '/admin/audit/export',
+      '/admin/audit/verify',
       '/admin/decisions',
       '/admin/decisions/{id}',
       '/admin/explain',

@@ -39,6 +39,7 @@ export function openApiDocument(app: OpenAPIHono, version: string): object {
       { name: 'Operation', description: 'Health and metrics.' },
       { name: 'Administration', description: 'Needs the admin key.' },
       { name: 'Usage', description: 'What calls used and cost. Needs the admin key.' },
+      { name: 'Audit', description: 'Who changed what. Needs the admin key.' },
     ],
   });
 }

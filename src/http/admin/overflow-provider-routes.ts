@@ -4,6 +4,7 @@ import { bodyLimit } from 'hono/body-limit';
 import type { OverflowProvider } from '../../core/overflow-provider.ts';
 import { maskSecret } from '../../core/secret.ts';
 import { AdminError } from './error-envelope.ts';
+import { auditOriginOf } from './origin.ts';
 import { overflowProviderBody, toOverflowProvider } from './overflow-provider-body.ts';
 import { problemsOf } from './overflow-provider-problems.ts';
 import type { OverflowProviderService, RemovedProvider } from './overflow-providers.ts';
@@ -111,7 +112,7 @@ export function addOverflowProviderRoutes(app: OpenAPIHono, service: OverflowPro
     addRoute,
     async (context) => {
       const body = context.req.valid('json');
-      const added = await service.add(toOverflowProvider(body), body.verify);
+      const added = await service.add(toOverflowProvider(body), body.verify, auditOriginOf(context));
       const reply = {
         provider: providerBody(added.provider),
         target: added.target.id,
@@ -126,7 +127,7 @@ export function addOverflowProviderRoutes(app: OpenAPIHono, service: OverflowPro
   );
 
   app.openapi(removeRoute, async (context) => {
-    const removed = await service.remove(context.req.valid('param').name);
+    const removed = await service.remove(context.req.valid('param').name, auditOriginOf(context));
     return context.json(removedBody(removed), 200);
   });
 }
