@@ -1,4 +1,4 @@
-import type { UsageRecord } from '../../core/usage-report.ts';
+import { EXPORT_COLUMNS, type UsageRecord } from '../../core/usage-report.ts';
 
 /** What a spreadsheet would take for a formula (OWASP, CSV injection): names of models come from clients. */
 const FORMULA = /^[=+\-@\t\r]/;
@@ -25,14 +25,8 @@ async function* jsonLines(records: AsyncIterable<UsageRecord>): AsyncGenerator<s
 }
 
 async function* csvLines(records: AsyncIterable<UsageRecord>): AsyncGenerator<string> {
-  let columns: readonly string[] | null = null;
-  for await (const record of records) {
-    if (columns === null) {
-      columns = Object.keys(record);
-      yield `${columns.join(',')}\r\n`;
-    }
-    yield `${columns.map((name) => cell(record[name] ?? null)).join(',')}\r\n`;
-  }
+  yield `${EXPORT_COLUMNS.join(',')}\r\n`;
+  for await (const record of records) yield `${EXPORT_COLUMNS.map((name) => cell(record[name])).join(',')}\r\n`;
 }
 
 function cell(value: string | number | null): string {

@@ -1,5 +1,6 @@
 import type { BudgetScope, BudgetUnit, BudgetWindow } from '../../core/budget.ts';
-import type { ClientOutcome, CostSource } from '../../core/ledger.ts';
+import type { ClientOutcome } from '../../core/ledger.ts';
+import type { CostSource } from '../../core/price.ts';
 import type { AttemptState } from './ledger/attempt-state.ts';
 
 /**

@@ -6,7 +6,6 @@ import {
   type AttemptEnd,
   type AttemptStart,
   BudgetExceeded,
-  type CostSource,
   DEFAULT_PAYER,
   type Ledger,
   type LedgerEntry,
@@ -14,6 +13,7 @@ import {
   NO_TOKENS,
   type Payer,
 } from '../../core/ledger.ts';
+import type { CostSource } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';

@@ -1,4 +1,4 @@
-import type { CostSource } from '../../core/ledger.ts';
+import type { CostSource } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { costOf, type Price, tokenPrice } from '../../core/price.ts';
+import type { LocalRate, PriceOverride } from '../../core/price-override.ts';
 import type { PriceQuestion } from '../../core/prices.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 import { Catalogue } from './catalogue.ts';
 import type { CatalogueFile } from './catalogue-format.ts';
 import { PriceBook } from './price-book.ts';
-import type { LocalRate, PriceOverride } from './price-override.ts';
 import { priceAt, type Tariff } from './tariff.ts';
 
 type PricedTarget = PriceQuestion['target'];

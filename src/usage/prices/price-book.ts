@@ -1,7 +1,7 @@
 import { type Price, tokenPrice } from '../../core/price.ts';
+import type { LocalRate, PriceOverride } from '../../core/price-override.ts';
 import type { PriceQuestion, Prices } from '../../core/prices.ts';
 import { type Catalogue, ownCatalogue } from './catalogue.ts';
-import type { LocalRate, PriceOverride } from './price-override.ts';
 import { priceAt, type Tariff } from './tariff.ts';
 
 export interface PriceBookOptions {

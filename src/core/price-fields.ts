@@ -1,8 +1,8 @@
-import { scaledDecimal } from '../../core/decimal.ts';
-import { isObject, type JsonObject } from '../../core/json-shape.ts';
-import { nearestName } from '../../core/nearest-name.ts';
-import { fullRates, type RateTier, TOKEN_CLASSES, type TokenClass, type TokenRates } from '../../core/price.ts';
-import type { Problem } from '../../core/problem.ts';
+import { scaledDecimal } from './decimal.ts';
+import { isObject, type JsonObject } from './json-shape.ts';
+import { nearestName } from './nearest-name.ts';
+import { fullRates, type RateTier, TOKEN_CLASSES, type TokenClass, type TokenRates } from './price.ts';
+import type { Problem } from './problem.ts';
 
 /** What a rate is called where people write it. */
 export const RATE_FIELDS: Readonly<Record<TokenClass, string>> = {

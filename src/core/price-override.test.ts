@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import { costOf } from '../../core/price.ts';
-import type { Usage } from '../../core/usage.ts';
+import { costOf } from './price.ts';
 import { overrideFields, readLocalRates, readOverride, readOverrides } from './price-override.ts';
+import type { Usage } from './usage.ts';
 
 const WHERE = 'swarmrouter.yaml';
 const usage: Usage = {
