@@ -152,7 +152,7 @@ export interface PriceTable {
   organisation_id: string;
   provider: string;
   model: string;
-  /** Nano-USD a token by class of tokens, JSON. */
+  /** The price as it was given, JSON. */
   rates: string;
   updated_at_ms: number;
 }
