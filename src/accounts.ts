@@ -16,6 +16,7 @@ import type { AuditLog } from './stores/audit-log.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
 import { STORE_FILE } from './stores/sqlite/store-file.ts';
 import type { PricedCall } from './usage/billing/pricing.ts';
+import type { ConfiguredPrices, OperatorPrices } from './usage/prices/operator-prices.ts';
 
 export interface AccountsParts {
   readonly clock: Clock;
@@ -25,6 +26,7 @@ export interface AccountsParts {
 
 interface BooksParts extends AccountsParts {
   readonly budgets: BudgetBook;
+  readonly prices: OperatorPrices;
 }
 
 /** What stands on the store. */
@@ -59,9 +61,13 @@ export class Accounts {
   #opening: Promise<Opened> | null = null;
   #books: Books | null = null;
   #closing: Promise<void> | null = null;
+  #configuredPrices: ConfiguredPrices;
+  #prices: OperatorPrices | null = null;
+  #readingPrices: Promise<OperatorPrices> | null = null;
 
   private constructor(config: Config, parts: AccountsParts) {
     this.#config = config;
+    this.#configuredPrices = config;
     this.#parts = parts;
     // Without a store no key exists whose hash could be asked for.
     this.book = new KeyBook((text) => this.#opened?.hash(text) ?? '');
@@ -100,6 +106,21 @@ export class Accounts {
     this.#books ??= await this.#openBooks(store);
   }
 
+  /** The prices in force. Setting the first one makes a store where there is none. */
+  prices(): Promise<OperatorPrices> {
+    this.#readingPrices ??= this.#readPrices().catch((error: unknown) => {
+      this.#readingPrices = null;
+      throw error;
+    });
+    return this.#readingPrices;
+  }
+
+  /** Puts changed prices of the configuration in force for the next call. */
+  configurePrices(configured: ConfiguredPrices): void {
+    this.#configuredPrices = configured;
+    this.#prices?.configure(configured);
+  }
+
   /** Harmless when it has been closed already. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -112,8 +133,27 @@ export class Accounts {
     await this.#opened?.store.close();
   }
 
-  #openBooks(store: SqlStore): Promise<Books> {
-    return openBooks(store, this.#config, { ...this.#parts, budgets: this.budgets });
+  async #openBooks(store: SqlStore): Promise<Books> {
+    const prices = await this.prices();
+    return openBooks(store, this.#config, { ...this.#parts, budgets: this.budgets, prices });
+  }
+
+  async #readPrices(): Promise<OperatorPrices> {
+    const [{ OperatorPrices }, { PriceRepository }] = await Promise.all([
+      import('./usage/prices/operator-prices.ts'),
+      import('./stores/sql/repositories/prices.ts'),
+    ]);
+    const { clock, logger } = this.#parts;
+    const prices = new OperatorPrices({
+      configured: this.#configuredPrices,
+      store: async () => new PriceRepository((await this.store()).db),
+      wallMs: () => clock.wallMs(),
+      logger,
+    });
+    // From here on it is told of changes.
+    this.#prices = prices;
+    if (this.#opened !== null) prices.restore(await new PriceRepository(this.#opened.store.db).all());
+    return prices;
   }
 
   #open(): Promise<Opened> {
@@ -177,17 +217,15 @@ async function openHasher(dataDir: string): Promise<HashKey> {
 async function openBooks(
   store: SqlStore,
   config: Config,
-  { clock, logger, directory, budgets }: BooksParts,
+  { clock, logger, directory, budgets, prices }: BooksParts,
 ): Promise<Books> {
-  const [{ openLedger }, { LedgerBilling }, { PriceBook }, { UsageRepository }] = await Promise.all([
+  const [{ openLedger }, { LedgerBilling }, { UsageRepository }] = await Promise.all([
     import('./usage/ledger/open-ledger.ts'),
     import('./usage/billing/ledger-billing.ts'),
-    import('./usage/prices/price-book.ts'),
     import('./stores/sql/repositories/usage.ts'),
   ]);
   const spillFolder = join(config.dataDir, 'spill');
   const ledger = await openLedger({ store, clock, logger, spillFolder, newOwnerId: () => Bun.randomUUIDv7() });
-  const prices = new PriceBook();
   const listed = ({ target, model }: PricedCall) => {
     const snapshot = directory.get(target.id)?.snapshot ?? null;
     return snapshot === null ? null : (modelIndex(snapshot).find(model)?.price ?? null);

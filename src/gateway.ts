@@ -95,6 +95,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         withOverflowProviders(next, providers.inForce()).map((target) => foundKinds.of(target)),
       );
       engine.configure(engineOptions(next));
+      accounts.configurePrices(next);
       slots.queueLimit = next.queueLimit;
       prober.configure({ intervalMs: next.probeIntervalMs });
       return changes;
@@ -202,6 +203,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
                 subject: 'admin',
                 origin: { actor: { kind: 'anyone', id: null }, ...from },
               }),
+            prices: () => accounts.prices(),
             wallMs: () => clock.wallMs(),
             chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
             explain: async (request) => {

@@ -9,6 +9,7 @@ import { type DecisionFlags, decisions } from './decisions.ts';
 import type { DiscoverFlags } from './discover.ts';
 import { EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type ExplainFlags, explain } from './explain.ts';
+import { listPrices, RATE_FLAGS, type RemoveFlags, removePrice, type SetFlags, setPrice, showPrice } from './prices.ts';
 import { problemsText } from './print-problems.ts';
 import { type AddFlags, addProvider, listProviders, PROVIDER_TYPES, removeProvider } from './providers.ts';
 import { reload } from './reload.ts';
@@ -73,6 +74,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addDecisions(program, terminal, finish);
   addUsage(program, terminal, finish);
   addAudit(program, terminal, finish);
+  addPrices(program, terminal, finish);
   addReload(program, terminal, finish);
   addProviders(program, terminal, finish);
   return program;
@@ -260,6 +262,45 @@ function auditFilters(command: Command): Command {
     .option('--actor <actor>', 'a kind, or a kind and an id: admin, key:key_1f')
     .option('--action <action>', "an action, or its beginning: provider.add, 'provider.*'")
     .option('--subject <subject>', 'what it was done to: provider:openrouter');
+}
+
+function addPrices(program: Command, terminal: Terminal, finish: Finish): void {
+  const prices = program.command('prices').description('what models cost, and setting it, without a restart');
+  const list = prices.command('list').description('the prices that were set').option('--json', 'as JSON');
+  adminCommand(list, terminal, finish, (client) => listPrices(client, terminal, wantsJson(list)));
+
+  const shown = prices
+    .command('show')
+    .description('what a model costs at each target, and where that price comes from')
+    .argument('<model>', 'its name')
+    .option('--json', 'as JSON');
+  adminCommand(shown, terminal, finish, (client) =>
+    showPrice(client, terminal, String(shown.args[0]), wantsJson(shown)),
+  );
+
+  const set = prices
+    .command('set')
+    .description('set what a model costs, from the next call on; it stays over restarts')
+    .argument('<model>', 'its name')
+    .option('--provider <name>', 'only at this target or provider (default: at every target, local ones too)');
+  for (const [name, flag] of RATE_FLAGS) {
+    const rest = name === 'input' || name === 'output' ? '' : ' (default: as its side)';
+    set.option(`--${flag} <usd>`, `USD for a million tokens: ${flag.replaceAll('-', ' ')}${rest}`);
+  }
+  set.option('--per-request <usd>', 'USD on top of each request').option('--json', 'as JSON');
+  adminCommand(set, terminal, finish, (client) =>
+    setPrice(client, terminal, String(set.args[0]), set.opts<SetFlags>()),
+  );
+
+  const remove = prices
+    .command('remove')
+    .description('remove a price that was set at run time')
+    .argument('<model>', 'its name')
+    .option('--provider <name>', 'as it was given when it was set')
+    .option('--json', 'as JSON');
+  adminCommand(remove, terminal, finish, (client) =>
+    removePrice(client, terminal, String(remove.args[0]), remove.opts<RemoveFlags>()),
+  );
 }
 
 function addReload(program: Command, terminal: Terminal, finish: Finish): void {

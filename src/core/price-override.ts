@@ -68,12 +68,25 @@ function overrideOf(reader: FieldReader): PriceOverride {
 
 /** The override in the fields that `readOverride` reads: what is kept and shown. Amounts in USD. */
 export function overrideFields({ provider, model, price }: PriceOverride): JsonObject {
-  const { rates, tiers, callNanoUsd } = price;
+  return { model, ...(provider !== null && { provider }), ...priceFields(price) };
+}
+
+/** Rates by the names that people write them by. */
+export type RateFields = Readonly<Record<string, number>>;
+
+export interface TierFields {
+  readonly above_prompt_tokens: number;
+  readonly [rate: string]: number;
+}
+
+/** A price in the words of those who set one; electricity, which nobody sets for a model, as `usd_per_hour`. In USD. */
+export function priceFields({ rates, tiers, callNanoUsd, msFemtoUsd }: Price): {
+  readonly [field: string]: number | TierFields[];
+} {
   return {
-    model,
-    ...(provider !== null && { provider }),
     ...rateFields(rates),
     ...(callNanoUsd > 0 && { usd_per_request: callNanoUsd / 10 ** NANO }),
+    ...(msFemtoUsd > 0 && { usd_per_hour: (msFemtoUsd * MS_AN_HOUR) / FEMTO_PER_USD }),
     ...(tiers.length > 0 && {
       tiers: tiers.map((tier) => ({ above_prompt_tokens: tier.aboveTokens, ...rateFields(tier.rates) })),
     }),
@@ -81,7 +94,7 @@ export function overrideFields({ provider, model, price }: PriceOverride): JsonO
 }
 
 /** Only those that cost something else than what they are a part of. */
-function rateFields(rates: TokenRates): JsonObject {
+function rateFields(rates: TokenRates): RateFields {
   const { input, output } = rates;
   const plain = fullRates({ input, output });
   const named = TOKEN_CLASSES.filter((name) => name === 'input' || name === 'output' || rates[name] !== plain[name]);
@@ -132,6 +145,7 @@ export const USD_A_KWH = { places: 6, most: 100 };
 /** A watt for a kilowatt-hour is 3.6 × 10⁹ ms. */
 const MS_A_KWH_OF_A_WATT = 3.6e9;
 const FEMTO_PER_USD = 1e15;
+const MS_AN_HOUR = 3.6e6;
 
 /** Femto-USD a millisecond; rounded here, once: what a meter reads is less exact. */
 function electricity(reader: FieldReader): number {

@@ -139,6 +139,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     usage: () => null,
     audit: () => null,
     refusedLogin: () => undefined,
+    prices: () => Promise.reject(new Error('no prices here')),
     wallMs: () => 1_700_000_000_000,
     decisions: { capacity: 0, recent: () => [], find: () => null },
     explain: async () => ({

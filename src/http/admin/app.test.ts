@@ -186,6 +186,7 @@ describe('the OpenAPI document', () => {
       '/admin/explain',
       '/admin/overflow_provider',
       '/admin/overflow_provider/{name}',
+      '/admin/prices',
       '/admin/reload',
       '/admin/status',
       '/admin/usage',

@@ -10,12 +10,14 @@ import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
+import { addPriceRoutes, type PricePorts } from './price-routes.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
 import { addUsageRoutes, type UsagePorts } from './usage-routes.ts';
 
 /** What the control plane shows and changes. */
-export interface AdminPorts extends StatusPorts, ReloadPorts, ExplainPorts, DecisionPorts, UsagePorts, AuditPorts {
+export interface AdminPorts
+  extends StatusPorts, ReloadPorts, ExplainPorts, DecisionPorts, UsagePorts, AuditPorts, PricePorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
   /** Told of each login with a credential that is not the admin key. */
@@ -56,6 +58,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addDecisionRoutes(app, ports);
   addUsageRoutes(app, ports);
   addAuditRoutes(app, ports);
+  addPriceRoutes(app, ports);
   addReloadRoute(app, ports);
   addOverflowProviderRoutes(app, ports.overflowProviders);
   refuseOtherMethods(app);

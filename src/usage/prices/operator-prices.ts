@@ -42,6 +42,8 @@ interface KeptPrice {
   readonly updatedAtMs: number;
 }
 
+type PriceName = Pick<PriceOverride, 'provider' | 'model'>;
+
 const { organisationId } = DEFAULT_PAYER;
 
 /** The prices in force, those that the operator sets among them: what is set is kept first, then it counts. */
@@ -102,8 +104,8 @@ export class OperatorPrices implements PriceDesk, Prices {
     return this.#turns.run(async () => {
       const key = overrideKey(override);
       const updatedAtMs = this.#options.wallMs();
-      const store = await this.#options.store();
-      await store.set({ ...rowOf(override), rates: overrideFields(override), updatedAtMs });
+      const rates = overrideFields(override);
+      await this.#keep(override, (store) => store.set({ ...rowOf(override), rates, updatedAtMs }));
       const outcome = this.#kept.has(key) ? 'replaced' : 'added';
       this.#kept.set(key, { override, updatedAtMs });
       this.#book = this.#newBook();
@@ -111,17 +113,25 @@ export class OperatorPrices implements PriceDesk, Prices {
     });
   }
 
-  remove(of: Pick<PriceOverride, 'provider' | 'model'>): Promise<PriceOverride | null> {
+  remove(of: PriceName): Promise<PriceOverride | null> {
     return this.#turns.run(async () => {
       const kept = this.#kept.get(overrideKey(of));
       if (kept === undefined) return null;
       const { provider, model } = rowOf(of);
-      const store = await this.#options.store();
-      await store.remove(organisationId, provider, model);
+      await this.#keep(of, (store) => store.remove(organisationId, provider, model));
       this.#kept.delete(overrideKey(of));
       this.#book = this.#newBook();
       return kept.override;
     });
+  }
+
+  async #keep({ provider, model }: PriceName, work: (store: PriceStore) => Promise<void>): Promise<void> {
+    try {
+      await work(await this.#options.store());
+    } catch (error) {
+      this.#options.logger.error({ model, provider, error: String(error) }, 'a changed price could not be kept');
+      throw error;
+    }
   }
 
   #newBook(): PriceBook {
@@ -132,7 +142,7 @@ export class OperatorPrices implements PriceDesk, Prices {
 }
 
 /** Names are told apart without case: in the store they are small. */
-function rowOf({ provider, model }: Pick<PriceOverride, 'provider' | 'model'>) {
+function rowOf({ provider, model }: PriceName) {
   return { organisationId, provider: provider?.trim().toLowerCase() ?? null, model: model.trim().toLowerCase() };
 }
 
