@@ -209,6 +209,34 @@ describe('with a running gateway', () => {
     expect(again.error).toContain('azure');
   });
 
+  test('prices are set, listed, shown for each target with their origin, and removed', async () => {
+    const set = await admin('prices set Qwen3 --input 0.0375 --output 0.15 --cached-input 0 --per-request 0.001');
+    expect(set).toMatchObject({ code: 0, error: '' });
+    expect(set.out).toContain(
+      'Qwen3 at every target costs $0.0375 in and $0.15 out for a million tokens, cached input $0, $0.001 a request',
+    );
+    expect(set.out).toContain('SWARMROUTER_USAGE=true');
+    await admin('prices set other --provider lmstudio --input 1 --output 2');
+    const list = await admin('prices list');
+    expect(list.out).toMatch(
+      /Qwen3 +every target +\$0\.0375 +\$0\.15 +cached input \$0, \$0\.001 a request +api +20\d\d-/,
+    );
+    expect(list.out).toMatch(/other +lmstudio +\$1 +\$2 +- +api/);
+    expect(JSON.parse((await admin('prices list --json')).out).prices).toHaveLength(2);
+    const shown = await admin('prices show qwen3');
+    expect(shown.out).toMatch(/lmstudio +local +qwen3 +\$0\.0375 +\$0\.15 +.* +api, for every target/);
+    const free = JSON.parse((await admin('prices show unpriced --json')).out);
+    expect(free.targets[0]).toMatchObject({ target: 'lmstudio', source: 'local-rate', set_by: null });
+
+    expect((await admin('prices remove other')).code).toBe(1);
+    expect((await admin('prices remove other --provider lmstudio')).out).toContain('"other" at "lmstudio" is removed');
+    expect((await admin('prices remove qwen3')).code).toBe(0);
+    expect((await admin('prices list')).out).toContain('No price was set');
+    const wrong = await admin('prices set m --input cheap');
+    expect(wrong).toMatchObject({ code: 2, out: '' });
+    expect(wrong.error).toContain('output_usd_per_mtok: it is missing');
+  });
+
   test('what the gateway refuses is told in its words', async () => {
     const ran = await admin('providers add openai-compatible --api-key k-0123456789');
     expect(ran.code).toBe(1);

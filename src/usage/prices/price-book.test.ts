@@ -71,6 +71,16 @@ describe('which price wins', () => {
     ).toBe(9);
   });
 
+  test('whatever was set over the API before whatever the file says, however closely it fits', () => {
+    const configured = [override('m', 1, 'openai-1'), override('other', 2)];
+    const book = new PriceBook({ overrides: [override('M', 3)], configured });
+    expect(inputUsd(ask(book, targetOf(), 'm'))).toBe(3);
+    expect(inputUsd(ask(book, targetOf(), 'other'))).toBe(2);
+    const found = (model: string) =>
+      book.find({ target: targetOf(), model, listed: LISTED, answeredBy: '', nowMs: NOW }).set;
+    expect([found('m')?.setBy, found('other')?.setBy, found('gpt-4o')]).toEqual(['api', 'yaml', null]);
+  });
+
   test('local answers cost the rate of their server, free where nobody said, and never what a cloud asks', () => {
     const book = new PriceBook({ localRates: [rate(1), rate(2, 'lmstudio'), rate(3, 'mac')] });
     expect(inputUsd(ask(book, local, 'gpt-4o'))).toBe(3);
