@@ -240,7 +240,7 @@ async function openBooks(
     }),
     pricing: {
       priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),
-      estimateNanoUsd: (prompt, output, price) => estimateNanoUsd(prompt, output, price),
+      estimateNanoUsd: (prompt, output, price, runningMs) => estimateNanoUsd(prompt, output, price, { runningMs }),
       costOf,
       savedNanoUsd: ({ target, model, nowMs }, usage, cost) =>
         target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),

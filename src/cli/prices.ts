@@ -62,7 +62,11 @@ export async function setPrice(
   const given = [['model', model], ['provider', flags.provider], ...rates, ['usd_per_request', flags.perRequest]];
   const body = Object.fromEntries(given.filter(([, value]) => value !== undefined));
   const reply = await client.request('POST', PATH, body);
-  return print(reply, terminal, flags.json === true, (done) => [setText(fieldOf(done, 'price')), ...remarks(done)]);
+  return print(reply, terminal, flags.json === true, (done) => [
+    setText(fieldOf(done, 'price')),
+    ...listOf(fieldOf(done, 'warnings')).map((warning) => `Note: ${show(warning)}`),
+    ...remarks(done),
+  ]);
 }
 
 export async function removePrice(

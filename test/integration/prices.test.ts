@@ -165,7 +165,10 @@ describe('a price that the operator sets', () => {
       ['azure', 'unknown', null, null],
       ['house', 'unknown', null, null],
     ]);
-    await admin('POST', '/admin/prices', { model: HOUSE_MODEL, provider: 'House', ...PRICE });
+    const nobody = await admin('POST', '/admin/prices', { model: HOUSE_MODEL, provider: 'hause', ...PRICE });
+    expect((await nobody.json()).warnings).toEqual([expect.stringContaining('"hause"')]);
+    const somebody = await admin('POST', '/admin/prices', { model: HOUSE_MODEL, provider: 'House', ...PRICE });
+    expect((await somebody.json()).warnings).toEqual([]);
     expect(await atTargets(admin, `house/${HOUSE_MODEL}`)).toEqual([['house', 'override', 'api', 1.500000001]]);
     expect((await atTargets(admin, HOUSE_MODEL)).map(([target, source]: unknown[]) => [target, source])).toEqual([
       ['mac', 'local-rate'],
@@ -259,6 +262,9 @@ describe('what answers of own servers cost', () => {
     const { total } = await (await admin('GET', '/admin/usage')).json();
     expect(total.cost_usd).toBeGreaterThan(0);
     expect(total.cost_usd).toBeLessThanOrEqual(atMostUsd);
+
+    const row = await (await admin('GET', '/admin/usage/export?format=json')).json();
+    expect(row.reserved_nano_usd).toBeGreaterThan(row.cost_nano_usd);
 
     write({ local_rates: [{ provider: 'mac', input_usd_per_mtok: 2, output_usd_per_mtok: 3 }] });
     expect(gateway.reload()).toMatchObject({ ok: true, changed: ['local_rates'] });

@@ -17,7 +17,13 @@ import { addUsageRoutes, type UsagePorts } from './usage-routes.ts';
 
 /** What the control plane shows and changes. */
 export interface AdminPorts
-  extends StatusPorts, ReloadPorts, ExplainPorts, DecisionPorts, UsagePorts, AuditPorts, PricePorts {
+  extends StatusPorts,
+    ReloadPorts,
+    ExplainPorts,
+    DecisionPorts,
+    UsagePorts,
+    AuditPorts,
+    PricePorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
   /** Told of each login with a credential that is not the admin key. */

@@ -41,7 +41,9 @@ const listSchema = z
     usage_kept: z.boolean().openapi({ description: 'False: SWARMROUTER_USAGE is off, and no call is priced.' }),
   })
   .openapi('PriceList');
-const setSchema = z.object({ price: setPriceSchema, usage_kept: z.boolean() }).openapi('PriceSet');
+const setSchema = z
+  .object({ price: setPriceSchema, usage_kept: z.boolean(), warnings: z.array(z.string()) })
+  .openapi('PriceSet');
 const removedSchema = z
   .object({ removed: z.object({ model: z.string(), provider: z.string().nullable() }), message: z.string() })
   .openapi('PriceRemoved');
@@ -125,7 +127,11 @@ export function addPriceRoutes(app: OpenAPIHono, { prices, targets, usage, wallM
     const key = overrideKey(override);
     const listed = desk.list().find((each) => each.setBy === 'api' && overrideKey(each.override) === key);
     const inForce = listed ?? { setBy: 'api', override, updatedAtMs: null, counts: true };
-    const body = { price: setPriceBody(inForce), usage_kept: usage() !== null };
+    const body = {
+      price: setPriceBody(inForce),
+      usage_kept: usage() !== null,
+      warnings: warningsFor(override, targets()),
+    };
     return outcome === 'added' ? context.json(body, 201) : context.json(body, 200);
   });
 
@@ -167,6 +173,13 @@ function refusal(problems: readonly Problem[]): AdminError {
   const count = problems.length === 1 ? '' : `${problems.length} problems. `;
   const param = problems[0]?.name ?? null;
   return new AdminError(400, 'invalid_price', `${count}${lines.join(' ')} Nothing was changed.`, { param });
+}
+
+/** What is allowed but probably not meant. */
+function warningsFor({ provider }: PriceOverride, views: readonly TargetView[]): string[] {
+  const names = new Set(views.flatMap(({ target }) => [target.id.toLowerCase(), target.provider.toLowerCase()]));
+  if (provider === null || names.has(provider.toLowerCase())) return [];
+  return [`No target and no provider is called "${provider}" now; there are: ${[...names].sort().join(', ')}.`];
 }
 
 function couldNotKeep(): never {
