@@ -9,8 +9,8 @@ import {
 } from '../../core/audit.ts';
 import { DEFAULT_ORGANISATION } from '../../core/caller.ts';
 import { AdminError } from './error-envelope.ts';
+import { exportStream } from './export-stream.ts';
 import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
-import { exportStream } from './usage-export.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface AuditPorts {
@@ -179,7 +179,7 @@ export function addAuditRoutes(app: OpenAPIHono, { audit }: AuditPorts): void {
       const { format, ...filter } = context.req.valid('query');
       const records = flat(kept(audit()).export(filterOf(filter)));
       const [type, ending] = format === 'csv' ? ['text/csv; charset=utf-8', 'csv'] : ['application/x-ndjson', 'ndjson'];
-      return new Response(exportStream(records, format), {
+      return new Response(exportStream(records, format, COLUMNS), {
         headers: { 'content-type': type, 'content-disposition': `attachment; filename="audit.${ending}"` },
       }) as never;
     },
@@ -261,8 +261,28 @@ function parsed(text: string | null): unknown {
   }
 }
 
+const COLUMNS = [
+  'organisation',
+  'sequence',
+  'time',
+  'at_ms',
+  'actor_kind',
+  'actor_id',
+  'address',
+  'request_id',
+  'action',
+  'subject',
+  'before',
+  'after',
+  'outcome',
+  'previous_hash',
+  'hash',
+] as const;
+
 /** All that the hashes cover, `before` and `after` as the text that was hashed. */
-async function* flat(records: AsyncIterable<AuditRecord>): AsyncGenerator<Record<string, string | number | null>> {
+async function* flat(
+  records: AsyncIterable<AuditRecord>,
+): AsyncGenerator<Record<(typeof COLUMNS)[number], string | number | null>> {
   for await (const record of records) {
     yield {
       organisation: record.organisationId,

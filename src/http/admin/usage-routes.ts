@@ -1,5 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import {
+  EXPORT_COLUMNS,
   USAGE_GROUPS,
   type UsageGroup,
   type UsageReports,
@@ -7,8 +8,8 @@ import {
   type UsageScope,
 } from '../../core/usage-report.ts';
 import { AdminError } from './error-envelope.ts';
+import { exportStream } from './export-stream.ts';
 import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
-import { exportStream } from './usage-export.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface UsagePorts {
@@ -150,7 +151,7 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
       const { from, to, format } = context.req.valid('query');
       const records = kept(usage()).export(scopeOf(from, to, wallMs()));
       const type = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson';
-      return new Response(exportStream(records, format), {
+      return new Response(exportStream(records, format, EXPORT_COLUMNS), {
         headers: {
           'content-type': type,
           'content-disposition': `attachment; filename="usage.${format === 'csv' ? 'csv' : 'ndjson'}"`,
