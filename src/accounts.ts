@@ -139,14 +139,15 @@ export class Accounts {
   }
 
   async #readPrices(): Promise<OperatorPrices> {
-    const [{ OperatorPrices }, { PriceRepository }] = await Promise.all([
+    const [{ OperatorPrices }, { PriceRepository }, { recordedPrices }] = await Promise.all([
       import('./usage/prices/operator-prices.ts'),
       import('./stores/sql/repositories/prices.ts'),
+      import('./stores/recorded-prices.ts'),
     ]);
     const { clock, logger } = this.#parts;
     const prices = new OperatorPrices({
       configured: this.#configuredPrices,
-      store: async () => new PriceRepository((await this.store()).db),
+      store: async () => recordedPrices(await this.auditLog()),
       wallMs: () => clock.wallMs(),
       logger,
     });

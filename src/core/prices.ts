@@ -1,3 +1,4 @@
+import type { AuditEvent, AuditOrigin } from './audit.ts';
 import type { Price } from './price.ts';
 import type { PriceOverride } from './price-override.ts';
 import type { Target } from './target.ts';
@@ -48,6 +49,9 @@ export interface ListedPrice extends SetPrice {
   readonly counts: boolean;
 }
 
+/** What a price is for. */
+export type PriceName = Pick<PriceOverride, 'provider' | 'model'>;
+
 /** The operator's prices, and changing them while the gateway runs. */
 export interface PriceDesk {
   /** Where published prices come from, and of which day they are. */
@@ -55,10 +59,10 @@ export interface PriceDesk {
   /** Sorted by model and provider. */
   list(): readonly ListedPrice[];
   find(question: PriceQuestion): FoundPrice;
-  /** Kept, and in force for the next call. Rejects when it cannot be kept; then nothing has changed. */
-  set(override: PriceOverride): Promise<'added' | 'replaced'>;
+  /** Kept and on record, and in force for the next call. Rejects when it cannot be; then nothing has changed. */
+  set(override: PriceOverride, origin: AuditOrigin): Promise<'added' | 'replaced'>;
   /** The one that was set over the API; null: there was none. Rejects as `set` does. */
-  remove(of: Pick<PriceOverride, 'provider' | 'model'>): Promise<PriceOverride | null>;
+  remove(of: PriceName, origin: AuditOrigin): Promise<PriceOverride | null>;
 }
 
 /** A price as it is kept. */
@@ -72,9 +76,8 @@ export interface StoredPrice {
   readonly updatedAtMs: number;
 }
 
-/** Where prices are kept; one a provider and model. */
+/** Where prices are kept, one a provider and model. A change and what is on record of it are written both, or neither. */
 export interface PriceStore {
-  set(price: StoredPrice): Promise<void>;
-  remove(organisationId: string, provider: string | null, model: string): Promise<void>;
-  all(): Promise<readonly StoredPrice[]>;
+  set(price: StoredPrice, event: AuditEvent): Promise<void>;
+  remove(of: Pick<StoredPrice, 'organisationId' | 'provider' | 'model'>, event: AuditEvent): Promise<void>;
 }

@@ -78,10 +78,18 @@ export class AuditLog implements AuditSink, AuditReports {
   }
 
   /** For what is no change of the database: a transaction of its own. */
-  async record(event: AuditEvent): Promise<void> {
+  record(event: AuditEvent): Promise<void> {
+    return this.recordChange(event, async () => undefined);
+  }
+
+  /** The change and its entry: both are written, or neither. `change` may be tried again. */
+  async recordChange(event: AuditEvent, change: (transaction: Transaction<Tables>) => Promise<void>): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#parts.db.transaction().execute((transaction) => this.append(transaction, event));
+        return await this.#parts.db.transaction().execute(async (transaction) => {
+          await change(transaction);
+          await this.append(transaction, event);
+        });
       } catch (error) {
         const again = error instanceof StoreUnavailable && error.kind === 'locked' && tries < MOST_TRIES;
         if (!again) throw error;

@@ -147,6 +147,13 @@ describe('a price that the operator sets', () => {
     const dearer = await books(`azure/${CLOUD_MODEL}`);
     expect(dearer.nanoUsd).toBe(nanoUsd(dearer.tokens, 3, 6.000000007));
 
+    const { entries } = await (await admin('GET', '/admin/audit')).json();
+    expect(entries).toMatchObject([
+      { action: 'price.replace', subject: `price:*/${CLOUD_MODEL}`, before: { input_usd_per_mtok: 1.500000001 } },
+      { action: 'price.add', subject: 'price:*/qwen3-8b', actor: { kind: 'admin' }, address: '127.0.0.1' },
+      { action: 'price.add', before: null, after: { model: CLOUD_MODEL, input_usd_per_mtok: 1.500000001 } },
+    ]);
+
     for (const model of [CLOUD_MODEL, 'qwen3-8b']) {
       expect((await admin('DELETE', `/admin/prices?model=${model}`)).status).toBe(200);
       expect(await codeOf(await admin('DELETE', `/admin/prices?model=${model}`))).toEqual([404, 'price_not_set']);

@@ -1,12 +1,13 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { isObject } from '../../core/json-shape.ts';
 import { overrideKey, type PriceOverride, priceFields, readOverride } from '../../core/price-override.ts';
-import type { ListedPrice, PriceDesk } from '../../core/prices.ts';
+import type { ListedPrice, PriceDesk, PriceName } from '../../core/prices.ts';
 import type { Problem } from '../../core/problem.ts';
 import type { TargetView } from '../../core/target-view.ts';
 import type { UsageReports } from '../../core/usage-report.ts';
 import { AdminError } from './error-envelope.ts';
 import { jsonBody } from './json-body.ts';
+import { auditOriginOf } from './origin.ts';
 import { questionsFor, type TargetPriceQuestion } from './price-question.ts';
 import { priceRequestSchema, setPriceSchema, targetPriceSchema } from './price-schemas.ts';
 import { shown } from './problems.ts';
@@ -123,7 +124,7 @@ export function addPriceRoutes(app: OpenAPIHono, { prices, targets, usage, wallM
   app.openapi(setRoute, async (context) => {
     const override = readBody(context.req.valid('json'));
     const desk = await prices();
-    const outcome = await desk.set(override).catch(couldNotKeep);
+    const outcome = await desk.set(override, auditOriginOf(context)).catch(couldNotKeep);
     const key = overrideKey(override);
     const listed = desk.list().find((each) => each.setBy === 'api' && overrideKey(each.override) === key);
     const inForce = listed ?? { setBy: 'api', override, updatedAtMs: null, counts: true };
@@ -140,7 +141,7 @@ export function addPriceRoutes(app: OpenAPIHono, { prices, targets, usage, wallM
     async (context) => {
       const { model, provider = null } = context.req.valid('query');
       const desk = await prices();
-      const removed = await desk.remove({ model, provider }).catch(couldNotKeep);
+      const removed = await desk.remove({ model, provider }, auditOriginOf(context)).catch(couldNotKeep);
       if (removed === null) throw notSet({ model, provider }, desk);
       const body = {
         removed: { model: removed.model, provider: removed.provider },
@@ -186,23 +187,21 @@ function couldNotKeep(): never {
   throw new AdminError(500, 'price_not_kept', 'The store took nothing, so the prices are as they were. See the log.');
 }
 
-type Name = Pick<PriceOverride, 'model' | 'provider'>;
-
-const nameText = ({ model, provider }: Name): string =>
+const nameText = ({ model, provider }: PriceName): string =>
   `"${model}" ${provider === null ? 'at every target' : `at "${provider}"`}`;
 
-function isConfigured(of: Name, desk: PriceDesk): boolean {
+function isConfigured(of: PriceName, desk: PriceDesk): boolean {
   return desk.list().some(({ setBy, override }) => setBy === 'yaml' && overrideKey(override) === overrideKey(of));
 }
 
-function notSet(of: Name, desk: PriceDesk): AdminError {
+function notSet(of: PriceName, desk: PriceDesk): AdminError {
   const fix = isConfigured(of, desk)
     ? 'The YAML file does: remove it there.'
     : `GET ${PATH} lists those that were set, each with its provider.`;
   return new AdminError(404, 'price_not_set', `This API sets no price for ${nameText(of)}. ${fix}`);
 }
 
-function removedText(removed: Name, desk: PriceDesk): string {
+function removedText(removed: PriceName, desk: PriceDesk): string {
   const after = isConfigured(removed, desk)
     ? 'the one of the YAML file counts again'
     : 'what else is known counts again';

@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { type AuditEvent, systemOrigin } from '../../core/audit.ts';
 import { tokenPrice } from '../../core/price.ts';
 import { overrideFields, overrideKey, type PriceOverride } from '../../core/price-override.ts';
 import type { PriceQuestion, PriceStore, StoredPrice } from '../../core/prices.ts';
 import { OperatorPrices } from './operator-prices.ts';
 
 const NOTHING_CONFIGURED = { prices: [], localRates: [], compareWith: new Map<string, string>() };
+
+const BY = systemOrigin('test');
 
 const target: PriceQuestion['target'] = {
   ...{ id: 'groq', provider: 'house', adapterKind: 'openai-compatible', place: 'cloud' },
@@ -21,19 +24,22 @@ const override = (model: string, usd: number, provider: string | null = null): P
 /** Keeps prices as a table does: one a provider and model, written some time after it was asked to. */
 class Shelf implements PriceStore {
   readonly rows = new Map<string, StoredPrice>();
+  readonly events: AuditEvent[] = [];
   broken = false;
 
-  async set(price: StoredPrice): Promise<void> {
+  async set(price: StoredPrice, event: AuditEvent): Promise<void> {
     await this.#work();
+    this.events.push(event);
     this.rows.set(overrideKey(price), price);
   }
 
-  async remove(_organisationId: string, provider: string | null, model: string): Promise<void> {
+  async remove(of: Pick<StoredPrice, 'provider' | 'model'>, event: AuditEvent): Promise<void> {
     await this.#work();
-    this.rows.delete(overrideKey({ provider, model }));
+    this.events.push(event);
+    this.rows.delete(overrideKey(of));
   }
 
-  async all(): Promise<readonly StoredPrice[]> {
+  all(): readonly StoredPrice[] {
     return [...this.rows.values()];
   }
 
@@ -67,16 +73,22 @@ function pricesOf(store = new Shelf()) {
 describe('prices that are set while the gateway runs', () => {
   test('count when they are kept, and not before', async () => {
     const { prices, store, errors, usd } = pricesOf();
-    expect(await prices.set(override('M', 1))).toBe('added');
-    expect(await prices.set(override('m', 2))).toBe('replaced');
+    expect(await prices.set(override('M', 1), BY)).toBe('added');
+    expect(await prices.set(override('m', 2), BY)).toBe('replaced');
     store.broken = true;
-    await expect(prices.set(override('m', 3))).rejects.toThrow('the disk is full');
-    await expect(prices.remove({ model: 'm', provider: null })).rejects.toThrow('the disk is full');
+    await expect(prices.set(override('m', 3), BY)).rejects.toThrow('the disk is full');
+    await expect(prices.remove({ model: 'm', provider: null }, BY)).rejects.toThrow('the disk is full');
     expect([usd('m'), prices.list().length, errors.length]).toEqual([2, 1, 2]);
     store.broken = false;
-    expect(await prices.remove({ model: 'm', provider: null })).toMatchObject({ model: 'm' });
-    expect(await prices.remove({ model: 'm', provider: null })).toBeNull();
+    expect(await prices.remove({ model: 'm', provider: null }, BY)).toMatchObject({ model: 'm' });
+    expect(await prices.remove({ model: 'm', provider: null }, BY)).toBeNull();
     expect([usd('m'), store.rows.size]).toEqual([null, 0]);
+    const price = (usdPerMtok: number) => ({ input_usd_per_mtok: usdPerMtok, output_usd_per_mtok: usdPerMtok });
+    expect(store.events.map(({ action, subject, before, after }) => [action, subject, before, after])).toEqual([
+      ['price.add', 'price:*/m', null, { model: 'M', ...price(1) }],
+      ['price.replace', 'price:*/m', { model: 'M', ...price(1) }, { model: 'm', ...price(2) }],
+      ['price.remove', 'price:*/m', { model: 'm', ...price(2) }, null],
+    ]);
   });
 
   test('are the same in the store as in force, however many are set and removed at once', async () => {
@@ -87,11 +99,11 @@ describe('prices that are set while the gateway runs', () => {
         const { prices, store } = pricesOf();
         await Promise.all(
           changes.map(([of, usd]) =>
-            usd === null ? prices.remove(of) : prices.set(override(of.model, usd, of.provider)),
+            usd === null ? prices.remove(of, BY) : prices.set(override(of.model, usd, of.provider), BY),
           ),
         );
         const restarted = pricesOf(store);
-        restarted.prices.restore(await store.all());
+        restarted.prices.restore(store.all());
         expect(restarted.prices.list()).toEqual(prices.list());
         expect([restarted.usd('a'), restarted.usd('b')]).toEqual(
           ['a', 'b'].map((model) => {
@@ -119,7 +131,7 @@ describe('prices that are set while the gateway runs', () => {
 
   test('count before those of a changed file', async () => {
     const { prices, usd } = pricesOf();
-    await prices.set(override('m', 1));
+    await prices.set(override('m', 1), BY);
     prices.configure({ ...NOTHING_CONFIGURED, prices: [override('M', 2, 'groq'), override('n', 3)] });
     expect([usd('m'), usd('n')]).toEqual([1, 3]);
     expect(prices.list().map(({ override: { model }, counts }) => [model, counts])).toEqual([

@@ -1,3 +1,4 @@
+import type { AuditAction, AuditEvent, AuditOrigin } from '../../core/audit.ts';
 import { objectOf } from '../../core/json-shape.ts';
 import { DEFAULT_PAYER } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
@@ -12,6 +13,7 @@ import type {
   FoundPrice,
   ListedPrice,
   PriceDesk,
+  PriceName,
   PriceQuestion,
   PriceStore,
   Prices,
@@ -41,8 +43,6 @@ interface KeptPrice {
   readonly override: PriceOverride;
   readonly updatedAtMs: number;
 }
-
-type PriceName = Pick<PriceOverride, 'provider' | 'model'>;
 
 const { organisationId } = DEFAULT_PAYER;
 
@@ -100,25 +100,26 @@ export class OperatorPrices implements PriceDesk, Prices {
     return [...kept, ...configured].toSorted((one, other) => compareNames(one.override, other.override));
   }
 
-  set(override: PriceOverride): Promise<'added' | 'replaced'> {
+  set(override: PriceOverride, origin: AuditOrigin): Promise<'added' | 'replaced'> {
     return this.#turns.run(async () => {
       const key = overrideKey(override);
       const updatedAtMs = this.#options.wallMs();
       const rates = overrideFields(override);
-      await this.#keep(override, (store) => store.set({ ...rowOf(override), rates, updatedAtMs }));
-      const outcome = this.#kept.has(key) ? 'replaced' : 'added';
+      const before = this.#kept.get(key)?.override ?? null;
+      const event = eventOf(before === null ? 'price.add' : 'price.replace', origin, before, override);
+      await this.#keep(override, (store) => store.set({ ...rowOf(override), rates, updatedAtMs }, event));
       this.#kept.set(key, { override, updatedAtMs });
       this.#book = this.#newBook();
-      return outcome;
+      return before === null ? 'added' : 'replaced';
     });
   }
 
-  remove(of: PriceName): Promise<PriceOverride | null> {
+  remove(of: PriceName, origin: AuditOrigin): Promise<PriceOverride | null> {
     return this.#turns.run(async () => {
       const kept = this.#kept.get(overrideKey(of));
       if (kept === undefined) return null;
-      const { provider, model } = rowOf(of);
-      await this.#keep(of, (store) => store.remove(organisationId, provider, model));
+      const event = eventOf('price.remove', origin, kept.override, null);
+      await this.#keep(of, (store) => store.remove(rowOf(of), event));
       this.#kept.delete(overrideKey(of));
       this.#book = this.#newBook();
       return kept.override;
@@ -139,6 +140,18 @@ export class OperatorPrices implements PriceDesk, Prices {
     const overrides = [...this.#kept.values()].map(({ override }) => override);
     return new PriceBook({ overrides, configured: prices, localRates, cloudTwins: compareWith });
   }
+}
+
+function eventOf(
+  action: AuditAction,
+  origin: AuditOrigin,
+  before: PriceOverride | null,
+  after: PriceOverride | null,
+): AuditEvent {
+  const { provider, model } = rowOf(after ?? before ?? { provider: null, model: '' });
+  const shown = (override: PriceOverride | null) => (override === null ? null : overrideFields(override));
+  const subject = `price:${provider ?? '*'}/${model}`;
+  return { origin, action, subject, before: shown(before), after: shown(after), organisationId };
 }
 
 /** Names are told apart without case: in the store they are small. */

@@ -1,9 +1,9 @@
 import type { Kysely } from 'kysely';
-import type { PriceStore, StoredPrice } from '../../../core/prices.ts';
+import type { StoredPrice } from '../../../core/prices.ts';
 import type { Tables } from '../tables.ts';
 
 /** Prices that the operator set. */
-export class PriceRepository implements PriceStore {
+export class PriceRepository {
   readonly #db: Kysely<Tables>;
 
   constructor(db: Kysely<Tables>) {
