@@ -7,6 +7,8 @@ import { sql } from 'kysely';
 import type { AuditEvent, AuditFilter, AuditRecord } from '../../src/core/audit.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { type AuditLog, openAuditLog } from '../../src/stores/audit-log.ts';
+import { recordedPrices } from '../../src/stores/recorded-prices.ts';
+import { PriceRepository } from '../../src/stores/sql/repositories/prices.ts';
 import type { SqlStore } from '../../src/stores/sql/sql-store.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import type { AuditTask } from './audit-process.ts';
@@ -152,6 +154,25 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the audit
       '2 project:three',
     ]);
     expect(await verdict()).toBe('good');
+  });
+
+  test('has an entry of each price that was set or removed, and of none where its entry could not be written', async () => {
+    const prices = recordedPrices(audit);
+    const known = async () => (await new PriceRepository(store.db).all()).map(({ rates }) => rates);
+    const price = { organisationId: 'default', provider: null, model: 'm', rates: { model: 'm' }, updatedAtMs: 1 };
+    await prices.set(price, event({ action: 'price.add' }));
+    const unwritable: AuditEvent = {
+      ...event(),
+      get after(): never {
+        throw new Error('it cannot be put into words');
+      },
+    };
+    const refused = (change: Promise<void>) => change.then(() => 'done', String);
+    expect(await refused(prices.set({ ...price, rates: {} }, unwritable))).toContain('into words');
+    expect(await refused(prices.remove(price, unwritable))).toContain('into words');
+    expect([await known(), (await entries()).map(({ action }) => action)]).toEqual([[{ model: 'm' }], ['price.add']]);
+    await prices.remove(price, event({ action: 'price.remove' }));
+    expect([await known(), (await entries()).length, await verdict()]).toEqual([[], 2, 'good']);
   });
 
   test('has a chain without a gap for each organisation, however many append at once', async () => {
