@@ -195,6 +195,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             overflowProviders: providers,
             decisions,
             usage: () => accounts.reports,
+            keys: () => accounts.keys(),
+            routeNames: () => ['default', ...reloader.config.routes.keys()],
             audit: () => accounts.auditReports,
             refusedLogin: (from) =>
               refusedLogins.note({

@@ -7,6 +7,7 @@ import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
 import { AdminError, errorReply } from './error-envelope.ts';
 import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
+import { addKeyRoutes, type KeyPorts } from './key-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
@@ -15,7 +16,14 @@ import { addStatusRoute, type StatusPorts } from './status.ts';
 import { addUsageRoutes, type UsagePorts } from './usage-routes.ts';
 
 /** What the control plane shows and changes. */
-export interface AdminPorts extends StatusPorts, ReloadPorts, ExplainPorts, DecisionPorts, UsagePorts, AuditPorts {
+export interface AdminPorts
+  extends StatusPorts,
+    ReloadPorts,
+    ExplainPorts,
+    DecisionPorts,
+    UsagePorts,
+    AuditPorts,
+    KeyPorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
   /** Told of each login with a credential that is not the admin key. */
@@ -55,6 +63,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addExplainRoute(app, ports);
   addDecisionRoutes(app, ports);
   addUsageRoutes(app, ports);
+  addKeyRoutes(app, ports);
   addAuditRoutes(app, ports);
   addReloadRoute(app, ports);
   addOverflowProviderRoutes(app, ports.overflowProviders);
