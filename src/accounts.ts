@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { BudgetBook } from './admission/budget-book.ts';
 import { KeyBook } from './admission/key-book.ts';
 import type { HashKey } from './admission/key-hash.ts';
 import type { Config } from './config/config.ts';
@@ -20,6 +21,10 @@ export interface AccountsParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly directory: TargetDirectory;
+}
+
+interface BooksParts extends AccountsParts {
+  readonly budgets: BudgetBook;
 }
 
 /** What stands on the store. */
@@ -43,6 +48,8 @@ interface Books {
 export class Accounts {
   /** Every client key, in memory; empty while there is no store. */
   readonly book: KeyBook;
+  /** Every hard budget, in memory. */
+  readonly budgets = new BudgetBook();
   /** Who changed what goes here; nowhere while there is no store. */
   readonly audit: AuditSink = { record: (event) => (this.#opened?.audit ?? NO_AUDIT).record(event) };
   readonly billing: Billing = { open: (purchase) => (this.#books?.billing ?? FREE).open(purchase) };
@@ -90,7 +97,7 @@ export class Accounts {
   /** From the first key on, what is used is on record. */
   async keepBooks(): Promise<void> {
     const store = await this.store();
-    this.#books ??= await openBooks(store, this.#config, this.#parts);
+    this.#books ??= await this.#openBooks(store);
   }
 
   /** Harmless when it has been closed already. */
@@ -105,6 +112,10 @@ export class Accounts {
     await this.#opened?.store.close();
   }
 
+  #openBooks(store: SqlStore): Promise<Books> {
+    return openBooks(store, this.#config, { ...this.#parts, budgets: this.budgets });
+  }
+
   #open(): Promise<Opened> {
     this.#opening ??= this.#openParts().catch((error: unknown) => {
       this.#opening = null;
@@ -116,8 +127,11 @@ export class Accounts {
   async #openParts(): Promise<Opened> {
     const [store, hash] = await Promise.all([openStore(this.#config), openHasher(this.#config.dataDir)]);
     const opened = { store, hash, audit: await openAudit(store, this.#config.dataDir, this.#parts) };
+    const keys = await readAccounts(store, this.#parts.clock.wallMs());
     this.#opened = opened;
-    if (this.#config.usage) this.#books = await openBooks(store, this.#config, this.#parts);
+    this.book.replace(keys.clientKeys);
+    this.budgets.replace(keys.budgets);
+    if (this.#config.usage || this.book.size > 0) this.#books = await this.#openBooks(store);
     return opened;
   }
 }
@@ -131,6 +145,25 @@ async function openAudit({ db }: SqlStore, dataDir: string, { clock, logger }: A
   return (await import('./stores/audit-log.ts')).openAuditLog({ db, dataDir, clock, logger });
 }
 
+/** All keys and budgets of the store. */
+async function readAccounts(store: SqlStore, nowMs: number) {
+  const [{ ClientKeyRepository }, { BudgetRepository }, { clientKeyOf }] = await Promise.all([
+    import('./stores/sql/repositories/client-keys.ts'),
+    import('./stores/sql/repositories/budgets.ts'),
+    import('./stores/sql/repositories/key-records.ts'),
+  ]);
+  const [stored, budgets] = await Promise.all([
+    new ClientKeyRepository(store.db).all(),
+    new BudgetRepository(store.db).states(nowMs),
+  ]);
+  const ofKeys = Map.groupBy(
+    budgets.filter(({ scope }) => scope === 'key'),
+    ({ organisationId, scopeId }) => `${organisationId}\n${scopeId}`,
+  );
+  const clientKeys = stored.map((key) => clientKeyOf(key, ofKeys.get(`${key.organisationId}\n${key.keyId}`) ?? []));
+  return { clientKeys, budgets };
+}
+
 async function openHasher(dataDir: string): Promise<HashKey> {
   const [{ loadOrCreatePepper }, { keyHasher }, { pepperFile }] = await Promise.all([
     import('./admission/pepper.ts'),
@@ -141,7 +174,11 @@ async function openHasher(dataDir: string): Promise<HashKey> {
 }
 
 /** What each call used and cost, on record. */
-async function openBooks(store: SqlStore, config: Config, { clock, logger, directory }: AccountsParts): Promise<Books> {
+async function openBooks(
+  store: SqlStore,
+  config: Config,
+  { clock, logger, directory, budgets }: BooksParts,
+): Promise<Books> {
   const [{ openLedger }, { LedgerBilling }, { PriceBook }, { UsageRepository }] = await Promise.all([
     import('./usage/ledger/open-ledger.ts'),
     import('./usage/billing/ledger-billing.ts'),
@@ -159,6 +196,10 @@ async function openBooks(store: SqlStore, config: Config, { clock, logger, direc
     ledger,
     clock,
     newAttemptId: () => Bun.randomUUIDv7(),
+    payerOf: ({ request: { caller }, model }) => ({
+      payer: { organisationId: caller.organisationId, projectId: caller.projectId, keyId: caller.keyId },
+      hardBudgets: budgets.hardUnits(caller, model),
+    }),
     pricing: {
       priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),
       estimateNanoUsd: (prompt, output, price) => estimateNanoUsd(prompt, output, price),

@@ -1,9 +1,13 @@
 import { Accounts } from './accounts.ts';
 import { vetAddress } from './adapters/address-guard.ts';
 import { createAdapters, createSeeker } from './adapters/index.ts';
-import { Admission } from './admission/admission.ts';
+import { type Admitted, KeyGuard } from './admission/key-guard.ts';
+import { leaseSettler } from './admission/lease-settler.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
+import { RateLimiter } from './admission/rate-limiter.ts';
 import { RecordedRefusals } from './admission/recorded-refusals.ts';
+import { RefusalCounts } from './admission/refusal-counts.ts';
+import { RequestGate } from './admission/request-gate.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
 import { FoundKinds } from './config/found-kinds.ts';
@@ -15,9 +19,12 @@ import { watchFiles } from './config/watch-files.ts';
 import { withOverflowProviders } from './config/with-overflow-providers.ts';
 import { type AuditOrigin, type AuditSink, systemOrigin } from './core/audit.ts';
 import type { Billing } from './core/billing.ts';
+import type { Caller } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
+import { NO_SHARED_LIMITS } from './core/limits.ts';
 import type { OutcomeSink } from './core/outcome.ts';
 import type { ReloadResult } from './core/reload.ts';
+import type { InferenceRequest } from './core/request.ts';
 import { RESERVED_PROVIDERS } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
 import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
@@ -114,7 +121,13 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   await providers.restore();
 
   const guard = createOverloadGuard(config, clock, () => server.running());
-  const metrics = createMetrics({ targets: () => directory.views(), version: VERSION, shed: () => guard.refused });
+  const refusals = new RefusalCounts();
+  const metrics = createMetrics({
+    targets: () => directory.views(),
+    version: VERSION,
+    shed: () => guard.refused,
+    refused: () => refusals.all(),
+  });
   const requestLog = createRequestLog({
     log,
     format: log.format,
@@ -122,13 +135,21 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     logResponses: config.logResponses,
   });
   const decisions = new DecisionRing(config.decisions, () => clock.wallMs());
-  const ownSinks = [metrics, requestLog, decisions];
+  const ownSinks = [metrics, requestLog, decisions, leaseSettler];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
   const accounts = await Accounts.open(config, { clock, logger: log, directory });
   const refusedLogins = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
   const engine = new Engine(parts, engineOptions(config));
+  const door = createDoor(
+    new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key }),
+    new RequestGate({
+      limits: new RateLimiter({ clock, shared: () => NO_SHARED_LIMITS }),
+      meaningOf: (requested) => engine.meaningOf(requested),
+    }),
+    refusals,
+  );
 
   const startedAtMs = clock.nowMs();
   const server: HttpServer = await orClose(accounts, () =>
@@ -145,7 +166,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         engine,
         clock,
         logger: log,
-        admit: createAdmit(new Admission({ loopback, adminKey: adminKey.key })),
+        ...door,
         routes: () => reloader.config.routes,
         modelAliases: () => reloader.config.modelAliases,
         refuseOverload: () => guard.refuse()?.message ?? null,
@@ -314,8 +335,22 @@ function engineOptions(config: Config) {
   };
 }
 
-function createAdmit(admission: Admission) {
-  return (headers: Headers) => admission.admit(headers);
+/** Who may come in, for what and how much; counts whom it refuses. */
+function createDoor(guard: KeyGuard, gate: RequestGate, refusals: RefusalCounts) {
+  const counted = (admitted: Admitted): Admitted => {
+    if (!admitted.ok) refusals.note(admitted.fault);
+    return admitted;
+  };
+  return {
+    admit: (headers: Headers) => counted(guard.admit(headers)),
+    admitOperator: (headers: Headers) => counted(guard.admitOperator(headers)),
+    admitRequest: (request: InferenceRequest) => {
+      const gated = gate.admit(request);
+      if (!gated.ok) refusals.note(gated.refusal.code);
+      return gated;
+    },
+    shows: (caller: Caller, model: string) => gate.shows(caller, model),
+  };
 }
 
 function once<Value>(make: () => Promise<Value>): () => Promise<Value> {

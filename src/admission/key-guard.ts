@@ -1,8 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { type Caller, DEFAULT_ORGANISATION, DEFAULT_PROJECT } from '../core/caller.ts';
-import { ANYTHING, shownVersion } from '../core/client-key.ts';
+import { ANYONE, type Caller, OPERATOR } from '../core/caller.ts';
+import { shownVersion } from '../core/client-key.ts';
 import type { Clock } from '../core/clock.ts';
-import { NO_LIMITS } from '../core/limits.ts';
 import type { Refusal } from '../core/refusal.ts';
 import type { Secret } from '../core/secret.ts';
 import { type Carrier, malformedCredential, readCredential, unauthorized } from './credential.ts';
@@ -27,6 +26,8 @@ export type Admitted =
   /** `keyId` is null unless it was once a client key. */
   | { readonly ok: false; readonly refusal: Refusal; readonly fault: KeyFault; readonly keyId: string | null };
 
+const ADMIN_HINT =
+  'It is SWARMROUTER_ADMIN_KEY or the file admin-key in the data folder; send it as "Authorization: Bearer <admin key>".';
 const HINT = 'Send a client key as "Authorization: Bearer <key>"; the operator makes one: swarmrouter keys create.';
 
 /** Who is calling the data plane? Looks at headers and memory only: a stranger cannot make us read a body or the store. */
@@ -55,6 +56,23 @@ export class KeyGuard {
     return refuse(credential.kind, credential.refusal);
   }
 
+  /** The same for what tells of all tenants: a client key does not open it. */
+  admitOperator(headers: Headers): Admitted {
+    if (!this.required) return ADMITTED_ANYONE;
+    const credential = readCredential(headers);
+    if (credential.kind === 'several' || credential.kind === 'malformed') {
+      return refuse(credential.kind, credential.refusal);
+    }
+    if (credential.kind === 'none') return refuse('missing', unauthorized(`This needs the admin key. ${ADMIN_HINT}`));
+    if (this.#isOperator(credential.text)) return ADMITTED_OPERATOR;
+    return refuse('unknown', unauthorized(`This opens with the admin key, not with a client key. ${ADMIN_HINT}`));
+  }
+
+  #isOperator(text: string): boolean {
+    // Digests have one length, so the comparison tells nothing of the key's.
+    return timingSafeEqual(digest(text), this.#operatorDigest);
+  }
+
   #admitText(text: string, carrier: Carrier): Admitted {
     const fault = keyFault(text);
     if (fault !== null) return this.#admitOperator(text, carrier, fault);
@@ -66,10 +84,7 @@ export class KeyGuard {
 
   /** What has not the shape of a client key may be the admin key, which has any shape. */
   #admitOperator(text: string, carrier: Carrier, fault: string): Admitted {
-    // Digests have one length, so the comparison tells nothing of the key's.
-    if (!timingSafeEqual(digest(text), this.#operatorDigest)) {
-      return refuse('malformed', malformedCredential(carrier, fault));
-    }
+    if (!this.#isOperator(text)) return refuse('malformed', malformedCredential(carrier, fault));
     if (this.#options.book.size === 0) return ADMITTED_OPERATOR;
     const message = `The admin key opens /v1 only until the first client key is made. ${HINT}`;
     return refuse('operator_key', unauthorized(message));
@@ -85,14 +100,8 @@ function refuse(fault: KeyFault, refusal: Refusal, keyId: string | null = null):
   return { ok: false, refusal, fault, keyId };
 }
 
-function unlimited(kind: 'anyone' | 'operator'): Admitted {
-  const tenant = { organisationId: DEFAULT_ORGANISATION, projectId: DEFAULT_PROJECT };
-  const rights = { policies: ANYTHING, limits: NO_LIMITS, budgets: [], metadata: {} };
-  return { ok: true, caller: Object.freeze({ kind, keyId: null, name: kind, owner: null, ...tenant, ...rights }) };
-}
-
-const ADMITTED_ANYONE = unlimited('anyone');
-const ADMITTED_OPERATOR = unlimited('operator');
+const ADMITTED_ANYONE: Admitted = { ok: true, caller: ANYONE };
+const ADMITTED_OPERATOR: Admitted = { ok: true, caller: OPERATOR };
 
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();

@@ -1,5 +1,5 @@
-import type { BudgetLimit, KeyPolicies } from './client-key.ts';
-import type { Limits } from './limits.ts';
+import { ANYTHING, type BudgetLimit, type KeyPolicies } from './client-key.ts';
+import { type Limits, NO_LIMITS } from './limits.ts';
 
 /** Where everything belongs until somebody makes organisations and projects. */
 export const DEFAULT_ORGANISATION = 'default';
@@ -27,4 +27,14 @@ export interface Caller {
   readonly limits: Limits;
   readonly budgets: readonly BudgetLimit[];
   readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Who needs no key, or has the operator's: no tenant of its own, no limits. */
+export const ANYONE: Caller = unlimited('anyone');
+export const OPERATOR: Caller = unlimited('operator');
+
+function unlimited(kind: 'anyone' | 'operator'): Caller {
+  const tenant = { organisationId: DEFAULT_ORGANISATION, projectId: DEFAULT_PROJECT };
+  const rights = { policies: ANYTHING, limits: NO_LIMITS, budgets: [], metadata: {} };
+  return Object.freeze({ kind, keyId: null, name: kind, owner: null, ...tenant, ...rights });
 }

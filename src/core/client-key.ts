@@ -1,14 +1,11 @@
+import type { BudgetUnit, BudgetWindow } from './budget.ts';
 import type { Limits } from './limits.ts';
 import type { Place } from './target.ts';
 
-export const BUDGET_WINDOWS = ['day', 'week', 'month', 'total'] as const;
-export type BudgetWindow = (typeof BUDGET_WINDOWS)[number];
-
 /** How much may be spent in a window, in money or in tokens. What was spent is the ledger's. */
 export interface BudgetLimit {
-  /** `nano-usd`: billionths of a US dollar · `tokens`: prompts and answers together. */
-  readonly unit: 'nano-usd' | 'tokens';
-  /** Whole, ≥ 0, below 2^53: at most 9 million US dollars. */
+  readonly unit: BudgetUnit;
+  /** In nano-USD or tokens; whole, ≥ 0, below 2^53: at most 9 million US dollars. */
   readonly limit: number;
   readonly window: BudgetWindow;
   /** True: what would go over it is refused before it is sent upstream. False: it only warns. */

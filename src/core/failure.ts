@@ -100,6 +100,15 @@ export const FAILURE_RULES = {
     clientCode: 'insufficient_quota',
     meaning: 'the call may cost more than is left of a budget; a cheaper target may still be asked',
   },
+  unbillable: {
+    tryNext: true,
+    trySameAgain: false,
+    hurtsHealth: 'no',
+    clientStatus: 503,
+    clientType: 'server_error',
+    clientCode: 'ledger_unavailable',
+    meaning: 'a hard budget applies, and the store that knows what is left of it does not answer',
+  },
   filtered: {
     tryNext: false,
     trySameAgain: false,

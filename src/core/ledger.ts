@@ -1,3 +1,4 @@
+import type { BudgetScope, BudgetUnit, BudgetWindow } from './budget.ts';
 import type { FailureKind } from './failure.ts';
 import type { Operation } from './request.ts';
 import type { AdapterKind, Place, TargetId } from './target.ts';
@@ -118,10 +119,6 @@ export interface LedgerHealth {
   /** Attempts of processes that died, resolved to `unknown`. */
   readonly orphansResolved: number;
 }
-
-export type BudgetScope = 'organisation' | 'project' | 'key' | 'model';
-export type BudgetWindow = 'day' | 'week' | 'month' | 'total';
-export type BudgetUnit = 'usd' | 'tokens';
 
 /** The budget that refused. Amounts: nano-USD or tokens, by `unit`. */
 export interface BudgetRefusal {

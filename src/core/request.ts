@@ -1,4 +1,6 @@
+import type { Caller } from './caller.ts';
 import type { PromptFacts } from './prompt.ts';
+import type { RateLease } from './rate-limit.ts';
 import type { Route } from './route.ts';
 import type { Place } from './target.ts';
 
@@ -20,6 +22,10 @@ export interface RequestFence {
 export interface InferenceRequest {
   readonly id: string;
   readonly operation: Operation;
+  /** Who sent it: who pays, what is allowed. */
+  readonly caller: Caller;
+  /** Its place among what its caller may use at once and in a minute. Whoever has it ends it. Null: nothing is limited. */
+  readonly rateLease: RateLease | null;
   /** The `model` field as sent; empty when missing. */
   readonly requestedModel: string;
   readonly stream: boolean;

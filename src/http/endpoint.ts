@@ -1,5 +1,8 @@
+import type { Caller } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/logger.ts';
+import type { Refusal } from '../core/refusal.ts';
+import type { InferenceRequest } from '../core/request.ts';
 import type { Route } from '../core/route.ts';
 import type { TargetView } from '../core/target-view.ts';
 import type { Engine } from '../router/serve.ts';
@@ -16,12 +19,20 @@ export interface HttpServerOptions {
   readonly version: string;
 }
 
+type Admission<Granted> = ({ readonly ok: true } & Granted) | { readonly ok: false; readonly refusal: Refusal };
+
 export interface HttpServerParts {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Credential → may it in? */
-  readonly admit: (headers: Headers) => { readonly ok: true } | { readonly ok: false; readonly message: string };
+  /** Credential → who is calling? */
+  readonly admit: (headers: Headers) => Admission<{ readonly caller: Caller }>;
+  /** The same for what tells of all tenants: the operator, or anybody while no key is needed. */
+  readonly admitOperator: (headers: Headers) => Admission<unknown>;
+  /** What the caller may ask for, and how much. The request that comes back is the one to serve. */
+  readonly admitRequest: (request: InferenceRequest) => Admission<{ readonly request: InferenceRequest }>;
+  /** Whether the caller sees this model in lists. */
+  readonly shows: (caller: Caller, model: string) => boolean;
   /** Why inference requests are refused now, counting one; null: they are not. */
   readonly refuseOverload: () => string | null;
   /** The same without counting. */
@@ -59,10 +70,20 @@ export type Endpoint = (
 ) => Response | Promise<Response>;
 
 /** Refuses whoever may not use the data plane, before a byte of the body is read. */
-export function authorize({ parts }: EndpointContext, headers: Headers): void {
+export function authorize({ parts }: EndpointContext, headers: Headers): Caller {
   const admitted = parts.admit(headers);
-  if (admitted.ok) return;
-  throw new HttpError(401, 'invalid_api_key', admitted.message, { headers: { 'www-authenticate': 'Bearer' } });
+  if (admitted.ok) return admitted.caller;
+  throw refusalError(admitted.refusal);
+}
+
+/** Refuses whoever may not see what is of all tenants. */
+export function authorizeOperator({ parts }: EndpointContext, headers: Headers): void {
+  const admitted = parts.admitOperator(headers);
+  if (!admitted.ok) throw refusalError(admitted.refusal);
+}
+
+export function refusalError({ status, code, message, param, headers }: Refusal): HttpError {
+  return new HttpError(status, code, message, { param, headers });
 }
 
 /** Refuses new work while the process cannot keep up with what it has, before a byte of the body is read. */

@@ -1,4 +1,4 @@
-import { authorize, type Endpoint, type EndpointContext } from './endpoint.ts';
+import { authorizeOperator, type Endpoint, type EndpointContext } from './endpoint.ts';
 import { healthReport } from './health.ts';
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -28,7 +28,7 @@ function unreadyReason({ parts, isDraining }: EndpointContext): string | null {
 /** GET /metrics, in Prometheus' text form. */
 export function metrics(context: EndpointContext): Endpoint {
   return async (request) => {
-    authorize(context, request.headers);
+    authorizeOperator(context, request.headers);
     return new Response(await context.parts.metricsText(), { headers: { 'content-type': METRICS_TYPE } });
   };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { ANYONE } from '../core/caller.ts';
 import { NO_PROMPT } from '../core/prompt.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import { asksForPlainText, continuationRequest, isAtLimit, mayEndHere } from './continuation.ts';
@@ -20,6 +21,8 @@ function requestOf(more: Readonly<Record<string, unknown>>, change: Partial<Infe
     continues: false,
     hops: 0,
     traceparent: null,
+    caller: ANYONE,
+    rateLease: null,
     clientSignal: new AbortController().signal,
     acceptedAtMs: 0,
     ...change,

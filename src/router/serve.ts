@@ -13,7 +13,7 @@ import { asksForPlainText, continuationRequest, continuesAnswers, isAtLimit, may
 import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
-import type { ModelRules } from './models.ts';
+import { type AskedModel, type ModelRules, readAskedModel } from './models.ts';
 import { type PlanOptions, type PlanResult, type Progress, planRoute } from './plan.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
@@ -112,6 +112,11 @@ export class Engine {
   explain(request: InferenceRequest): PlanResult {
     const { directory, clock } = this.#parts;
     return planRoute(request, directory.entries(), planOptionsFor(request, this.#inForce), clock.nowMs());
+  }
+
+  /** What a model's name stands for now: aliases, the default model and pinned providers resolved. */
+  meaningOf(requested: string): AskedModel {
+    return readAskedModel(requested, this.#inForce.options, this.#parts.directory.entries());
   }
 
   async serve(request: InferenceRequest): Promise<ServeResult> {
@@ -273,9 +278,13 @@ export class Engine {
   }
 
   #factsOf(request: InferenceRequest): RequestFacts {
-    const { id, operation, requestedModel, stream, includeUsage, fence, hops, traceparent, acceptedAtMs } = request;
+    const { id, operation, caller, rateLease, requestedModel, stream, includeUsage } = request;
+    const { fence, hops, traceparent, acceptedAtMs } = request;
     const rawBody = this.#inForce.options.keepBodies ? request.rawBody : null;
-    return { id, operation, requestedModel, stream, includeUsage, fence, hops, traceparent, acceptedAtMs, rawBody };
+    return {
+      ...{ id, operation, caller, rateLease, requestedModel, stream, includeUsage },
+      ...{ fence, hops, traceparent, acceptedAtMs, rawBody },
+    };
   }
 
   #common(request: RequestFacts, attempts: readonly AttemptRecord[], plan: RoutePlan | null) {

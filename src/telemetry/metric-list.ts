@@ -24,6 +24,12 @@ export const METRICS = [
     help: 'Requests refused unread because the gateway could not keep up, by reason (memory, loop_lag).',
   },
   {
+    name: 'swarmrouter_refused_requests_total',
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Requests refused at the door, by reason: of credentials (missing, several, malformed, unknown, revoked, expired, operator_key), of what a key may have (model_not_allowed, place_not_allowed, route_not_allowed) or of its limits (rate_limit_exceeded).',
+  },
+  {
     name: 'swarmrouter_attempts_total',
     type: 'counter',
     labels: ['target', 'provider', 'result'],

@@ -7,7 +7,12 @@ import { cut, exhausted, failedAttempt, served, someAttempt, someRequest } from 
 import { fanOut } from './sinks.ts';
 
 const create = (targets: () => readonly TargetView[] = () => []) =>
-  createMetrics({ version: '9.9.9', targets, shed: () => ({ memory: 0, loop_lag: 2 }) });
+  createMetrics({
+    version: '9.9.9',
+    targets,
+    shed: () => ({ memory: 0, loop_lag: 2 }),
+    refused: () => ({ revoked: 3 }),
+  });
 const lines = async (metrics: { text(): Promise<string> }, start: string) =>
   (await metrics.text()).split('\n').filter((line) => line.startsWith(start));
 

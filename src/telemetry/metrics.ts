@@ -11,6 +11,8 @@ export interface MetricsOptions {
   readonly targets: () => readonly TargetView[];
   /** Requests refused because the process could not keep up, by reason. */
   readonly shed: () => Readonly<Record<string, number>>;
+  /** Requests refused at the door, by reason. */
+  readonly refused: () => Readonly<Record<string, number>>;
 }
 
 /** Everything behind `/metrics`. */
@@ -32,7 +34,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       return exposition({
         swarmrouter_requests_total: requestSamples(requests),
         swarmrouter_request_duration_seconds: [{ labels: [], value: requestDuration }],
-        swarmrouter_shed_requests_total: shedSamples(options.shed()),
+        swarmrouter_shed_requests_total: reasonSamples(options.shed()),
+        swarmrouter_refused_requests_total: reasonSamples(options.refused()),
         ...countedSamples(counts.all()),
         ...gaugeSamples(options.targets()),
         swarmrouter_build_info: [{ labels: [options.version], value: 1 }],
@@ -84,7 +87,7 @@ function aboveZero<Counted extends { readonly value: number }>(samples: readonly
   return samples.filter(({ value }) => value > 0);
 }
 
-function shedSamples(shed: Readonly<Record<string, number>>): Sample[] {
+function reasonSamples(shed: Readonly<Record<string, number>>): Sample[] {
   return aboveZero(Object.entries(shed).map(([reason, value]) => ({ labels: [reason], value })));
 }
 

@@ -1,3 +1,4 @@
+import { ANYONE } from '../core/caller.ts';
 import type { AttemptRecord, Cut, Exhausted, Served } from '../core/outcome.ts';
 import { NO_PROMPT } from '../core/prompt.ts';
 import type { InferenceRequest } from '../core/request.ts';
@@ -17,6 +18,8 @@ export function someRequest(changes: Partial<InferenceRequest> = {}): InferenceR
     prompt: NO_PROMPT,
     hops: 0,
     traceparent: null,
+    caller: ANYONE,
+    rateLease: null,
     clientSignal: new AbortController().signal,
     acceptedAtMs: 0,
     ...changes,

@@ -1,4 +1,5 @@
 import type { StreamReply, UpstreamCall, UpstreamReply, WholeReply } from '../../src/core/adapter.ts';
+import { ANYONE } from '../../src/core/caller.ts';
 import { UpstreamError } from '../../src/core/failure.ts';
 import { NO_PROMPT } from '../../src/core/prompt.ts';
 import type { InferenceRequest } from '../../src/core/request.ts';
@@ -53,6 +54,8 @@ export function requestOf(body: Record<string, unknown>): InferenceRequest {
     prompt: NO_PROMPT,
     hops: 0,
     traceparent: '00-11111111111111111111111111111111-2222222222222222-01',
+    caller: ANYONE,
+    rateLease: null,
     clientSignal: new AbortController().signal,
     acceptedAtMs: 0,
   };

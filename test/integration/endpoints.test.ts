@@ -221,7 +221,7 @@ describe('who is let in', () => {
     const stranger = await call({});
     expect([stranger.status, (await stranger.json()).error.code]).toEqual([401, 'invalid_api_key']);
     expect((await call({ authorization: 'Bearer wrong' })).status).toBe(401);
-    expect((await call({ authorization: `Bearer ${adminKey}`, 'x-api-key': adminKey })).status).toBe(401);
+    expect((await call({ authorization: `Bearer ${adminKey}`, 'x-api-key': adminKey })).status).toBe(400);
     expect((await call({ authorization: `Bearer ${adminKey}` })).status).toBe(200);
     expect((await call({ 'x-api-key': adminKey })).status).toBe(200);
     expect((await fetch(`http://127.0.0.1:${started.port}/health`)).status).toBe(200);

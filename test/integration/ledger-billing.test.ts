@@ -275,7 +275,7 @@ describe('while the ledger takes nothing', () => {
     const other = lock();
     const refused = await started.chat(say({ max_tokens: 10, model: 'm' }));
     const text = await refused.text();
-    expect([refused.status, text]).toEqual([429, expect.stringContaining('cannot be told now')]);
+    expect([refused.status, text]).toEqual([503, expect.stringContaining('ledger_unavailable')]);
     expect(inference(server)).toEqual([]);
     other.run('rollback');
     other.close();

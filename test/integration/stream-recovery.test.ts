@@ -3,6 +3,7 @@ import OpenAI from 'openai';
 import type { Fault, SimulatorKind, SimulatorOptions } from '../../simulators/index.ts';
 import { createAdapters } from '../../src/adapters/index.ts';
 import { FREE } from '../../src/core/billing.ts';
+import { ANYONE } from '../../src/core/caller.ts';
 import type { Outcome } from '../../src/core/outcome.ts';
 import { NO_PROMPT } from '../../src/core/prompt.ts';
 import { Secret } from '../../src/core/secret.ts';
@@ -346,6 +347,8 @@ describe('with stream_recovery: continue', () => {
       continues: false,
       hops: 0,
       traceparent: null,
+      caller: ANYONE,
+      rateLease: null,
       clientSignal: new AbortController().signal,
       acceptedAtMs: systemClock.nowMs(),
     });

@@ -1,4 +1,5 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import { OPERATOR } from '../../core/caller.ts';
 import type { NoRoute, PlanStep } from '../../core/plan.ts';
 import type { InferenceRequest } from '../../core/request.ts';
 import type { PlanResult } from '../../router/plan.ts';
@@ -60,7 +61,7 @@ export function addExplainRoute(app: OpenAPIHono, ports: ExplainPorts): void {
   });
   app.post(PATH, async (context) => {
     const { raw } = context.req;
-    const request = await readChatRequest(raw, requestId(raw.headers), ports.chatRequests);
+    const request = await readChatRequest(raw, requestId(raw.headers), OPERATOR, ports.chatRequests);
     return context.json(explanation(request, await ports.explain(request), ports.strategy()));
   });
 }

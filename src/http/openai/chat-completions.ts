@@ -1,22 +1,38 @@
-import { authorize, type Endpoint, type EndpointContext, shedLoad } from '../endpoint.ts';
+import type { InferenceRequest } from '../../core/request.ts';
+import { authorize, type Endpoint, type EndpointContext, refusalError, shedLoad } from '../endpoint.ts';
 import { toResponse } from '../reply.ts';
 import { readChatRequest } from './read-chat-request.ts';
 
-/** POST /v1/chat/completions: credential, overload, body, validation, then the engine. */
+/** POST /v1/chat/completions: credential, overload, body, validation, what the caller may have, then the engine. */
 export function chatCompletions(context: EndpointContext): Endpoint {
   const { options, parts } = context;
   const { clock, routes } = parts;
   return async (request, id, setIdleTimeout) => {
-    authorize(context, request.headers);
+    const caller = authorize(context, request.headers);
     shedLoad(context);
-    const inference = await readChatRequest(request, id, {
+    const read = await readChatRequest(request, id, caller, {
       maxBodyBytes: options.maxBodyBytes,
       clock,
       routes,
       // A model may think for minutes before its first byte: from here the engine's clocks rule.
       onBody: () => setIdleTimeout(0),
     });
-    const result = await parts.engine.serve(inference);
-    return toResponse(result, id, parts.tapResponse === null ? null : parts.tapResponse(id), setIdleTimeout);
+    const gated = parts.admitRequest(read);
+    if (!gated.ok) throw refusalError(gated.refusal);
+    const inference = gated.request;
+    const result = await served(context, inference);
+    const response = toResponse(result, id, parts.tapResponse === null ? null : parts.tapResponse(id), setIdleTimeout);
+    for (const [name, value] of Object.entries(inference.rateLease?.headers() ?? {})) response.headers.set(name, value);
+    return response;
   };
+}
+
+/** The outcome of a request ends its lease; where the engine itself fails there is none. */
+async function served({ parts }: EndpointContext, inference: InferenceRequest) {
+  try {
+    return await parts.engine.serve(inference);
+  } catch (error) {
+    inference.rateLease?.release();
+    throw error;
+  }
 }

@@ -1,3 +1,4 @@
+import type { Caller } from '../../core/caller.ts';
 import { checkShape, JsonShapeError } from '../../core/json-patch.ts';
 import { isObject } from '../../core/json-shape.ts';
 import type { InferenceRequest, RequestFence } from '../../core/request.ts';
@@ -13,6 +14,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 
 export interface RequestContext {
   readonly id: string;
+  readonly caller: Caller;
   readonly headers: Headers;
   readonly clientSignal: AbortSignal;
   readonly acceptedAtMs: number;
@@ -26,6 +28,8 @@ export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): 
   return {
     id: context.id,
     operation: 'chat',
+    caller: context.caller,
+    rateLease: null,
     requestedModel: modelOf(body['model']),
     stream: booleanOf(body['stream'], 'stream'),
     includeUsage: includeUsageOf(body['stream_options']),

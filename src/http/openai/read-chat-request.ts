@@ -1,3 +1,4 @@
+import type { Caller } from '../../core/caller.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { InferenceRequest } from '../../core/request.ts';
 import type { Route } from '../../core/route.ts';
@@ -18,6 +19,7 @@ export interface ChatRequestReading {
 export async function readChatRequest(
   request: Request,
   id: string,
+  caller: Caller,
   { maxBodyBytes, clock, routes, onBody }: ChatRequestReading,
 ): Promise<InferenceRequest> {
   const { headers, signal } = request;
@@ -26,6 +28,7 @@ export async function readChatRequest(
   onBody?.();
   return parseChatRequest(rawBody, {
     id,
+    caller,
     headers,
     clientSignal: signal,
     acceptedAtMs: clock.nowMs(),

@@ -1,4 +1,5 @@
-import type { BudgetScope, BudgetUnit, BudgetWindow, ClientOutcome, CostSource } from '../../core/ledger.ts';
+import type { BudgetScope, BudgetUnit, BudgetWindow } from '../../core/budget.ts';
+import type { ClientOutcome, CostSource } from '../../core/ledger.ts';
 import type { AttemptState } from './ledger/attempt-state.ts';
 
 /**

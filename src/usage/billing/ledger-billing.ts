@@ -1,11 +1,11 @@
 import type { Bill, Billing, CallEnd, Purchase } from '../../core/billing.ts';
+import type { BudgetUnit } from '../../core/budget.ts';
 import type { Clock } from '../../core/clock.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import {
   type AttemptEnd,
   type AttemptStart,
   BudgetExceeded,
-  type BudgetUnit,
   type CostSource,
   DEFAULT_PAYER,
   type Ledger,
@@ -14,7 +14,6 @@ import {
   NO_TOKENS,
   type Payer,
 } from '../../core/ledger.ts';
-import type { InferenceRequest } from '../../core/request.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
@@ -41,7 +40,7 @@ export interface LedgerBillingOptions<Price> {
   /** A new name for each call; best a UUIDv7. */
   readonly newAttemptId: () => string;
   /** Default: a single user. */
-  readonly payerOf?: (request: InferenceRequest) => PayingCaller;
+  readonly payerOf?: (purchase: Purchase) => PayingCaller;
   /** Set aside for an answer whose length the client does not limit, tokens, ≥ 0. Default 4,096. */
   readonly usualOutputTokens?: number;
 }
@@ -61,7 +60,7 @@ export class LedgerBilling<Price> implements Billing {
 
   open(purchase: Purchase): Bill | Promise<Bill> {
     const { ledger, payerOf } = this.#options;
-    const { payer, hardBudgets } = payerOf(purchase.request);
+    const { payer, hardBudgets } = payerOf(purchase);
     const price = this.#priceOf(purchase, '');
     const start = this.#startOf(purchase, payer, price);
     if (hardBudgets.length === 0) return this.#bill(ledger.begin(start), purchase, price);
@@ -77,7 +76,8 @@ export class LedgerBilling<Price> implements Billing {
     } catch (error) {
       // Either way nobody can promise that it is paid for, and another target may need no promise.
       if (!(error instanceof BudgetExceeded || error instanceof LedgerUnavailable)) throw error;
-      throw new UpstreamError('overBudget', error.message, { cause: error });
+      const kind = error instanceof BudgetExceeded ? 'overBudget' : 'unbillable';
+      throw new UpstreamError(kind, error.message, { cause: error });
     }
   }
 

@@ -14,6 +14,7 @@ const NOT_BEGUN: ReadonlySet<FailureKind> = new Set([
   'modelLoading',
   'contextTooLong',
   'overBudget',
+  'unbillable',
   'rejected',
 ]);
 

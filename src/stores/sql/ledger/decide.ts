@@ -1,13 +1,5 @@
-import type {
-  AttemptEnd,
-  AttemptStart,
-  BudgetRefusal,
-  BudgetScope,
-  BudgetUnit,
-  BudgetWindow,
-  LedgerOperation,
-  LedgerResult,
-} from '../../../core/ledger.ts';
+import type { BudgetScope, BudgetUnit, BudgetWindow } from '../../../core/budget.ts';
+import type { AttemptEnd, AttemptStart, BudgetRefusal, LedgerOperation, LedgerResult } from '../../../core/ledger.ts';
 import type { AttemptState } from './attempt-state.ts';
 import { windowEndMs, windowStartMs } from './windows.ts';
 

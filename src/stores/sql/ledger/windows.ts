@@ -1,4 +1,4 @@
-import type { BudgetWindow } from '../../../core/ledger.ts';
+import type { BudgetWindow } from '../../../core/budget.ts';
 
 const DAY_MS = 86_400_000;
 /** The epoch was a Thursday; weeks begin on Monday. */
