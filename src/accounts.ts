@@ -1,12 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { BudgetBook } from './admission/budget-book.ts';
+import { ClientKeys } from './admission/client-keys.ts';
 import { KeyBook } from './admission/key-book.ts';
 import type { HashKey } from './admission/key-hash.ts';
 import type { Config } from './config/config.ts';
 import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
 import type { Clock } from './core/clock.ts';
+import type { ClientKeyStore } from './core/key-store.ts';
 import type { Logger } from './core/logger.ts';
 import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
 import type { UsageReports } from './core/usage-report.ts';
@@ -34,6 +36,7 @@ interface Opened {
   readonly store: SqlStore;
   readonly hash: HashKey;
   readonly audit: AuditLog;
+  readonly keys: ClientKeyStore;
 }
 
 interface Books {
@@ -100,8 +103,20 @@ export class Accounts {
     return (await this.#open()).audit;
   }
 
+  /** To make, change and end client keys; opens the store. */
+  async keys(): Promise<ClientKeys> {
+    const { store, keys, hash } = await this.#open();
+    const onStored = async (): Promise<void> => {
+      await this.#readBudgets(store);
+      await this.#keepBooks();
+    };
+    const { clock } = this.#parts;
+    const newId = () => `key_${Bun.randomUUIDv7()}`;
+    return new ClientKeys({ store: keys, book: this.book, hash, clock, newId, onStored });
+  }
+
   /** From the first key on, what is used is on record. */
-  async keepBooks(): Promise<void> {
+  async #keepBooks(): Promise<void> {
     const store = await this.store();
     this.#books ??= await this.#openBooks(store);
   }
@@ -131,6 +146,11 @@ export class Accounts {
     await this.#books?.close();
     await this.#opened?.audit.close();
     await this.#opened?.store.close();
+  }
+
+  async #readBudgets({ db }: SqlStore): Promise<void> {
+    const { BudgetRepository } = await import('./stores/sql/repositories/budgets.ts');
+    this.budgets.replace(await new BudgetRepository(db).states(this.#parts.clock.wallMs()));
   }
 
   async #openBooks(store: SqlStore): Promise<Books> {
@@ -167,11 +187,12 @@ export class Accounts {
 
   async #openParts(): Promise<Opened> {
     const [store, hash] = await Promise.all([openStore(this.#config), openHasher(this.#config.dataDir)]);
-    const opened = { store, hash, audit: await openAudit(store, this.#config.dataDir, this.#parts) };
-    const keys = await readAccounts(store, this.#parts.clock.wallMs());
+    const audit = await openAudit(store, this.#config.dataDir, this.#parts);
+    const opened = { store, hash, audit, keys: await openKeyStore(store, audit) };
+    const records = await opened.keys.all(this.#parts.clock.wallMs());
+    await this.#readBudgets(store);
     this.#opened = opened;
-    this.book.replace(keys.clientKeys);
-    this.budgets.replace(keys.budgets);
+    this.book.replace(records.map(({ key }) => key));
     if (this.#config.usage || this.book.size > 0) this.#books = await this.#openBooks(store);
     return opened;
   }
@@ -186,23 +207,10 @@ async function openAudit({ db }: SqlStore, dataDir: string, { clock, logger }: A
   return (await import('./stores/audit-log.ts')).openAuditLog({ db, dataDir, clock, logger });
 }
 
-/** All keys and budgets of the store. */
-async function readAccounts(store: SqlStore, nowMs: number) {
-  const [{ ClientKeyRepository }, { BudgetRepository }, { clientKeyOf }] = await Promise.all([
-    import('./stores/sql/repositories/client-keys.ts'),
-    import('./stores/sql/repositories/budgets.ts'),
-    import('./stores/sql/repositories/key-records.ts'),
-  ]);
-  const [stored, budgets] = await Promise.all([
-    new ClientKeyRepository(store.db).all(),
-    new BudgetRepository(store.db).states(nowMs),
-  ]);
-  const ofKeys = Map.groupBy(
-    budgets.filter(({ scope }) => scope === 'key'),
-    ({ organisationId, scopeId }) => `${organisationId}\n${scopeId}`,
-  );
-  const clientKeys = stored.map((key) => clientKeyOf(key, ofKeys.get(`${key.organisationId}\n${key.keyId}`) ?? []));
-  return { clientKeys, budgets };
+async function openKeyStore({ db }: SqlStore, audit: AuditLog): Promise<ClientKeyStore> {
+  const { SqlKeyStore } = await import('./stores/sql/repositories/key-store.ts');
+  const append: AuditLog['append'] = (transaction, event) => audit.append(transaction, event);
+  return new SqlKeyStore({ db, append, newId: () => Bun.randomUUIDv7() });
 }
 
 async function openHasher(dataDir: string): Promise<HashKey> {

@@ -7,6 +7,7 @@ import { OverloadGuard } from './admission/overload-guard.ts';
 import { RateLimiter } from './admission/rate-limiter.ts';
 import { RecordedRefusals } from './admission/recorded-refusals.ts';
 import { RefusalCounts } from './admission/refusal-counts.ts';
+import { type RefusalFrom, refusedKey, refusedLogin, refusedRequest } from './admission/refusal-events.ts';
 import { RequestGate } from './admission/request-gate.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
@@ -139,7 +140,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const ownSinks = [metrics, requestLog, decisions, leaseSettler];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
   const accounts = await Accounts.open(config, { clock, logger: log, directory });
-  const refusedLogins = new RecordedRefusals({ audit, clock, logger: log });
+  const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
   const engine = new Engine(parts, engineOptions(config));
@@ -150,6 +151,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       meaningOf: (requested) => engine.meaningOf(requested),
     }),
     refusals,
+    recordedRefusals,
   );
 
   const startedAtMs = clock.nowMs();
@@ -196,13 +198,10 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             overflowProviders: providers,
             decisions,
             usage: () => accounts.reports,
+            keys: () => accounts.keys(),
+            routeNames: () => ['default', ...reloader.config.routes.keys()],
             audit: () => accounts.auditReports,
-            refusedLogin: (from) =>
-              refusedLogins.note({
-                action: 'admin.login',
-                subject: 'admin',
-                origin: { actor: { kind: 'anyone', id: null }, ...from },
-              }),
+            refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
             prices: () => accounts.prices(),
             wallMs: () => clock.wallMs(),
             chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
@@ -250,7 +249,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       prober.stop();
       guard.stop();
       await learned.close();
-      await refusedLogins.close();
+      await recordedRefusals.close();
       await accounts.close();
       files.stop();
       await log.flush();
@@ -337,18 +336,23 @@ function engineOptions(config: Config) {
   };
 }
 
-/** Who may come in, for what and how much; counts whom it refuses. */
-function createDoor(guard: KeyGuard, gate: RequestGate, refusals: RefusalCounts) {
-  const counted = (admitted: Admitted): Admitted => {
-    if (!admitted.ok) refusals.note(admitted.fault);
+/** Who may come in, for what and how much; counts whom it refuses, and puts on record what is worth it. */
+function createDoor(guard: KeyGuard, gate: RequestGate, counts: RefusalCounts, recorded: RecordedRefusals) {
+  const counted = (admitted: Admitted, from: () => RefusalFrom): Admitted => {
+    if (admitted.ok) return admitted;
+    counts.note(admitted.fault);
+    if (admitted.fault !== 'missing') recorded.note(refusedKey(admitted.fault, admitted.keyId, from()));
     return admitted;
   };
   return {
-    admit: (headers: Headers) => counted(guard.admit(headers)),
-    admitOperator: (headers: Headers) => counted(guard.admitOperator(headers)),
-    admitRequest: (request: InferenceRequest) => {
+    admit: (headers: Headers, from: () => RefusalFrom) => counted(guard.admit(headers), from),
+    admitOperator: (headers: Headers, from: () => RefusalFrom) => counted(guard.admitOperator(headers), from),
+    admitRequest: (request: InferenceRequest, from: () => RefusalFrom) => {
       const gated = gate.admit(request);
-      if (!gated.ok) refusals.note(gated.refusal.code);
+      if (gated.ok) return gated;
+      counts.note(gated.refusal.code);
+      // Limits are no matter of who may do what.
+      if (gated.refusal.status === 403) recorded.note(refusedRequest(request, gated.refusal, from()));
       return gated;
     },
     shows: (caller: Caller, model: string) => gate.shows(caller, model),

@@ -18,10 +18,11 @@ function refusals({ fails = false } = {}) {
       },
     },
   });
-  const note = (peerAddress: string | null = '10.0.0.7', action: AuditEvent['action'] = 'admin.login') =>
+  const note = (peerAddress: string | null = '10.0.0.7', reason: string | null = null, subject = 'admin') =>
     recorder.note({
-      action,
-      subject: 'admin',
+      action: 'admin.login',
+      subject,
+      reason,
       origin: { actor: { kind: 'anyone', id: null }, peerAddress, requestId: null },
     });
   const times = (count: number, run: (index: number) => void) => {
@@ -85,9 +86,16 @@ describe('refusals on record', () => {
 
   test('of one kind leave room for those of another', () => {
     const { events, note, times } = refusals();
-    times(100, () => note());
-    note('10.0.0.9', 'key.use');
-    expect(events.at(-1)?.action).toBe('key.use');
+    times(100, () => note('10.0.0.7', 'malformed', 'key:unknown'));
+    note('10.0.0.9', 'revoked', 'key:key_1');
+    expect(events.at(-1)).toMatchObject({ subject: 'key:key_1', after: { reason: 'revoked' } });
+  });
+
+  test('that were left out name no single key', async () => {
+    const { clock, events, times, note } = refusals();
+    times(100, (index) => note('10.0.0.7', 'revoked', `key:key_${index}`));
+    await clock.advance(SPAN_MS);
+    expect(events.at(-1)).toMatchObject({ subject: 'key:*', after: { reason: 'revoked', left_out: 90 } });
   });
 
   test('leave nothing behind when all is closed: what was left out is on record, no timer waits', async () => {

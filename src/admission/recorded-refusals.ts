@@ -5,10 +5,13 @@ import type { Logger } from '../core/logger.ts';
 /** A refusal that goes on record. */
 export interface RefusalEvent {
   readonly action: AuditAction;
+  /** A kind and a name, or a kind alone. */
   readonly subject: string;
   readonly origin: AuditOrigin;
-  /** Why, in plain data. */
-  readonly after?: unknown;
+  /** One of a few words of ours; null: there is only one. */
+  readonly reason: string | null;
+  /** More of it, in plain data. */
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 export interface RecordedRefusalsParts {
@@ -17,7 +20,7 @@ export interface RecordedRefusalsParts {
   readonly logger: Logger;
 }
 
-/** Of each action, so many go on record one by one in each span of this length; the rest as one entry with their number. */
+/** Of each action and reason, so many go on record one by one in each span of this length; the rest as one entry with their number. */
 export const MOST_RECORDED = 10;
 export const SPAN_MS = 600_000;
 /** Addresses that such an entry names; the rest of them count together. */
@@ -37,7 +40,8 @@ interface Span {
 /** Puts refusals on record, and keeps whoever is refused on and on from filling the store. Nobody waits for it. */
 export class RecordedRefusals {
   readonly #parts: RecordedRefusalsParts;
-  readonly #spans = new Map<AuditAction, Span>();
+  /** By action and reason: many of one must not hide a few of another. */
+  readonly #spans = new Map<string, Span>();
   readonly #writing = new Set<Promise<void>>();
 
   constructor(parts: RecordedRefusalsParts) {
@@ -45,10 +49,11 @@ export class RecordedRefusals {
   }
 
   note(event: RefusalEvent): void {
-    const span = this.#spans.get(event.action) ?? this.#begin(event);
+    const span = this.#spans.get(kindOf(event)) ?? this.#begin(event);
     if (span.recorded < MOST_RECORDED) {
       span.recorded++;
-      this.#write({ ...event, outcome: 'refused' });
+      const { action, subject, origin } = event;
+      this.#write({ action, subject, origin, after: detailsOf(event), outcome: 'refused' });
       return;
     }
     span.leftOut++;
@@ -74,20 +79,22 @@ export class RecordedRefusals {
       sinceWallMs: clock.wallMs(),
       cancel: clock.after(SPAN_MS, () => this.#end(span)),
     };
-    this.#spans.set(event.action, span);
+    this.#spans.set(kindOf(event), span);
     return span;
   }
 
   #end(span: Span): void {
-    const { action, subject } = span.event;
+    const { action, subject, reason } = span.event;
     span.cancel();
-    this.#spans.delete(action);
+    this.#spans.delete(kindOf(span.event));
     if (span.leftOut === 0) return;
     this.#write({
       action,
-      subject,
+      // They are of many.
+      subject: subject.replace(/:.*$/s, ':*'),
       origin: { actor: { kind: 'anyone', id: null }, peerAddress: null, requestId: null },
       after: {
+        ...(reason === null ? {} : { reason }),
         left_out: span.leftOut,
         since: new Date(span.sinceWallMs).toISOString(),
         by_address: Object.fromEntries(span.byAddress),
@@ -106,4 +113,11 @@ export class RecordedRefusals {
       .finally(() => this.#writing.delete(writing));
     this.#writing.add(writing);
   }
+}
+
+const kindOf = ({ action, reason }: RefusalEvent): string => `${action} ${reason ?? ''}`;
+
+function detailsOf({ reason, details = {} }: RefusalEvent): unknown {
+  if (reason === null && Object.keys(details).length === 0) return null;
+  return { ...(reason === null ? {} : { reason }), ...details };
 }

@@ -9,6 +9,18 @@ import { type DecisionFlags, decisions } from './decisions.ts';
 import type { DiscoverFlags } from './discover.ts';
 import { EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type ExplainFlags, explain } from './explain.ts';
+import type { KeyFlags } from './key-flags.ts';
+import {
+  createKey,
+  type JsonFlag,
+  type ListKeysFlags,
+  listKeys,
+  type RotateFlags,
+  revokeKey,
+  rotateKey,
+  showKey,
+  updateKey,
+} from './keys.ts';
 import { listPrices, RATE_FLAGS, type RemoveFlags, removePrice, type SetFlags, setPrice, showPrice } from './prices.ts';
 import { problemsText } from './print-problems.ts';
 import { type AddFlags, addProvider, listProviders, PROVIDER_TYPES, removeProvider } from './providers.ts';
@@ -72,6 +84,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addTop(program, terminal, finish);
   addExplain(program, terminal, finish);
   addDecisions(program, terminal, finish);
+  addKeys(program, terminal, finish);
   addUsage(program, terminal, finish);
   addAudit(program, terminal, finish);
   addPrices(program, terminal, finish);
@@ -216,6 +229,78 @@ function addDecisions(program: Command, terminal: Terminal, finish: Finish): voi
     .option('--json', 'as JSON');
   adminCommand(command, terminal, finish, (client) =>
     decisions(client, terminal, command.args[0] ?? null, command.opts<DecisionFlags>()),
+  );
+}
+
+/** What is said of a key, at first and later. */
+function keyFlags(command: Command): Command {
+  const each = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+  return command
+    .option('--project <id>', 'whose it is (default: default); made when there is none')
+    .option('--owner <text>', 'the person or team')
+    .option('--rpm <number>', 'requests in any 60 seconds; none: no limit')
+    .option('--tpm <number>', 'tokens in any 60 seconds, prompts and answers; none: no limit')
+    .option('--concurrent <number>', 'requests at once; none: no limit')
+    .option('--budget <amount>', '20usd/month or 1000000tokens/day; also week, total; several times; none', each)
+    .option('--soft', 'the budgets refuse nothing, they only warn')
+    .option('--models <names>', 'joined by commas, qwen* for all that begin so; any')
+    .option('--places <places>', 'local, cloud, or any')
+    .option('--routes <names>', 'joined by commas; any')
+    .option('--expires <when>', '90d, 12h, 2030-01-31, or never')
+    .option('--metadata <name=value>', 'for your own books; several times', each)
+    .option('--json', 'as JSON');
+}
+
+function addKeys(program: Command, terminal: Terminal, finish: Finish): void {
+  const keys = program.command('keys').description('who may call the gateway, for what, and how much');
+  const create = keyFlags(
+    keys
+      .command('create')
+      .description('make a key; from the first one on, every request needs one')
+      .requiredOption('--name <name>', 'for people'),
+  );
+  adminCommand(create, terminal, finish, (client) => createKey(client, terminal, create.opts<KeyFlags & JsonFlag>()));
+
+  const list = keys
+    .command('list', { isDefault: true })
+    .description('all keys, oldest first')
+    .option('--project <id>', 'of this project only')
+    .addOption(new Option('--state <state>', 'only those').choices(['live', 'expired', 'revoked']))
+    .option('--json', 'as JSON');
+  adminCommand(list, terminal, finish, (client) => listKeys(client, terminal, list.opts<ListKeysFlags>()));
+
+  const named = (command: Command): Command => command.argument('<key>', 'its id, its name, or how its text begins');
+  const show = named(keys.command('show').description('one key, with what its budgets have spent')).option(
+    '--json',
+    'as JSON',
+  );
+  adminCommand(show, terminal, finish, (client) =>
+    showKey(client, terminal, String(show.args[0]), show.opts<JsonFlag>()),
+  );
+
+  const update = keyFlags(
+    named(keys.command('update').description('change a key; in force for the next request')).option(
+      '--name <name>',
+      'for people',
+    ),
+  );
+  adminCommand(update, terminal, finish, (client) =>
+    updateKey(client, terminal, String(update.args[0]), update.opts<KeyFlags & JsonFlag>()),
+  );
+
+  const rotate = named(keys.command('rotate').description('give a key a new text; the one before goes on for a while'))
+    .option('--grace <seconds>', 'how long it goes on (default: 86400, a day)')
+    .option('--json', 'as JSON');
+  adminCommand(rotate, terminal, finish, (client) =>
+    rotateKey(client, terminal, String(rotate.args[0]), rotate.opts<RotateFlags>()),
+  );
+
+  const revoke = named(keys.command('revoke').description('end a key, at once and for good')).option(
+    '--json',
+    'as JSON',
+  );
+  adminCommand(revoke, terminal, finish, (client) =>
+    revokeKey(client, terminal, String(revoke.args[0]), revoke.opts<JsonFlag>()),
   );
 }
 

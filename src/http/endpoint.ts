@@ -26,11 +26,14 @@ export interface HttpServerParts {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Credential → who is calling? */
-  readonly admit: (headers: Headers) => Admission<{ readonly caller: Caller }>;
+  readonly admit: (headers: Headers, from: () => RequestOrigin) => Admission<{ readonly caller: Caller }>;
   /** The same for what tells of all tenants: the operator, or anybody while no key is needed. */
-  readonly admitOperator: (headers: Headers) => Admission<unknown>;
+  readonly admitOperator: (headers: Headers, from: () => RequestOrigin) => Admission<unknown>;
   /** What the caller may ask for, and how much. The request that comes back is the one to serve. */
-  readonly admitRequest: (request: InferenceRequest) => Admission<{ readonly request: InferenceRequest }>;
+  readonly admitRequest: (
+    request: InferenceRequest,
+    from: () => RequestOrigin,
+  ) => Admission<{ readonly request: InferenceRequest }>;
   /** Whether the caller sees this model in lists. */
   readonly shows: (caller: Caller, model: string) => boolean;
   /** Why inference requests are refused now, counting one; null: they are not. */
@@ -66,19 +69,19 @@ export type Endpoint = (
   request: Request,
   id: string,
   setIdleTimeout: SetIdleTimeout,
-  peerAddress: () => string | null,
+  from: () => RequestOrigin,
 ) => Response | Promise<Response>;
 
 /** Refuses whoever may not use the data plane, before a byte of the body is read. */
-export function authorize({ parts }: EndpointContext, headers: Headers): Caller {
-  const admitted = parts.admit(headers);
+export function authorize({ parts }: EndpointContext, headers: Headers, from: () => RequestOrigin): Caller {
+  const admitted = parts.admit(headers, from);
   if (admitted.ok) return admitted.caller;
   throw refusalError(admitted.refusal);
 }
 
 /** Refuses whoever may not see what is of all tenants. */
-export function authorizeOperator({ parts }: EndpointContext, headers: Headers): void {
-  const admitted = parts.admitOperator(headers);
+export function authorizeOperator({ parts }: EndpointContext, headers: Headers, from: () => RequestOrigin): void {
+  const admitted = parts.admitOperator(headers, from);
   if (!admitted.ok) throw refusalError(admitted.refusal);
 }
 

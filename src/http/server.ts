@@ -77,8 +77,8 @@ function peerAddressOf(request: Request, server: Server<undefined>): string | nu
 
 /** For endpoints that do not name the request themselves: only the busiest one does, since to look again costs as much. */
 function withRequestId(endpoint: Endpoint): Endpoint {
-  return async (request, id, setIdleTimeout, peerAddress) => {
-    const response = await endpoint(request, id, setIdleTimeout, peerAddress);
+  return async (request, id, setIdleTimeout, from) => {
+    const response = await endpoint(request, id, setIdleTimeout, from);
     if (!response.headers.has('x-request-id')) response.headers.set('x-request-id', id);
     return response;
   };
@@ -95,7 +95,7 @@ function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: L
         request,
         id,
         (seconds) => server.timeout(request, seconds),
-        () => peerAddressOf(request, server),
+        () => ({ requestId: id, peerAddress: peerAddressOf(request, server) }),
       );
     } catch (error) {
       if (error instanceof HttpError) return errorResponse(httpErrorReply(error), id);

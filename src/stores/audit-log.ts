@@ -118,6 +118,8 @@ export class AuditLog implements AuditSink, AuditReports {
   async close(): Promise<void> {
     this.#cancelAnchoring?.();
     this.#cancelAnchoring = null;
+    // A transaction that took longer than the timer was not in the end that it anchored.
+    for (const organisation of this.#notSigned) this.#notAnchored.add(organisation);
     try {
       for (const end of await this.#ends(this.#notSigned)) {
         await this.#repository.checkpoint(end, this.#parts.clock.wallMs());

@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runProgram } from '../../src/cli/program.ts';
 import { recordedTerminal } from '../../src/cli/terminal-fixture.ts';
+import { ANYTHING } from '../../src/core/client-key.ts';
 import { type TestGateway, targetFor, until } from '../support/gateway.ts';
 import { runningParts } from '../support/running.ts';
+import { storeKeys } from '../support/stored-keys.ts';
 
 const { simulator, gateway } = runningParts();
 const KEY = 'sk-canary-provider-key-0123456789';
@@ -117,6 +119,48 @@ describe('the audit log of a gateway', () => {
     }[];
     expect(JSON.parse(summary?.after_json ?? '')).toMatchObject({ left_out: 15, by_address: { '127.0.0.1': 15 } });
     db.close();
+  });
+
+  test('tells of a key that opens nothing any more, and of a request that its key does not allow', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'swarmrouter-audit-'));
+    try {
+      const texts = await storeKeys(dataDir, {
+        gone: { revokedAtMs: 1 },
+        homely: { policies: { ...ANYTHING, places: ['local'] } },
+      });
+      const local = await simulator({ kind: 'lm-studio', models: [{ id: 'qwen' }] });
+      const started = await gateway([targetFor(local)], { dataDir });
+      const ask = async (key: string | undefined, more: Record<string, string> = {}) =>
+        (await started.chat('hi', { headers: { authorization: `Bearer ${key}`, ...more } })).status;
+      const refused = [
+        await ask(texts['gone'], { 'x-request-id': 'the-late-request' }),
+        await ask('sk-canary-nobody-knows'),
+        await ask(texts['homely'], { 'x-swarmrouter-place': 'cloud' }),
+      ];
+      expect(refused).toEqual([401, 401, 403]);
+      // Not worth an entry: nobody came with anything, and what was allowed.
+      expect((await started.chat('hi')).status).toBe(401);
+      expect(await ask(texts['homely'])).toBe(200);
+      await until('they are on record', async () => (await actions(started)).length === 3);
+      const { entries } = await audit(started);
+      expect(entries.toReversed()).toMatchObject([
+        {
+          actor: { kind: 'key', id: 'gone' },
+          address: '127.0.0.1',
+          request_id: 'the-late-request',
+          action: 'key.use',
+          subject: 'key:gone',
+          after: { reason: 'revoked' },
+          outcome: 'refused',
+        },
+        { actor: { kind: 'anyone', id: null }, subject: 'key:unknown', after: { reason: 'malformed' } },
+        { action: 'policy.refuse', subject: 'key:homely', after: { reason: 'place_not_allowed' } },
+      ]);
+      expect(JSON.stringify(entries)).not.toContain('canary');
+      for (const text of Object.values(texts)) expect(JSON.stringify(entries)).not.toContain(text);
+    } finally {
+      await rm(dataDir, { recursive: true, force: true });
+    }
   });
 
   test('tells of a reload that somebody asked for, and of none that nobody did and that changed nothing', async () => {

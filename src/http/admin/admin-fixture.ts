@@ -137,6 +137,8 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     uptimeMs: () => 12_345,
     overflowProviders: overflowFixture().service,
     usage: () => null,
+    keys: () => Promise.reject(new Error('there is no store')),
+    routeNames: () => ['default'],
     audit: () => null,
     refusedLogin: () => undefined,
     prices: () => Promise.reject(new Error('no prices here')),

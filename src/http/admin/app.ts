@@ -7,6 +7,7 @@ import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
 import { AdminError, errorReply } from './error-envelope.ts';
 import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
+import { addKeyRoutes, type KeyPorts } from './key-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
@@ -23,6 +24,7 @@ export interface AdminPorts
     DecisionPorts,
     UsagePorts,
     AuditPorts,
+    KeyPorts,
     PricePorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
@@ -63,6 +65,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addExplainRoute(app, ports);
   addDecisionRoutes(app, ports);
   addUsageRoutes(app, ports);
+  addKeyRoutes(app, ports);
   addAuditRoutes(app, ports);
   addPriceRoutes(app, ports);
   addReloadRoute(app, ports);

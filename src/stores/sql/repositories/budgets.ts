@@ -44,6 +44,7 @@ export class BudgetRepository {
     at: { readonly organisationId: string; readonly budgetId: string; readonly revision: number },
     limit: number,
     nowMs: number,
+    hard?: boolean,
   ): Promise<void> {
     const result = await this.#db
       .updateTable('budget')
@@ -56,6 +57,7 @@ export class BudgetRepository {
           .end(),
         limit_amount: limit,
         revision: at.revision + 1,
+        ...(hard === undefined ? {} : { hard: hard ? 1 : 0 }),
       }))
       .where('organisation_id', '=', at.organisationId)
       .where('budget_id', '=', at.budgetId)
