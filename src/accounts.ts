@@ -103,6 +103,11 @@ export class Accounts {
     return (await this.#open()).audit;
   }
 
+  /** Null: there is no store, and so no key. To look makes none. */
+  async keysIfAny(): Promise<ClientKeys | null> {
+    return this.#opening === null ? null : this.keys();
+  }
+
   /** To make, change and end client keys; opens the store. */
   async keys(): Promise<ClientKeys> {
     const { store, keys, hash } = await this.#open();
@@ -186,17 +191,21 @@ export class Accounts {
   }
 
   async #openParts(): Promise<Opened> {
-    const [store, hash] = await Promise.all([openStore(this.#config), openHasher(this.#config.dataDir)]);
+    const [store, { hash, isNew }] = await Promise.all([openStore(this.#config), openHasher(this.#config.dataDir)]);
     const audit = await openAudit(store, this.#config.dataDir, this.#parts);
     const opened = { store, hash, audit, keys: await openKeyStore(store, audit) };
     const records = await opened.keys.all(this.#parts.clock.wallMs());
     await this.#readBudgets(store);
     this.#opened = opened;
     this.book.replace(records.map(({ key }) => key));
+    if (isNew && records.length > 0) this.#parts.logger.error({ keys: records.length }, PEPPER_IS_LOST);
     if (this.#config.usage || this.book.size > 0) this.#books = await this.#openBooks(store);
     return opened;
   }
 }
+
+const PEPPER_IS_LOST =
+  'the file key-pepper of the data folder was not there and was made anew: none of the client keys in the store opens anything. Put it back from a backup and start again, or rotate the keys.';
 
 async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
   if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
@@ -213,13 +222,15 @@ async function openKeyStore({ db }: SqlStore, audit: AuditLog): Promise<ClientKe
   return new SqlKeyStore({ db, append, newId: () => Bun.randomUUIDv7() });
 }
 
-async function openHasher(dataDir: string): Promise<HashKey> {
+/** `isNew`: no key that was made before opens anything with it. */
+async function openHasher(dataDir: string): Promise<{ readonly hash: HashKey; readonly isNew: boolean }> {
   const [{ loadOrCreatePepper }, { keyHasher }, { pepperFile }] = await Promise.all([
     import('./admission/pepper.ts'),
     import('./admission/key-hash.ts'),
     import('./stores/pepper-file.ts'),
   ]);
-  return keyHasher((await loadOrCreatePepper(pepperFile(dataDir))).value);
+  const pepper = await loadOrCreatePepper(pepperFile(dataDir));
+  return { hash: keyHasher(pepper.value), isNew: pepper.created };
 }
 
 /** What each call used and cost, on record. */

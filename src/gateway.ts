@@ -199,6 +199,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             decisions,
             usage: () => accounts.reports,
             keys: () => accounts.keys(),
+            keysIfAny: () => accounts.keysIfAny(),
             routeNames: () => ['default', ...reloader.config.routes.keys()],
             audit: () => accounts.auditReports,
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),

@@ -138,6 +138,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     overflowProviders: overflowFixture().service,
     usage: () => null,
     keys: () => Promise.reject(new Error('there is no store')),
+    keysIfAny: () => Promise.resolve(null),
     routeNames: () => ['default'],
     audit: () => null,
     refusedLogin: () => undefined,

@@ -33,8 +33,10 @@ export interface KeyDesk {
 }
 
 export interface KeyPorts {
-  /** Opens the store at its first use. */
+  /** Makes the store where there is none. */
   readonly keys: () => Promise<KeyDesk>;
+  /** Null: there is no store, and so no key. */
+  readonly keysIfAny: () => Promise<KeyDesk | null>;
   /** Routes that exist, by name. */
   readonly routeNames: () => readonly string[];
   /** ms since the Unix epoch. */
@@ -134,7 +136,7 @@ export function addKeyRoutes(app: OpenAPIHono, ports: KeyPorts): void {
   );
   app.openapi(oneRoute, async (context) => {
     const { id } = context.req.valid('param');
-    const record = found(await (await ports.keys()).find(id), id);
+    const record = found((await (await ports.keysIfAny())?.find(id)) ?? null, id);
     return context.json(shownRecord(context, ports, record), 200);
   });
   app.openapi(revokeRoute, async (context) => {
@@ -225,7 +227,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
 
 async function page(ports: KeyPorts, { limit = 100, cursor, project, state }: z.infer<typeof listQuery>) {
   const nowMs = ports.wallMs();
-  const all = (await (await ports.keys()).all()).filter(
+  const all = ((await (await ports.keysIfAny())?.all()) ?? []).filter(
     ({ key }) =>
       (project === undefined || key.projectId === project) && (state === undefined || stateOf(key, nowMs) === state),
   );
