@@ -237,6 +237,31 @@ describe('with a running gateway', () => {
     expect(wrong.error).toContain('output_usd_per_mtok: it is missing');
   });
 
+  test('keys are made, listed, changed, rotated and revoked, by name', async () => {
+    const made = await admin('keys create --name alice --project web --rpm 60 --budget 20usd/month --places local');
+    expect(made).toMatchObject({ code: 0, error: '' });
+    const [text = ''] = /^wgl_live_\w+$/m.exec(made.out) ?? [];
+    expect(text).not.toBe('');
+    const list = await admin('keys');
+    expect(list.out).toMatch(/alice +web +wgl_live_\w{4}…\w{4} +live +60 rpm +\$0 of \$20\/month/);
+    expect((await admin('keys update alice --rpm none --concurrent 2')).out).toContain('2 concurrent');
+    const shown = JSON.parse((await admin('keys show alice --json')).out);
+    expect(shown).toMatchObject({ allowed_places: ['local'], limits: { rpm: null, concurrent: 2 }, revision: 2 });
+    expect((await admin(`keys show ${text.slice(0, 13)}`)).out).toContain(shown.id);
+    expect((await admin('keys rotate alice --grace 0')).out).toMatch(/^wgl_live_\w+$/m);
+    await admin('keys create --name alice');
+    const several = await admin('keys revoke alice');
+    expect([several.code, several.error]).toEqual([2, expect.stringContaining('2 keys are called "alice"')]);
+    expect((await admin(`keys revoke ${shown.id}`)).out).toContain('opens nothing any more');
+    const wrong = await admin('keys create --name x --budget 20eur/month --expires soon');
+    expect([wrong.code, wrong.error.trim().split('\n')]).toEqual([
+      2,
+      [expect.stringContaining('20usd/month'), expect.stringContaining('90d')],
+    ]);
+    expect((await admin('keys create --name x --rpm many')).code).toBe(2);
+    expect((await admin('keys show nobody')).error).toContain('There is no key "nobody"');
+  });
+
   test('what the gateway refuses is told in its words', async () => {
     const ran = await admin('providers add openai-compatible --api-key k-0123456789');
     expect(ran.code).toBe(1);
