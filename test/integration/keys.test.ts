@@ -1,3 +1,4 @@
+import { Database } from 'bun:sqlite';
 import { afterAll, describe, expect, test } from 'bun:test';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -205,6 +206,36 @@ test('keys whose pepper is lost open nothing, and the log says what to do', asyn
   expect(await chat(again, key)).toBe(401);
   await again.gateway.stop(1_000);
   expect(await readFile(join(dataDir, 'log.jsonl'), 'utf8')).toContain('Put it back from a backup');
+});
+
+test('while the store takes nothing no key is made, those that are known open, and it is said so', async () => {
+  const { on, dataDir } = await started();
+  const { key } = (await admin(on, 'POST', '/admin/keys', { name: 'jan' })).body;
+  const other = new Database(join(dataDir, 'swarmrouter.db'));
+  other.run('begin immediate');
+  try {
+    const refused = await admin(on, 'POST', '/admin/keys', { name: 'kim' });
+    expect([refused.status, refused.body.error.code]).toEqual([503, 'store_unavailable']);
+    expect(await chat(on, key)).toBe(200);
+  } finally {
+    other.run('rollback');
+    other.close();
+  }
+  const { keys } = (await admin(on, 'GET', '/admin/keys')).body;
+  expect(keys.map(({ name }: { name: string }) => name)).toEqual(['jan']);
+}, 20_000);
+
+test('whose a request was is in its line of the log', async () => {
+  const { on, dataDir } = await started({ logLevel: 'info' });
+  const { key, id } = (await admin(on, 'POST', '/admin/keys', { name: 'lea', project: 'web' })).body;
+  await chat(on, key);
+  await on.gateway.stop(1_000);
+  const lines = (await readFile(join(dataDir, 'log.jsonl'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const served = lines.find(({ outcome }) => outcome === 'served');
+  expect(served).toMatchObject({ key_id: id, organisation: 'default', project: 'web' });
 });
 
 test('looking for keys makes no store', async () => {

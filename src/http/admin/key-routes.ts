@@ -54,11 +54,13 @@ const ifMatch = z.object({
 });
 const noSuchKey = jsonReply('There is no such key', errorSchema);
 const changedSince = jsonReply('Somebody else changed it since it was read; nothing was changed', errorSchema);
+const storeTakesNothing = jsonReply('The store takes nothing now; nothing was changed', errorSchema);
 const writeErrors = {
   400: errorReplies.badRequest,
   401: errorReplies.unauthorized,
   404: noSuchKey,
   412: changedSince,
+  503: storeTakesNothing,
 };
 const fieldsBody = { required: true, content: { 'application/json': { schema: keyFieldsSchema } } } as const;
 
@@ -164,6 +166,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
       201: jsonReply('Made', newKeySchema),
       400: errorReplies.badRequest,
       401: errorReplies.unauthorized,
+      503: storeTakesNothing,
     },
   });
   app.post(PATH, ...jsonBody, async (context) => {
