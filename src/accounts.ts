@@ -4,6 +4,7 @@ import { BudgetBook } from './admission/budget-book.ts';
 import { ClientKeys } from './admission/client-keys.ts';
 import { KeyBook } from './admission/key-book.ts';
 import type { HashKey } from './admission/key-hash.ts';
+import { KeysInForce } from './admission/keys-in-force.ts';
 import type { Config } from './config/config.ts';
 import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
@@ -58,6 +59,7 @@ export class Accounts {
   /** Who changed what goes here; nowhere while there is no store. */
   readonly audit: AuditSink = { record: (event) => (this.#opened?.audit ?? NO_AUDIT).record(event) };
   readonly billing: Billing = { open: (purchase) => (this.#books?.billing ?? FREE).open(purchase) };
+  readonly #inForce: KeysInForce;
   readonly #config: Config;
   readonly #parts: AccountsParts;
   #opened: Opened | null = null;
@@ -74,6 +76,7 @@ export class Accounts {
     this.#parts = parts;
     // Without a store no key exists whose hash could be asked for.
     this.book = new KeyBook((text) => this.#opened?.hash(text) ?? '');
+    this.#inForce = new KeysInForce(this.book, this.budgets);
   }
 
   static async open(config: Config, parts: AccountsParts): Promise<Accounts> {
@@ -110,14 +113,12 @@ export class Accounts {
 
   /** To make, change and end client keys; opens the store. */
   async keys(): Promise<ClientKeys> {
-    const { store, keys, hash } = await this.#open();
-    const onStored = async (): Promise<void> => {
-      await this.#readBudgets(store);
-      await this.#keepBooks();
-    };
-    const { clock } = this.#parts;
-    const newId = () => `key_${Bun.randomUUIDv7()}`;
-    return new ClientKeys({ store: keys, book: this.book, hash, clock, newId, onStored });
+    const { keys, hash } = await this.#open();
+    return new ClientKeys({
+      ...{ store: keys, inForce: this.#inForce, hash, clock: this.#parts.clock },
+      newId: () => `key_${Bun.randomUUIDv7()}`,
+      onStored: () => this.#keepBooks(),
+    });
   }
 
   /** From the first key on, what is used is on record. */
@@ -197,7 +198,7 @@ export class Accounts {
     const records = await opened.keys.all(this.#parts.clock.wallMs());
     await this.#readBudgets(store);
     this.#opened = opened;
-    this.book.replace(records.map(({ key }) => key));
+    this.#inForce.replace(records);
     if (isNew && records.length > 0) this.#parts.logger.error({ keys: records.length }, PEPPER_IS_LOST);
     if (this.#config.usage || this.book.size > 0) this.#books = await this.#openBooks(store);
     return opened;

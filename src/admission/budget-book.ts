@@ -1,13 +1,16 @@
 import type { BudgetScope, BudgetUnit } from '../core/budget.ts';
 import type { Caller } from '../core/caller.ts';
 
-/** What of a budget says whether a call has to ask before it is made. */
-export interface BudgetInForce {
+/** Whose a budget is. */
+export interface BudgetPlace {
   readonly organisationId: string;
-  readonly budgetId: string;
   readonly scope: BudgetScope;
   /** Id of the organisation, project or key, or name of the model. */
   readonly scopeId: string;
+}
+
+/** What of a budget says whether a call has to ask before it is made. */
+export interface BudgetInForce extends BudgetPlace {
   readonly unit: BudgetUnit;
   readonly hard: boolean;
 }
@@ -19,24 +22,26 @@ const NONE: readonly BudgetUnit[] = [];
  * the store knows.
  */
 export class BudgetBook {
-  readonly #byId = new Map<string, BudgetInForce>();
-  /** By scope. */
+  /** Units of the hard budgets, by whose they are. */
   #hard = new Map<string, readonly BudgetUnit[]>();
 
   /** All of them, in place of what was there. */
   replace(budgets: Iterable<BudgetInForce>): void {
-    this.#byId.clear();
-    for (const budget of budgets) this.#byId.set(idOf(budget), budget);
-    this.#sort();
+    this.#hard = hardUnits(budgets);
   }
 
-  put(budget: BudgetInForce): void {
-    this.#byId.set(idOf(budget), budget);
-    this.#sort();
+  /** Those of organisations, projects and models, in place of what was there; those of keys stay. */
+  replaceShared(budgets: Iterable<BudgetInForce>): void {
+    const ofKeys = [...this.#hard].filter(([place]) => isOfKey(place));
+    this.#hard = new Map([...ofKeys, ...hardUnits(budgets)]);
   }
 
-  remove(budget: Pick<BudgetInForce, 'organisationId' | 'budgetId'>): void {
-    if (this.#byId.delete(idOf(budget))) this.#sort();
+  /** All budgets of one key, in place of what was there. */
+  putKey(organisationId: string, keyId: string, budgets: readonly Pick<BudgetInForce, 'unit' | 'hard'>[]): void {
+    const place = placeKey({ organisationId, scope: 'key', scopeId: keyId });
+    const units = unitsOf(budgets);
+    if (units.length === 0) this.#hard.delete(place);
+    else this.#hard.set(place, units);
   }
 
   /** Units of the hard budgets that apply to a call. */
@@ -51,23 +56,22 @@ export class BudgetBook {
     return found.size === 0 ? NONE : [...found];
   }
 
-  #of(organisationId: string, scope: BudgetScope, id: string): readonly BudgetUnit[] {
-    return this.#hard.get(scopeKey(organisationId, scope, id)) ?? NONE;
-  }
-
-  #sort(): void {
-    const hard = [...this.#byId.values()].filter((budget) => budget.hard);
-    const byScope = Map.groupBy(hard, ({ organisationId, scope, scopeId }) => scopeKey(organisationId, scope, scopeId));
-    this.#hard = new Map(
-      [...byScope].map(([scope, budgets]) => [scope, [...new Set(budgets.map(({ unit }) => unit))]]),
-    );
+  #of(organisationId: string, scope: BudgetScope, scopeId: string): readonly BudgetUnit[] {
+    return this.#hard.get(placeKey({ organisationId, scope, scopeId })) ?? NONE;
   }
 }
 
-function idOf({ organisationId, budgetId }: Pick<BudgetInForce, 'organisationId' | 'budgetId'>): string {
-  return `${organisationId}\n${budgetId}`;
+function hardUnits(budgets: Iterable<BudgetInForce>): Map<string, readonly BudgetUnit[]> {
+  const hard = [...budgets].filter((budget) => budget.hard);
+  return new Map([...Map.groupBy(hard, placeKey)].map(([place, ofPlace]) => [place, unitsOf(ofPlace)]));
 }
 
-function scopeKey(organisationId: string, scope: BudgetScope, id: string): string {
-  return `${organisationId}\n${scope}\n${id}`;
+function unitsOf(budgets: readonly Pick<BudgetInForce, 'unit' | 'hard'>[]): readonly BudgetUnit[] {
+  return [...new Set(budgets.filter(({ hard }) => hard).map(({ unit }) => unit))];
 }
+
+function placeKey({ organisationId, scope, scopeId }: BudgetPlace): string {
+  return `${scope}\n${organisationId}\n${scopeId}`;
+}
+
+const isOfKey = (place: string): boolean => place.startsWith('key\n');

@@ -2,11 +2,17 @@ import type { AuditOrigin } from '../core/audit.ts';
 import { DEFAULT_ORGANISATION, DEFAULT_PROJECT } from '../core/caller.ts';
 import { ANYTHING, type ClientKey, rotateKey } from '../core/client-key.ts';
 import type { Clock } from '../core/clock.ts';
-import { type ClientKeyStore, type KeyRecord, RevisionConflict } from '../core/key-store.ts';
+import {
+  type ClientKeyStore,
+  type KeyPage,
+  type KeyQuery,
+  type KeyRecord,
+  RevisionConflict,
+} from '../core/key-store.ts';
 import { NO_LIMITS } from '../core/limits.ts';
 import type { Secret } from '../core/secret.ts';
-import type { KeyBook } from './key-book.ts';
 import type { HashKey } from './key-hash.ts';
+import type { KeysInForce } from './keys-in-force.ts';
 import { newKey } from './new-key.ts';
 
 /** What can be said of a key, at first and later. */
@@ -17,11 +23,11 @@ export type KeyFields = Pick<
 
 export interface ClientKeysParts {
   readonly store: ClientKeyStore;
-  readonly book: KeyBook;
+  readonly inForce: KeysInForce;
   readonly hash: HashKey;
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly newId: () => string;
-  /** After a change is stored and before it is in force. */
+  /** After a change is stored and in force: from the first key on, what is used is on record. */
   readonly onStored: () => Promise<void>;
 }
 
@@ -39,13 +45,13 @@ export class ClientKeys {
     this.#parts = parts;
   }
 
-  /** Oldest first. */
-  all(): Promise<readonly KeyRecord[]> {
-    return this.#parts.store.all(this.#parts.clock.wallMs());
+  page(query: KeyQuery): Promise<KeyPage> {
+    return this.#parts.store.page(query, this.#parts.clock.wallMs());
   }
 
   async find(id: string): Promise<KeyRecord | null> {
-    return (await this.all()).find(({ key }) => key.id === id) ?? null;
+    const [record] = await this.#parts.store.some([id], this.#parts.clock.wallMs());
+    return record ?? null;
   }
 
   async create(fields: Partial<KeyFields> & Pick<KeyFields, 'name'>, origin: AuditOrigin): Promise<ShownOnce> {
@@ -59,7 +65,7 @@ export class ClientKeys {
       ...{ versions: [version], createdAtMs: nowMs, revokedAtMs: null },
     };
     await store.create(key, { action: 'key.create', origin });
-    return { record: await this.#inForce(key), text };
+    return { record: await this.#putInForce(key, 1), text };
   }
 
   /** Null: there is none. Rejects with RevisionConflict when `revision` is given and is not the one that is stored. */
@@ -101,12 +107,13 @@ export class ClientKeys {
     }
     const key = change(before.key);
     await this.#parts.store.change(before, key, this.#parts.clock.wallMs(), { action, origin });
-    return this.#inForce(key);
+    return this.#putInForce(key, before.revision + 1);
   }
 
-  async #inForce(key: ClientKey): Promise<KeyRecord> {
+  /** At once: what follows may fail, and a key that was revoked must open nothing by then. */
+  async #putInForce(key: ClientKey, revision: number): Promise<KeyRecord> {
+    this.#parts.inForce.put({ key, revision });
     await this.#parts.onStored();
-    this.#parts.book.apply({ kind: 'put', key });
-    return (await this.find(key.id)) ?? { key, revision: 1, budgets: [] };
+    return (await this.find(key.id)) ?? { key, revision, budgets: [] };
   }
 }

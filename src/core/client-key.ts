@@ -66,6 +66,14 @@ export type ClientKeyChange =
   /** Its record is gone. Revoking keeps the record. */
   | { readonly kind: 'remove'; readonly id: string };
 
+export const KEY_STATES = ['live', 'expired', 'revoked'] as const;
+export type KeyState = (typeof KEY_STATES)[number];
+
+export function keyState({ expiresAtMs, revokedAtMs }: ClientKey, nowMs: number): KeyState {
+  if (revokedAtMs !== null) return 'revoked';
+  return expiresAtMs !== null && nowMs >= expiresAtMs ? 'expired' : 'live';
+}
+
 /** How lists show a key's text: `wgl_live_Ab3d…9f3c`. */
 export function shownVersion(version: KeyVersion): string {
   return `${version.prefix}…${version.lastFour}`;

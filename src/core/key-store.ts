@@ -1,6 +1,6 @@
 import type { AuditAction, AuditOrigin } from './audit.ts';
 import type { BudgetUnit, BudgetWindow } from './budget.ts';
-import type { ClientKey } from './client-key.ts';
+import type { ClientKey, KeyState } from './client-key.ts';
 
 /** What a budget counted in the window that runs. Amounts: nano-USD or tokens, by `unit`. */
 export interface BudgetUse {
@@ -23,6 +23,28 @@ export interface KeyRecord {
   readonly budgets: readonly BudgetUse[];
 }
 
+/** Which keys; null: all. */
+export interface KeyFilter {
+  readonly projectId: string | null;
+  readonly name: string | null;
+  /** How a text of theirs begins. */
+  readonly prefix: string | null;
+  readonly state: KeyState | null;
+}
+
+export interface KeyQuery extends KeyFilter {
+  readonly limit: number;
+  /** Only those after this one; null: from the oldest on. */
+  readonly afterId: string | null;
+}
+
+export interface KeyPage {
+  /** Oldest first. */
+  readonly records: readonly KeyRecord[];
+  /** What `afterId` is of the next page; null: this is the last. */
+  readonly nextAfterId: string | null;
+}
+
 /** Who asks for a change, and what the audit log calls it. */
 export interface KeyDeed {
   readonly action: AuditAction;
@@ -38,6 +60,9 @@ export class RevisionConflict extends Error {
 export interface ClientKeyStore {
   /** Oldest first. */
   all(nowMs: number): Promise<readonly KeyRecord[]>;
+  page(query: KeyQuery, nowMs: number): Promise<KeyPage>;
+  /** Those of them that there are. */
+  some(ids: readonly string[], nowMs: number): Promise<readonly KeyRecord[]>;
   /** Its project is made where there is none. */
   create(key: ClientKey, deed: KeyDeed): Promise<void>;
   /**

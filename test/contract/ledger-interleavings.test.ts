@@ -167,7 +167,7 @@ async function play(scheduler: fc.Scheduler, all: readonly Call[], coming: reado
   for (const [index, fate] of fates.entries()) {
     expect(possible(fate, coming.includes('fenced'))).toContain(found.get(idOf(index)) ?? null);
   }
-  const windows = await new BudgetRepository(store.db).states(NOON_MS, organisationId);
+  const windows = await new BudgetRepository(store.db).states(NOON_MS, { organisationId });
   expect(windows.map(({ reserved }) => reserved)).toEqual([0]);
   expect((await verifyLedger(store.db)).filter((finding) => finding.organisationId === organisationId)).toEqual([]);
   expect(ledger.health()).toMatchObject({ waiting: 0, lost: 0 });

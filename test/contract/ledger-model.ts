@@ -273,7 +273,7 @@ class LimitChange implements fc.AsyncCommand<Reference, Real> {
 
   async run(model: Reference, { store, organisationId }: Real): Promise<void> {
     const budgets = new BudgetRepository(store.db);
-    const day = (await budgets.states(model.nowMs, organisationId)).find(({ budgetId }) => budgetId === 'day');
+    const day = (await budgets.states(model.nowMs, { organisationId })).find(({ budgetId }) => budgetId === 'day');
     const at = { organisationId, budgetId: 'day', revision: day?.revision ?? 0 };
     await budgets.changeLimit(at, this.#limit, model.nowMs);
     model.limitsChanged = true;

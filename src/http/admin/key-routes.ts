@@ -1,14 +1,14 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { AuditOrigin } from '../../core/audit.ts';
-import type { ClientKey } from '../../core/client-key.ts';
-import { type KeyRecord, RevisionConflict } from '../../core/key-store.ts';
+import { type ClientKey, KEY_STATES } from '../../core/client-key.ts';
+import { type KeyPage, type KeyQuery, type KeyRecord, RevisionConflict } from '../../core/key-store.ts';
 import { NO_LIMITS } from '../../core/limits.ts';
 import type { Secret } from '../../core/secret.ts';
 import { AdminError } from './error-envelope.ts';
 import { jsonBody } from './json-body.ts';
 import { type KeyFieldsGiven, limitsWith, policiesWith, readKeyBody } from './key-body.ts';
-import { keyBody, keyFieldsSchema, keySchema, newKeySchema, stateOf } from './key-schemas.ts';
+import { keyBody, keyFieldsSchema, keySchema, newKeySchema } from './key-schemas.ts';
 import { auditOriginOf } from './origin.ts';
 import { refuseFor } from './problems.ts';
 import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
@@ -24,7 +24,7 @@ interface ShownOnce {
 
 /** Makes, changes and ends client keys. Null: there is no such key. */
 export interface KeyDesk {
-  all(): Promise<readonly KeyRecord[]>;
+  page(query: KeyQuery): Promise<KeyPage>;
   find(id: string): Promise<KeyRecord | null>;
   create(fields: Fields & Pick<ClientKey, 'name'>, origin: AuditOrigin): Promise<ShownOnce>;
   update(id: string, fields: Fields, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
@@ -68,9 +68,13 @@ const ALLOWED: Readonly<Record<string, string>> = {
   limit: 'a whole number from 1 to 1000',
   cursor: 'next_cursor of the page before',
   project: 'the id of a project',
+  name: 'the name of keys',
+  prefix: 'at most the first 13 characters of a key, such as wgl_live_Ab3d',
   state: 'live, expired or revoked',
 };
-const listQuery = z.object({
+/** A whole text has no place in an address, which is logged on its way. */
+const SHOWN_CHARACTERS = 13;
+const listQuery = z.strictObject({
   limit: z.coerce
     .number()
     .int()
@@ -80,8 +84,16 @@ const listQuery = z.object({
     .openapi({ description: 'Keys of one page. Default 100.' }),
   cursor: z.string().min(1).max(100).optional(),
   project: z.string().min(1).max(63).optional(),
-  state: z.enum(['live', 'expired', 'revoked']).optional(),
+  name: z.string().min(1).max(100).optional(),
+  prefix: z
+    .string()
+    .min(1)
+    .max(SHOWN_CHARACTERS)
+    .optional()
+    .openapi({ description: 'How the text of a key begins, at most what lists show of it.' }),
+  state: z.enum(KEY_STATES).optional(),
 });
+
 const listSchema = z.object({ keys: z.array(keySchema), next_cursor: z.string().nullable() }).openapi('ClientKeyList');
 
 const listRoute = createRoute({
@@ -228,17 +240,15 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
   });
 }
 
-async function page(ports: KeyPorts, { limit = 100, cursor, project, state }: z.infer<typeof listQuery>) {
+async function page(ports: KeyPorts, { limit = 100, cursor, project, name, prefix, state }: z.infer<typeof listQuery>) {
+  const desk = await ports.keysIfAny();
+  if (desk === null) return { keys: [], next_cursor: null };
+  const { records, nextAfterId } = await desk.page({
+    ...{ limit, afterId: cursor ?? null, projectId: project ?? null, name: name ?? null },
+    ...{ prefix: prefix ?? null, state: state ?? null },
+  });
   const nowMs = ports.wallMs();
-  const all = ((await (await ports.keysIfAny())?.all()) ?? []).filter(
-    ({ key }) =>
-      (project === undefined || key.projectId === project) && (state === undefined || stateOf(key, nowMs) === state),
-  );
-  // A key that is gone from the filtered list since the page before: from the beginning rather than from nowhere.
-  const start = cursor === undefined ? 0 : all.findIndex(({ key }) => key.id === cursor) + 1;
-  const keys = all.slice(start, start + limit);
-  const last = start + limit < all.length ? (keys.at(-1)?.key.id ?? null) : null;
-  return { keys: keys.map((record) => keyBody(record, nowMs)), next_cursor: last };
+  return { keys: records.map((record) => keyBody(record, nowMs)), next_cursor: nextAfterId };
 }
 
 function shownRecord(context: Context, { wallMs }: KeyPorts, record: KeyRecord) {

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { BUDGET_WINDOWS } from '../../core/budget.ts';
-import { type ClientKey, shownVersion } from '../../core/client-key.ts';
+import { KEY_STATES, keyState, shownVersion } from '../../core/client-key.ts';
 import type { BudgetUse, KeyRecord } from '../../core/key-store.ts';
 
 const NANO = 1e9;
@@ -50,7 +50,7 @@ export const keySchema = z
     id: z.string(),
     name: z.string(),
     prefix: z.string().openapi({ description: 'How its text begins and ends.', example: 'wgl_live_Ab3d…9f3c' }),
-    state: z.enum(['live', 'expired', 'revoked']),
+    state: z.enum(KEY_STATES),
     project: z.string(),
     owner: z.string().nullable(),
     allowed_models: z.array(z.string()).nullable(),
@@ -88,7 +88,7 @@ export const newKeySchema = keySchema
 export function keyBody({ key, revision, budgets }: KeyRecord, nowMs: number): z.infer<typeof keySchema> {
   const { id, name, projectId, owner, policies, limits, versions, metadata } = key;
   return {
-    ...{ id, name, prefix: shownVersion(versions[0]), state: stateOf(key, nowMs), project: projectId, owner },
+    ...{ id, name, prefix: shownVersion(versions[0]), state: keyState(key, nowMs), project: projectId, owner },
     allowed_models: policies.models === null ? null : [...policies.models],
     allowed_places: policies.places === null ? null : [...policies.places],
     allowed_routes: policies.routes === null ? null : [...policies.routes],
@@ -107,12 +107,7 @@ export function keyBody({ key, revision, budgets }: KeyRecord, nowMs: number): z
   };
 }
 
-export function stateOf({ expiresAtMs, revokedAtMs }: ClientKey, nowMs: number): 'live' | 'expired' | 'revoked' {
-  if (revokedAtMs !== null) return 'revoked';
-  return expiresAtMs !== null && nowMs >= expiresAtMs ? 'expired' : 'live';
-}
-
-function budgetBody({ unit, window, limit, hard, spent, reserved, resetsAtMs }: BudgetUse) {
+export function budgetBody({ unit, window, limit, hard, spent, reserved, resetsAtMs }: BudgetUse) {
   const common = { window, hard, resets_at: isoTimeOrNull(resetsAtMs) };
   return unit === 'usd'
     ? { limit_usd: limit / NANO, ...common, spent_usd: spent / NANO, reserved_usd: reserved / NANO }

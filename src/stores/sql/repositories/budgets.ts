@@ -27,6 +27,17 @@ export interface BudgetState extends StoredBudget {
   readonly resetsAtMs: number | null;
 }
 
+/** Which budgets; absent: of all. */
+export interface BudgetChoice {
+  readonly organisationId?: string;
+  readonly scopes?: readonly BudgetScope[];
+  /** At least one. */
+  readonly scopeIds?: readonly string[];
+}
+
+/** Named in a statement; more are read by their windows alone. */
+const MOST_NAMED = 2_000;
+
 /** Budgets and their limits. What they have spent is changed by the ledger alone. */
 export class BudgetRepository {
   readonly #db: Kysely<Tables>;
@@ -77,16 +88,24 @@ export class BudgetRepository {
       .execute();
   }
 
-  /** Those in force, of one organisation or of all, with what they spent in the window of `nowMs`. */
-  async states(nowMs: number, organisationId: string | null = null): Promise<readonly BudgetState[]> {
+  /** Those in force, with what they spent in the window of `nowMs`. */
+  async states(nowMs: number, of: BudgetChoice = {}): Promise<readonly BudgetState[]> {
+    const { organisationId, scopes, scopeIds } = of;
     let query = this.#db.selectFrom('budget').selectAll().where('retired_at_ms', 'is', null);
-    if (organisationId !== null) query = query.where('organisation_id', '=', organisationId);
+    if (organisationId !== undefined) query = query.where('organisation_id', '=', organisationId);
+    if (scopes !== undefined) query = query.where('scope', 'in', scopes);
+    if (scopeIds !== undefined) query = query.where('scope_id', 'in', scopeIds);
     const rows = await query.orderBy('organisation_id').orderBy('budget_id').execute();
-    const windows = await this.#db
+    if (rows.length === 0) return [];
+    let spending = this.#db
       .selectFrom('budget_window')
       .selectAll()
-      .where('window_start_ms', 'in', [...new Set(rows.map((row) => windowStartMs(row.budget_window, nowMs))), -1])
-      .execute();
+      .where('window_start_ms', 'in', [...new Set(rows.map((row) => windowStartMs(row.budget_window, nowMs)))]);
+    if (rows.length <= MOST_NAMED) {
+      const ids = rows.map((row) => row.budget_id);
+      spending = spending.where('budget_id', 'in', ids);
+    }
+    const windows = await spending.execute();
     const spent = new Map(
       windows.map((row) => [`${row.organisation_id}\n${row.budget_id}\n${row.window_start_ms}`, row]),
     );

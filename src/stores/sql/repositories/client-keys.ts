@@ -1,5 +1,6 @@
-import type { Kysely, Selectable } from 'kysely';
-import { RevisionConflict } from '../../../core/key-store.ts';
+import { type ExpressionBuilder, type Kysely, type Selectable, sql } from 'kysely';
+import type { KeyState } from '../../../core/client-key.ts';
+import { type KeyQuery, RevisionConflict } from '../../../core/key-store.ts';
 import type { ClientKeyTable, ClientKeyVersionTable, Tables } from '../tables.ts';
 
 /** A client key as it is kept; its secrets only as hashes. Times: ms since the Unix epoch. */
@@ -50,9 +51,44 @@ export class ClientKeyRepository {
       .orderBy('organisation_id')
       .orderBy('key_id')
       .execute();
-    const versions = await this.#db.selectFrom('client_key_version').selectAll().orderBy('version').execute();
-    const byKey = Map.groupBy(versions, (row) => `${row.organisation_id}\n${row.key_id}`);
-    return keys.map((row) => keyOf(row, byKey.get(`${row.organisation_id}\n${row.key_id}`) ?? []));
+    return withVersions(keys, await this.#db.selectFrom('client_key_version').selectAll().orderBy('version').execute());
+  }
+
+  /** Those of them that there are. */
+  async some(keyIds: readonly string[]): Promise<readonly StoredClientKey[]> {
+    if (keyIds.length === 0) return [];
+    const [keys, versions] = await Promise.all([
+      this.#db.selectFrom('client_key').selectAll().where('key_id', 'in', keyIds).execute(),
+      this.#db.selectFrom('client_key_version').selectAll().where('key_id', 'in', keyIds).orderBy('version').execute(),
+    ]);
+    return withVersions(keys, versions);
+  }
+
+  /** Ids of those that match, oldest first. Of keys made in the same millisecond in the order of their ids. */
+  async ids(query: KeyQuery, nowMs: number): Promise<readonly string[]> {
+    const { projectId, name, prefix, state, afterId, limit } = query;
+    let select = this.#db.selectFrom('client_key').select('key_id');
+    if (projectId !== null) select = select.where('project_id', '=', projectId);
+    if (name !== null) select = select.where('name', '=', name);
+    if (prefix !== null) {
+      select = select.where('key_id', 'in', (eb) =>
+        eb
+          .selectFrom('client_key_version')
+          .select('key_id')
+          // Not LIKE: SQLite's takes no account of case, and both know signs of their own.
+          .where(sql<string>`substr(prefix, 1, ${prefix.length})`, '=', prefix),
+      );
+    }
+    if (state !== null) select = select.where((eb) => inState(eb, state, nowMs));
+    if (afterId !== null) {
+      const after = (column: 'created_at_ms' | 'key_id') =>
+        sql`(select ${sql.ref(column)} from client_key where key_id = ${afterId})`;
+      select = select.where(
+        sql<boolean>`(created_at_ms > ${after('created_at_ms')} or (created_at_ms = ${after('created_at_ms')} and key_id > ${afterId}))`,
+      );
+    }
+    const rows = await select.orderBy('created_at_ms').orderBy('key_id').limit(limit).execute();
+    return rows.map((row) => row.key_id);
   }
 
   async find(organisationId: string, keyId: string): Promise<StoredClientKey | null> {
@@ -99,6 +135,13 @@ export class ClientKeyRepository {
       await insertVersion(transaction, at, version);
     });
   }
+}
+
+function inState(eb: ExpressionBuilder<Tables, 'client_key'>, state: KeyState, nowMs: number) {
+  if (state === 'revoked') return eb('revoked_at_ms', 'is not', null);
+  const expired = eb('expires_at_ms', '<=', nowMs);
+  const ends = state === 'expired' ? expired : eb.or([eb('expires_at_ms', 'is', null), eb.not(expired)]);
+  return eb.and([eb('revoked_at_ms', 'is', null), ends]);
 }
 
 export async function changeRow(
@@ -166,6 +209,14 @@ export async function insertVersion(
       expires_at_ms: version.expiresAtMs,
     })
     .execute();
+}
+
+function withVersions(
+  keys: readonly Selectable<ClientKeyTable>[],
+  versions: readonly Selectable<ClientKeyVersionTable>[],
+): readonly StoredClientKey[] {
+  const byKey = Map.groupBy(versions, (row) => `${row.organisation_id}\n${row.key_id}`);
+  return keys.map((row) => keyOf(row, byKey.get(`${row.organisation_id}\n${row.key_id}`) ?? []));
 }
 
 function keyOf(

@@ -1,10 +1,10 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { AuditEvent } from '../../../core/audit.ts';
 import type { ClientKey } from '../../../core/client-key.ts';
-import type { ClientKeyStore, KeyDeed, KeyRecord } from '../../../core/key-store.ts';
+import type { ClientKeyStore, KeyDeed, KeyPage, KeyQuery, KeyRecord } from '../../../core/key-store.ts';
 import type { Tables } from '../tables.ts';
 import { BudgetRepository, type BudgetState, insertBudget } from './budgets.ts';
-import { ClientKeyRepository, changeRow, insertKey, insertVersion } from './client-keys.ts';
+import { ClientKeyRepository, changeRow, insertKey, insertVersion, type StoredClientKey } from './client-keys.ts';
 import { clientKeyOf, storedKeyOf, storedVersionOf } from './key-records.ts';
 
 type Work = Transaction<Tables>;
@@ -28,17 +28,27 @@ export class SqlKeyStore implements ClientKeyStore {
     const { db } = this.#parts;
     const [stored, states] = await Promise.all([
       new ClientKeyRepository(db).all(),
-      new BudgetRepository(db).states(nowMs),
+      new BudgetRepository(db).states(nowMs, { scopes: ['key'] }),
     ]);
-    const ofKeys = Map.groupBy(
-      states.filter(({ scope }) => scope === 'key'),
-      ({ organisationId, scopeId }) => `${organisationId}\n${scopeId}`,
-    );
-    const records = stored.map((key): KeyRecord => {
-      const budgets = ofKeys.get(`${key.organisationId}\n${key.keyId}`) ?? [];
-      return { key: clientKeyOf(key, budgets), revision: key.revision, budgets: budgets.map(useOf) };
-    });
-    return records.sort((one, other) => one.key.createdAtMs - other.key.createdAtMs);
+    return recordsOf(stored, states);
+  }
+
+  async page(query: KeyQuery, nowMs: number): Promise<KeyPage> {
+    const keys = new ClientKeyRepository(this.#parts.db);
+    const ids = await keys.ids({ ...query, limit: query.limit + 1 }, nowMs);
+    const shown = ids.slice(0, query.limit);
+    const records = await this.some(shown, nowMs);
+    return { records, nextAfterId: ids.length > query.limit ? (shown.at(-1) ?? null) : null };
+  }
+
+  async some(ids: readonly string[], nowMs: number): Promise<readonly KeyRecord[]> {
+    if (ids.length === 0) return [];
+    const { db } = this.#parts;
+    const [stored, states] = await Promise.all([
+      new ClientKeyRepository(db).some(ids),
+      new BudgetRepository(db).states(nowMs, { scopes: ['key'], scopeIds: ids }),
+    ]);
+    return recordsOf(stored, states);
   }
 
   create(key: ClientKey, deed: KeyDeed): Promise<void> {
@@ -61,6 +71,18 @@ export class SqlKeyStore implements ClientKeyStore {
       await append(work, eventOf(deed, before, key));
     });
   }
+}
+
+/** Oldest first. */
+function recordsOf(stored: readonly StoredClientKey[], states: readonly BudgetState[]): readonly KeyRecord[] {
+  const ofKeys = Map.groupBy(states, ({ organisationId, scopeId }) => `${organisationId}\n${scopeId}`);
+  const records = stored.map((key): KeyRecord => {
+    const budgets = ofKeys.get(`${key.organisationId}\n${key.keyId}`) ?? [];
+    return { key: clientKeyOf(key, budgets), revision: key.revision, budgets: budgets.map(useOf) };
+  });
+  return records.sort(
+    ({ key: one }, { key: other }) => one.createdAtMs - other.createdAtMs || (one.id < other.id ? -1 : 1),
+  );
 }
 
 function useOf({ unit, window, limit, hard, settled, reserved, resetsAtMs }: BudgetState) {
