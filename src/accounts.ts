@@ -1,17 +1,22 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { BudgetBook } from './admission/budget-book.ts';
+import { Budgets } from './admission/budgets.ts';
+import type { ChangeFollower } from './admission/change-follower.ts';
 import { ClientKeys } from './admission/client-keys.ts';
 import { KeyBook } from './admission/key-book.ts';
-import type { HashKey } from './admission/key-hash.ts';
+import { type HashKey, keyHasher, pepperCheck } from './admission/key-hash.ts';
 import { KeysInForce } from './admission/keys-in-force.ts';
 import type { Config } from './config/config.ts';
 import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
+import { SHARED_SCOPES } from './core/budget.ts';
+import type { BudgetStore } from './core/budget-store.ts';
 import type { Clock } from './core/clock.ts';
-import type { ClientKeyStore } from './core/key-store.ts';
+import type { ClientKeyStore, KeyRecord } from './core/key-store.ts';
 import type { Logger } from './core/logger.ts';
 import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
+import type { StoreChange } from './core/store-changes.ts';
 import type { UsageReports } from './core/usage-report.ts';
 import { modelIndex } from './router/model-index.ts';
 import type { TargetDirectory } from './router/targets.ts';
@@ -36,8 +41,11 @@ interface BooksParts extends AccountsParts {
 interface Opened {
   readonly store: SqlStore;
   readonly hash: HashKey;
+  /** The pepper was made at this start. */
+  readonly pepperIsNew: boolean;
   readonly audit: AuditLog;
   readonly keys: ClientKeyStore;
+  readonly budgets: BudgetStore;
 }
 
 interface Books {
@@ -65,6 +73,11 @@ export class Accounts {
   #opened: Opened | null = null;
   #opening: Promise<Opened> | null = null;
   #books: Books | null = null;
+  /** Null: nobody else changes this store. */
+  #follower: ChangeFollower | null = null;
+  #pepperIsDoubted = false;
+  /** Of organisations, projects and models, soft ones too. */
+  #sharedBudgets = 0;
   #closing: Promise<void> | null = null;
   #configuredPrices: ConfiguredPrices;
   #prices: OperatorPrices | null = null;
@@ -121,6 +134,23 @@ export class Accounts {
     });
   }
 
+  /** To set limits for organisations, projects and models; opens the store. */
+  async sharedBudgets(): Promise<Budgets> {
+    const { store, budgets } = await this.#open();
+    return new Budgets({
+      ...{ store: budgets, clock: this.#parts.clock, newId: () => `bud_${Bun.randomUUIDv7()}` },
+      onStored: async () => {
+        await this.#readSharedBudgets(store);
+        await this.#keepBooks();
+      },
+    });
+  }
+
+  /** Null: there is no store, and so no budget. To look makes none. */
+  async sharedBudgetsIfAny(): Promise<Budgets | null> {
+    return this.#opening === null ? null : this.sharedBudgets();
+  }
+
   /** From the first key on, what is used is on record. */
   async #keepBooks(): Promise<void> {
     const store = await this.store();
@@ -149,14 +179,10 @@ export class Accounts {
   }
 
   async #close(): Promise<void> {
+    await this.#follower?.stop();
     await this.#books?.close();
     await this.#opened?.audit.close();
     await this.#opened?.store.close();
-  }
-
-  async #readBudgets({ db }: SqlStore): Promise<void> {
-    const { BudgetRepository } = await import('./stores/sql/repositories/budgets.ts');
-    this.budgets.replace(await new BudgetRepository(db).states(this.#parts.clock.wallMs()));
   }
 
   async #openBooks(store: SqlStore): Promise<Books> {
@@ -192,21 +218,80 @@ export class Accounts {
   }
 
   async #openParts(): Promise<Opened> {
-    const [store, { hash, isNew }] = await Promise.all([openStore(this.#config), openHasher(this.#config.dataDir)]);
+    const [store, { hash, isNew }] = await Promise.all([openStore(this.#config), openHasher(this.#config)]);
     const audit = await openAudit(store, this.#config.dataDir, this.#parts);
-    const opened = { store, hash, audit, keys: await openKeyStore(store, audit) };
-    const records = await opened.keys.all(this.#parts.clock.wallMs());
-    await this.#readBudgets(store);
+    const keys = await openKeyStore(store, audit, pepperCheck(hash));
+    const opened = { store, hash, pepperIsNew: isNew, audit, keys, budgets: await openBudgetStore(store, audit) };
+    // Made before anything is read, so that no change falls in between.
+    const follower = this.#config.databaseUrl === null ? null : await this.#followerOf(opened);
+    const records = await keys.all(this.#parts.clock.wallMs());
+    await this.#readSharedBudgets(store);
     this.#opened = opened;
     this.#inForce.replace(records);
-    if (isNew && records.length > 0) this.#parts.logger.error({ keys: records.length }, PEPPER_IS_LOST);
-    if (this.#config.usage || this.book.size > 0) this.#books = await this.#openBooks(store);
+    await this.#checkPepper(opened);
+    if (this.#config.usage || this.#isInUse()) this.#books = await this.#openBooks(store);
+    this.#follower = follower;
+    follower?.start();
     return opened;
+  }
+
+  /** Somebody is to be kept apart from somebody else, or limited. */
+  #isInUse(): boolean {
+    return this.book.size > 0 || this.#sharedBudgets > 0;
+  }
+
+  async #readSharedBudgets({ db }: SqlStore): Promise<void> {
+    const { BudgetRepository } = await import('./stores/sql/repositories/budgets.ts');
+    const states = await new BudgetRepository(db).states(this.#parts.clock.wallMs(), { scopes: SHARED_SCOPES });
+    this.budgets.replaceShared(states);
+    this.#sharedBudgets = states.length;
+  }
+
+  async #followerOf(opened: Opened): Promise<ChangeFollower> {
+    const [{ ChangeFollower }, { ChangeRepository }] = await Promise.all([
+      import('./admission/change-follower.ts'),
+      import('./stores/sql/repositories/changes.ts'),
+    ]);
+    const changes = new ChangeRepository(opened.store.db);
+    const { clock, logger } = this.#parts;
+    const follow = (found: readonly StoreChange[] | null) => this.#follow(opened, found);
+    return new ChangeFollower({ changes, from: await changes.ends(), clock, logger, follow });
+  }
+
+  /** Puts in force what another gateway changed. Null: whatever it was. */
+  async #follow(opened: Opened, changes: readonly StoreChange[] | null): Promise<void> {
+    if (changes === null || changes.some(({ action }) => action.startsWith('budget.'))) {
+      await this.#readSharedBudgets(opened.store);
+    }
+    const records = await this.#changedKeys(opened, changes);
+    for (const record of records) this.#inForce.put(record);
+    if (records.length > 0) await this.#checkPepper(opened);
+    if (this.#isInUse()) await this.#keepBooks();
+  }
+
+  #changedKeys({ keys }: Opened, changes: readonly StoreChange[] | null): Promise<readonly KeyRecord[]> {
+    const nowMs = this.#parts.clock.wallMs();
+    if (changes === null) return keys.all(nowMs);
+    const ids = changes.flatMap(({ action, subject }) =>
+      action.startsWith('key.') ? [subject.slice('key:'.length)] : [],
+    );
+    return keys.some([...new Set(ids)], nowMs);
+  }
+
+  /** Says once that keys do not open anything here which open something elsewhere, or did. */
+  async #checkPepper({ keys, hash, pepperIsNew }: Opened): Promise<void> {
+    if (this.#pepperIsDoubted || this.book.size === 0) return;
+    const known = await keys.pepperCheck();
+    const isWrong = known === null ? pepperIsNew : known !== pepperCheck(hash);
+    if (!isWrong) return;
+    this.#pepperIsDoubted = true;
+    const where = this.#config.keyPepper === null ? join(this.#config.dataDir, 'key-pepper') : 'SWARMROUTER_KEY_PEPPER';
+    this.#parts.logger.error({ keys: this.book.size, pepper: where }, PEPPER_IS_WRONG);
   }
 }
 
-const PEPPER_IS_LOST =
-  'the file key-pepper of the data folder was not there and was made anew: none of the client keys in the store opens anything. Put it back from a backup and start again, or rotate the keys.';
+const PEPPER_IS_WRONG =
+  'client keys are hashed with another pepper here than those in the store, so that these open nothing. Put it back from a backup and start again; give several gateways on one database the same SWARMROUTER_KEY_PEPPER; if it is lost, rotate the keys.';
 
 async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
   if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
@@ -217,17 +302,25 @@ async function openAudit({ db }: SqlStore, dataDir: string, { clock, logger }: A
   return (await import('./stores/audit-log.ts')).openAuditLog({ db, dataDir, clock, logger });
 }
 
-async function openKeyStore({ db }: SqlStore, audit: AuditLog): Promise<ClientKeyStore> {
+async function openKeyStore({ db }: SqlStore, audit: AuditLog, check: string): Promise<ClientKeyStore> {
   const { SqlKeyStore } = await import('./stores/sql/repositories/key-store.ts');
   const append: AuditLog['append'] = (transaction, event) => audit.append(transaction, event);
-  return new SqlKeyStore({ db, append, newId: () => Bun.randomUUIDv7() });
+  return new SqlKeyStore({ db, append, newId: () => Bun.randomUUIDv7(), pepperCheck: check });
 }
 
-/** `isNew`: no key that was made before opens anything with it. */
-async function openHasher(dataDir: string): Promise<{ readonly hash: HashKey; readonly isNew: boolean }> {
-  const [{ loadOrCreatePepper }, { keyHasher }, { pepperFile }] = await Promise.all([
+async function openBudgetStore({ db }: SqlStore, audit: AuditLog): Promise<BudgetStore> {
+  const { SqlBudgetStore } = await import('./stores/sql/repositories/budget-store.ts');
+  return new SqlBudgetStore(db, (transaction, event) => audit.append(transaction, event));
+}
+
+/** `isNew`: made at this start. */
+async function openHasher({
+  dataDir,
+  keyPepper,
+}: Config): Promise<{ readonly hash: HashKey; readonly isNew: boolean }> {
+  if (keyPepper !== null) return { hash: keyHasher(keyPepper), isNew: false };
+  const [{ loadOrCreatePepper }, { pepperFile }] = await Promise.all([
     import('./admission/pepper.ts'),
-    import('./admission/key-hash.ts'),
     import('./stores/pepper-file.ts'),
   ]);
   const pepper = await loadOrCreatePepper(pepperFile(dataDir));

@@ -25,11 +25,6 @@ export class BudgetBook {
   /** Units of the hard budgets, by whose they are. */
   #hard = new Map<string, readonly BudgetUnit[]>();
 
-  /** All of them, in place of what was there. */
-  replace(budgets: Iterable<BudgetInForce>): void {
-    this.#hard = hardUnits(budgets);
-  }
-
   /** Those of organisations, projects and models, in place of what was there; those of keys stay. */
   replaceShared(budgets: Iterable<BudgetInForce>): void {
     const ofKeys = [...this.#hard].filter(([place]) => isOfKey(place));

@@ -32,6 +32,7 @@ test('a budget may be written with a dollar sign, be soft, or be taken away', ()
     budget: [{ limit_usd: '2.50', window: 'week', hard: false }],
   });
   expect(read({ budget: ['none'] })).toEqual({ budget: null });
+  expect(read({ budget: ['$20tokens/day'] })).toEqual([expect.stringContaining('it should be such as 20usd/month')]);
 });
 
 test('the end of a key is a span from now, a date, or never', () => {

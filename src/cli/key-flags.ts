@@ -67,20 +67,32 @@ function limitsOf({ rpm, tpm, concurrent }: KeyFlags): Record<string, unknown> |
 function budgetsOf(texts: readonly string[], soft: boolean, problems: string[]): readonly unknown[] | null {
   if (texts.length === 1 && texts[0] === 'none') return null;
   return texts.flatMap((text) => {
-    const found = BUDGET.exec(text.trim().replace(LEADING_DOLLAR, '')) ?? BUDGET.exec(withUnit(text.trim()));
-    if (found?.groups === undefined) {
-      problems.push(`--budget is ${JSON.stringify(text)}: it should be such as 20usd/month or 1000000tokens/day.`);
-      return [];
-    }
-    const { amount = '', unit = '', window = '' } = found.groups;
-    const limit = unit.toLowerCase() === 'tokens' ? { limit_tokens: Number(amount) } : { limit_usd: amount };
-    return [{ ...limit, window: window.toLowerCase(), hard: !soft }];
+    const budget = budgetOf(text, soft);
+    if (budget === null) problems.push(wrongBudget('--budget', text));
+    return budget === null ? [] : [budget];
   });
 }
 
-/** `$20/month` → `20usd/month`. */
+/** `20usd/month`, `$20/month`, `1000000tokens/day` → as the admin API has it. Null: it is none. */
+export function budgetOf(text: string, soft: boolean): Readonly<Record<string, unknown>> | null {
+  const found = BUDGET.exec(withUnit(text.trim()));
+  if (found?.groups === undefined) return null;
+  const { amount = '', unit = '', window = '' } = found.groups;
+  // As text, so that no digit is lost on the way.
+  const limit = unit.toLowerCase() === 'tokens' ? { limit_tokens: Number(amount) } : { limit_usd: amount };
+  return { ...limit, window: window.toLowerCase(), hard: !soft };
+}
+
+export function wrongBudget(flag: string, text: string): string {
+  return `${flag} is ${JSON.stringify(text)}: it should be such as 20usd/month or 1000000tokens/day.`;
+}
+
+/** `$20/month` → `20usd/month`; a dollar sign before tokens is nothing. */
 function withUnit(text: string): string {
-  return LEADING_DOLLAR.test(text) ? text.slice(1).replace('/', 'usd/') : text;
+  if (!LEADING_DOLLAR.test(text)) return text;
+  const bare = text.slice(1);
+  if (/tokens/i.test(bare)) return text;
+  return /usd/i.test(bare) ? bare : bare.replace('/', 'usd/');
 }
 
 function expiryOf(text: string, nowMs: number, problems: string[]): string | null {

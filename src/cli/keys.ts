@@ -1,5 +1,6 @@
 import pico from 'picocolors';
 import { type AdminClient, fieldOf } from './admin-client.ts';
+import { budgetText } from './budget-text.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type KeyFlags, keyBodyOf } from './key-flags.ts';
@@ -186,16 +187,6 @@ function limitsText(limits: unknown): string {
   return texts.join(', ') || '-';
 }
 
-/** `$1.20 of $20 a month`. */
 function budgetsText(key: unknown): string {
-  const texts = listOf(fieldOf(key, 'budgets')).map((budget) => {
-    const usd = fieldOf(budget, 'limit_usd');
-    const inUsd = typeof usd === 'number';
-    const spent = fieldOf(budget, inUsd ? 'spent_usd' : 'spent_tokens');
-    const limit = inUsd ? `$${usd}` : `${show(fieldOf(budget, 'limit_tokens'))} tokens`;
-    const soft = fieldOf(budget, 'hard') === false ? ', soft' : '';
-    const used = inUsd ? `$${Number(Number(spent ?? 0).toPrecision(3))}` : show(spent);
-    return `${used} of ${limit}/${show(fieldOf(budget, 'window'))}${soft}`;
-  });
-  return texts.join('; ') || '-';
+  return listOf(fieldOf(key, 'budgets')).map(budgetText).join('; ') || '-';
 }

@@ -4,6 +4,14 @@ import { readTextFile } from '../config/load.ts';
 import { VERSION } from '../version.ts';
 import { type AdminClient, adminClient } from './admin-client.ts';
 import { type AuditExportFlags, type AuditListFlags, auditExport, auditList, auditVerify } from './audit.ts';
+import {
+  type CreateBudgetFlags,
+  createBudget,
+  listBudgets,
+  removeBudget,
+  type UpdateBudgetFlags,
+  updateBudget,
+} from './budgets.ts';
 import { check } from './check.ts';
 import { type DecisionFlags, decisions } from './decisions.ts';
 import type { DiscoverFlags } from './discover.ts';
@@ -85,6 +93,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addExplain(program, terminal, finish);
   addDecisions(program, terminal, finish);
   addKeys(program, terminal, finish);
+  addBudgets(program, terminal, finish);
   addUsage(program, terminal, finish);
   addAudit(program, terminal, finish);
   addPrices(program, terminal, finish);
@@ -301,6 +310,49 @@ function addKeys(program: Command, terminal: Terminal, finish: Finish): void {
   );
   adminCommand(revoke, terminal, finish, (client) =>
     revokeKey(client, terminal, String(revoke.args[0]), revoke.opts<JsonFlag>()),
+  );
+}
+
+function addBudgets(program: Command, terminal: Terminal, finish: Finish): void {
+  const budgets = program
+    .command('budgets')
+    .description('what several keys may spend together; --budget of a key is its own');
+  const list = budgets
+    .command('list', { isDefault: true })
+    .description('budgets of the organisation, of projects and of models, with what they have spent')
+    .option('--json', 'as JSON');
+  adminCommand(list, terminal, finish, (client) => listBudgets(client, terminal, list.opts<JsonFlag>()));
+
+  const create = budgets
+    .command('create')
+    .description('limit what all keys, those of a project, or all calls of a model may cost')
+    .option('--organisation', 'for all keys together')
+    .option('--project <id>', 'for the keys of this project')
+    .option('--model <name>', 'for calls of this model, as its servers call it')
+    .requiredOption('--budget <amount>', '100usd/month or 1000000tokens/day; also week, total')
+    .option('--soft', 'it refuses nothing, it only warns')
+    .option('--json', 'as JSON');
+  adminCommand(create, terminal, finish, (client) => createBudget(client, terminal, create.opts<CreateBudgetFlags>()));
+
+  const update = budgets
+    .command('update')
+    .description('change its limit; in force for the next call')
+    .argument('<id>', 'as "budgets list" shows it')
+    .option('--limit <amount>', '200usd or 1000000tokens')
+    .option('--hard', 'it refuses what would go over it')
+    .option('--soft', 'it refuses nothing, it only warns')
+    .option('--json', 'as JSON');
+  adminCommand(update, terminal, finish, (client) =>
+    updateBudget(client, terminal, String(update.args[0]), update.opts<UpdateBudgetFlags>()),
+  );
+
+  const remove = budgets
+    .command('remove')
+    .description('it limits nothing any more; what it counted stays on record')
+    .argument('<id>', 'as "budgets list" shows it')
+    .option('--json', 'as JSON');
+  adminCommand(remove, terminal, finish, (client) =>
+    removeBudget(client, terminal, String(remove.args[0]), remove.opts<JsonFlag>()),
   );
 }
 

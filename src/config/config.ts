@@ -61,6 +61,8 @@ export interface Config {
   readonly usage: boolean;
   /** PostgreSQL; null: SQLite in the data folder. */
   readonly databaseUrl: Secret | null;
+  /** What client keys are hashed with, 64 hexadecimal digits; null: kept in the data folder. */
+  readonly keyPepper: Secret | null;
   /** Prices that the YAML file sets. */
   readonly prices: readonly PriceOverride[];
   /** What answers of local servers cost; whoever has none is free. */

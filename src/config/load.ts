@@ -116,6 +116,7 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     logLevel: LOG_LEVELS[values.logLevel],
     usage: values.usage,
     databaseUrl: values.databaseUrl,
+    keyPepper: values.keyPepper,
     prices: specs.prices,
     localRates: specs.localRates,
     compareWith: values.compareWith ?? new Map(),

@@ -12,6 +12,7 @@ import {
   type Kind,
   listOf,
   mapping,
+  pepper,
   seconds,
   secret,
   text,
@@ -399,6 +400,16 @@ export const SETTINGS = {
     group: 'Usage',
     doc: 'PostgreSQL instead of SQLite: `postgres://user:password@host:5432/name`.',
   }),
+  keyPepper: optional(
+    'SWARMROUTER_KEY_PEPPER',
+    pepper,
+    'unset: made with the first client key and kept in the data folder',
+    {
+      restart: true,
+      group: 'Usage',
+      doc: 'What client keys are hashed with. Several gateways on one PostgreSQL need the same one. Make it with `openssl rand -hex 32`, or take what the file `key-pepper` of the first gateway holds.',
+    },
+  ),
   localWatts: optional(
     'SWARMROUTER_LOCAL_WATTS',
     decimal(WATTS.places, WATTS.most, 'W'),

@@ -162,6 +162,17 @@ export const secret: Kind<Secret> = {
   showSeen: maskSecret,
 };
 
+/** What client keys are hashed with. */
+export const pepper: Kind<Secret> = {
+  ...secret,
+  allowed: '64 hexadecimal digits, env:NAME (another variable holds them) or file:/path (a file holds them)',
+  placeholder: 'digits',
+  parse: (value) =>
+    /^[0-9a-f]{64}$/i.test(value)
+      ? good(new Secret(value.toLowerCase()))
+      : bad('it is not 64 hexadecimal digits; make them with: openssl rand -hex 32'),
+};
+
 export const url: Kind<string> = {
   type: 'url',
   allowed: 'an http:// or https:// URL without user name, query and fragment',

@@ -63,6 +63,8 @@ export interface ClientKeyStore {
   page(query: KeyQuery, nowMs: number): Promise<KeyPage>;
   /** Those of them that there are. */
   some(ids: readonly string[], nowMs: number): Promise<readonly KeyRecord[]>;
+  /** Of the pepper that the newest text of a key was hashed with; null: there is none. */
+  pepperCheck(): Promise<string | null>;
   /** Its project is made where there is none. */
   create(key: ClientKey, deed: KeyDeed): Promise<void>;
   /**

@@ -69,6 +69,7 @@ export async function startTestGateway(
     logLevel: 'error',
     usage: false,
     databaseUrl: null,
+    keyPepper: null,
     prices: [],
     localRates: [],
     compareWith: new Map(),

@@ -181,6 +181,8 @@ describe('the OpenAPI document', () => {
       '/admin/audit',
       '/admin/audit/export',
       '/admin/audit/verify',
+      '/admin/budgets',
+      '/admin/budgets/{id}',
       '/admin/decisions',
       '/admin/decisions/{id}',
       '/admin/explain',

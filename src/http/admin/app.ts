@@ -3,6 +3,7 @@ import type { Secret } from '../../core/secret.ts';
 import type { RequestOrigin } from '../connection.ts';
 import { type AuditPorts, addAuditRoutes } from './audit-routes.ts';
 import { requireAdminKey } from './authentication.ts';
+import { addBudgetRoutes, type BudgetPorts } from './budget-routes.ts';
 import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
 import { AdminError, errorReply } from './error-envelope.ts';
@@ -25,6 +26,7 @@ export interface AdminPorts
     UsagePorts,
     AuditPorts,
     KeyPorts,
+    BudgetPorts,
     PricePorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
@@ -66,6 +68,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addDecisionRoutes(app, ports);
   addUsageRoutes(app, ports);
   addKeyRoutes(app, ports);
+  addBudgetRoutes(app, ports);
   addAuditRoutes(app, ports);
   addPriceRoutes(app, ports);
   addReloadRoute(app, ports);

@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { AdminError } from './error-envelope.ts';
 
@@ -18,6 +18,14 @@ function jsonOnly(): MiddlewareHandler {
     const seen = contentType === '' ? 'missing' : `"${contentType.slice(0, 80)}"`;
     throw new AdminError(415, 'unsupported_media_type', `Content-Type is ${seen}: it should be application/json.`);
   };
+}
+
+export async function bodyOf(context: Context): Promise<unknown> {
+  try {
+    return await context.req.json();
+  } catch {
+    throw new AdminError(400, 'invalid_json', 'The body is not valid JSON. Send one JSON object in UTF-8.');
+  }
 }
 
 function tooLarge(): never {

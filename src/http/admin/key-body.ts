@@ -1,10 +1,8 @@
-import { BUDGET_WINDOWS, type BudgetWindow } from '../../core/budget.ts';
-import { ANYTHING, type BudgetLimit, type ClientKey } from '../../core/client-key.ts';
-import { scaledDecimal } from '../../core/decimal.ts';
+import { ANYTHING, type ClientKey } from '../../core/client-key.ts';
 import { isObject } from '../../core/json-shape.ts';
 import { type Limits, NO_LIMITS } from '../../core/limits.ts';
-import { nearestName } from '../../core/nearest-name.ts';
 import type { Place } from '../../core/target.ts';
+import { BodyReader, readBudget, unknownField } from './budget-body.ts';
 import { type Problem, shown } from './problems.ts';
 
 /** What a body says of a key; absent: nothing. */
@@ -28,17 +26,11 @@ const PROJECT = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 const PROJECT_ALLOWED = 'at most 63 of a-z, 0-9, ".", "_" and "-", beginning with a letter or digit';
 const MOST_NAMES = 1_000;
 const MOST_METADATA = 32;
-const USD_PLACES = 9;
 const MOST_BUDGETS = 8;
 const PLACES: readonly Place[] = ['local', 'cloud'];
 
-class Reader {
+class Reader extends BodyReader {
   readonly fields: KeyFieldsGiven = {};
-  readonly problems: Problem[] = [];
-
-  problem(field: string, value: unknown, allowed: string): void {
-    this.problems.push({ field, seen: value === undefined ? null : shown(value), allowed });
-  }
 }
 
 type Read = (reader: Reader, value: unknown) => void;
@@ -125,12 +117,6 @@ export function policiesWith(before: ClientKey['policies'] | null, given: KeyFie
   };
 }
 
-function unknownField(name: string, names: readonly string[]): Problem {
-  const nearest = nearestName(name, names);
-  const allowed = nearest === null ? `one of ${names.join(', ')}` : `"${nearest}", or left out`;
-  return { field: shown(name), seen: 'not a known field', allowed };
-}
-
 const LIMIT_NAMES = ['rpm', 'tpm', 'concurrent'] as const;
 
 function readLimits(reader: Reader, value: unknown): void {
@@ -168,51 +154,6 @@ function readBudgets(reader: Reader, value: unknown): void {
     reader.problem('budget', value, 'at most one budget of each unit (limit_usd, limit_tokens) and window');
   }
   reader.fields.budgets = budgets;
-}
-
-const BUDGET_NAMES = ['limit_usd', 'limit_tokens', 'window', 'hard'];
-
-/** Null: it is wrong, and the reader knows why. */
-export function readBudget(
-  reader: Pick<Reader, 'problem' | 'problems'>,
-  value: unknown,
-  at: string,
-): BudgetLimit | null {
-  if (!isObject(value)) {
-    reader.problem(at, value, 'an object such as {"limit_usd": 20, "window": "month"}');
-    return null;
-  }
-  const before = reader.problems.length;
-  for (const name of Object.keys(value)) {
-    if (!BUDGET_NAMES.includes(name)) {
-      reader.problems.push({ ...unknownField(name, BUDGET_NAMES), field: `${at}.${shown(name)}` });
-    }
-  }
-  const { limit_usd: usd, limit_tokens: tokens, window, hard = true } = value;
-  if ((usd === undefined) === (tokens === undefined)) {
-    reader.problem(at, value, 'an object with either limit_usd or limit_tokens');
-  }
-  const limit = usd === undefined ? wholeTokens(tokens) : nanoUsd(usd);
-  if (usd !== undefined && limit === null) {
-    reader.problem(`${at}.limit_usd`, usd, 'US dollars from 0 to 9 million with at most nine decimal places');
-  } else if (tokens !== undefined && limit === null) {
-    reader.problem(`${at}.limit_tokens`, tokens, 'a whole number of tokens from 0 on');
-  }
-  if (!(BUDGET_WINDOWS as readonly unknown[]).includes(window)) {
-    reader.problem(`${at}.window`, window, `one of ${BUDGET_WINDOWS.join(', ')}`);
-  }
-  if (typeof hard !== 'boolean') reader.problem(`${at}.hard`, hard, 'true (refuses) or false (only warns)');
-  if (reader.problems.length > before || limit === null) return null;
-  return { unit: usd === undefined ? 'tokens' : 'usd', limit, window: window as BudgetWindow, hard: hard === true };
-}
-
-function wholeTokens(value: unknown): number | null {
-  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null;
-}
-
-function nanoUsd(value: unknown): number | null {
-  const scaled = scaledDecimal(value, USD_PLACES);
-  return scaled?.exact === true ? scaled.value : null;
 }
 
 /** Control characters would garble tables and logs. */

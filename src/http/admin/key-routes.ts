@@ -2,16 +2,17 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { AuditOrigin } from '../../core/audit.ts';
 import { type ClientKey, KEY_STATES } from '../../core/client-key.ts';
-import { type KeyPage, type KeyQuery, type KeyRecord, RevisionConflict } from '../../core/key-store.ts';
+import type { KeyPage, KeyQuery, KeyRecord } from '../../core/key-store.ts';
 import { NO_LIMITS } from '../../core/limits.ts';
 import type { Secret } from '../../core/secret.ts';
 import { AdminError } from './error-envelope.ts';
-import { jsonBody } from './json-body.ts';
+import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
+import { bodyOf, jsonBody } from './json-body.ts';
 import { type KeyFieldsGiven, limitsWith, policiesWith, readKeyBody } from './key-body.ts';
 import { keyBody, keyFieldsSchema, keySchema, newKeySchema } from './key-schemas.ts';
 import { auditOriginOf } from './origin.ts';
 import { refuseFor } from './problems.ts';
-import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { ADMIN_SECURITY, changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 type Fields = Partial<
@@ -49,12 +50,7 @@ const MOST_GRACE_S = 30 * 86_400;
 
 const common = { tags: ['Keys'], security: ADMIN_SECURITY };
 const idParam = z.object({ id: z.string().openapi({ example: 'key_0199…' }) });
-const ifMatch = z.object({
-  'if-match': z.string().optional().openapi({ description: 'The ETag of what was read: changed since then is 412.' }),
-});
 const noSuchKey = jsonReply('There is no such key', errorSchema);
-const changedSince = jsonReply('Somebody else changed it since it was read; nothing was changed', errorSchema);
-const storeTakesNothing = jsonReply('The store takes nothing now; nothing was changed', errorSchema);
 const writeErrors = {
   400: errorReplies.badRequest,
   401: errorReplies.unauthorized,
@@ -127,7 +123,7 @@ const revokeRoute = createRoute({
   operationId: 'revokeKey',
   summary: 'Revoke a client key',
   description: 'In force at once and for good. Its record and what it used stay.',
-  request: { params: idParam, headers: ifMatch },
+  request: { params: idParam, headers: ifMatchHeader },
   responses: { 200: jsonReply('Revoked', keySchema), ...writeErrors },
 });
 
@@ -156,7 +152,7 @@ export function addKeyRoutes(app: OpenAPIHono, ports: KeyPorts): void {
   app.openapi(revokeRoute, async (context) => {
     const { id } = context.req.valid('param');
     const desk = await ports.keys();
-    const record = await orConflict(desk.revoke(id, revisionOf(context), auditOriginOf(context)));
+    const record = await orConflict('key', desk.revoke(id, revisionOf(context), auditOriginOf(context)));
     return context.json(shownRecord(context, ports, found(record, id)), 200);
   });
   addWritingRoutes(app, ports);
@@ -198,7 +194,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     description: 'What is given takes the place of what was there; null takes it away. In force for the next request.',
     request: {
       params: idParam,
-      headers: ifMatch,
+      headers: ifMatchHeader,
       body: { ...fieldsBody, content: { [json[0]]: { schema: keyFieldsSchema.partial() } } },
     },
     responses: { 200: jsonReply('Changed', keySchema), ...writeErrors },
@@ -214,7 +210,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
       limits: limitsWith(before.key.limits, given),
     };
     const changing = desk.update(id, fields, revisionOf(context) ?? before.revision, auditOriginOf(context));
-    return context.json(shownRecord(context, ports, found(await orConflict(changing), id)), 200);
+    return context.json(shownRecord(context, ports, found(await orConflict('key', changing), id)), 200);
   });
 
   app.openAPIRegistry.registerPath({
@@ -224,7 +220,11 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     operationId: 'rotateKey',
     summary: 'Give a client key a new text',
     description: 'The text before opens the door a while longer, so that nobody is locked out; never more than two do.',
-    request: { params: idParam, headers: ifMatch, body: { content: { 'application/json': { schema: rotateSchema } } } },
+    request: {
+      params: idParam,
+      headers: ifMatchHeader,
+      body: { content: { 'application/json': { schema: rotateSchema } } },
+    },
     responses: { 200: jsonReply('The new text is in this reply and nowhere else', newKeySchema), ...writeErrors },
   });
   app.post(`${PATH}/:id/rotate`, async (context) => {
@@ -234,7 +234,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     const before = found(await desk.find(id), id);
     if (before.key.revokedAtMs !== null)
       throw new AdminError(400, 'key_revoked', `The key ${id} was revoked; make a new one.`);
-    const rotated = await orConflict(desk.rotate(id, graceMs, revisionOf(context), auditOriginOf(context)));
+    const rotated = await orConflict('key', desk.rotate(id, graceMs, revisionOf(context), auditOriginOf(context)));
     if (rotated === null) throw notFound(id);
     return context.json({ ...shownRecord(context, ports, rotated.record), key: rotated.text.reveal() }, 200);
   });
@@ -274,14 +274,6 @@ function plainFields({ models: _, places: __, routes: ___, limits: ____, ...fiel
   return fields;
 }
 
-async function bodyOf(context: Context): Promise<unknown> {
-  try {
-    return await context.req.json();
-  } catch {
-    throw new AdminError(400, 'invalid_json', 'The body is not valid JSON. Send one JSON object in UTF-8.');
-  }
-}
-
 /** Without a body: a day. */
 async function graceOf(context: Context): Promise<number> {
   const text = await context.req.text();
@@ -297,27 +289,6 @@ async function graceOf(context: Context): Promise<number> {
   }
   const allowed = `a whole number of seconds from 0 to ${MOST_GRACE_S}`;
   throw refuseFor([{ field: 'grace_seconds', seen: JSON.stringify(seconds), allowed }], 'invalid_key');
-}
-
-/** Null: whatever is there is changed. */
-function revisionOf(context: Context): number | null {
-  const sent = context.req.header('if-match')?.trim();
-  if (sent === undefined || sent === '*') return null;
-  const number = /^(?:W\/)?"(\d{1,15})"$/.exec(sent)?.[1];
-  if (number !== undefined) return Number(number);
-  const message = `If-Match is ${JSON.stringify(sent.slice(0, 60))}: it should be the ETag of a reply, such as "3".`;
-  throw new AdminError(400, 'invalid_if_match', message);
-}
-
-async function orConflict<Value>(changing: Promise<Value>): Promise<Value> {
-  try {
-    return await changing;
-  } catch (error) {
-    if (!(error instanceof RevisionConflict)) throw error;
-    const message =
-      'The key was changed since it was read. Read it again (GET), and send the change with its new ETag.';
-    throw new AdminError(412, 'revision_conflict', message);
-  }
 }
 
 function found<Record>(record: Record | null, id: string): Record {

@@ -24,5 +24,8 @@ export const errorReplies = {
   badRequest: jsonReply('The body is wrong; the message lists every problem', errorSchema),
 };
 
+export const changedSince = jsonReply('Somebody else changed it since it was read; nothing was changed', errorSchema);
+export const storeTakesNothing = jsonReply('The store takes nothing now; nothing was changed', errorSchema);
+
 /** Name of the security scheme of the control plane in the OpenAPI document. */
 export const ADMIN_SECURITY = [{ adminKey: [] }];

@@ -88,6 +88,23 @@ export class BudgetRepository {
       .execute();
   }
 
+  /** As `retire`; rejects with RevisionConflict when it was changed or retired meanwhile. */
+  async retireAt(
+    at: { readonly organisationId: string; readonly budgetId: string; readonly revision: number },
+    nowMs: number,
+  ): Promise<void> {
+    const result = await this.#db
+      .updateTable('budget')
+      .set({ retired_at_ms: nowMs, revision: at.revision + 1 })
+      .where('organisation_id', '=', at.organisationId)
+      .where('budget_id', '=', at.budgetId)
+      .where('revision', '=', at.revision)
+      .where('retired_at_ms', 'is', null)
+      .executeTakeFirst();
+    if (Number(result.numUpdatedRows) > 0) return;
+    throw new RevisionConflict(`the budget ${at.budgetId} is not at revision ${at.revision} any more`);
+  }
+
   /** Those in force, with what they spent in the window of `nowMs`. */
   async states(nowMs: number, of: BudgetChoice = {}): Promise<readonly BudgetState[]> {
     const { organisationId, scopes, scopeIds } = of;

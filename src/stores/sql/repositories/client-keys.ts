@@ -29,6 +29,9 @@ export interface StoredKeyVersion {
   readonly expiresAtMs: number | null;
 }
 
+type KeyRowChange = Partial<
+  Pick<StoredClientKey, 'projectId' | 'name' | 'owner' | 'expiresAtMs' | 'revokedAtMs' | 'policies'>
+>;
 type Database = Kysely<Tables>;
 
 /** Client keys of all tenants. Every change needs the tenant: no id alone reaches another one's row. */
@@ -112,7 +115,7 @@ export class ClientKeyRepository {
   /** Rejects with RevisionConflict when the key's revision is another one, or the key is not there. */
   async change(
     at: { readonly organisationId: string; readonly keyId: string; readonly revision: number },
-    changes: Partial<Pick<StoredClientKey, 'name' | 'owner' | 'expiresAtMs' | 'revokedAtMs' | 'policies'>>,
+    changes: KeyRowChange,
   ): Promise<void> {
     await changeRow(this.#db, at, changes);
   }
@@ -147,13 +150,14 @@ function inState(eb: ExpressionBuilder<Tables, 'client_key'>, state: KeyState, n
 export async function changeRow(
   db: Database,
   { organisationId, keyId, revision }: { organisationId: string; keyId: string; revision: number },
-  changes: Partial<Pick<StoredClientKey, 'name' | 'owner' | 'expiresAtMs' | 'revokedAtMs' | 'policies'>>,
+  changes: KeyRowChange,
 ): Promise<void> {
-  const { name, owner, expiresAtMs, revokedAtMs, policies } = changes;
+  const { projectId, name, owner, expiresAtMs, revokedAtMs, policies } = changes;
   const result = await db
     .updateTable('client_key')
     .set({
       revision: revision + 1,
+      ...(projectId === undefined ? {} : { project_id: projectId }),
       ...(name === undefined ? {} : { name }),
       ...(owner === undefined ? {} : { owner }),
       ...(expiresAtMs === undefined ? {} : { expires_at_ms: expiresAtMs }),

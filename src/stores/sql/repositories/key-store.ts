@@ -14,7 +14,11 @@ export interface SqlKeyStoreParts {
   /** Puts the change on record within its own transaction. */
   readonly append: (transaction: Work, event: AuditEvent) => Promise<void>;
   readonly newId: () => string;
+  /** Says which pepper the hashes of new texts are made with. */
+  readonly pepperCheck: string;
 }
+
+const PEPPER_CHECK = 'client_key_pepper_check';
 
 /** Client keys and their budgets as rows. */
 export class SqlKeyStore implements ClientKeyStore {
@@ -51,22 +55,31 @@ export class SqlKeyStore implements ClientKeyStore {
     return recordsOf(stored, states);
   }
 
+  async pepperCheck(): Promise<string | null> {
+    const { db } = this.#parts;
+    const row = await db.selectFrom('meta').select('value').where('name', '=', PEPPER_CHECK).executeTakeFirst();
+    return row?.value ?? null;
+  }
+
   create(key: ClientKey, deed: KeyDeed): Promise<void> {
-    const { db, append, newId } = this.#parts;
+    const { db, append, newId, pepperCheck } = this.#parts;
     return db.transaction().execute(async (work) => {
       await ensureProject(work, key);
       await insertKey(work, storedKeyOf(key));
+      await keepPepperCheck(work, pepperCheck);
       for (const budget of key.budgets) await addBudget(work, key, budget, newId(), key.createdAtMs);
       await append(work, eventOf(deed, null, key));
     });
   }
 
   change({ key: before, revision }: KeyRecord, key: ClientKey, nowMs: number, deed: KeyDeed): Promise<void> {
-    const { db, append, newId } = this.#parts;
+    const { db, append, newId, pepperCheck } = this.#parts;
     return db.transaction().execute(async (work) => {
       const { organisationId, id: keyId } = key;
+      await ensureProject(work, { ...key, createdAtMs: nowMs });
       await changeRow(work, { organisationId, keyId, revision }, storedKeyOf(key));
-      await changeVersions(work, before, key);
+      const added = await changeVersions(work, before, key);
+      if (added) await keepPepperCheck(work, pepperCheck);
       await changeBudgets(work, key, newId, nowMs);
       await append(work, eventOf(deed, before, key));
     });
@@ -89,7 +102,9 @@ function useOf({ unit, window, limit, hard, settled, reserved, resetsAtMs }: Bud
   return { unit, window, limit, hard, spent: settled, reserved, resetsAtMs };
 }
 
-async function ensureProject(work: Work, { organisationId, projectId, createdAtMs }: ClientKey): Promise<void> {
+type Owner = Pick<ClientKey, 'organisationId' | 'projectId' | 'createdAtMs'>;
+
+async function ensureProject(work: Work, { organisationId, projectId, createdAtMs }: Owner): Promise<void> {
   await work
     .insertInto('project')
     .values({ organisation_id: organisationId, project_id: projectId, name: projectId, created_at_ms: createdAtMs })
@@ -97,8 +112,21 @@ async function ensureProject(work: Work, { organisationId, projectId, createdAtM
     .execute();
 }
 
-/** Those that were there may have got an end; what was not there is new. */
-async function changeVersions(work: Work, before: ClientKey, { organisationId, id, versions }: ClientKey) {
+async function keepPepperCheck(work: Work, value: string): Promise<void> {
+  await work
+    .insertInto('meta')
+    .values({ name: PEPPER_CHECK, value })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value }))
+    .execute();
+}
+
+/** Those that were there may have got an end; what was not there is new. True: there was such a one. */
+async function changeVersions(
+  work: Work,
+  before: ClientKey,
+  { organisationId, id, versions }: ClientKey,
+): Promise<boolean> {
+  let added = false;
   const known = new Map(before.versions.map((version) => [version.hash, version]));
   for (const version of [...versions].reverse()) {
     const old = known.get(version.hash);
@@ -111,6 +139,7 @@ async function changeVersions(work: Work, before: ClientKey, { organisationId, i
         .executeTakeFirst();
       const number = Number(latest?.version ?? 0) + 1;
       await insertVersion(work, { organisationId, keyId: id }, storedVersionOf(version, number));
+      added = true;
     } else if (old.expiresAtMs !== version.expiresAtMs) {
       await work
         .updateTable('client_key_version')
@@ -122,6 +151,7 @@ async function changeVersions(work: Work, before: ClientKey, { organisationId, i
   }
   // Opens nothing any more, and is of no use to anybody.
   for (const hash of known.keys()) await work.deleteFrom('client_key_version').where('key_hash', '=', hash).execute();
+  return added;
 }
 
 async function changeBudgets(work: Work, key: ClientKey, newId: () => string, nowMs: number): Promise<void> {

@@ -1,0 +1,78 @@
+import type { AuditOrigin } from '../core/audit.ts';
+import type { BudgetStore, SharedBudget, SharedBudgetRecord } from '../core/budget-store.ts';
+import { DEFAULT_ORGANISATION } from '../core/caller.ts';
+import type { BudgetLimit } from '../core/client-key.ts';
+import type { Clock } from '../core/clock.ts';
+import { RevisionConflict } from '../core/key-store.ts';
+
+export interface BudgetsParts {
+  readonly store: BudgetStore;
+  readonly clock: Pick<Clock, 'wallMs'>;
+  readonly newId: () => string;
+  /** After a change is stored: puts it in force. */
+  readonly onStored: () => Promise<void>;
+}
+
+/** Sets, changes and ends budgets that several keys share. */
+export class Budgets {
+  readonly #parts: BudgetsParts;
+
+  constructor(parts: BudgetsParts) {
+    this.#parts = parts;
+  }
+
+  /** Oldest first. */
+  all(): Promise<readonly SharedBudgetRecord[]> {
+    return this.#parts.store.all(this.#parts.clock.wallMs());
+  }
+
+  find(id: string): Promise<SharedBudgetRecord | null> {
+    return this.#parts.store.find(id, this.#parts.clock.wallMs());
+  }
+
+  /** Rejects with BudgetExists or NoSuchProject. */
+  async create(
+    given: Pick<SharedBudget, 'scope' | 'scopeId' | keyof BudgetLimit>,
+    origin: AuditOrigin,
+  ): Promise<SharedBudgetRecord> {
+    const { store, clock, newId, onStored } = this.#parts;
+    const budget = { ...given, id: newId(), organisationId: DEFAULT_ORGANISATION, createdAtMs: clock.wallMs() };
+    await store.create(budget, { action: 'budget.create', origin });
+    await onStored();
+    return (await this.find(budget.id)) ?? { ...budget, spent: 0, reserved: 0, resetsAtMs: null, revision: 1 };
+  }
+
+  /** Null: there is none. Rejects with RevisionConflict when `revision` is given and is not the one that is stored. */
+  async update(
+    id: string,
+    to: Partial<Pick<BudgetLimit, 'limit' | 'hard'>>,
+    revision: number | null,
+    origin: AuditOrigin,
+  ): Promise<SharedBudgetRecord | null> {
+    const { store, clock, onStored } = this.#parts;
+    const before = await this.#at(id, revision);
+    if (before === null) return null;
+    const { limit, hard } = { ...before, ...to };
+    await store.change(before, { limit, hard }, clock.wallMs(), { action: 'budget.update', origin });
+    await onStored();
+    return this.find(id);
+  }
+
+  /** What it was. Null and rejections: as `update`. */
+  async remove(id: string, revision: number | null, origin: AuditOrigin): Promise<SharedBudgetRecord | null> {
+    const { store, clock, onStored } = this.#parts;
+    const before = await this.#at(id, revision);
+    if (before === null) return null;
+    await store.remove(before, clock.wallMs(), { action: 'budget.remove', origin });
+    await onStored();
+    return before;
+  }
+
+  async #at(id: string, revision: number | null): Promise<SharedBudgetRecord | null> {
+    const before = await this.find(id);
+    if (before !== null && revision !== null && revision !== before.revision) {
+      throw new RevisionConflict(`The budget is at revision ${before.revision}, not at ${revision} any more.`);
+    }
+    return before;
+  }
+}
