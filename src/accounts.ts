@@ -264,9 +264,10 @@ export class Accounts {
       await this.#readSharedBudgets(opened.store);
     }
     const records = await this.#changedKeys(opened, changes);
+    // First: whoever has the key may call with it as soon as it is known.
+    if (records.length > 0 || this.#isInUse()) await this.#keepBooks();
     for (const record of records) this.#inForce.put(record);
     if (records.length > 0) await this.#checkPepper(opened);
-    if (this.#isInUse()) await this.#keepBooks();
   }
 
   #changedKeys({ keys }: Opened, changes: readonly StoreChange[] | null): Promise<readonly KeyRecord[]> {

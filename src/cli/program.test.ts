@@ -262,6 +262,37 @@ describe('with a running gateway', () => {
     expect((await admin('keys show nobody')).error).toContain('There is no key "nobody"');
   });
 
+  test('budgets of the organisation, projects and models are made, listed, changed and removed', async () => {
+    expect((await admin('budgets')).out).toContain('There is no budget but those of keys');
+    await admin('keys create --name ann --project lab');
+    const made = await admin('budgets create --project lab --budget 100usd/month');
+    expect(made).toMatchObject({ code: 0, error: '' });
+    const [id = ''] = /bud_[\w-]+/.exec(made.out) ?? [];
+    expect(made.out).toContain('The project "lab" may now spend $100 a month.');
+    expect((await admin('budgets list')).out).toMatch(/project +lab +\$0 of \$100\/month +\d{4}-\d\d-01 .* +bud_/);
+    expect((await admin(`budgets update ${id} --limit 200.5usd --soft`)).out).toContain('$200.5 a month (soft');
+    const listed = JSON.parse((await admin('budgets list --json')).out).budgets;
+    expect(listed).toMatchObject([{ id, scope: 'project', name: 'lab', limit_usd: 200.5, hard: false, revision: 2 }]);
+    const model = await admin('budgets create --model nobodys --budget 5tokens/total --json');
+    expect(JSON.parse(model.out)).toMatchObject({ limit_tokens: 5, window: 'total', hard: true });
+    expect((await admin('budgets create --organisation --budget 1usd/day')).out).toContain(
+      'The organisation "default"',
+    );
+
+    const twice = await admin('budgets create --project lab --budget 1usd/month');
+    expect([twice.code, twice.error]).toEqual([1, expect.stringContaining(id)]);
+    const vague = await admin('budgets create --project lab --model x --budget lots');
+    expect([vague.code, vague.error.trim().split('\n')]).toEqual([
+      2,
+      [expect.stringContaining('one of --organisation'), expect.stringContaining('20usd/month')],
+    ]);
+    expect((await admin(`budgets update ${id}`)).code).toBe(2);
+    expect((await admin(`budgets update ${id} --limit 5usd/day`)).code).toBe(2);
+    expect((await admin(`budgets update ${id} --limit 5tokens`)).code).toBe(2);
+    expect((await admin(`budgets remove ${id}`)).out).toContain('no longer limited to $200.5 a month');
+    expect((await admin(`budgets remove ${id}`)).code).toBe(1);
+  });
+
   test('what the gateway refuses is told in its words', async () => {
     const ran = await admin('providers add openai-compatible --api-key k-0123456789');
     expect(ran.code).toBe(1);
