@@ -6,6 +6,7 @@ import type { HashKey } from './admission/key-hash.ts';
 import type { Config } from './config/config.ts';
 import { type Billing, FREE } from './core/billing.ts';
 import type { Clock } from './core/clock.ts';
+import type { Ledger } from './core/ledger.ts';
 import type { Logger } from './core/logger.ts';
 import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
 import type { UsageReports } from './core/usage-report.ts';
@@ -116,6 +117,20 @@ export class Accounts {
   }
 }
 
+/** What ended a moment ago may be in the ledger's journal only: it is brought to the store before it is reported on. */
+function upToDate(reports: UsageReports, ledger: Ledger): UsageReports {
+  return {
+    async sums(query) {
+      await ledger.flush();
+      return reports.sums(query);
+    },
+    async *export(scope) {
+      await ledger.flush();
+      yield* reports.export(scope);
+    },
+  };
+}
+
 async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
   if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
   return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
@@ -155,14 +170,22 @@ async function openBooks(
   config: Config,
   { clock, logger, directory, budgets }: BooksParts,
 ): Promise<Books> {
-  const [{ openLedger }, { LedgerBilling }, { PriceBook }, { UsageRepository }] = await Promise.all([
-    import('./usage/ledger/open-ledger.ts'),
-    import('./usage/billing/ledger-billing.ts'),
-    import('./usage/prices/price-book.ts'),
-    import('./stores/sql/repositories/usage.ts'),
-  ]);
-  const spillFolder = join(config.dataDir, 'spill');
-  const ledger = await openLedger({ store, clock, logger, spillFolder, newOwnerId: () => Bun.randomUUIDv7() });
+  const [{ openLedger }, { LedgerBilling }, { PriceBook }, { UsageRepository }, { sqliteFileLocks }] =
+    await Promise.all([
+      import('./usage/ledger/open-ledger.ts'),
+      import('./usage/billing/ledger-billing.ts'),
+      import('./usage/prices/price-book.ts'),
+      import('./stores/sql/repositories/usage.ts'),
+      import('./stores/sqlite/file-locks.ts'),
+    ]);
+  const ledger = await openLedger({
+    store,
+    clock,
+    logger,
+    journalFolder: join(config.dataDir, 'journal'),
+    locks: sqliteFileLocks,
+    newOwnerId: () => Bun.randomUUIDv7(),
+  });
   const prices = new PriceBook();
   const listed = ({ target, model }: PricedCall) => {
     const snapshot = directory.get(target.id)?.snapshot ?? null;
@@ -184,5 +207,5 @@ async function openBooks(
         target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),
     },
   });
-  return { billing, reports: new UsageRepository(store.db), close: () => ledger.close() };
+  return { billing, reports: upToDate(new UsageRepository(store.db), ledger), close: () => ledger.close() };
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type AttemptEnd, type AttemptStart, DEFAULT_PAYER, type Ledger, NO_TOKENS } from '../../src/core/ledger.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SqlStore } from '../../src/stores/sql/sql-store.ts';
+import { sqliteFileLocks } from '../../src/stores/sqlite/file-locks.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
 import { percentile } from '../statistics.ts';
@@ -24,8 +25,8 @@ const silent = (): void => undefined;
 const logger: Logger = { debug: silent, info: silent, warn: silent, error: silent };
 const TICK_MS = 5;
 
-export const ledgerOver = (store: SqlStore, spillFolder: string): Promise<Ledger> =>
-  openLedger({ store, clock: systemClock, logger, spillFolder, newOwnerId: randomUUID });
+export const ledgerOver = (store: SqlStore, journalFolder: string): Promise<Ledger> =>
+  openLedger({ store, clock: systemClock, logger, journalFolder, locks: sqliteFileLocks, newOwnerId: randomUUID });
 
 export function someStart(keyId: string | null): AttemptStart {
   return {

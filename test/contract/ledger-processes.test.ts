@@ -13,10 +13,10 @@ const CALLS = 1_000;
 const KILLS = Number(process.env['SWARMROUTER_TEST_KILLS'] ?? 20);
 
 const all = await backends();
-const spillFolder = await mkdtemp(join(tmpdir(), 'swarmrouter-spill-'));
+const journalFolder = await mkdtemp(join(tmpdir(), 'swarmrouter-spill-'));
 afterAll(async () => {
   await Promise.all(all.map((backend) => backend.end()));
-  await rm(spillFolder, { recursive: true, force: true });
+  await rm(journalFolder, { recursive: true, force: true });
 });
 
 function startProcess(task: ProcessTask) {
@@ -32,7 +32,7 @@ function startProcess(task: ProcessTask) {
 async function burst(place: StorePlace, processes: number): Promise<string[]> {
   const count = Math.ceil(CALLS / processes);
   const started = Array.from({ length: processes }, () =>
-    startProcess({ kind: 'burst', place, spillFolder, count, costNanoUsd: COST }),
+    startProcess({ kind: 'burst', place, journalFolder, count, costNanoUsd: COST }),
   );
   const readers = started.map(({ stdout }) => lines(stdout));
   for (const reader of readers) expect((await reader.next()).value).toBe('ready');
@@ -86,7 +86,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the ledge
     const place = await backend.place();
     const promised: string[] = [];
     for (let kill = 0; kill < KILLS; kill++) {
-      const child = startProcess({ kind: 'write', place, spillFolder });
+      const child = startProcess({ kind: 'write', place, journalFolder });
       const enough = kill * 7;
       let seen = 0;
       for await (const line of lines(child.stdout)) {
