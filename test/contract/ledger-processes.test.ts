@@ -1,11 +1,20 @@
 import { afterAll, describe, expect, test } from 'bun:test';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Logger } from '../../src/core/logger.ts';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
+import { sqliteFileLocks } from '../../src/stores/sqlite/file-locks.ts';
+import { systemClock } from '../../src/system-clock.ts';
+import { journalOwners } from '../../src/usage/ledger/adopt-journals.ts';
+import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
 import type { ProcessTask } from './ledger-process.ts';
 import { backends, NOON_MS, openAt, type StorePlace } from './store-support.ts';
+
+const silent = (): void => undefined;
+const logger: Logger = { debug: silent, info: silent, warn: silent, error: silent };
 
 const COST = 7;
 const LIMIT = 1_000;
@@ -97,6 +106,17 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the ledge
     }
     const store = await openAt(place);
     expect(await store.checkIntegrity()).toEqual([]);
+    // What the last one had promised and not brought to the store yet is in its journal.
+    const heir = await openLedger({
+      store,
+      clock: systemClock,
+      logger,
+      journalFolder,
+      locks: sqliteFileLocks,
+      newOwnerId: randomUUID,
+    });
+    await heir.close();
+    expect(await journalOwners(journalFolder)).toEqual([]);
     const rows = await store.db.selectFrom('ledger_attempt').select(['attempt_id', 'state', 'cost_nano_usd']).execute();
     const settled = new Map(rows.map((row) => [row.attempt_id, `${row.state} ${row.cost_nano_usd}`]));
     expect(promised.filter((id) => settled.get(id) !== 'settled 7')).toEqual([]);

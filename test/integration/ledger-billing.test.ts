@@ -261,6 +261,7 @@ describe('while the ledger takes nothing', () => {
     const other = lock();
     const replies = await Promise.all(Array.from({ length: 5 }, () => chat(say({ stream: true }))));
     for (const reply of replies) expect((await readEvents(reply)).at(-1)).toBe('[DONE]');
+    await ledger.flush();
     expect(ledger.health().state).toBe('spilling');
     other.run('rollback');
     other.close();

@@ -417,13 +417,15 @@ export class GroupLedger implements Ledger {
   #beatSoon(): void {
     if (this.#cancelBeat !== null || this.#closed) return;
     this.#cancelBeat = this.#options.clock.after(BEAT_EVERY_MS, () => {
-      this.#cancelBeat = null;
-      if (this.#attempts.size > 0) void this.#beat();
+      void this.#beat().then(() => {
+        this.#cancelBeat = null;
+        if (this.#attempts.size > 0) this.#beatSoon();
+      });
     });
   }
 
+  /** The next one comes when this one is written: beats that wait for a slow store say nothing. */
   async #beat(): Promise<void> {
-    this.#beatSoon();
     const { clock } = this.#options;
     if (this.#problem !== null || !this.#attempts.anyInStore()) return;
     if (clock.nowMs() - this.#lastCommitMs < BEAT_EVERY_MS / 2) return;

@@ -125,10 +125,13 @@ export class Journal {
     });
   }
 
-  async close(): Promise<void> {
-    for (const half of [this.#filling, this.#leaving]) {
-      await (half.count === 0 ? half.file.remove() : half.file.close());
-    }
+  /** What the store does not have stays in the files, for the next process. */
+  close(): Promise<void> {
+    return this.#turns.run(async () => {
+      for (const half of [this.#filling, this.#leaving]) {
+        await (half.count === 0 ? half.file.remove() : half.file.close());
+      }
+    });
   }
 
   async #append(operations: readonly LedgerOperation[]): Promise<boolean> {
