@@ -5,16 +5,20 @@ import { type Admitted, KeyGuard } from './admission/key-guard.ts';
 import { leaseSettler } from './admission/lease-settler.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
 import { RateLimiter } from './admission/rate-limiter.ts';
+import { RecordedRefusals } from './admission/recorded-refusals.ts';
 import { RefusalCounts } from './admission/refusal-counts.ts';
+import { type RefusalFrom, refusedKey, refusedLogin, refusedRequest } from './admission/refusal-events.ts';
 import { RequestGate } from './admission/request-gate.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
 import { FoundKinds } from './config/found-kinds.ts';
 import { Reloader } from './config/reload.ts';
+import { reloadEvent } from './config/reload-event.ts';
 import { targetFromOverflowProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
 import { watchFiles } from './config/watch-files.ts';
 import { withOverflowProviders } from './config/with-overflow-providers.ts';
+import { type AuditOrigin, type AuditSink, systemOrigin } from './core/audit.ts';
 import type { Billing } from './core/billing.ts';
 import type { Caller } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
@@ -92,6 +96,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         withOverflowProviders(next, providers.inForce()).map((target) => foundKinds.of(target)),
       );
       engine.configure(engineOptions(next));
+      accounts.configurePrices(next);
       slots.queueLimit = next.queueLimit;
       prober.configure({ intervalMs: next.probeIntervalMs });
       return changes;
@@ -113,7 +118,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   for (const target of config.targets) directory.put(target);
   const slots = new SlotTable(clock, directory, config.queueLimit);
   const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
-  const providers = createProviders(() => reloader.config, config.dataDir, adapters, directory, prober);
+  const audit: AuditSink = { record: (event) => accounts.audit.record(event) };
+  const providers = createProviders(() => reloader.config, config.dataDir, adapters, directory, prober, audit);
   await providers.restore();
 
   const guard = createOverloadGuard(config, clock, () => server.running());
@@ -134,6 +140,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const ownSinks = [metrics, requestLog, decisions, leaseSettler];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
   const accounts = await Accounts.open(config, { clock, logger: log, directory });
+  const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
   const engine = new Engine(parts, engineOptions(config));
@@ -144,6 +151,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       meaningOf: (requested) => engine.meaningOf(requested),
     }),
     refusals,
+    recordedRefusals,
   );
 
   const startedAtMs = clock.nowMs();
@@ -179,13 +187,23 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             targets: () => directory.views(),
             settings: () => reloader.config.settings,
             strategy: () => reloader.config.strategy,
-            reload,
+            reload: async (origin) => {
+              const { result, recorded } = reload(origin);
+              await recorded;
+              return result;
+            },
             configState: () => reloader.state,
             version: VERSION,
             uptimeMs: () => clock.nowMs() - startedAtMs,
             overflowProviders: providers,
             decisions,
             usage: () => accounts.reports,
+            keys: () => accounts.keys(),
+            keysIfAny: () => accounts.keysIfAny(),
+            routeNames: () => ['default', ...reloader.config.routes.keys()],
+            audit: () => accounts.auditReports,
+            refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
+            prices: () => accounts.prices(),
             wallMs: () => clock.wallMs(),
             chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
             explain: async (request) => {
@@ -194,7 +212,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
               return engine.explain(request);
             },
           });
-          return (request) => app.fetch(request);
+          return (request, from) => app.fetch(request, from);
         }),
       },
     ),
@@ -206,10 +224,18 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const files = watchFiles(
     () => reloader.files,
     clock,
-    () => void reload(),
+    () => void reload(systemOrigin('file')),
   );
-  function reload(): ReloadResult {
-    return files.reading(() => reloader.reload());
+  function reload(origin: AuditOrigin): { readonly result: ReloadResult; readonly recorded: Promise<void> } {
+    const before = reloader.config;
+    const result = files.reading(() => reloader.reload());
+    const event = reloadEvent(before, reloader.config, result, origin);
+    // It is in force by then: what is written in the files counts, whether or not it can be put on record.
+    const recorded = event === null ? Promise.resolve() : audit.record(event).catch(logNotRecorded);
+    return { result, recorded };
+  }
+  function logNotRecorded(error: unknown): void {
+    log.error({ error: String(error) }, 'a reload could not be put on the audit log');
   }
 
   return {
@@ -218,12 +244,13 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     newAdminKeyPath: adminKey.newPath,
     targets: () => directory.views(),
     probed: (atMostMs) => prober.firstRound(atMostMs),
-    reload,
+    reload: () => reload(systemOrigin('signal')).result,
     stop: async (graceMs) => {
       const finished = await drain(server, clock, graceMs, (error) => engine.interrupt(error));
       prober.stop();
       guard.stop();
       await learned.close();
+      await recordedRefusals.close();
       await accounts.close();
       files.stop();
       await log.flush();
@@ -254,6 +281,7 @@ function createProviders(
   adapters: ReturnType<typeof createAdapters>,
   directory: TargetDirectory,
   prober: HealthProber,
+  audit: AuditSink,
 ): OverflowProviderService {
   return createOverflowProviders({
     vetAddress: (url, network) => vetAddress(url, { network }),
@@ -264,6 +292,7 @@ function createProviders(
       return adapter.probe(target, signal);
     },
     store: overflowProviderFile(dataDir),
+    audit,
     directory: {
       has: (id) => directory.has(id),
       remove: (id) => directory.remove(id),
@@ -308,18 +337,23 @@ function engineOptions(config: Config) {
   };
 }
 
-/** Who may come in, for what and how much; counts whom it refuses. */
-function createDoor(guard: KeyGuard, gate: RequestGate, refusals: RefusalCounts) {
-  const counted = (admitted: Admitted): Admitted => {
-    if (!admitted.ok) refusals.note(admitted.fault);
+/** Who may come in, for what and how much; counts whom it refuses, and puts on record what is worth it. */
+function createDoor(guard: KeyGuard, gate: RequestGate, counts: RefusalCounts, recorded: RecordedRefusals) {
+  const counted = (admitted: Admitted, from: () => RefusalFrom): Admitted => {
+    if (admitted.ok) return admitted;
+    counts.note(admitted.fault);
+    if (admitted.fault !== 'missing') recorded.note(refusedKey(admitted.fault, admitted.keyId, from()));
     return admitted;
   };
   return {
-    admit: (headers: Headers) => counted(guard.admit(headers)),
-    admitOperator: (headers: Headers) => counted(guard.admitOperator(headers)),
-    admitRequest: (request: InferenceRequest) => {
+    admit: (headers: Headers, from: () => RefusalFrom) => counted(guard.admit(headers), from),
+    admitOperator: (headers: Headers, from: () => RefusalFrom) => counted(guard.admitOperator(headers), from),
+    admitRequest: (request: InferenceRequest, from: () => RefusalFrom) => {
       const gated = gate.admit(request);
-      if (!gated.ok) refusals.note(gated.refusal.code);
+      if (gated.ok) return gated;
+      counts.note(gated.refusal.code);
+      // Limits are no matter of who may do what.
+      if (gated.refusal.status === 403) recorded.note(refusedRequest(request, gated.refusal, from()));
       return gated;
     },
     shows: (caller: Caller, model: string) => gate.shows(caller, model),

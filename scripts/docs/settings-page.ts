@@ -20,7 +20,7 @@ A changed \`.env\`, \`swarmrouter.yaml\` or file that holds a key (\`file:/path\
 
 const YAML_EXAMPLE = `## swarmrouter.yaml
 
-Besides the keys above, the file takes what variables cannot say well: a list of targets and the model aliases.
+Besides the keys above, the file takes what variables cannot say well: a list of targets, the model aliases, and [prices](../operations/prices.md#setting-a-price) (\`prices\`, \`local_rates\`).
 
 \`\`\`yaml
 max_retries: 2

@@ -65,6 +65,7 @@ function modelRefusal(caller: Caller, asked: string, allowed: readonly string[])
   return notAllowed(caller, 'model', asked === '' ? ANY_MODEL : asked, allowed, 'model');
 }
 
+const CODES = { model: 'model_not_allowed', route: 'route_not_allowed', place: 'place_not_allowed' } as const;
 const LONGEST_NAME = 200;
 const MOST_NAMES = 20;
 
@@ -79,5 +80,5 @@ function notAllowed(
   const more = allowed.length > MOST_NAMES ? ` and ${allowed.length - MOST_NAMES} more` : '';
   const list = allowed.length === 0 ? `It may use no ${what} at all.` : `Allowed: ${shown}${more}.`;
   const message = `The API key "${caller.name}" may not use the ${what} "${asked.slice(0, LONGEST_NAME)}". ${list}`;
-  return { status: 403, code: `${what}_not_allowed`, message, param, headers: {} };
+  return { status: 403, code: CODES[what], message, param, headers: {} };
 }

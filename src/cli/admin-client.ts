@@ -11,12 +11,16 @@ export interface AdminClient {
   readonly url: string;
   /** @param body bytes go as they are, everything else as JSON */
   request(
-    method: 'GET' | 'POST' | 'DELETE',
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
     path: string,
     body?: unknown,
     headers?: Readonly<Record<string, string>>,
   ): Promise<AdminReply>;
+  /** A reply of any length, handed on as it comes. Resolves with a failure also when it breaks off. */
+  download(path: string, take: (text: string) => Promise<void>): Promise<AdminFailure | null>;
 }
+
+type AdminFailure = Extract<AdminReply, { readonly ok: false }>;
 
 const TIMEOUT_MS = 30_000;
 
@@ -30,6 +34,11 @@ export function adminClient(config: Config, url: string | null): AdminClient {
       if (!key.ok) return key;
       const authorized = { ...headers, authorization: `Bearer ${key.key}` };
       return call(`${base}${path}`, method, authorized, body, base);
+    },
+    download: async (path, take) => {
+      const key = adminKey(config);
+      if (!key.ok) return key;
+      return download(`${base}${path}`, { authorization: `Bearer ${key.key}` }, take, base);
     },
   };
 }
@@ -91,6 +100,35 @@ async function call(
     return { ok: false, message: unreachable(error, base) };
   }
   return judge(reply.status, text, base);
+}
+
+async function download(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  take: (text: string) => Promise<void>,
+  base: string,
+): Promise<AdminFailure | null> {
+  const late = new AbortController();
+  // Only until it begins: a long one takes as long as it takes.
+  const timer = setTimeout(() => late.abort(new DOMException('too late', 'TimeoutError')), TIMEOUT_MS);
+  let begun = false;
+  try {
+    const reply = await fetch(url, { headers, redirect: 'manual', signal: late.signal });
+    clearTimeout(timer);
+    if (reply.status !== 200 || reply.body === null) {
+      const judged = judge(reply.status, await reply.text(), base);
+      return judged.ok ? { ok: false, message: `The gateway at ${base} sent nothing.` } : judged;
+    }
+    begun = true;
+    const decoder = new TextDecoder();
+    for await (const bytes of reply.body) await take(decoder.decode(bytes, { stream: true }));
+    return null;
+  } catch (error) {
+    const message = begun ? `The gateway at ${base} broke off: what was written is not all.` : unreachable(error, base);
+    return { ok: false, message };
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function judge(status: number, text: string, base: string): AdminReply {

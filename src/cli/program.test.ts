@@ -209,6 +209,59 @@ describe('with a running gateway', () => {
     expect(again.error).toContain('azure');
   });
 
+  test('prices are set, listed, shown for each target with their origin, and removed', async () => {
+    const set = await admin('prices set Qwen3 --input 0.0375 --output 0.15 --cached-input 0 --per-request 0.001');
+    expect(set).toMatchObject({ code: 0, error: '' });
+    expect(set.out).toContain(
+      'Qwen3 at every target costs $0.0375 in and $0.15 out for a million tokens, cached input $0, $0.001 a request',
+    );
+    expect(set.out).toContain('SWARMROUTER_USAGE=true');
+    await admin('prices set other --provider lmstudio --input 1 --output 2');
+    const list = await admin('prices list');
+    expect(list.out).toMatch(
+      /Qwen3 +every target +\$0\.0375 +\$0\.15 +cached input \$0, \$0\.001 a request +api +20\d\d-/,
+    );
+    expect(list.out).toMatch(/other +lmstudio +\$1 +\$2 +- +api/);
+    expect(JSON.parse((await admin('prices list --json')).out).prices).toHaveLength(2);
+    const shown = await admin('prices show qwen3');
+    expect(shown.out).toMatch(/lmstudio +local +qwen3 +\$0\.0375 +\$0\.15 +.* +api, for every target/);
+    const free = JSON.parse((await admin('prices show unpriced --json')).out);
+    expect(free.targets[0]).toMatchObject({ target: 'lmstudio', source: 'local-rate', set_by: null });
+
+    expect((await admin('prices remove other')).code).toBe(1);
+    expect((await admin('prices remove other --provider lmstudio')).out).toContain('"other" at "lmstudio" is removed');
+    expect((await admin('prices remove qwen3')).code).toBe(0);
+    expect((await admin('prices list')).out).toContain('No price was set');
+    const wrong = await admin('prices set m --input cheap');
+    expect(wrong).toMatchObject({ code: 2, out: '' });
+    expect(wrong.error).toContain('output_usd_per_mtok: it is missing');
+  });
+
+  test('keys are made, listed, changed, rotated and revoked, by name', async () => {
+    const made = await admin('keys create --name alice --project web --rpm 60 --budget 20usd/month --places local');
+    expect(made).toMatchObject({ code: 0, error: '' });
+    const [text = ''] = /^wgl_live_\w+$/m.exec(made.out) ?? [];
+    expect(text).not.toBe('');
+    const list = await admin('keys');
+    expect(list.out).toMatch(/alice +web +wgl_live_\w{4}…\w{4} +live +60 rpm +\$0 of \$20\/month/);
+    expect((await admin('keys update alice --rpm none --concurrent 2')).out).toContain('2 concurrent');
+    const shown = JSON.parse((await admin('keys show alice --json')).out);
+    expect(shown).toMatchObject({ allowed_places: ['local'], limits: { rpm: null, concurrent: 2 }, revision: 2 });
+    expect((await admin(`keys show ${text.slice(0, 13)}`)).out).toContain(shown.id);
+    expect((await admin('keys rotate alice --grace 0')).out).toMatch(/^wgl_live_\w+$/m);
+    await admin('keys create --name alice');
+    const several = await admin('keys revoke alice');
+    expect([several.code, several.error]).toEqual([2, expect.stringContaining('2 keys are called "alice"')]);
+    expect((await admin(`keys revoke ${shown.id}`)).out).toContain('opens nothing any more');
+    const wrong = await admin('keys create --name x --budget 20eur/month --expires soon');
+    expect([wrong.code, wrong.error.trim().split('\n')]).toEqual([
+      2,
+      [expect.stringContaining('20usd/month'), expect.stringContaining('90d')],
+    ]);
+    expect((await admin('keys create --name x --rpm many')).code).toBe(2);
+    expect((await admin('keys show nobody')).error).toContain('There is no key "nobody"');
+  });
+
   test('what the gateway refuses is told in its words', async () => {
     const ran = await admin('providers add openai-compatible --api-key k-0123456789');
     expect(ran.code).toBe(1);

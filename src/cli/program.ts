@@ -3,11 +3,25 @@ import type { Config, LoadAnew, LoadResult } from '../config/config.ts';
 import { readTextFile } from '../config/load.ts';
 import { VERSION } from '../version.ts';
 import { type AdminClient, adminClient } from './admin-client.ts';
+import { type AuditExportFlags, type AuditListFlags, auditExport, auditList, auditVerify } from './audit.ts';
 import { check } from './check.ts';
 import { type DecisionFlags, decisions } from './decisions.ts';
 import type { DiscoverFlags } from './discover.ts';
 import { EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type ExplainFlags, explain } from './explain.ts';
+import type { KeyFlags } from './key-flags.ts';
+import {
+  createKey,
+  type JsonFlag,
+  type ListKeysFlags,
+  listKeys,
+  type RotateFlags,
+  revokeKey,
+  rotateKey,
+  showKey,
+  updateKey,
+} from './keys.ts';
+import { listPrices, RATE_FLAGS, type RemoveFlags, removePrice, type SetFlags, setPrice, showPrice } from './prices.ts';
 import { problemsText } from './print-problems.ts';
 import { type AddFlags, addProvider, listProviders, PROVIDER_TYPES, removeProvider } from './providers.ts';
 import { reload } from './reload.ts';
@@ -70,7 +84,10 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addTop(program, terminal, finish);
   addExplain(program, terminal, finish);
   addDecisions(program, terminal, finish);
+  addKeys(program, terminal, finish);
   addUsage(program, terminal, finish);
+  addAudit(program, terminal, finish);
+  addPrices(program, terminal, finish);
   addReload(program, terminal, finish);
   addProviders(program, terminal, finish);
   return program;
@@ -215,6 +232,78 @@ function addDecisions(program: Command, terminal: Terminal, finish: Finish): voi
   );
 }
 
+/** What is said of a key, at first and later. */
+function keyFlags(command: Command): Command {
+  const each = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+  return command
+    .option('--project <id>', 'whose it is (default: default); made when there is none')
+    .option('--owner <text>', 'the person or team')
+    .option('--rpm <number>', 'requests in any 60 seconds; none: no limit')
+    .option('--tpm <number>', 'tokens in any 60 seconds, prompts and answers; none: no limit')
+    .option('--concurrent <number>', 'requests at once; none: no limit')
+    .option('--budget <amount>', '20usd/month or 1000000tokens/day; also week, total; several times; none', each)
+    .option('--soft', 'the budgets refuse nothing, they only warn')
+    .option('--models <names>', 'joined by commas, qwen* for all that begin so; any')
+    .option('--places <places>', 'local, cloud, or any')
+    .option('--routes <names>', 'joined by commas; any')
+    .option('--expires <when>', '90d, 12h, 2030-01-31, or never')
+    .option('--metadata <name=value>', 'for your own books; several times', each)
+    .option('--json', 'as JSON');
+}
+
+function addKeys(program: Command, terminal: Terminal, finish: Finish): void {
+  const keys = program.command('keys').description('who may call the gateway, for what, and how much');
+  const create = keyFlags(
+    keys
+      .command('create')
+      .description('make a key; from the first one on, every request needs one')
+      .requiredOption('--name <name>', 'for people'),
+  );
+  adminCommand(create, terminal, finish, (client) => createKey(client, terminal, create.opts<KeyFlags & JsonFlag>()));
+
+  const list = keys
+    .command('list', { isDefault: true })
+    .description('all keys, oldest first')
+    .option('--project <id>', 'of this project only')
+    .addOption(new Option('--state <state>', 'only those').choices(['live', 'expired', 'revoked']))
+    .option('--json', 'as JSON');
+  adminCommand(list, terminal, finish, (client) => listKeys(client, terminal, list.opts<ListKeysFlags>()));
+
+  const named = (command: Command): Command => command.argument('<key>', 'its id, its name, or how its text begins');
+  const show = named(keys.command('show').description('one key, with what its budgets have spent')).option(
+    '--json',
+    'as JSON',
+  );
+  adminCommand(show, terminal, finish, (client) =>
+    showKey(client, terminal, String(show.args[0]), show.opts<JsonFlag>()),
+  );
+
+  const update = keyFlags(
+    named(keys.command('update').description('change a key; in force for the next request')).option(
+      '--name <name>',
+      'for people',
+    ),
+  );
+  adminCommand(update, terminal, finish, (client) =>
+    updateKey(client, terminal, String(update.args[0]), update.opts<KeyFlags & JsonFlag>()),
+  );
+
+  const rotate = named(keys.command('rotate').description('give a key a new text; the one before goes on for a while'))
+    .option('--grace <seconds>', 'how long it goes on (default: 86400, a day)')
+    .option('--json', 'as JSON');
+  adminCommand(rotate, terminal, finish, (client) =>
+    rotateKey(client, terminal, String(rotate.args[0]), rotate.opts<RotateFlags>()),
+  );
+
+  const revoke = named(keys.command('revoke').description('end a key, at once and for good')).option(
+    '--json',
+    'as JSON',
+  );
+  adminCommand(revoke, terminal, finish, (client) =>
+    revokeKey(client, terminal, String(revoke.args[0]), revoke.opts<JsonFlag>()),
+  );
+}
+
 function addUsage(program: Command, terminal: Terminal, finish: Finish): void {
   const command = program
     .command('usage')
@@ -227,6 +316,76 @@ function addUsage(program: Command, terminal: Terminal, finish: Finish): void {
     .option('--to <time>', 'the same, excluded (default: now)')
     .option('--json', 'as JSON');
   adminCommand(command, terminal, finish, (client) => usage(client, terminal, command.opts<UsageFlags>()));
+}
+
+function addAudit(program: Command, terminal: Terminal, finish: Finish): void {
+  const audit = program.command('audit').description('who changed what at the gateway, and who was refused');
+  const list = auditFilters(audit.command('list', { isDefault: true }).description('the entries, newest first'))
+    .option('--limit <number>', 'at most this many, 1 to 1000 (default: 50)')
+    .option('--cursor <cursor>', 'the next page: what the page before ended with')
+    .option('--json', 'as JSON');
+  adminCommand(list, terminal, finish, (client) => auditList(client, terminal, list.opts<AuditListFlags>()));
+
+  const exporting = auditFilters(
+    audit.command('export').description('all entries with their hashes, oldest first, to standard output'),
+  ).addOption(new Option('--format <format>', 'lines of JSON, or CSV (default: json)').choices(['json', 'csv']));
+  adminCommand(exporting, terminal, finish, (client) =>
+    auditExport(client, terminal, exporting.opts<AuditExportFlags>()),
+  );
+
+  const verify = audit
+    .command('verify')
+    .description('check that no entry was changed, taken out, moved or cut off; names the first bad one (exit code 1)')
+    .option('--json', 'as JSON');
+  adminCommand(verify, terminal, finish, (client) => auditVerify(client, terminal, wantsJson(verify)));
+}
+
+function auditFilters(command: Command): Command {
+  return command
+    .option('--from <time>', 'a day or time, 2026-11-01 or 2026-11-01T06:00:00Z (default: the first)')
+    .option('--to <time>', 'the same, excluded (default: the latest)')
+    .option('--actor <actor>', 'a kind, or a kind and an id: admin, key:key_1f')
+    .option('--action <action>', "an action, or its beginning: provider.add, 'provider.*'")
+    .option('--subject <subject>', 'what it was done to: provider:openrouter');
+}
+
+function addPrices(program: Command, terminal: Terminal, finish: Finish): void {
+  const prices = program.command('prices').description('what models cost, and setting it, without a restart');
+  const list = prices.command('list').description('the prices that were set').option('--json', 'as JSON');
+  adminCommand(list, terminal, finish, (client) => listPrices(client, terminal, wantsJson(list)));
+
+  const shown = prices
+    .command('show')
+    .description('what a model costs at each target, and where that price comes from')
+    .argument('<model>', 'its name')
+    .option('--json', 'as JSON');
+  adminCommand(shown, terminal, finish, (client) =>
+    showPrice(client, terminal, String(shown.args[0]), wantsJson(shown)),
+  );
+
+  const set = prices
+    .command('set')
+    .description('set what a model costs, from the next call on; it stays over restarts')
+    .argument('<model>', 'its name')
+    .option('--provider <name>', 'only at this target or provider (default: at every target, local ones too)');
+  for (const [name, flag] of RATE_FLAGS) {
+    const rest = name === 'input' || name === 'output' ? '' : ' (default: as its side)';
+    set.option(`--${flag} <usd>`, `USD for a million tokens: ${flag.replaceAll('-', ' ')}${rest}`);
+  }
+  set.option('--per-request <usd>', 'USD on top of each request').option('--json', 'as JSON');
+  adminCommand(set, terminal, finish, (client) =>
+    setPrice(client, terminal, String(set.args[0]), set.opts<SetFlags>()),
+  );
+
+  const remove = prices
+    .command('remove')
+    .description('remove a price that was set at run time')
+    .argument('<model>', 'its name')
+    .option('--provider <name>', 'as it was given when it was set')
+    .option('--json', 'as JSON');
+  adminCommand(remove, terminal, finish, (client) =>
+    removePrice(client, terminal, String(remove.args[0]), remove.opts<RemoveFlags>()),
+  );
 }
 
 function addReload(program: Command, terminal: Terminal, finish: Finish): void {

@@ -34,6 +34,9 @@ export function recordedTerminal({
     error: (text) => {
       error += `${text}\n`;
     },
+    write: async (text) => {
+      out += text;
+    },
     progress: (line) => void progressed.push(line),
     progressed,
     readSecret: async () => typed,

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { openProcessScreen, type Screen } from './screen.ts';
 
 /** What a command sees of the process, so that tests own it. */
@@ -9,6 +10,8 @@ export interface Terminal {
   readonly colours: boolean;
   out(text: string): void;
   error(text: string): void;
+  /** Output as it is, without an end of line. Resolves when there is room for more. */
+  write(text: string): Promise<void>;
   /** One line that replaces the one before, for a person who waits; null takes it away. Nothing when nobody watches. */
   progress(line: string | null): void;
   /** One line from standard input; asks for it, without showing it, when a person sits there. null: input ended. */
@@ -26,6 +29,9 @@ export function processTerminal(): Terminal {
     colours: process.stdout.isTTY === true && !process.env['NO_COLOR'],
     out: (text) => void process.stdout.write(`${text}\n`),
     error: (text) => void process.stderr.write(`${text}\n`),
+    write: async (text) => {
+      if (!process.stdout.write(text)) await once(process.stdout, 'drain');
+    },
     progress: (line) => {
       if (process.stderr.isTTY === true) process.stderr.write(`\r\u001b[K${line ?? ''}`);
     },

@@ -1,3 +1,4 @@
+import type { LocalRate, PriceOverride } from '../core/price-override.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Route } from '../core/route.ts';
 import type { Secret } from '../core/secret.ts';
@@ -60,6 +61,12 @@ export interface Config {
   readonly usage: boolean;
   /** PostgreSQL; null: SQLite in the data folder. */
   readonly databaseUrl: Secret | null;
+  /** Prices that the YAML file sets. */
+  readonly prices: readonly PriceOverride[];
+  /** What answers of local servers cost; whoever has none is free. */
+  readonly localRates: readonly LocalRate[];
+  /** Local model → the cloud's that its answers are compared with; `*`: all that have no other. */
+  readonly compareWith: ReadonlyMap<string, string>;
   readonly logRequests: boolean;
   readonly logResponses: boolean;
   /** Routing decisions kept in memory; 0: none. */

@@ -23,6 +23,7 @@ export function crossCheck(input: CrossCheckInput): Problem[] {
     ...checkServer(input),
     ...checkStrategy(input),
     ...checkClocks(input),
+    ...checkPower(input),
     ...checkSpecs(input),
   ];
 }
@@ -97,6 +98,19 @@ function checkClocks(input: CrossCheckInput): Problem[] {
     if (!isSet || ms === null || ms <= values.requestTimeoutMs) return [];
     const message = `it could never run out: the whole request has ${limit.value} s (SWARMROUTER_REQUEST_TIMEOUT)`;
     return [problemOf(input, name, message, 'shorten it, or give the request more time', `at most ${limit.value}`)];
+  });
+}
+
+/** Two settings that say nothing alone. */
+function checkPower(input: CrossCheckInput): Problem[] {
+  const { localWatts, kwhUsd } = input.values;
+  const pair = [
+    ['SWARMROUTER_LOCAL_WATTS', localWatts, 'SWARMROUTER_KWH_USD', kwhUsd],
+    ['SWARMROUTER_KWH_USD', kwhUsd, 'SWARMROUTER_LOCAL_WATTS', localWatts],
+  ] as const;
+  return pair.flatMap(([name, value, other, otherValue]) => {
+    if (value === null || otherValue !== null || input.wrong.has(other)) return [];
+    return [problemOf(input, name, `it says no price without ${other}`, `set ${other} too, or remove it`)];
   });
 }
 

@@ -54,7 +54,10 @@ export function textBeforeYaml(key: SettingKey, layers: Omit<Layers, 'yaml' | 'y
   return found !== null && typeof found.value === 'string' ? found : null;
 }
 
-export const NO_YAML: YamlFile = { settings: [], aliases: null, targets: [], routes: [], problems: [] };
+export const NO_YAML: YamlFile = {
+  ...{ settings: [], aliases: null, targets: [], routes: [] },
+  ...{ prices: null, localRates: null, problems: [] },
+};
 export const NO_ENV_FILE: EnvFile = { entries: new Map(), problems: [] };
 
 function strongest(setting: Setting<unknown>, layers: Layers): Found | null {

@@ -10,6 +10,8 @@ const TOGETHER = {
   AZURE_API_KEY: 'azure-base-key-0123',
   AZURE_ENDPOINT: 'https://base.openai.azure.com',
   SWARMROUTER_ADMIN_KEY: 'admin-base-key-0123',
+  SWARMROUTER_LOCAL_WATTS: '300',
+  SWARMROUTER_KWH_USD: '0.3',
 };
 
 /** Not the file's own path, nor the strategy, whose choices are not the schema's, nor the clock that bounds others. */
@@ -39,6 +41,8 @@ function goodText({ kind }: Setting<unknown>): fc.Arbitrary<string> {
         .integer({ min: 1, max: 100 })
         .map(String)
         .filter((text) => kind.parse(text).ok);
+    case 'decimal':
+      return fc.integer({ min: 0, max: 100_000 }).map((thousandths) => String(thousandths / 1_000));
     case 'choice':
       return fc.constantFrom(...kind.placeholder.split('|'));
     case 'secret':
@@ -64,6 +68,8 @@ function badText({ kind }: Setting<unknown>): fc.Arbitrary<string> | null {
       return fc.constantFrom('maybe', '2', 'tru');
     case 'integer':
       return fc.constantFrom('-1', '1.5', 'ten', '99999999');
+    case 'decimal':
+      return fc.constantFrom('-1', '30W', 'ten', '0.00000001', '99999999');
     case 'seconds':
       return fc.constantFrom('-1', '30s', 'ten', '99999999');
     case 'secret':

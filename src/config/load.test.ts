@@ -339,6 +339,64 @@ describe('settings that depend on each other', () => {
     expect(problemsOf(yaml('routes: 7'))).toMatchObject([{ name: 'routes' }]);
   });
 
+  test('prices and local rates are read whole, and each wrong one is named with its line', () => {
+    const config = configOf(
+      yaml(`
+        prices:
+          - { model: qwen, input_usd_per_mtok: 0.15, output_usd_per_mtok: "0.6" }
+          - &base { model: 8, provider: groq, input_usd_per_mtok: 1e-3, output_usd_per_mtok: 2 }
+        local_rates:
+          - { provider: mac, watts: 40, usd_per_kwh: 0.3 }
+        local_watts: 300
+        kwh_usd: 0.36
+        compare_with: { my-tune: openai/gpt-4o-mini }
+      `),
+    );
+    expect(config.prices).toMatchObject([
+      { model: 'qwen', provider: null, price: { rates: { input: 150_000_000, output: 600_000_000 } } },
+      { model: '8', provider: 'groq', price: { rates: { input: 1_000_000 } } },
+    ]);
+    expect(config.localRates).toMatchObject([
+      { provider: 'mac' },
+      { provider: null, price: { msFemtoUsd: 30_000_000 } },
+    ]);
+    expect([...config.compareWith]).toEqual([['my-tune', 'openai/gpt-4o-mini']]);
+    const wrong = `prices:
+  - model: a
+    input_usd_per_mtok: -1
+  - { model: b, input_usd_per_mtok: 1, output_usd_per_mtok: 1 }
+  - { model: B, input_usd_per_mtok: 1, output_usd_per_mtok: 1 }
+  - &loop [*loop]
+local_rates: { watts: 3 }
+price: 3
+`;
+    expect(problemsOf(yaml(wrong)).map(({ name, where }) => [name, where])).toEqual([
+      ['price', 'swarmrouter.yaml line 8'],
+      ['local_rates', 'swarmrouter.yaml line 7'],
+      ['prices[0].input_usd_per_mtok', 'swarmrouter.yaml line 2'],
+      ['prices[0].output_usd_per_mtok', 'swarmrouter.yaml line 2'],
+      ['prices[2].model', 'swarmrouter.yaml line 5'],
+      ['prices[3]', 'swarmrouter.yaml line 6'],
+    ]);
+  });
+
+  test('a price of electricity needs the watts too, and is said once', () => {
+    const alone = problemsOf({ environment: { SWARMROUTER_KWH_USD: '0.3' } });
+    expect(alone).toMatchObject([
+      { name: 'SWARMROUTER_KWH_USD', fix: 'set SWARMROUTER_LOCAL_WATTS too, or remove it' },
+    ]);
+    const watts = problemsOf({ environment: { SWARMROUTER_LOCAL_WATTS: '300' } });
+    expect(watts).toMatchObject([{ name: 'SWARMROUTER_LOCAL_WATTS' }]);
+    expect(problemsOf({ environment: { SWARMROUTER_LOCAL_WATTS: '300', SWARMROUTER_KWH_USD: 'cheap' } })).toHaveLength(
+      1,
+    );
+    const twice = problemsOf({
+      environment: { SWARMROUTER_LOCAL_WATTS: '300', SWARMROUTER_KWH_USD: '0.3' },
+      ...yaml('local_rates:\n  - { provider: mac, watts: 1, usd_per_kwh: 1 }\n  - { watts: 1, usd_per_kwh: 1 }\n'),
+    });
+    expect(twice).toMatchObject([{ name: 'local_rates[1]', where: 'swarmrouter.yaml line 3' }]);
+  });
+
   test('an unknown strategy is refused with those there are', () => {
     const environment = { SWARMROUTER_STRATEGY: 'best' };
     expect(problemsOf({ environment })[0]?.allowed).toBe('one of local-first, fastest');

@@ -16,6 +16,7 @@ import { buildTargets, clocksFor } from './targets.ts';
 import { unknownNames } from './unknown-names.ts';
 import type { YamlFile } from './yaml-file.ts';
 import { DEFAULT_YAML } from './yaml-path.ts';
+import { type PriceSpecs, readPrices } from './yaml-prices.ts';
 import { ROUTE_FIELD_NAMES, type RouteSpec, readRoute } from './yaml-routes.ts';
 import { readTarget, TARGET_FIELD_NAMES, type TargetSpec } from './yaml-targets.ts';
 
@@ -69,22 +70,23 @@ function finish(layers: Layers, around: Surroundings, problems: Problem[]): Load
   const routes = layers.yaml.routes.map((section) =>
     readRoute(section, layers.yamlLabel, places, around.strategies, problems),
   );
+  const prices = readPrices(layers.yaml, layers.yamlLabel, merged.values, problems);
   const wrong = new Set(merged.problems.map((problem) => settingNameOf(problem.name)));
   const { values } = merged;
   problems.push(...crossCheck({ values, settings: merged.settings, specs, strategies: around.strategies, wrong }));
   const settings = withDataDir(merged.settings, dataDirOf(values, around));
   if (problems.length > 0) return { ok: false, problems, settings, files: [...around.files] };
-  return { ok: true, config: configFrom(values, specs, routes, settings, around) };
+  return { ok: true, config: configFrom(values, { ...prices, targets: specs, routes }, settings, around) };
 }
 
-function configFrom(
-  values: Values,
-  specs: readonly TargetSpec[],
-  routes: readonly RouteSpec[],
-  settings: readonly SettingInForce[],
-  around: Surroundings,
-): Config {
-  const targets = buildTargets({ ...values, port: around.listeningOn ?? values.port }, specs);
+/** What only the YAML file can say. */
+interface Specs extends PriceSpecs {
+  readonly targets: readonly TargetSpec[];
+  readonly routes: readonly RouteSpec[];
+}
+
+function configFrom(values: Values, specs: Specs, settings: readonly SettingInForce[], around: Surroundings): Config {
+  const targets = buildTargets({ ...values, port: around.listeningOn ?? values.port }, specs.targets);
   return {
     host: values.host,
     port: values.port,
@@ -94,7 +96,7 @@ function configFrom(
     strategy: values.strategy,
     streamRecovery: values.streamRecovery === 'continue',
     maxFirstTokenMs: values.maxFirstTokenMs,
-    routes: routesOf(values, routes, around.strategies),
+    routes: routesOf(values, specs.routes, around.strategies),
     defaultModel: values.defaultModel,
     modelAliases: values.modelAliases ?? new Map(),
     standIn: values.standIn,
@@ -114,6 +116,9 @@ function configFrom(
     logLevel: LOG_LEVELS[values.logLevel],
     usage: values.usage,
     databaseUrl: values.databaseUrl,
+    prices: specs.prices,
+    localRates: specs.localRates,
+    compareWith: values.compareWith ?? new Map(),
     logRequests: values.logRequests,
     logResponses: values.logResponses,
     decisions: values.decisions,

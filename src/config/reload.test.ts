@@ -60,6 +60,22 @@ describe('a setting that needs a restart', () => {
     expect(comparable(withoutRestart(start, written))).toEqual(comparable(start));
   });
 
+  test('prices of the file are named when they change, and count', () => {
+    const withFile = (text: string): Config => {
+      const readFile = (path: string) => (path.endsWith('.yaml') ? text : null);
+      const loaded = loadConfig({ flags: {}, environment: {}, directory: '/w', readFile });
+      if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+      return loaded.config;
+    };
+    const price = (usd: number) => `prices: [{ model: m, input_usd_per_mtok: ${usd}, output_usd_per_mtok: 1 }]`;
+    const rate = 'local_rates: [{ watts: 1, usd_per_kwh: 1 }]';
+    expect(changedNames(withFile(price(1)), withFile(price(2)))).toEqual(['prices']);
+    expect(changedNames(withFile(price(1)), withFile(`${price(1)}\n${rate}`))).toEqual(['local_rates']);
+    const settings = 'local_watts: 1\nkwh_usd: 1';
+    expect(changedNames(withFile(''), withFile(settings))).toEqual(['SWARMROUTER_LOCAL_WATTS', 'SWARMROUTER_KWH_USD']);
+    expect(withoutRestart(withFile(price(1)), withFile(price(2))).prices[0]?.price.rates.input).toBe(2e9);
+  });
+
   test('is one of those listed: any other counts as it is written', () => {
     const start = configOf();
     const written = configOf({

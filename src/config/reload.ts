@@ -103,12 +103,18 @@ export function withoutRestart(start: Config, written: Config): Config {
   };
 }
 
-/** Environment names, and `routes`. Keys of targets are masked in the settings: their change shows in the targets. Pure. */
+const POWER_SETTINGS = ['SWARMROUTER_LOCAL_WATTS', 'SWARMROUTER_KWH_USD'];
+
+/** Environment names, and lists of the YAML file. Keys of targets are masked in the settings: their change shows in the targets. Pure. */
 export function changedNames(before: Config, after: Config): string[] {
   const old = new Map(before.settings.map(({ name, value }) => [name, value]));
   const changed = after.settings.filter(({ name, value }) => old.get(name) !== value).map(({ name }) => name);
   const keyChanged = before.adminKey?.reveal() !== after.adminKey?.reveal();
   if (keyChanged && !changed.includes('SWARMROUTER_ADMIN_KEY')) changed.push('SWARMROUTER_ADMIN_KEY');
   if (JSON.stringify([...before.routes]) !== JSON.stringify([...after.routes])) changed.push('routes');
+  if (JSON.stringify(before.prices) !== JSON.stringify(after.prices)) changed.push('prices');
+  // The settings' rate is one of them, and named already.
+  const isNamed = changed.some((name) => POWER_SETTINGS.includes(name));
+  if (!isNamed && JSON.stringify(before.localRates) !== JSON.stringify(after.localRates)) changed.push('local_rates');
   return changed;
 }

@@ -1,10 +1,12 @@
 // Every setting, declared once. Parsing, errors, .env.example, docs/reference/settings.md, the flags of the
 // command line and `swarmrouter check` are all derived from this table.
+import { USD_A_KWH, WATTS } from '../core/price-override.ts';
 import { MAX_FIRST_TOKEN_LIMIT_MS } from '../core/route.ts';
 import type { Parsed } from './setting-kinds.ts';
 import {
   boolean,
   choice,
+  decimal,
   hostName,
   integer,
   type Kind,
@@ -397,6 +399,31 @@ export const SETTINGS = {
     group: 'Usage',
     doc: 'PostgreSQL instead of SQLite: `postgres://user:password@host:5432/name`.',
   }),
+  localWatts: optional(
+    'SWARMROUTER_LOCAL_WATTS',
+    decimal(WATTS.places, WATTS.most, 'W'),
+    'unset: answers of local servers are free',
+    {
+      group: 'Usage',
+      doc: 'What a local server draws while it writes one answer: with SWARMROUTER_KWH_USD the price of local answers. Servers that differ: `local_rates` in the YAML file.',
+      example: '300',
+    },
+  ),
+  kwhUsd: optional('SWARMROUTER_KWH_USD', decimal(USD_A_KWH.places, USD_A_KWH.most, 'USD'), 'unset', {
+    group: 'Usage',
+    doc: 'What a kilowatt-hour costs; goes with SWARMROUTER_LOCAL_WATTS.',
+    example: '0.30',
+  }),
+  compareWith: optional(
+    'SWARMROUTER_COMPARE_WITH',
+    mapping('`local=cloud` pairs of models, separated by commas'),
+    'unset: with a cloud model of the same name',
+    {
+      group: 'Usage',
+      doc: 'Which cloud model a local one is compared with, for what it saved; `*` stands for all that have no other.',
+      example: 'my-tune=openai/gpt-4o-mini,*=openai/gpt-4.1-nano',
+    },
+  ),
 
   logLevel: setting('SWARMROUTER_LOG_LEVEL', choice(['DEBUG', 'INFO', 'WARN', 'ERROR'], { warning: 'WARN' }), 'INFO', {
     restart: true,

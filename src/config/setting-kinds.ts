@@ -1,3 +1,4 @@
+import { scaledDecimal } from '../core/decimal.ts';
 import { maskSecret, Secret } from '../core/secret.ts';
 import { checkUrl, maskUserInfo } from './urls.ts';
 
@@ -59,6 +60,22 @@ export const integer = (minimum: number, maximum: number, unit: string | null = 
     const number = Number(value);
     if (number < minimum) return bad(`it is below ${minimum}`);
     return number > maximum ? bad(`it is above ${maximum}`) : good(number);
+  },
+  show: String,
+  showSeen: asIs,
+});
+
+/** A number ≥ 0 with at most so many decimal places. */
+export const decimal = (places: number, most: number, unit: string): Kind<number> => ({
+  type: 'decimal',
+  allowed: `a number from 0 to ${most.toLocaleString('en-US')}, at most ${places} decimal places`,
+  placeholder: 'number',
+  unit,
+  parse: (value) => {
+    const scaled = scaledDecimal(value, places);
+    if (scaled === null) return bad('it is not a number of at least 0');
+    if (!scaled.exact) return bad(`it has more than ${places} decimal places`);
+    return scaled.value > most * 10 ** places ? bad(`it is above ${most}`) : good(Number(value));
   },
   show: String,
   showSeen: asIs,

@@ -28,11 +28,21 @@ export interface YamlRouteSection {
   readonly line: number;
 }
 
+/** A list of mappings as plain values, every scalar as the text that was written. */
+export interface YamlList {
+  readonly value: unknown;
+  readonly line: number;
+  /** Of each item. */
+  readonly lines: readonly number[];
+}
+
 export interface YamlFile {
   readonly settings: YamlSection;
   readonly aliases: YamlEntry | null;
   readonly targets: readonly YamlTargetSection[];
   readonly routes: readonly YamlRouteSection[];
+  readonly prices: YamlList | null;
+  readonly localRates: YamlList | null;
   readonly problems: readonly Problem[];
 }
 
@@ -44,6 +54,11 @@ export interface YamlNames {
   /** Fields of a route. */
   readonly route: ReadonlySet<string>;
 }
+
+/** Keys at the top level that are no settings. */
+const SECTIONS = ['targets', 'routes', 'aliases', 'prices', 'local_rates'];
+/** A list of mappings with a list of mappings in them. */
+const DEEPEST = 4;
 
 /** Reads the file's structure. What the values mean is judged elsewhere; `label` is how problems call the file. */
 export function readYamlFile(text: string, label: string, names: YamlNames): YamlFile {
@@ -71,21 +86,34 @@ class Reader {
     }
     // What the parser made of a broken file is a guess: problems found in that would not be the reader's.
     const isBroken = this.document.errors.some(({ code }) => code !== 'DUPLICATE_KEY');
-    if (isBroken) return { settings: [], aliases: null, targets: [], routes: [], problems: this.problems };
+    if (isBroken)
+      return {
+        settings: [],
+        aliases: null,
+        targets: [],
+        routes: [],
+        prices: null,
+        localRates: null,
+        problems: this.problems,
+      };
     const settings: YamlEntry[] = [];
     const targets: YamlTargetSection[] = [];
     const routes: YamlRouteSection[] = [];
     let aliases: YamlEntry | null = null;
+    let prices: YamlList | null = null;
+    let localRates: YamlList | null = null;
     for (const { key, node, line } of this.pairsOf(this.document.contents, this.label)) {
       if (key === 'targets') targets.push(...this.readTargets(node, line));
       else if (key === 'routes') routes.push(...this.readRoutes(node, line));
+      else if (key === 'prices') prices = this.readList(node, line);
+      else if (key === 'local_rates') localRates = this.readList(node, line);
       else if (key === 'aliases') aliases = this.readEntry(key, node, line);
-      else if (this.isKnown(key, line, [...this.names.settings, 'targets', 'routes', 'aliases'], '')) {
+      else if (this.isKnown(key, line, [...this.names.settings, ...SECTIONS], '')) {
         const entry = this.readEntry(key, node, line);
         if (entry !== null) settings.push(entry);
       }
     }
-    return { settings, aliases, targets, routes, problems: this.problems };
+    return { settings, aliases, targets, routes, prices, localRates, problems: this.problems };
   }
 
   private readTargets(given: Node | null, line: number): YamlTargetSection[] {
@@ -104,6 +132,28 @@ class Reader {
         index,
       };
     });
+  }
+
+  private readList(given: Node | null, line: number): YamlList {
+    const node = this.follow(given);
+    const lines = isSeq(node) ? node.items.map((item) => this.lineOf(item as Node | null, line)) : [];
+    return { value: this.plain(node), line, lines };
+  }
+
+  /** An alias may lead to what it is a part of: what lies deeper than any list of ours is not looked at. */
+  private plain(given: Node | null, depth = 0): unknown {
+    const node = this.follow(given);
+    if (isSeq(node)) {
+      return depth > DEEPEST ? [] : node.items.map((item) => this.plain(item as Node | null, depth + 1));
+    }
+    if (!isMap(node)) return scalarText(node);
+    if (depth > DEEPEST) return {};
+    return Object.fromEntries(
+      node.items.map((pair) => [
+        scalarText(pair.key as Node | null) ?? '',
+        this.plain(pair.value as Node | null, depth + 1),
+      ]),
+    );
   }
 
   private readRoutes(node: Node | null, line: number): YamlRouteSection[] {

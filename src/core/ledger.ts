@@ -1,5 +1,6 @@
 import type { BudgetScope, BudgetUnit, BudgetWindow } from './budget.ts';
 import type { FailureKind } from './failure.ts';
+import type { CostSource } from './price.ts';
 import type { Operation } from './request.ts';
 import type { AdapterKind, Place, TargetId } from './target.ts';
 
@@ -61,8 +62,6 @@ export const NO_TOKENS: BilledTokens = {
 
 /** `settled`: what it used is known or well estimated · `voided`: nothing was used · `unknown`: nobody can say. */
 export type EndState = 'settled' | 'voided' | 'unknown';
-/** `listed`: the provider's model list. */
-export type CostSource = 'provider' | 'override' | 'listed' | 'catalogue' | 'local-rate' | 'unknown';
 export type ClientOutcome = 'served' | 'cut' | 'abandoned' | 'failed';
 
 /** One upstream call as it ended. */

@@ -42,8 +42,44 @@ export interface UsageRow extends UsageSums {
   readonly group: Readonly<Partial<Record<UsageGroup, string | number | null>>>;
 }
 
-/** One upstream call on record, by the names of the ledger's columns. */
-export type UsageRecord = Readonly<Record<string, string | number | null>>;
+/** What is exported of an upstream call, in this order: the names of the ledger's columns. */
+export const EXPORT_COLUMNS = [
+  'organisation_id',
+  'attempt_id',
+  'request_id',
+  'attempt',
+  'project_id',
+  'key_id',
+  'target_id',
+  'adapter_kind',
+  'place',
+  'model',
+  'operation',
+  'stream',
+  'started_at_ms',
+  'reserved_nano_usd',
+  'reserved_tokens',
+  'owner_id',
+  'state',
+  'ended_at_ms',
+  'status',
+  'failure',
+  'client_outcome',
+  'input_tokens',
+  'cached_input_tokens',
+  'output_tokens',
+  'reasoning_tokens',
+  'image_tokens',
+  'audio_input_tokens',
+  'audio_output_tokens',
+  'cost_nano_usd',
+  'cost_source',
+  'saved_nano_usd',
+  'estimated',
+] as const;
+
+/** One upstream call on record. */
+export type UsageRecord = Readonly<Record<(typeof EXPORT_COLUMNS)[number], string | number | null>>;
 
 /** Reports on the ledger; they hold up no request. */
 export interface UsageReports {

@@ -4,5 +4,13 @@ export interface ResponseTap {
   end(): void;
 }
 
+/** Where a request came from. */
+export interface RequestOrigin {
+  /** Null: not known. */
+  readonly requestId: string | null;
+  /** Of the connection's other end; null: not known. */
+  readonly peerAddress: string | null;
+}
+
 /** How long a request's connection may be without a byte in either direction before it is closed, s; 0: for ever. */
 export type SetIdleTimeout = (seconds: number) => void;

@@ -6,7 +6,7 @@ import type { InferenceRequest } from '../core/request.ts';
 import type { Route } from '../core/route.ts';
 import type { TargetView } from '../core/target-view.ts';
 import type { Engine } from '../router/serve.ts';
-import type { ResponseTap, SetIdleTimeout } from './connection.ts';
+import type { RequestOrigin, ResponseTap, SetIdleTimeout } from './connection.ts';
 import { HttpError } from './http-error.ts';
 
 export interface HttpServerOptions {
@@ -26,11 +26,14 @@ export interface HttpServerParts {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Credential → who is calling? */
-  readonly admit: (headers: Headers) => Admission<{ readonly caller: Caller }>;
+  readonly admit: (headers: Headers, from: () => RequestOrigin) => Admission<{ readonly caller: Caller }>;
   /** The same for what tells of all tenants: the operator, or anybody while no key is needed. */
-  readonly admitOperator: (headers: Headers) => Admission<unknown>;
+  readonly admitOperator: (headers: Headers, from: () => RequestOrigin) => Admission<unknown>;
   /** What the caller may ask for, and how much. The request that comes back is the one to serve. */
-  readonly admitRequest: (request: InferenceRequest) => Admission<{ readonly request: InferenceRequest }>;
+  readonly admitRequest: (
+    request: InferenceRequest,
+    from: () => RequestOrigin,
+  ) => Admission<{ readonly request: InferenceRequest }>;
   /** Whether the caller sees this model in lists. */
   readonly shows: (caller: Caller, model: string) => boolean;
   /** Why inference requests are refused now, counting one; null: they are not. */
@@ -49,7 +52,7 @@ export interface HttpServerParts {
   /** Sees the bytes of each reply when replies are logged; null: they are not. */
   readonly tapResponse: ((requestId: string) => ResponseTap | null) | null;
   /** The control plane, loaded at its first request: it must not slow the start. */
-  readonly admin: () => Promise<(request: Request) => Response | Promise<Response>>;
+  readonly admin: () => Promise<(request: Request, from: RequestOrigin) => Response | Promise<Response>>;
 }
 
 /** What every endpoint is made with. */
@@ -62,18 +65,23 @@ export interface EndpointContext {
 }
 
 /** One endpoint. Throws HttpError for what it refuses. */
-export type Endpoint = (request: Request, id: string, setIdleTimeout: SetIdleTimeout) => Response | Promise<Response>;
+export type Endpoint = (
+  request: Request,
+  id: string,
+  setIdleTimeout: SetIdleTimeout,
+  from: () => RequestOrigin,
+) => Response | Promise<Response>;
 
 /** Refuses whoever may not use the data plane, before a byte of the body is read. */
-export function authorize({ parts }: EndpointContext, headers: Headers): Caller {
-  const admitted = parts.admit(headers);
+export function authorize({ parts }: EndpointContext, headers: Headers, from: () => RequestOrigin): Caller {
+  const admitted = parts.admit(headers, from);
   if (admitted.ok) return admitted.caller;
   throw refusalError(admitted.refusal);
 }
 
 /** Refuses whoever may not see what is of all tenants. */
-export function authorizeOperator({ parts }: EndpointContext, headers: Headers): void {
-  const admitted = parts.admitOperator(headers);
+export function authorizeOperator({ parts }: EndpointContext, headers: Headers, from: () => RequestOrigin): void {
+  const admitted = parts.admitOperator(headers, from);
   if (!admitted.ok) throw refusalError(admitted.refusal);
 }
 

@@ -70,10 +70,15 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
   };
 }
 
+/** As IPv4 where it is that: a socket for both families says `::ffff:10.0.0.7`. */
+function peerAddressOf(request: Request, server: Server<undefined>): string | null {
+  return server.requestIP(request)?.address.replace(/^::ffff:(?=\d+\.)/i, '') ?? null;
+}
+
 /** For endpoints that do not name the request themselves: only the busiest one does, since to look again costs as much. */
 function withRequestId(endpoint: Endpoint): Endpoint {
-  return async (request, id, setIdleTimeout) => {
-    const response = await endpoint(request, id, setIdleTimeout);
+  return async (request, id, setIdleTimeout, from) => {
+    const response = await endpoint(request, id, setIdleTimeout, from);
     if (!response.headers.has('x-request-id')) response.headers.set('x-request-id', id);
     return response;
   };
@@ -86,7 +91,12 @@ function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: L
     const id = requestId(headers);
     try {
       guard(headers);
-      return await endpoint(request, id, (seconds) => server.timeout(request, seconds));
+      return await endpoint(
+        request,
+        id,
+        (seconds) => server.timeout(request, seconds),
+        () => ({ requestId: id, peerAddress: peerAddressOf(request, server) }),
+      );
     } catch (error) {
       if (error instanceof HttpError) return errorResponse(httpErrorReply(error), id);
       // A client that left while its body was read: nobody is there to answer.

@@ -27,8 +27,8 @@ function unreadyReason({ parts, isDraining }: EndpointContext): string | null {
 
 /** GET /metrics, in Prometheus' text form. */
 export function metrics(context: EndpointContext): Endpoint {
-  return async (request) => {
-    authorizeOperator(context, request.headers);
+  return async (request, _id, _setIdleTimeout, from) => {
+    authorizeOperator(context, request.headers, from);
     return new Response(await context.parts.metricsText(), { headers: { 'content-type': METRICS_TYPE } });
   };
 }
@@ -47,5 +47,5 @@ export function root({ options }: EndpointContext): Endpoint {
 
 /** Everything of the control plane. */
 export function admin({ parts }: EndpointContext): Endpoint {
-  return async (request) => (await parts.admin())(request);
+  return async (request, _id, _setIdleTimeout, from) => (await parts.admin())(request, from());
 }

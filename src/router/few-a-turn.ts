@@ -28,6 +28,11 @@ export class FewATurn<Key, Value> {
     this.#arm();
   }
 
+  /** Waits for its turn. */
+  has(key: Key): boolean {
+    return this.#waiting.has(key);
+  }
+
   #arm(): void {
     if (this.#armed) return;
     this.#armed = true;

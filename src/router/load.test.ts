@@ -52,15 +52,15 @@ describe('the queue', () => {
     const heldB = slots.take(choice(b));
     const order: string[] = [];
     const first = slots.wait([choice(a), choice(b)], patience(10_000), never).then((lease) => {
-      order.push(`first:${lease.choice.entry.target.id}`);
+      order.push(`first:${lease?.choice.entry.target.id}`);
       return lease;
     });
     const second = slots
       .wait([choice(a)], patience(10_000), never)
-      .then((lease) => order.push(`second:${lease.choice.entry.target.id}`));
+      .then((lease) => order.push(`second:${lease?.choice.entry.target.id}`));
     await clock.advance(500);
     heldB?.release();
-    expect((await first).queuedMs).toBe(500);
+    expect((await first)?.queuedMs).toBe(500);
     heldA?.release();
     await second;
     expect(order).toEqual(['first:b', 'second:a']);
@@ -129,7 +129,7 @@ describe('the queue', () => {
     const [a, b] = [entryOf({ id: 'a', maxConcurrent: 1 }), entryOf({ id: 'b', maxConcurrent: 1 })];
     slots.take(choice(a));
     const lease = await slots.wait([choice(a), choice(b)], patience(1_000), never);
-    expect([lease.choice.entry.target.id, lease.queuedMs]).toEqual(['b', 0]);
+    expect([lease?.choice.entry.target.id, lease?.queuedMs]).toEqual(['b', 0]);
   });
 
   test('ends at once when every server that was waited for has gone down', async () => {
@@ -173,7 +173,7 @@ describe('the queue', () => {
     slots.take(choice(entry));
     const waiting = slots.wait([choice(entry)], patience(60_000), never);
     directory.probed(entry, snapshotOf({ models: [{ id: 'm', slots: 4 }] }));
-    expect((await waiting).choice.entry).toBe(entry);
+    expect((await waiting)?.choice.entry).toBe(entry);
   });
 
   test('lets one alone through while it is not known whether the target works again', async () => {
@@ -231,7 +231,7 @@ describe('the queue', () => {
     expect([entry.inFlight, slots.take(choice(entry))]).toEqual([0, null]);
     const waiting = slots.wait([choice(entry)], patience(10_000), never);
     await clock.advance(2_000);
-    expect((await waiting).queuedMs).toBe(2_000);
+    expect((await waiting)?.queuedMs).toBe(2_000);
   });
 
   test('holds back a target on its ramp to what the ramp allows', async () => {
@@ -248,7 +248,7 @@ describe('the queue', () => {
     entry.breaker = { name: 'warming', trialEarned: false, trialRunning: false };
     const served: Lease[] = [];
     for (let n = 0; n < 200; n++) {
-      void slots.wait([choice(entry)], patience(180_000), never).then((lease) => served.push(lease));
+      void slots.wait([choice(entry)], patience(180_000), never).then((lease) => served.push(lease as Lease));
     }
     for (let second = 1; second <= 20; second++) {
       directory.probed(entry, snapshot);
@@ -310,7 +310,7 @@ describe('the queue', () => {
     const patient = slots.wait([choice(full)], patience(60_000), never);
     const mobile = slots.wait([choice(full)], { ...patience(60_000), mayReplan: true }, never);
     directory.probed(other, other.snapshot as never);
-    await expect(mobile).rejects.toMatchObject({ kind: 'unreachable', message: 'another server has come back' });
+    expect(await mobile).toBeNull();
     expect(full.queued).toBe(1);
     void patient.catch(() => null);
   });
@@ -330,7 +330,7 @@ describe('a server that does not say how many answers it writes at once', () => 
     const ask = (name: string) =>
       void slots.wait([choice(entry)], patience(60_000), never).then((lease) => {
         served.push(name);
-        held.push(lease);
+        held.push(lease as Lease);
       });
     return { clock, directory, entry, held, served, ask };
   }
@@ -375,7 +375,7 @@ describe('a load that goes on after its request was given up', () => {
     await clock.advance(3_900);
     expect(entry.queued).toBe(1);
     await clock.advance(200);
-    expect((await waiting).choice.model).toBe('b');
+    expect((await waiting)?.choice.model).toBe('b');
   });
 
   test('it is over as soon as a probe finds the model loaded', async () => {

@@ -7,6 +7,7 @@ import { FewATurn } from './few-a-turn.ts';
 import { type Lease, SlotLease } from './lease.ts';
 import { loadObstacle } from './load-guard.ts';
 import { modelIndex } from './model-index.ts';
+import { Newcomers } from './newcomers.ts';
 import { mayTryOneMore } from './scout.ts';
 import type { SlotChoice } from './slot-choice.ts';
 import { slotUseByName, type TargetEntry } from './target-entry.ts';
@@ -22,7 +23,7 @@ export interface Patience {
   readonly deadlineMs: number;
   /** Something else is tried when the time is over: worth waiting however long the queue is. */
   readonly hasOther: boolean;
-  /** A server that comes back meanwhile ends the wait, so that the plan is made anew. */
+  /** A server that can serve by now and is not waited for ends the wait, so that the plan is made anew. */
   readonly mayReplan: boolean;
   /** Something else is better from then on, or when the slot is not expected before; null: nothing is. Monotonic ms. */
   readonly worthUntilMs?: number | null;
@@ -33,21 +34,24 @@ interface Waiter {
   readonly sinceMs: number;
   readonly mayReplan: boolean;
   readonly worthUntilMs: number | null;
-  grant(lease: Lease): void;
+  /** Null: somebody who can serve by now is not among the choices. */
+  grant(lease: Lease | null): void;
   refuse(error: UpstreamError): void;
 }
 
 /** When a queue is full and nothing is known of how fast it moves. */
 const RETRY_GUESS_MS = 1_000;
-/** A model at work is used on for so long while others wait for another model. */
+/** A model at work is used on for so long while others wait for another model; at least as long as it took to load. */
 const LOAD_PATIENCE_MS = 2_000;
 const MAX_RETRY_HINT_MS = 60_000;
 /** When a slot will be free is only guessed: a wait is not given up for a guess that is a little worse. */
 const ESTIMATE_SLACK = 1.5;
-/** How often the waits are looked at that something else may be better than, ms: also when no slot frees, they get worse. */
-const WORTH_CHECK_MS = 250;
+/** How often it is looked whether something else is better than waiting, ms: also when no slot frees, waits get worse. */
+const LOOK_ROUND_MS = 250;
 /** Each may plan and send a request, a fraction of a millisecond. */
 const PARTINGS_A_TURN = 4;
+/** Timers count whole milliseconds. */
+const TIMER_SLACK_MS = 1;
 /** Three thirds of a waiter are a little less than one. */
 const ROUNDING = 0.001;
 
@@ -58,17 +62,19 @@ export class SlotTable {
   #queueLimit: number;
   readonly #waiters = new WaitingLines<Waiter>();
   /** Who is let go makes another plan at once, which for all together would hold up everybody else. */
-  readonly #partings: FewATurn<Waiter, () => UpstreamError>;
+  readonly #partings: FewATurn<Waiter, () => UpstreamError | null>;
   /** Targets whose slots are to be handed out. */
   readonly #toServe = new Set<TargetEntry>();
   #serving = false;
-  #checksWorth = false;
+  readonly #newcomers: Newcomers;
+  #looksRound = false;
 
   /** `queueLimit`: requests that may wait for one target at once, ≥ 0; one that waits for several counts as a part at each. */
   constructor(clock: Clock, directory: TargetDirectory, queueLimit: number) {
     this.#clock = clock;
     this.#directory = directory;
     this.#queueLimit = queueLimit;
+    this.#newcomers = new Newcomers(directory, clock);
     this.#partings = new FewATurn(clock, PARTINGS_A_TURN, (waiter, why) => this.#letGo(waiter, why));
     // A target that comes back, or reports more slots, may take waiting requests at once; one that goes down never will.
     directory.onChange((entry, isBack) => {
@@ -96,10 +102,11 @@ export class SlotTable {
   }
 
   /** Others have waited long for another model: those at work come to their end, and no more of their kind begin. */
-  #mustMakeRoom({ loadWanted }: TargetEntry, model: string): boolean {
-    return (
-      loadWanted !== null && loadWanted.model !== model && this.#clock.nowMs() - loadWanted.sinceMs >= LOAD_PATIENCE_MS
-    );
+  #mustMakeRoom({ loadWanted, lastLoad }: TargetEntry, model: string): boolean {
+    if (loadWanted === null || loadWanted.model === model) return false;
+    // Else each load would serve one request, and most of the time would be spent on loading.
+    const sinceMs = Math.max(loadWanted.sinceMs, lastLoad?.endedAtMs ?? 0);
+    return this.#clock.nowMs() - sinceMs >= Math.max(LOAD_PATIENCE_MS, lastLoad?.tookMs ?? 0);
   }
 
   /** Who waits longest for a load there that others prevent. */
@@ -122,11 +129,12 @@ export class SlotTable {
   }
 
   /**
-   * Waits for a slot at any of the choices, the earlier ones preferred. Rejects with UpstreamError: `overloaded` when
+   * Waits for a slot at any of the choices, the earlier ones preferred; null: look round, another target can serve by now,
+   * which only those are told that may replan. Rejects with UpstreamError: `overloaded` when
    * their queues are full, would not move in time, or did not; `unreachable` when all choices went down; else the
    * cancellation's cause.
    */
-  wait(choices: readonly SlotChoice[], patience: Patience, cancellation: Cancellation): Promise<Lease> {
+  wait(choices: readonly SlotChoice[], patience: Patience, cancellation: Cancellation): Promise<Lease | null> {
     for (const choice of choices) {
       const lease = this.take(choice);
       if (lease !== null) return Promise.resolve(lease);
@@ -136,6 +144,24 @@ export class SlotTable {
     const refusal = this.#refusal(choices, patience);
     if (refusal !== null) return Promise.reject(refusal);
     return new Promise((resolve, reject) => this.#enqueue(choices, patience, cancellation, resolve, reject));
+  }
+
+  /**
+   * For who is to ask a target again after a pause: resolves when the pause is over, with true before that when another
+   * server can serve by now. Rejects with the cancellation's cause.
+   */
+  rest(pauseMs: number, deadlineMs: number, cancellation: Cancellation): Promise<boolean> {
+    const patience = { timeoutMs: pauseMs, deadlineMs, hasOther: true, mayReplan: true };
+    const endsAtMs = this.#clock.nowMs() + pauseMs;
+    return new Promise((resolve, reject) =>
+      this.#enqueue(
+        [],
+        patience,
+        cancellation,
+        () => resolve(this.#clock.nowMs() + TIMER_SLACK_MS < endsAtMs),
+        (error) => (cancellation.cause === null ? resolve(false) : reject(error)),
+      ),
+    );
   }
 
   #mayScout(choice: SlotChoice): boolean {
@@ -170,7 +196,7 @@ export class SlotTable {
     choices: readonly SlotChoice[],
     { timeoutMs, mayReplan, worthUntilMs = null }: Patience,
     cancellation: Cancellation,
-    resolve: (lease: Lease) => void,
+    resolve: (lease: Lease | null) => void,
     reject: (error: UpstreamError) => void,
   ): void {
     const leave = (): void => {
@@ -206,7 +232,7 @@ export class SlotTable {
       ),
     );
     this.#waiters.add(waiter);
-    if (worthUntilMs !== null && !this.#checksWorth) this.#checkWorthLater();
+    if (mayReplan || worthUntilMs !== null) this.#lookRoundLater();
     for (const { entry } of choices) {
       entry.queued++;
       entry.queuedShare += 1 / choices.length;
@@ -219,7 +245,7 @@ export class SlotTable {
   #tellOfNewcomer(entry: TargetEntry): void {
     for (const waiter of this.#waiters) {
       if (!waiter.mayReplan || waiter.choices.some((choice) => choice.entry === entry)) continue;
-      this.#partings.add(waiter, anotherIsBack);
+      this.#partings.add(waiter, lookRound);
     }
   }
 
@@ -234,14 +260,17 @@ export class SlotTable {
   #letGoOfTheClosed(entry: TargetEntry): void {
     if (!entry.retired && entry.breaker.name !== 'open') return;
     for (const waiter of this.#waiters.at(entry)) {
-      if (!waiter.choices.some(mayStillServe)) this.#partings.add(waiter, nobodyComes);
+      // Who is told already that another one is back goes there.
+      if (!this.#partings.has(waiter) && !waiter.choices.some(mayStillServe)) this.#partings.add(waiter, nobodyComes);
     }
   }
 
   /** It may have been served meanwhile, or one that it waits for may be back. */
-  #letGo(waiter: Waiter, why: () => UpstreamError): void {
-    if (!this.#waiters.has(waiter)) return;
-    if (why !== nobodyComes || !waiter.choices.some(mayStillServe)) waiter.refuse(why());
+  #letGo(waiter: Waiter, why: () => UpstreamError | null): void {
+    if (!this.#waiters.has(waiter) || (why === nobodyComes && waiter.choices.some(mayStillServe))) return;
+    const error = why();
+    if (error === null) waiter.grant(null);
+    else waiter.refuse(error);
   }
 
   /** Hands out what is free there. Taking a slot may itself be news (a trial begins), which is looked at afterwards. */
@@ -267,13 +296,21 @@ export class SlotTable {
     }
   }
 
-  #checkWorthLater(): void {
-    this.#checksWorth = true;
-    this.#clock.after(WORTH_CHECK_MS, () => {
-      this.#checksWorth = false;
-      this.#letGoWhoWaitInVain();
-      if ([...this.#waiters].some(({ worthUntilMs }) => worthUntilMs !== null)) this.#checkWorthLater();
-    });
+  /** As long as anybody waits to whom something else may be better. */
+  #lookRoundLater(): void {
+    if (this.#looksRound) return;
+    this.#looksRound = true;
+    // What can serve from here on counts as new.
+    this.#newcomers.look();
+    const again = (): void => {
+      this.#clock.after(LOOK_ROUND_MS, () => {
+        for (const entry of this.#newcomers.look()) this.#tellOfNewcomer(entry);
+        this.#letGoWhoWaitInVain();
+        this.#looksRound = [...this.#waiters].some(({ mayReplan, worthUntilMs }) => mayReplan || worthUntilMs !== null);
+        if (this.#looksRound) again();
+      });
+    };
+    again();
   }
 
   /** Those whose slot is by now expected later than it is worth: their plans go on elsewhere. */
@@ -314,8 +351,8 @@ function mayStillServe({ entry, outOfTurn }: SlotChoice): boolean {
   return !entry.retired && (outOfTurn || entry.breaker.name !== 'open');
 }
 
-function anotherIsBack(): UpstreamError {
-  return new UpstreamError('unreachable', 'another server has come back');
+function lookRound(): null {
+  return null;
 }
 
 function noLongerWorthIt(): UpstreamError {

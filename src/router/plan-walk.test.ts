@@ -21,7 +21,7 @@ function stepTo(id: string, change: Partial<PlanStep> = {}): PlanStep {
 
 function walkOf(...steps: [PlanStep, ...PlanStep[]]): PlanWalk {
   const plan = { steps, leftOut: [], maxAttempts: 4, promptTokens: null, spills: false };
-  return new PlanWalk(plan, NO_PROMPT, new Cancellation(), 60_000, async () => []);
+  return new PlanWalk(plan, NO_PROMPT, new Cancellation(), 60_000, async () => [], { changes: 0, atMs: 0 });
 }
 
 const names = ({ untried }: PlanWalk) => untried.map(({ target }) => target.id);

@@ -52,8 +52,10 @@ export class PlanWalk {
   retryable: readonly Retry[] = [];
   /** How often the plan was made anew. */
   replans = 0;
-  /** Attempts, and changes of the directory, when it was last extended. */
-  #extendedAt: { readonly attempts: number; readonly changes: number; readonly atMs: number } | null = null;
+  /** How long slots have been waited for, ms. */
+  waitedMs = 0;
+  /** Attempts, and changes of the directory, when it was made or last extended. */
+  #madeAt: { readonly attempts: number; readonly changes: number; readonly atMs: number };
   /** Allocated by the first failure only. */
   #tries: Map<TargetId, number> | null = null;
   #loadingSinceMs: Map<TargetId, number> | null = null;
@@ -66,8 +68,10 @@ export class PlanWalk {
     cancellation: Cancellation,
     deadlineMs: number,
     replan: Replan,
+    madeAt: { readonly changes: number; readonly atMs: number },
     attemptsBefore = 0,
   ) {
+    this.#madeAt = { attempts: 0, ...madeAt };
     this.prompt = prompt;
     this.cancellation = cancellation;
     this.deadlineMs = deadlineMs;
@@ -118,14 +122,18 @@ export class PlanWalk {
     this.untried.push({ ...step, waits: true });
   }
 
-  /** Whether anything has happened since the latest extension: else the next one would add the same steps in vain. */
+  /** Whether anything has happened since the plan was made or extended: else the same steps would be added in vain. */
   isNews(changes: number, nowMs: number): boolean {
-    const attempts = this.attempts.length;
-    const then = this.#extendedAt;
-    this.#extendedAt = { attempts, changes, atMs: nowMs };
-    if (then === null || attempts !== then.attempts || changes !== then.changes) return true;
+    const then = this.#madeAt;
+    if (this.attempts.length !== then.attempts || changes !== then.changes) return true;
     // The end of a cooldown is told to nobody.
     return nowMs - then.atMs >= COOLDOWNS_MAY_END_MS;
+  }
+
+  /** The plan is made anew or extended now. */
+  madeAnew(changes: number, nowMs: number): void {
+    this.replans++;
+    this.#madeAt = { attempts: this.attempts.length, changes, atMs: nowMs };
   }
 
   /** What is best by now, in place of what was. Targets that are to be asked once more are in no new plan: they stay. */
@@ -212,12 +220,13 @@ const COOLDOWNS_MAY_END_MS = 250;
 
 /**
  * Of two failures the one that helps the client more: that its prompt is too long beats what befell a later server, a
- * server's trouble beats that another one lacks the model, and a model that loads beats that its queue was too long.
+ * server's trouble beats that another one lacks the model, and a model that loads beats that its queue was too long. But
+ * who is only busy may be able to read it.
  */
 function preferred(older: UpstreamError | null, newer: UpstreamError): UpstreamError {
   if (older === null || newer.kind === 'cancelled') return newer;
   const isTelling =
-    older.kind === 'contextTooLong' ||
+    (older.kind === 'contextTooLong' && newer.kind !== 'overloaded' && newer.kind !== 'modelLoading') ||
     newer.kind === 'modelMissing' ||
     (older.kind === 'modelLoading' && newer.kind === 'overloaded');
   return isTelling ? older : newer;

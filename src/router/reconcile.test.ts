@@ -156,7 +156,7 @@ describe('who waits for a slot', () => {
     const came: (Lease | UpstreamError)[] = [];
     const note = (result: Lease | UpstreamError): void => void came.push(result);
     const patience = { timeoutMs: 10_000, deadlineMs: 10_000, hasOther: false, mayReplan: false };
-    slots.wait(choices, patience, new Cancellation()).then(note, note);
+    slots.wait(choices, patience, new Cancellation()).then((lease) => note(lease as Lease), note);
     /** What has come of the wait by now; looked at, since a wait that never ends would end the test's process instead. */
     const outcome = async (): Promise<Lease | UpstreamError | undefined> => {
       await clock.advance(0);

@@ -135,5 +135,5 @@ test('a plan that led to no attempt is not made again and again while nothing ha
     return [resting];
   });
   expect(result).toMatchObject({ kind: 'failed', attempts: [] });
-  expect(plans).toBe(1);
+  expect(plans).toBe(0);
 });

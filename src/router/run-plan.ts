@@ -69,7 +69,8 @@ export class PlanRunner {
     replan: Replan,
     attemptsBefore = 0,
   ): Promise<RunResult> {
-    const walk = new PlanWalk(plan, request.prompt, cancellation, deadlineMs, replan, attemptsBefore);
+    const madeAt = { changes: this.#directory.changes, atMs: this.#clock.nowMs() };
+    const walk = new PlanWalk(plan, request.prompt, cancellation, deadlineMs, replan, madeAt, attemptsBefore);
     const result = await this.#walk(walk, request);
     return walk.kept === null ? result : this.#instead(walk, walk.kept, result);
   }
@@ -146,7 +147,8 @@ export class PlanRunner {
     const opened = this.#open(walk, request, lease);
     const bill = opened instanceof Promise ? await opened : opened;
     if (bill instanceof UpstreamError) return { ...notMade(step, lease, bill), billed: null, wasMade: false };
-    const hurry = walk.kept === null ? null : hurried(walk.cancellation, this.#clock, walk.kept.untilMs);
+    const hasBegun = (): boolean => lease.call.live.contentAtMs !== null;
+    const hurry = walk.kept === null ? null : hurried(walk.cancellation, this.#clock, walk.kept.untilMs, hasBegun);
     const cancellation = hurry?.cancellation ?? walk.cancellation;
     const result = await runAttempt(request, step, lease, cancellation, this.#clock, (afterMs) =>
       this.#directory.answering(lease.call, afterMs),
@@ -266,14 +268,14 @@ function patienceMs({ record }: Committed, untried: readonly PlanStep[]): number
   return Math.max(LEAST_PATIENCE_MS, record.durationMs * PATIENCE_FACTOR, (next?.estimate?.seconds ?? 0) * 1000);
 }
 
-/** The same cancellation, with an end of its own. */
-function hurried(request: Cancellation, clock: Clock, untilMs: number) {
+/** The same cancellation, with an end of its own: by then the answer must have begun. */
+function hurried(request: Cancellation, clock: Clock, untilMs: number, hasBegun: () => boolean) {
   const cancellation = new Cancellation();
   const pass = (cause: UpstreamError): void => cancellation.cancel(cause);
   request.onCancel(pass);
-  const cancelTimer = clock.after(Math.max(0, untilMs - clock.nowMs()), () =>
-    pass(new UpstreamError('cancelled', 'an answer was in hand, and the better one took too long')),
-  );
+  const cancelTimer = clock.after(Math.max(0, untilMs - clock.nowMs()), () => {
+    if (!hasBegun()) pass(new UpstreamError('cancelled', 'an answer was in hand, and the better one took too long'));
+  });
   const end = (): void => {
     cancelTimer();
     request.forget(pass);

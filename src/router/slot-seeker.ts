@@ -1,4 +1,3 @@
-import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { PlanStep } from '../core/plan.ts';
@@ -41,23 +40,34 @@ export class SlotSeeker {
 
   /** Puts the step first once more, paid for now, and waits until it may be asked. Resolves with what ends the walk instead. */
   async again(walk: PlanWalk, retry: Retry): Promise<UpstreamError | null> {
-    walk.again(retry);
     const entry = this.entryOf(retry.step);
-    if (entry === null) return null;
-    entry.retryBudget.withdraw();
-    entry.retriesPending++;
-    try {
-      const interrupted = await this.#pause(retry.readyAtMs - this.#clock.nowMs(), walk.cancellation);
-      if (interrupted !== null) return interrupted;
-    } finally {
-      entry.retriesPending--;
-    }
+    entry?.retryBudget.withdraw();
+    if (entry !== null && (await this.#pause(walk, retry, entry))) return walk.cancellation.cause;
+    walk.again(retry);
     // Others may have come back during the pause: better one that was not asked yet.
-    if (walk.untried.length === 1) {
+    if (entry !== null && walk.untried.length === 1) {
       await this.extend(walk);
       walk.newcomersFirst();
     }
     return walk.cancellation.cause;
+  }
+
+  /** Until it may be asked again. True: there is something better to do by then, or it is over. */
+  async #pause(walk: PlanWalk, { readyAtMs }: Retry, entry: TargetEntry): Promise<boolean> {
+    entry.retriesPending++;
+    try {
+      for (let leftMs = readyAtMs - this.#clock.nowMs(); leftMs > 0; leftMs = readyAtMs - this.#clock.nowMs()) {
+        const somebodyCame = await this.#slots.rest(leftMs, walk.deadlineMs, walk.cancellation);
+        if (!somebodyCame) return false;
+        await this.extend(walk);
+        if (walk.cancellation.cause !== null || walk.untried.some(({ resting }) => !resting)) return true;
+      }
+      return false;
+    } catch {
+      return true;
+    } finally {
+      entry.retriesPending--;
+    }
   }
 
   /** A slot for the next step that has one, or gets one. Resolves with what ends the walk instead. */
@@ -104,18 +114,38 @@ export class SlotSeeker {
   async #waitForSlot(walk: PlanWalk): Promise<Taken | UpstreamError> {
     const brief = walk.briefWaits();
     if (brief.length > 0) return this.#waitBriefly(walk, brief);
+    if (this.#isNews(walk) && (await this.#lookAround(walk))) return walk.cancellation.cause ?? this.seek(walk);
     const choices = this.#choices(walk.untried, walk);
     if (choices.size === 0) return this.#afterVainWait(walk, walk.lastError ?? nobodyLeft());
     const retry = this.#firstRetry(walk);
+    const sinceMs = this.#clock.nowMs();
     try {
       const patience = this.#patience(walk, choices.keys(), retry);
       const lease = await this.#slots.wait([...choices.keys()], patience, walk.cancellation);
-      return this.#taken(walk, lease, choices);
+      if (lease !== null) return this.#taken(walk, lease, choices);
+      walk.waitedMs += this.#clock.nowMs() - sinceMs;
+      await this.#lookAround(walk);
+      return walk.cancellation.cause ?? this.seek(walk);
     } catch (thrown) {
+      walk.waitedMs += this.#clock.nowMs() - sinceMs;
       if (walk.cancellation.cause !== null) return walk.cancellation.cause;
       const isCutShort = retry !== null && this.#isDue(retry);
       return isCutShort ? this.#retryDue(walk) : this.#afterVainWait(walk, asUpstreamError(thrown));
     }
+  }
+
+  #isNews(walk: PlanWalk): boolean {
+    return walk.replans < MAX_REPLANS - 2 && walk.isNews(this.#directory.changes, this.#clock.nowMs());
+  }
+
+  /** Before a long wait: somebody may have come back since the plan was made. True: there are further steps. */
+  async #lookAround(walk: PlanWalk): Promise<boolean> {
+    walk.madeAnew(this.#directory.changes, this.#clock.nowMs());
+    const known = new Set(walk.untried.map(({ target }) => target.id));
+    const steps = await walk.replan(new Set([...walk.tried(), ...known]));
+    walk.untried.push(...steps);
+    walk.newcomersFirst();
+    return steps.length > 0 || walk.cancellation.cause !== null;
   }
 
   /** Waits as long as that is expected to be better than a target that is free. */
@@ -129,21 +159,20 @@ export class SlotSeeker {
     const patience = { timeoutMs, deadlineMs: walk.deadlineMs, hasOther: true, mayReplan: false, worthUntilMs };
     try {
       const lease = await this.#slots.wait([...choices.keys()], patience, walk.cancellation);
-      return this.#taken(walk, lease, choices);
+      if (lease !== null) return this.#taken(walk, lease, choices);
     } catch {
       if (walk.cancellation.cause !== null) return walk.cancellation.cause;
-      // Who has waited for all that it was worth goes on; before that, what is best by now is asked anew.
-      const isOver = this.#clock.nowMs() + TIMER_SLACK_MS >= worthUntilMs;
-      if (isOver || !(await this.#planAnew(walk))) walk.putOff(steps);
-      if (walk.cancellation.cause !== null) return walk.cancellation.cause;
-      return this.seek(walk);
     }
+    // Who has waited for all that it was worth goes on; before that, what is best by now is asked anew.
+    const isOver = this.#clock.nowMs() + TIMER_SLACK_MS >= worthUntilMs;
+    if (isOver || !(await this.#planAnew(walk))) walk.putOff(steps);
+    return walk.cancellation.cause ?? this.seek(walk);
   }
 
   /** What is best now that the wait is worse than expected? False: that was asked too often, or nobody is left. */
   async #planAnew(walk: PlanWalk): Promise<boolean> {
     if (walk.replans >= MAX_WORSE_WAITS) return false;
-    walk.replans++;
+    walk.madeAnew(this.#directory.changes, this.#clock.nowMs());
     const steps = await walk.replan(walk.tried());
     if (steps.length === 0) return false;
     walk.planAnew(steps);
@@ -208,7 +237,7 @@ export class SlotSeeker {
   /** Adds what would be planned now, but for those tried and `without`. */
   async extend(walk: PlanWalk, without: readonly TargetId[] = []): Promise<void> {
     if (walk.replans >= MAX_REPLANS || !walk.isNews(this.#directory.changes, this.#clock.nowMs())) return;
-    walk.replans++;
+    walk.madeAnew(this.#directory.changes, this.#clock.nowMs());
     walk.untried.push(...(await walk.replan(new Set([...walk.tried(), ...without]))));
   }
 
@@ -220,6 +249,7 @@ export class SlotSeeker {
       timeoutMs = Math.max(timeoutMs, queueMs ?? this.#queueTimeoutMs);
       if (entry.breaker.name === 'warming' || entry.activity.isLoadingAny) timeoutMs = Math.max(timeoutMs, warmupMs);
     }
+    timeoutMs = Math.max(0, timeoutMs - walk.waitedMs);
     if (retry !== null) timeoutMs = Math.min(timeoutMs, Math.max(0, retry.readyAtMs - this.#clock.nowMs()));
     return {
       timeoutMs,
@@ -245,22 +275,6 @@ export class SlotSeeker {
     if (entry === undefined) return null;
     const { place, adapterKind } = entry.target;
     return place === target.place && adapterKind === target.adapterKind ? entry : null;
-  }
-
-  /** Resolves with the cause when the request is cancelled meanwhile. */
-  async #pause(delayMs: number, cancellation: Cancellation): Promise<UpstreamError | null> {
-    if (delayMs <= 0) return null;
-    return new Promise((resolve) => {
-      const onCancel = (cause: UpstreamError): void => {
-        cancelTimer();
-        resolve(cause);
-      };
-      const cancelTimer = this.#clock.after(delayMs, () => {
-        cancellation.forget(onCancel);
-        resolve(null);
-      });
-      cancellation.onCancel(onCancel);
-    });
   }
 }
 

@@ -64,6 +64,8 @@ export class TargetEntry {
   loadWanted: { readonly model: string; readonly sinceMs: number } | null = null;
   /** When it last began or ended to load a model for one of our requests: what a probe saw before is out of date. */
   loadChangedAtMs = Number.NEGATIVE_INFINITY;
+  /** The latest load of a model that was seen to end; monotonic. */
+  lastLoad: { readonly endedAtMs: number; readonly tookMs: number } | null = null;
   /** Its models may have changed, or it is configured anew, since its latest probe began: to be probed soon. */
   wantsProbe = false;
   /** What it reads and writes now. */

@@ -181,7 +181,10 @@ export class TargetDirectory {
     const nowMs = this.#clock.nowMs();
     entry.lastSuccessAtMs = nowMs;
     entry.activity.answering(live, nowMs);
-    if (!live.loaded) this.#loaded(entry, model);
+    if (!live.loaded) {
+      entry.lastLoad = { endedAtMs: nowMs, tookMs: firstContentMs };
+      this.#loaded(entry, model);
+    }
     entry.silence.answered(firstContentMs);
     if (isTrial || entry.breaker.name === 'ramping') this.#result(call, 'content');
     for (const listener of this.#answeringListeners) listener(entry);

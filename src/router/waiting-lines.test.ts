@@ -49,7 +49,8 @@ async function play(steps: readonly (typeof step extends fc.Arbitrary<infer Step
     waiting.add(waiter);
     const patience = { timeoutMs: 60_000, deadlineMs: Number.POSITIVE_INFINITY, hasOther: true, mayReplan: false };
     slots.wait(choicesOf(waiter), patience, waiter.client).then(
-      (lease) => {
+      (granted) => {
+        const lease = granted as Lease;
         const passed = [...waiting].filter((other) => other.number < waiter.number && isServable(other, lease));
         passedOver.push(...passed);
         waiting.delete(waiter);

@@ -1,3 +1,4 @@
+import type { Caller } from '../core/caller.ts';
 import type { AttemptRecord, Outcome } from '../core/outcome.ts';
 import type { LeftOut } from '../core/plan.ts';
 
@@ -17,6 +18,7 @@ export function requestFields(outcome: Outcome): Record<string, unknown> {
   const parts = partsOf(outcome);
   return {
     request_id: request.id,
+    ...callerFields(request.caller),
     outcome: outcome.kind,
     status: statusOf(outcome),
     code: codeOf(outcome),
@@ -37,6 +39,11 @@ export function requestFields(outcome: Outcome): Record<string, unknown> {
     attempts: outcome.attempts.map(attemptFields),
     left_out: outcome.leftOut.length === 0 ? undefined : outcome.leftOut.map(leftOutFields),
   };
+}
+
+/** Whose it is; nothing while no key is needed. */
+function callerFields({ keyId, organisationId, projectId }: Caller): Record<string, unknown> {
+  return keyId === null ? {} : { key_id: keyId, organisation: organisationId, project: projectId };
 }
 
 /** The short form for a person at a terminal, without the time: `ok 200 qwen2.5-7b on lmstudio (local) 834 ms, 57 tokens`. */

@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { sql } from 'kysely';
+import { RevisionConflict } from '../../src/core/key-store.ts';
 import type { LedgerOperation } from '../../src/core/ledger.ts';
 import { BudgetRepository, type StoredBudget } from '../../src/stores/sql/repositories/budgets.ts';
-import { ClientKeyRepository, RevisionConflict } from '../../src/stores/sql/repositories/client-keys.ts';
+import { ClientKeyRepository } from '../../src/stores/sql/repositories/client-keys.ts';
 import { PriceRepository } from '../../src/stores/sql/repositories/prices.ts';
 import { TenantRepository } from '../../src/stores/sql/repositories/tenants.ts';
 import { UsageRepository } from '../../src/stores/sql/repositories/usage.ts';

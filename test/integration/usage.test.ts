@@ -85,6 +85,15 @@ describe('what calls used and cost', () => {
     expect(records.at(-1)).toMatchObject({ target_id: 'lmstudio', model: 'qwen', state: 'settled' });
   });
 
+  test('of a time without calls is an empty table with its heading', async () => {
+    const { started } = await localAndCloud();
+    const query = '?from=2020-01-01&to=2020-01-02';
+    expect(await (await usageOf(started, `/export${query}`)).text()).toMatch(
+      /^organisation_id,[a-z_,]+,estimated\r\n$/,
+    );
+    expect(await (await usageOf(started, `/export${query}&format=json`)).text()).toBe('');
+  });
+
   test('is asked for rightly, or the reply says how', async () => {
     const { started } = await localAndCloud();
     const wrong = [

@@ -1,3 +1,4 @@
+import { NO_AUDIT } from '../../core/audit.ts';
 import type { OverflowProvider, OverflowProviderStore } from '../../core/overflow-provider.ts';
 import { Secret } from '../../core/secret.ts';
 import { NOTHING_SAID, type Target, type TargetSnapshot } from '../../core/target.ts';
@@ -111,6 +112,7 @@ export function overflowFixture({
       remove: (id) => void live.delete(id),
       has: (id) => live.has(id) && live.get(id)?.source !== 'admin',
     },
+    audit: NO_AUDIT,
     baseTargets: () => baseTargets,
     reservedNames: ['auto', 'lmstudio', 'openrouter', 'azure'],
     ...changes,
@@ -125,7 +127,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     settings: () => [{ name: 'SWARMROUTER_PORT', value: 8000, source: 'default' }],
     strategy: () => 'local-first',
     configState: () => ({ version: 1, loadedAtWallMs: 1_700_000_000_000, needRestart: [], lastError: null }),
-    reload: () => ({
+    reload: async () => ({
       ok: true,
       changed: [],
       needRestart: [],
@@ -135,6 +137,12 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     uptimeMs: () => 12_345,
     overflowProviders: overflowFixture().service,
     usage: () => null,
+    keys: () => Promise.reject(new Error('there is no store')),
+    keysIfAny: () => Promise.resolve(null),
+    routeNames: () => ['default'],
+    audit: () => null,
+    refusedLogin: () => undefined,
+    prices: () => Promise.reject(new Error('no prices here')),
     wallMs: () => 1_700_000_000_000,
     decisions: { capacity: 0, recent: () => [], find: () => null },
     explain: async () => ({

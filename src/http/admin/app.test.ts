@@ -178,11 +178,18 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(Object.keys(document.paths).sort()).toEqual([
       '/',
+      '/admin/audit',
+      '/admin/audit/export',
+      '/admin/audit/verify',
       '/admin/decisions',
       '/admin/decisions/{id}',
       '/admin/explain',
+      '/admin/keys',
+      '/admin/keys/{id}',
+      '/admin/keys/{id}/rotate',
       '/admin/overflow_provider',
       '/admin/overflow_provider/{name}',
+      '/admin/prices',
       '/admin/reload',
       '/admin/status',
       '/admin/usage',

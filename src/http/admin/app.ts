@@ -1,30 +1,46 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Secret } from '../../core/secret.ts';
+import type { RequestOrigin } from '../connection.ts';
+import { type AuditPorts, addAuditRoutes } from './audit-routes.ts';
 import { requireAdminKey } from './authentication.ts';
 import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
 import { AdminError, errorReply } from './error-envelope.ts';
 import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
+import { addKeyRoutes, type KeyPorts } from './key-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
+import { addPriceRoutes, type PricePorts } from './price-routes.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
 import { addUsageRoutes, type UsagePorts } from './usage-routes.ts';
 
 /** What the control plane shows and changes. */
-export interface AdminPorts extends StatusPorts, ReloadPorts, ExplainPorts, DecisionPorts, UsagePorts {
+export interface AdminPorts
+  extends StatusPorts,
+    ReloadPorts,
+    ExplainPorts,
+    DecisionPorts,
+    UsagePorts,
+    AuditPorts,
+    KeyPorts,
+    PricePorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
+  /** Told of each login with a credential that is not the admin key. */
+  refusedLogin(from: RequestOrigin): void;
 }
 
 /**
  * The control plane: `/admin/*` behind the admin key, and in public `/openapi.json` and `/docs`. Whoever calls it
  * has already checked `Host` and `Origin`.
  */
-export function createAdminApp(ports: AdminPorts): { fetch(request: Request): Response | Promise<Response> } {
+export function createAdminApp(ports: AdminPorts): {
+  fetch(request: Request, from?: RequestOrigin): Response | Promise<Response>;
+} {
   const app = buildAdminApp(ports);
-  return { fetch: (request) => app.fetch(request) };
+  return { fetch: (request, from) => app.fetch(request, from) };
 }
 
 /** For tests, which read the routes from it. */
@@ -41,11 +57,17 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addDocsPage(app);
   addOpenApiDocument(app, ports.version);
   // Everything registered below this line, and every path that nothing answers, needs the key: no list of paths to forget one on.
-  app.use('*', requireAdminKey(ports.adminKey));
+  app.use(
+    '*',
+    requireAdminKey(ports.adminKey, (from) => ports.refusedLogin(from)),
+  );
   addStatusRoute(app, ports);
   addExplainRoute(app, ports);
   addDecisionRoutes(app, ports);
   addUsageRoutes(app, ports);
+  addKeyRoutes(app, ports);
+  addAuditRoutes(app, ports);
+  addPriceRoutes(app, ports);
   addReloadRoute(app, ports);
   addOverflowProviderRoutes(app, ports.overflowProviders);
   refuseOtherMethods(app);

@@ -1,19 +1,27 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { MiddlewareHandler } from 'hono';
 import type { Secret } from '../../core/secret.ts';
+import type { RequestOrigin } from '../connection.ts';
 import { AdminError } from './error-envelope.ts';
+import { requestOriginOf } from './origin.ts';
 
 const BEARER = /^bearer +([^\s]+) *$/i;
 
-/** Lets nothing pass without the admin key. Runs before the body is read and before the path is looked at. */
-export function requireAdminKey(adminKey: Secret): MiddlewareHandler {
+/**
+ * Lets nothing pass without the admin key. Runs before the body is read and before the path is looked at.
+ * @param refused told of each credential that is not the admin key
+ */
+export function requireAdminKey(adminKey: Secret, refused: (from: RequestOrigin) => void): MiddlewareHandler {
   const expected = digest(adminKey.reveal());
   return async (context, next) => {
     const header = context.req.header('authorization');
     const presented = header === undefined ? null : (BEARER.exec(header)?.[1] ?? '');
     // Digests have one length, so the comparison's time tells nothing about the key.
     const right = presented !== null && timingSafeEqual(digest(presented), expected);
-    if (!right || adminKey.reveal() === '') throw refusal(header === undefined);
+    if (!right || adminKey.reveal() === '') {
+      if (header !== undefined) refused(requestOriginOf(context));
+      throw refusal(header === undefined);
+    }
     await next();
   };
 }

@@ -3,6 +3,7 @@ import type { Decision, DecisionAttempt, DecisionLog } from '../../core/decision
 import { AdminError } from './error-envelope.ts';
 import { leftOutSchema, plannedStepBody, plannedStepSchema } from './planned-step.ts';
 import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { wrongQuery } from './wrong-query.ts';
 
 export interface DecisionPorts {
   readonly decisions: DecisionLog;
@@ -128,7 +129,7 @@ export function addDecisionRoutes(app: OpenAPIHono, { decisions }: DecisionPorts
       return context.json({ capacity: decisions.capacity, decisions: found.map(decisionBody) }, 200);
     },
     (result, context) => {
-      if (!result.success) throw wrongQuery(context.req.query());
+      if (!result.success) throw wrongQuery(querySchema.shape, ALLOWED, context.req.query());
     },
   );
 
@@ -138,21 +139,6 @@ export function addDecisionRoutes(app: OpenAPIHono, { decisions }: DecisionPorts
     if (decision === null) throw notKept(id, decisions.capacity);
     return context.json(decisionBody(decision), 200);
   });
-}
-
-function wrongQuery(query: Readonly<Record<string, string>>): AdminError {
-  const wrong = Object.entries(query).filter(([name, value]) => !isRight(name, value));
-  const lines = wrong.map(([name, value]) => {
-    const seen = `"${name}" is ${JSON.stringify(value.slice(0, 60))}`;
-    const allowed = ALLOWED[name];
-    return allowed === undefined ? `there is no parameter "${name.slice(0, 60)}"` : `${seen}: it should be ${allowed}`;
-  });
-  const message = `${lines.join('; ')}. Parameters: ${Object.keys(ALLOWED).join(', ')}.`;
-  return new AdminError(400, 'invalid_query', message, { param: wrong[0]?.[0] ?? null });
-}
-
-function isRight(name: string, value: string): boolean {
-  return Object.hasOwn(ALLOWED, name) && querySchema.safeParse({ [name]: value }).success;
 }
 
 function notKept(id: string, capacity: number): AdminError {

@@ -1,12 +1,13 @@
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { StoreUnavailable } from '../../core/ledger.ts';
 import { httpErrorReply } from '../error-reply.ts';
 import { HttpError } from '../http-error.ts';
 
 /** An answer other than success, in the words of OpenAI's envelope. Its message is meant for the caller. */
 export class AdminError extends Error {
   override readonly name = 'AdminError';
-  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 422 | 500;
+  readonly status: 400 | 401 | 404 | 405 | 412 | 413 | 415 | 422 | 500 | 503;
   /** Stable, for programs. */
   readonly code: string;
   /** The field at fault; null: none. */
@@ -47,6 +48,10 @@ function asAdminError(error: unknown): AdminError {
   // Thrown by the framework's own body reader, the only thing that throws it here.
   if (error instanceof HTTPException && error.status === 400) {
     return new AdminError(400, 'invalid_json', 'The body is not valid JSON. Send one JSON object in UTF-8.');
+  }
+  if (error instanceof StoreUnavailable) {
+    const message = `The store takes nothing now (${error.kind}); nothing was changed. Ask again; the log and GET /admin/status say more.`;
+    return new AdminError(503, 'store_unavailable', message, { headers: { 'retry-after': '1' } });
   }
   return new AdminError(
     500,

@@ -38,7 +38,9 @@ export function openApiDocument(app: OpenAPIHono, version: string): object {
       { name: 'Inference', description: 'The OpenAI-compatible endpoints.' },
       { name: 'Operation', description: 'Health and metrics.' },
       { name: 'Administration', description: 'Needs the admin key.' },
+      { name: 'Keys', description: 'Who may call, for what, and how much. Needs the admin key.' },
       { name: 'Usage', description: 'What calls used and cost. Needs the admin key.' },
+      { name: 'Audit', description: 'Who changed what. Needs the admin key.' },
     ],
   });
 }

@@ -1,9 +1,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import type { OverflowProvider } from '../../core/overflow-provider.ts';
 import { maskSecret } from '../../core/secret.ts';
-import { AdminError } from './error-envelope.ts';
+import { jsonBody } from './json-body.ts';
+import { auditOriginOf } from './origin.ts';
 import { overflowProviderBody, toOverflowProvider } from './overflow-provider-body.ts';
 import { problemsOf } from './overflow-provider-problems.ts';
 import type { OverflowProviderService, RemovedProvider } from './overflow-providers.ts';
@@ -11,7 +10,6 @@ import { refuseFor } from './problems.ts';
 import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
 
 const PATH = '/admin/overflow_provider';
-const MAX_BODY_BYTES = 64 * 1024;
 
 const providerSchema = z
   .object({
@@ -72,15 +70,15 @@ const addRoute = createRoute({
   description:
     'In force for the next request and kept over restarts. Stronger than the environment until it is deleted. ' +
     'Streams in flight go on untouched.',
-  middleware: [jsonOnly(), bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge })] as const,
+  middleware: jsonBody,
   request: { body: { required: true, content: { 'application/json': { schema: overflowProviderBody } } } },
   responses: {
     200: jsonReply('Replaced an earlier one of this name', addedSchema),
     201: jsonReply('Added', addedSchema),
     400: errorReplies.badRequest,
     401: errorReplies.unauthorized,
-    413: jsonReply('The body is larger than 64 KiB', errorSchema),
-    415: jsonReply('The body is not JSON', errorSchema),
+    413: errorReplies.tooLarge,
+    415: errorReplies.notJson,
     422: jsonReply('The free call failed; nothing was changed', errorSchema),
     500: notStored,
   },
@@ -111,7 +109,7 @@ export function addOverflowProviderRoutes(app: OpenAPIHono, service: OverflowPro
     addRoute,
     async (context) => {
       const body = context.req.valid('json');
-      const added = await service.add(toOverflowProvider(body), body.verify);
+      const added = await service.add(toOverflowProvider(body), body.verify, auditOriginOf(context));
       const reply = {
         provider: providerBody(added.provider),
         target: added.target.id,
@@ -126,7 +124,7 @@ export function addOverflowProviderRoutes(app: OpenAPIHono, service: OverflowPro
   );
 
   app.openapi(removeRoute, async (context) => {
-    const removed = await service.remove(context.req.valid('param').name);
+    const removed = await service.remove(context.req.valid('param').name, auditOriginOf(context));
     return context.json(removedBody(removed), 200);
   });
 }
@@ -173,18 +171,4 @@ function removedBody({ provider, nowInForce }: RemovedProvider): z.infer<typeof 
       nowInForce === null ? null : { target: nowInForce.id, provider: nowInForce.provider, source: nowInForce.source },
     message: `${provider.name} is deleted; ${after}.`,
   };
-}
-
-/** Anything but JSON is refused: a form that a foreign page can send without asking never gets further. */
-function jsonOnly(): MiddlewareHandler {
-  return async (context, next) => {
-    const contentType = context.req.header('content-type') ?? '';
-    if (/^application\/json *(;|$)/i.test(contentType.trim())) return next();
-    const seen = contentType === '' ? 'missing' : `"${contentType.slice(0, 80)}"`;
-    throw new AdminError(415, 'unsupported_media_type', `Content-Type is ${seen}: it should be application/json.`);
-  };
-}
-
-function tooLarge(): never {
-  throw new AdminError(413, 'body_too_large', `The body is larger than ${MAX_BODY_BYTES} bytes. Send less.`);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import type { AuditEvent } from '../../core/audit.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import { ADMIN_KEY, adminPorts, overflowFixture, someTarget } from './admin-fixture.ts';
 import { createAdminApp } from './app.ts';
@@ -285,5 +286,68 @@ describe('a restart', () => {
     const reply = await gateway({ store }).add(OPENROUTER);
     expect(reply.body.error.code).toBe('not_readable');
     expect(saved).toEqual([]);
+  });
+});
+
+describe('a change of overflow providers', () => {
+  /** With the log in memory: whether an event may be recorded is for `record` to say. */
+  function withLog(record: (event: AuditEvent) => void = () => undefined) {
+    const recorded: AuditEvent[] = [];
+    const parts = gateway({
+      audit: {
+        record: async (event) => {
+          record(event);
+          recorded.push(event);
+          parts.events.push(`record ${event.action} ${event.outcome ?? 'allowed'}`);
+        },
+      },
+    });
+    return { ...parts, recorded };
+  }
+
+  test('is on record before it is made, with what was before and is after, the key as a secret', async () => {
+    const { add, send, events, recorded } = withLog();
+    await add(OPENROUTER);
+    await add({ ...OPENROUTER, default_model: 'a/b' });
+    await send('DELETE', '/openrouter');
+    expect(events).toEqual([
+      ...['record provider.add allowed', 'save', 'put'],
+      ...['record provider.replace allowed', 'save', 'put'],
+      ...['record provider.remove allowed', 'save'],
+    ]);
+    expect(recorded.map(({ subject, origin }) => `${subject} ${origin.actor.kind}`)).toEqual(
+      Array(3).fill('provider:openrouter admin'),
+    );
+    expect(recorded[1]).toMatchObject({ before: { defaultModel: null }, after: { defaultModel: 'a/b' } });
+    expect(recorded.map(({ before, after }) => [before === null, after === null])).toEqual([
+      [true, false],
+      [false, false],
+      [false, true],
+    ]);
+    expect(JSON.stringify(recorded)).not.toContain(KEY);
+  });
+
+  test('that cannot be put on record is not made', async () => {
+    const { add, live, disk, events } = withLog(() => {
+      throw new Error('the store is full');
+    });
+    const reply = await add(OPENROUTER);
+    expect([reply.status, reply.body.error.code]).toEqual([500, 'not_recorded']);
+    expect(reply.body.error.message).toContain('the store is full');
+    expect([live.size, disk.stored.length, events]).toEqual([0, 0, []]);
+  });
+
+  test('that cannot be stored is on record as refused, with why', async () => {
+    const { add, disk, recorded } = withLog();
+    disk.failure = new Error('the disk is full');
+    expect((await add(OPENROUTER)).body.error.code).toBe('not_stored');
+    expect(recorded.map(({ outcome = 'allowed' }) => outcome)).toEqual(['allowed', 'refused']);
+    expect(JSON.stringify(recorded[1]?.after)).toContain('the disk is full');
+  });
+
+  test('that was refused for what it says is no change, and not on record', async () => {
+    const { add, recorded } = withLog();
+    expect((await add({ type: 'openrouter' })).status).toBe(400);
+    expect(recorded).toEqual([]);
   });
 });

@@ -1,3 +1,4 @@
+import type { AuditAction, AuditOrigin, AuditSink } from '../../core/audit.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import type { OverflowProvider, OverflowProviderStore } from '../../core/overflow-provider.ts';
 import type { Target, TargetId, TargetSnapshot } from '../../core/target.ts';
@@ -13,6 +14,8 @@ export interface OverflowProviderPorts {
   /** A free call: never loads a model, never spends a token. */
   probe(target: Target, signal: AbortSignal): Promise<TargetSnapshot>;
   readonly store: OverflowProviderStore;
+  /** Where each change is put on record before it is made. */
+  readonly audit: AuditSink;
   /** The live targets. `put` adds or replaces by id, and resolves when its models are known or that takes too long; none of these throws. */
   readonly directory: {
     put(target: Target): void | Promise<void>;
@@ -47,10 +50,18 @@ export interface OverflowProviderService {
   list(): Promise<readonly OverflowProvider[]>;
   /** Those in force at this moment; none before `restore`. */
   inForce(): readonly OverflowProvider[];
-  add(provider: OverflowProvider, verify: boolean): Promise<AddedProvider>;
-  remove(name: string): Promise<RemovedProvider>;
+  add(provider: OverflowProvider, verify: boolean, origin: AuditOrigin): Promise<AddedProvider>;
+  remove(name: string, origin: AuditOrigin): Promise<RemovedProvider>;
   /** At start: puts the stored providers into force and answers how many. Rejects when the store cannot be read. */
   restore(): Promise<number>;
+}
+
+interface RecordedChange {
+  readonly origin: AuditOrigin;
+  readonly action: AuditAction;
+  readonly name: string;
+  readonly before: OverflowProvider | null;
+  readonly after: OverflowProvider | null;
 }
 
 /** How long a free call may take. */
@@ -68,13 +79,29 @@ export function createOverflowProviders(ports: OverflowProviderPorts): OverflowP
     await ports.store.save(next).catch(failedToStore);
     current = next;
   };
+  /**
+   * On record first, then made: a process that dies in between leaves an entry of a change that did not happen, never a
+   * change without an entry. One that fails is on record as refused, too.
+   */
+  const change = async (recorded: RecordedChange, next: readonly OverflowProvider[]): Promise<void> => {
+    const event = { ...recorded, subject: `provider:${recorded.name}` };
+    await ports.audit.record(event).catch(failedToRecord);
+    try {
+      await persist(next);
+    } catch (error) {
+      const after = { error: messageOf(error) };
+      // The caller is told of the first failure, which may well be the cause of this one.
+      await ports.audit.record({ ...event, after, outcome: 'refused' }).catch(() => undefined);
+      throw error;
+    }
+  };
   const baseTarget = (id: TargetId): Target | null => ports.baseTargets().find((target) => target.id === id) ?? null;
 
   return {
     list: () => inTurn(() => loaded().catch(failedToRead)),
     inForce: () => current ?? [],
 
-    async add(provider, verify) {
+    async add(provider, verify, origin) {
       checkKeyKeptApart(provider);
       checkName(provider, ports.toTarget(provider));
       await vet(ports, provider);
@@ -82,22 +109,26 @@ export function createOverflowProviders(ports: OverflowProviderPorts): OverflowP
       return inTurn(async () => {
         const before = await loaded().catch(failedToRead);
         checkNotTaken(provider, ports.toTarget(provider), before);
-        await persist([...before.filter(({ name }) => name !== provider.name), provider]);
+        const former = before.find(({ name }) => name === provider.name) ?? null;
+        const action = former === null ? 'provider.add' : 'provider.replace';
+        const next = [...before.filter((known) => known !== former), provider];
+        await change({ origin, action, name: provider.name, before: former, after: provider }, next);
         // Made only now: a reload may have changed the clocks meanwhile.
         const target = ports.toTarget(provider);
         await ports.directory.put(target);
         const models = snapshot === null ? null : snapshot.models.length;
-        const replaced = before.some(({ name }) => name === provider.name);
+        const replaced = former !== null;
         return { provider, target, replaced, verified: verify, models, warnings: warningsFor(provider, snapshot) };
       });
     },
 
-    remove: (name) =>
+    remove: (name, origin) =>
       inTurn(async () => {
         const before = await loaded().catch(failedToRead);
         const provider = before.find((known) => known.name === name);
         if (provider === undefined) throw notFound(name, before, baseTarget(name));
-        await persist(before.filter((known) => known !== provider));
+        const next = before.filter((known) => known !== provider);
+        await change({ origin, action: 'provider.remove', name, before: provider, after: null }, next);
         const { id } = ports.toTarget(provider);
         const base = baseTarget(id);
         if (base === null) ports.directory.remove(id);
@@ -190,6 +221,11 @@ function notFound(name: string, providers: readonly OverflowProvider[], base: Ta
 
 function failedToStore(error: unknown): never {
   throw new AdminError(500, 'not_stored', `It could not be stored (${messageOf(error)}); nothing was changed.`);
+}
+
+function failedToRecord(error: unknown): never {
+  const message = `It could not be put on the audit log (${messageOf(error)}); nothing was changed.`;
+  throw new AdminError(500, 'not_recorded', message);
 }
 
 function failedToRead(error: unknown): never {

@@ -10,12 +10,12 @@ export interface Problem {
 }
 
 /** All problems in one 400, so that nobody has to fix them one round trip at a time. */
-export function refuseFor(problems: readonly Problem[]): AdminError {
+export function refuseFor(problems: readonly Problem[], code = 'invalid_overflow_provider'): AdminError {
   const lines = problems.map(({ field, seen, allowed }) =>
     seen === null ? `${field} is missing: it should be ${allowed}` : `${field} is ${seen}: it should be ${allowed}`,
   );
   const message = problems.length === 1 ? `${lines[0]}.` : `${problems.length} problems. ${lines.join('. ')}.`;
-  return new AdminError(400, 'invalid_overflow_provider', `${message} Nothing was changed.`, {
+  return new AdminError(400, code, `${message} Nothing was changed.`, {
     param: problems[0]?.field ?? null,
   });
 }

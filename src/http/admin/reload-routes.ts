@@ -1,10 +1,13 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { AuditOrigin } from '../../core/audit.ts';
 import type { Problem } from '../../core/problem.ts';
 import type { ConfigState, ReloadResult } from '../../core/reload.ts';
+import { auditOriginOf } from './origin.ts';
 import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
 
 export interface ReloadPorts {
-  reload(): ReloadResult;
+  /** Resolves when it is in force or refused, and on record. */
+  reload(origin: AuditOrigin): Promise<ReloadResult>;
   configState(): ConfigState;
 }
 
@@ -50,8 +53,8 @@ const route = createRoute({
 });
 
 export function addReloadRoute(app: OpenAPIHono, ports: ReloadPorts): void {
-  app.openapi(route, (context) => {
-    const result = ports.reload();
+  app.openapi(route, async (context) => {
+    const result = await ports.reload(auditOriginOf(context));
     if (!result.ok) return context.json(refusal(result.problems), 422);
     const { changed, needRestart, targets } = result;
     const { version } = ports.configState();

@@ -19,6 +19,8 @@ export function jsonReply<Schema extends z.ZodType>(description: string, schema:
 
 export const errorReplies = {
   unauthorized: jsonReply('No admin key, or not the right one', errorSchema),
+  tooLarge: jsonReply('The body is larger than 64 KiB', errorSchema),
+  notJson: jsonReply('The body is not JSON', errorSchema),
   badRequest: jsonReply('The body is wrong; the message lists every problem', errorSchema),
 };
 

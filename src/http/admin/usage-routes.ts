@@ -1,5 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import {
+  EXPORT_COLUMNS,
   USAGE_GROUPS,
   type UsageGroup,
   type UsageReports,
@@ -7,8 +8,9 @@ import {
   type UsageScope,
 } from '../../core/usage-report.ts';
 import { AdminError } from './error-envelope.ts';
+import { exportStream } from './export-stream.ts';
 import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
-import { exportStream } from './usage-export.ts';
+import { wrongQuery } from './wrong-query.ts';
 
 export interface UsagePorts {
   /** Null: usage is not kept. */
@@ -139,7 +141,7 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
       return context.json(body, 200);
     },
     (result, context) => {
-      if (!result.success) throw wrongQuery(sumsQuery.shape, context.req.query());
+      if (!result.success) throw wrongQuery(sumsQuery.shape, ALLOWED, context.req.query());
     },
   );
 
@@ -149,7 +151,7 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
       const { from, to, format } = context.req.valid('query');
       const records = kept(usage()).export(scopeOf(from, to, wallMs()));
       const type = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson';
-      return new Response(exportStream(records, format), {
+      return new Response(exportStream(records, format, EXPORT_COLUMNS), {
         headers: {
           'content-type': type,
           'content-disposition': `attachment; filename="usage.${format === 'csv' ? 'csv' : 'ndjson'}"`,
@@ -157,7 +159,7 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
       }) as never;
     },
     (result, context) => {
-      if (!result.success) throw wrongQuery(exportQuery.shape, context.req.query());
+      if (!result.success) throw wrongQuery(exportQuery.shape, ALLOWED, context.req.query());
     },
   );
 }
@@ -174,17 +176,6 @@ function scopeOf(from: string | undefined, to: string | undefined, nowMs: number
   if (fromMs < toMs) return { organisationId: ORGANISATION, projectId: null, fromMs, toMs };
   const message = `"from" is ${JSON.stringify(from)}, which is not before "to" (${to ?? 'now'}).`;
   throw new AdminError(400, 'invalid_query', message, { param: 'from' });
-}
-
-function wrongQuery(shape: Readonly<Record<string, z.ZodType>>, query: Readonly<Record<string, string>>): AdminError {
-  const wrong = Object.entries(query).filter(([name, value]) => shape[name]?.safeParse(value).success !== true);
-  const lines = wrong.map(([name, value]) =>
-    shape[name] === undefined
-      ? `there is no parameter "${name.slice(0, 60)}"`
-      : `"${name}" is ${JSON.stringify(value.slice(0, 60))}: it should be ${ALLOWED[name]}`,
-  );
-  const message = `${lines.join('; ')}. Parameters: ${Object.keys(shape).join(', ')}.`;
-  return new AdminError(400, 'invalid_query', message, { param: wrong[0]?.[0] ?? null });
 }
 
 type SumsRow = Omit<UsageRow, 'group'>;

@@ -7,8 +7,8 @@ import { readChatRequest } from './read-chat-request.ts';
 export function chatCompletions(context: EndpointContext): Endpoint {
   const { options, parts } = context;
   const { clock, routes } = parts;
-  return async (request, id, setIdleTimeout) => {
-    const caller = authorize(context, request.headers);
+  return async (request, id, setIdleTimeout, from) => {
+    const caller = authorize(context, request.headers, from);
     shedLoad(context);
     const read = await readChatRequest(request, id, caller, {
       maxBodyBytes: options.maxBodyBytes,
@@ -17,7 +17,7 @@ export function chatCompletions(context: EndpointContext): Endpoint {
       // A model may think for minutes before its first byte: from here the engine's clocks rule.
       onBody: () => setIdleTimeout(0),
     });
-    const gated = parts.admitRequest(read);
+    const gated = parts.admitRequest(read, from);
     if (!gated.ok) throw refusalError(gated.refusal);
     const inference = gated.request;
     const result = await served(context, inference);

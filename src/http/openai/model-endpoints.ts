@@ -6,16 +6,16 @@ const ONE_MODEL = '/v1/models/';
 
 /** GET /v1/models. */
 export function modelList(context: EndpointContext): Endpoint {
-  return async (request) => {
-    const caller = authorize(context, request.headers);
+  return async (request, _id, _setIdleTimeout, from) => {
+    const caller = authorize(context, request.headers, from);
     return Response.json({ object: 'list', data: await modelsOf(context, caller) });
   };
 }
 
 /** GET /v1/models/{id}; an id may hold slashes. */
 export function oneModel(context: EndpointContext): Endpoint {
-  return async (request) => {
-    const caller = authorize(context, request.headers);
+  return async (request, _id, _setIdleTimeout, from) => {
+    const caller = authorize(context, request.headers, from);
     const id = new URL(request.url).pathname.slice(ONE_MODEL.length);
     return Response.json(findModel(await modelsOf(context, caller), decoded(id)));
   };

@@ -1,9 +1,11 @@
 import { type Kysely, type Migration, Migrator } from 'kysely';
 import type { DialectName } from './dialect-name.ts';
 import { tenantsAndLedger } from './migrations/0001-tenants-and-ledger.ts';
+import { auditLog } from './migrations/0002-audit-log.ts';
 
 const MIGRATIONS: Readonly<Record<string, (dialect: DialectName) => Migration>> = {
   '0001-tenants-and-ledger': tenantsAndLedger,
+  '0002-audit-log': auditLog,
 };
 
 /**

@@ -1,5 +1,6 @@
 import type { BudgetScope, BudgetUnit, BudgetWindow } from '../../core/budget.ts';
-import type { ClientOutcome, CostSource } from '../../core/ledger.ts';
+import type { ClientOutcome } from '../../core/ledger.ts';
+import type { CostSource } from '../../core/price.ts';
 import type { AttemptState } from './ledger/attempt-state.ts';
 
 /**
@@ -17,6 +18,9 @@ export interface Tables {
   ledger_attempt: LedgerAttemptTable;
   ledger_owner: LedgerOwnerTable;
   price: PriceTable;
+  audit_entry: AuditEntryTable;
+  audit_end: AuditEndTable;
+  audit_checkpoint: AuditCheckpointTable;
   meta: MetaTable;
 }
 
@@ -148,9 +152,49 @@ export interface PriceTable {
   organisation_id: string;
   provider: string;
   model: string;
-  /** Nano-USD a token by class of tokens, JSON. */
+  /** The price as it was given, JSON. */
   rates: string;
   updated_at_ms: number;
+}
+
+/** Never changed, never deleted; triggers see to it. */
+export interface AuditEntryTable {
+  organisation_id: string;
+  /** From 1, without a gap. */
+  sequence: number;
+  at_ms: number;
+  actor_kind: string;
+  actor_id: string | null;
+  peer_address: string | null;
+  request_id: string | null;
+  action: string;
+  subject: string;
+  /** JSON, its bytes as they were hashed. */
+  before_json: string | null;
+  after_json: string | null;
+  outcome: string;
+  previous_hash: string;
+  /** SHA-256, hexadecimal, of all the others. */
+  hash: string;
+}
+
+/** The last entry of each chain: who appends holds this row. */
+export interface AuditEndTable {
+  organisation_id: string;
+  sequence: number;
+  hash: string;
+}
+
+/** Never changed, never deleted. */
+export interface AuditCheckpointTable {
+  organisation_id: string;
+  sequence: number;
+  /** Which key signed it. */
+  key_id: string;
+  hash: string;
+  at_ms: number;
+  /** Base64. */
+  signature: string;
 }
 
 export interface MetaTable {

@@ -6,7 +6,6 @@ import {
   type AttemptEnd,
   type AttemptStart,
   BudgetExceeded,
-  type CostSource,
   DEFAULT_PAYER,
   type Ledger,
   type LedgerEntry,
@@ -14,6 +13,7 @@ import {
   NO_TOKENS,
   type Payer,
 } from '../../core/ledger.ts';
+import type { CostSource } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
@@ -101,7 +101,7 @@ export class LedgerBilling<Price> implements Billing {
       operation: request.operation,
       stream: request.stream,
       startedAtMs: clock.wallMs(),
-      reservedNanoUsd: pricing.estimateNanoUsd(promptTokens, outputTokens, price) ?? 0,
+      reservedNanoUsd: pricing.estimateNanoUsd(promptTokens, outputTokens, price, longestMs(target)) ?? 0,
       reservedTokens: promptTokens + outputTokens,
     };
   }
@@ -170,6 +170,11 @@ class LedgerBill<Price> implements Bill {
     if (call.target.place === 'local') return { costNanoUsd: 0, costSource: 'local-rate' };
     return { costNanoUsd: null, costSource: 'unknown' };
   }
+}
+
+/** No call runs longer: what electricity it may take is set aside before it is made. */
+function longestMs({ clocks: { connectMs, firstByteMs, warmupMs, streamMs } }: Target): number {
+  return connectMs + Math.max(firstByteMs, warmupMs) + streamMs;
 }
 
 /** As the ledger takes it. */

@@ -58,16 +58,36 @@ test('what nobody reported is what was seen', () => {
   expect(usageOf(ended({ usage, producedTokens: 7 }), 12)).toBe(usage);
 });
 
+test('tokens of pictures and sounds are on record as such', () => {
+  const parts = {
+    ...{ cacheWriteTokens: 1, audioInputTokens: 2, imageInputTokens: 3 },
+    ...{ audioOutputTokens: 1, imageOutputTokens: 2 },
+  };
+  expect(tokensOf({ ...usage, parts })).toEqual({
+    ...{ inputTokens: 10, outputTokens: 4, cachedInputTokens: 3, reasoningTokens: 2 },
+    ...{ imageTokens: 5, audioInputTokens: 2, audioOutputTokens: 1 },
+  });
+});
+
 test('whatever a server counts, the ledger can take it: a part is never more than the whole', () => {
-  const counts = fc.oneof(fc.integer(), fc.double(), fc.constant(Number.MAX_SAFE_INTEGER));
+  const count = fc.oneof(fc.integer(), fc.double(), fc.constant(Number.MAX_SAFE_INTEGER));
+  const counts = fc.record({
+    ...{ promptTokens: count, completionTokens: count, cachedTokens: count, reasoningTokens: count },
+    parts: fc.record({
+      ...{ cacheWriteTokens: count, audioInputTokens: count, imageInputTokens: count },
+      ...{ audioOutputTokens: count, imageOutputTokens: count },
+    }),
+  });
   fc.assert(
-    fc.property(counts, counts, counts, counts, (promptTokens, completionTokens, cachedTokens, reasoningTokens) => {
-      const tokens = tokensOf({ promptTokens, completionTokens, cachedTokens, reasoningTokens, costNanoUsd: null });
+    fc.property(counts, (seen) => {
+      const tokens = tokensOf({ ...seen, costNanoUsd: null });
       for (const value of Object.values(tokens)) {
         expect(Number.isSafeInteger(value) && value >= 0).toBe(true);
       }
-      expect(tokens.cachedInputTokens).toBeLessThanOrEqual(tokens.inputTokens);
-      expect(tokens.reasoningTokens).toBeLessThanOrEqual(tokens.outputTokens);
+      const { inputTokens, outputTokens } = tokens;
+      expect(Math.max(tokens.cachedInputTokens, tokens.audioInputTokens)).toBeLessThanOrEqual(inputTokens);
+      expect(Math.max(tokens.reasoningTokens, tokens.audioOutputTokens)).toBeLessThanOrEqual(outputTokens);
+      expect(tokens.imageTokens).toBeLessThanOrEqual(inputTokens + outputTokens);
     }),
   );
 });

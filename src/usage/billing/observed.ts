@@ -1,7 +1,6 @@
 import type { CallEnd } from '../../core/billing.ts';
 import type { FailureKind } from '../../core/failure.ts';
 import type { BilledTokens, ClientOutcome, EndState } from '../../core/ledger.ts';
-import { NO_TOKENS } from '../../core/ledger.ts';
 import type { Usage } from '../../core/usage.ts';
 
 /** Whoever says so has not begun with the prompt. */
@@ -50,19 +49,24 @@ export function usageOf({ usage, producedTokens }: CallEnd, promptTokens: number
   );
 }
 
-/** Fit for the ledger, whatever a server counted: a part is never more than the whole. */
-export function tokensOf({ promptTokens, completionTokens, cachedTokens, reasoningTokens }: Usage): BilledTokens {
+/** Fit for the ledger, whatever a server counted: no part is more than the whole. */
+export function tokensOf(usage: Usage): BilledTokens {
+  const { promptTokens, completionTokens, cachedTokens, reasoningTokens, parts } = usage;
   const inputTokens = count(promptTokens);
   const outputTokens = count(completionTokens);
+  const ofInput = (value: number | null | undefined): number => Math.min(inputTokens, count(value));
+  const ofOutput = (value: number | null | undefined): number => Math.min(outputTokens, count(value));
   return {
-    ...NO_TOKENS,
     inputTokens,
     outputTokens,
-    cachedInputTokens: Math.min(inputTokens, count(cachedTokens)),
-    reasoningTokens: Math.min(outputTokens, count(reasoningTokens)),
+    cachedInputTokens: ofInput(cachedTokens),
+    reasoningTokens: ofOutput(reasoningTokens),
+    imageTokens: count(ofInput(parts?.imageInputTokens) + ofOutput(parts?.imageOutputTokens)),
+    audioInputTokens: ofInput(parts?.audioInputTokens),
+    audioOutputTokens: ofOutput(parts?.audioOutputTokens),
   };
 }
 
-function count(value: number | null): number {
+function count(value: number | null | undefined): number {
   return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : 0;
 }

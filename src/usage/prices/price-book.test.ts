@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { costOf, type Price, tokenPrice } from '../../core/price.ts';
+import type { LocalRate, PriceOverride } from '../../core/price-override.ts';
 import type { PriceQuestion } from '../../core/prices.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 import { Catalogue } from './catalogue.ts';
 import type { CatalogueFile } from './catalogue-format.ts';
 import { PriceBook } from './price-book.ts';
-import type { LocalRate, PriceOverride } from './price-override.ts';
 import { priceAt, type Tariff } from './tariff.ts';
 
 type PricedTarget = PriceQuestion['target'];
@@ -69,6 +69,16 @@ describe('which price wins', () => {
     expect(
       inputUsd(ask(new PriceBook({ overrides: [...overrides, override('m', 9, 'openai-1')] }), targetOf(), 'm')),
     ).toBe(9);
+  });
+
+  test('whatever was set over the API before whatever the file says, however closely it fits', () => {
+    const configured = [override('m', 1, 'openai-1'), override('other', 2)];
+    const book = new PriceBook({ overrides: [override('M', 3)], configured });
+    expect(inputUsd(ask(book, targetOf(), 'm'))).toBe(3);
+    expect(inputUsd(ask(book, targetOf(), 'other'))).toBe(2);
+    const found = (model: string) =>
+      book.find({ target: targetOf(), model, listed: LISTED, answeredBy: '', nowMs: NOW }).set;
+    expect([found('m')?.setBy, found('other')?.setBy, found('gpt-4o')]).toEqual(['api', 'yaml', null]);
   });
 
   test('local answers cost the rate of their server, free where nobody said, and never what a cloud asks', () => {

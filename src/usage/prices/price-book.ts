@@ -1,12 +1,14 @@
 import { type Price, tokenPrice } from '../../core/price.ts';
-import type { PriceQuestion, Prices } from '../../core/prices.ts';
+import { type LocalRate, overrideKey, type PriceOverride } from '../../core/price-override.ts';
+import type { FoundPrice, PriceQuestion, Prices, SetPrice } from '../../core/prices.ts';
 import { type Catalogue, ownCatalogue } from './catalogue.ts';
-import type { LocalRate, PriceOverride } from './price-override.ts';
 import { priceAt, type Tariff } from './tariff.ts';
 
 export interface PriceBookOptions {
-  /** Of two for the same model the later one counts. */
+  /** Set over the API: they count before all others. Of two for the same model the later one does. */
   readonly overrides?: readonly PriceOverride[];
+  /** Of the YAML file. */
+  readonly configured?: readonly PriceOverride[];
   readonly localRates?: readonly LocalRate[];
   /** Local model → the cloud's model that its answers are compared with; `*`: all that have no other. */
   readonly cloudTwins?: ReadonlyMap<string, string>;
@@ -18,7 +20,7 @@ type PricedTarget = PriceQuestion['target'];
 
 /** All that is known of a model at a target without being told by its provider. */
 interface Entry {
-  readonly override: Price | null;
+  readonly set: SetPrice | null;
   readonly tariff: Tariff | null;
 }
 
@@ -41,9 +43,10 @@ const MOST_NAMES = 10_000;
 /** Where nobody set a rate, answers of own machines are free, and say so by their source. */
 const FREE = tokenPrice('local-rate', { input: 0, output: 0 });
 
-/** The prices in force, what wins first: override, the provider's list, the catalogue, the local rate. */
+/** The prices in force, what wins first: the API's, the YAML file's, the provider's list, the catalogue, the local rate. */
 export class PriceBook implements Prices {
-  readonly #overrides = new Map<string, Price>();
+  /** What counts first comes first. */
+  readonly #set: readonly ReadonlyMap<string, SetPrice>[];
   readonly #localRates = new Map<string, Price>();
   readonly #cloudTwins = new Map<string, string>();
   readonly #catalogue: Catalogue;
@@ -51,18 +54,29 @@ export class PriceBook implements Prices {
   readonly #shelves = new WeakMap<PricedTarget, Shelf>();
   readonly #twins = new Map<string, readonly Tariff[]>();
 
-  constructor({ overrides = [], localRates = [], cloudTwins, catalogue = ownCatalogue() }: PriceBookOptions = {}) {
-    for (const { provider, model, price } of overrides) this.#overrides.set(keyOf(provider, model), price);
+  constructor(options: PriceBookOptions = {}) {
+    const { overrides = [], configured = [], localRates = [], cloudTwins, catalogue = ownCatalogue() } = options;
+    this.#set = [byKey('api', overrides), byKey('yaml', configured)];
     for (const { provider, price } of localRates) this.#localRates.set(keyOf(provider, ''), price);
     for (const [local, cloud] of cloudTwins ?? []) this.#cloudTwins.set(local.toLowerCase(), cloud);
     this.#catalogue = catalogue;
   }
 
-  priceOf({ target, model, listed, answeredBy, nowMs }: PriceQuestion): Price | null {
+  priceOf(question: PriceQuestion): Price | null {
+    return this.find(question).price;
+  }
+
+  /** The price, and who set it. */
+  find(question: PriceQuestion): FoundPrice {
+    const { target, model, answeredBy } = question;
     const asked = this.#entry(target, model);
-    if (asked.override !== null) return asked.override;
     const answered = answeredBy === '' || answeredBy === model ? null : this.#entry(target, answeredBy);
-    if (answered !== null && answered.override !== null) return answered.override;
+    const set = asked.set ?? answered?.set ?? null;
+    return { price: set === null ? this.#unset(question, asked, answered) : set.override.price, set };
+  }
+
+  /** Of a model that nobody set a price for. */
+  #unset({ target, listed, nowMs }: PriceQuestion, asked: Entry, answered: Entry | null): Price | null {
     if (target.place === 'local') return listed ?? this.#localRate(target);
     const tariff = asked.tariff ?? answered?.tariff ?? null;
     return listed ?? (tariff === null ? null : priceAt(tariff, nowMs));
@@ -84,7 +98,7 @@ export class PriceBook implements Prices {
     if (known !== undefined) return known;
     const names = [model, ...askedNames(target, model)];
     const tariff = seller === null ? null : this.#tariff(seller, names);
-    const entry = { override: this.#override(target, names), tariff };
+    const entry = { set: this.#setFor(target, names), tariff };
     if (entries.size >= MOST_NAMES) entries.clear();
     entries.set(model, entry);
     return entry;
@@ -103,11 +117,13 @@ export class PriceBook implements Prices {
     return place === 'local' ? null : (SELLERS[adapterKind] ?? this.#catalogue.providerAt(baseUrl));
   }
 
-  #override({ id, provider }: PricedTarget, names: readonly string[]): Price | null {
-    for (const owner of [id, provider, null]) {
-      for (const name of names) {
-        const price = this.#overrides.get(keyOf(owner, name));
-        if (price !== undefined) return price;
+  #setFor({ id, provider }: PricedTarget, names: readonly string[]): SetPrice | null {
+    for (const prices of this.#set) {
+      for (const owner of [id, provider, null]) {
+        for (const name of names) {
+          const found = prices.get(keyOf(owner, name));
+          if (found !== undefined) return found;
+        }
       }
     }
     return null;
@@ -161,5 +177,9 @@ function usualCost({ rates: { input, output } }: Price): number {
 }
 
 function keyOf(provider: string | null, model: string): string {
-  return `${provider === null ? '' : provider.toLowerCase()}\n${model.trim().toLowerCase()}`;
+  return overrideKey({ provider, model });
+}
+
+function byKey(setBy: SetPrice['setBy'], overrides: readonly PriceOverride[]): ReadonlyMap<string, SetPrice> {
+  return new Map(overrides.map((override) => [overrideKey(override), { setBy, override }]));
 }

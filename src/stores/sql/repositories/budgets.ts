@@ -1,8 +1,8 @@
 import type { Kysely } from 'kysely';
 import type { BudgetScope, BudgetUnit, BudgetWindow } from '../../../core/budget.ts';
+import { RevisionConflict } from '../../../core/key-store.ts';
 import { windowEndMs, windowStartMs } from '../ledger/windows.ts';
 import type { Tables } from '../tables.ts';
-import { RevisionConflict } from './client-keys.ts';
 
 export interface StoredBudget {
   readonly organisationId: string;
@@ -36,23 +36,7 @@ export class BudgetRepository {
   }
 
   async create(budget: Omit<StoredBudget, 'revision'>): Promise<void> {
-    await this.#db
-      .insertInto('budget')
-      .values({
-        organisation_id: budget.organisationId,
-        budget_id: budget.budgetId,
-        scope: budget.scope,
-        scope_id: budget.scopeId,
-        budget_window: budget.window,
-        unit: budget.unit,
-        limit_amount: budget.limit,
-        hard: budget.hard ? 1 : 0,
-        created_at_ms: budget.createdAtMs,
-        lowered_at_ms: null,
-        retired_at_ms: null,
-        revision: 1,
-      })
-      .execute();
+    await insertBudget(this.#db, budget);
   }
 
   /** In force for all that is not yet admitted. Rejects with RevisionConflict. */
@@ -60,6 +44,7 @@ export class BudgetRepository {
     at: { readonly organisationId: string; readonly budgetId: string; readonly revision: number },
     limit: number,
     nowMs: number,
+    hard?: boolean,
   ): Promise<void> {
     const result = await this.#db
       .updateTable('budget')
@@ -72,6 +57,7 @@ export class BudgetRepository {
           .end(),
         limit_amount: limit,
         revision: at.revision + 1,
+        ...(hard === undefined ? {} : { hard: hard ? 1 : 0 }),
       }))
       .where('organisation_id', '=', at.organisationId)
       .where('budget_id', '=', at.budgetId)
@@ -124,4 +110,24 @@ export class BudgetRepository {
       };
     });
   }
+}
+
+export async function insertBudget(db: Kysely<Tables>, budget: Omit<StoredBudget, 'revision'>): Promise<void> {
+  await db
+    .insertInto('budget')
+    .values({
+      organisation_id: budget.organisationId,
+      budget_id: budget.budgetId,
+      scope: budget.scope,
+      scope_id: budget.scopeId,
+      budget_window: budget.window,
+      unit: budget.unit,
+      limit_amount: budget.limit,
+      hard: budget.hard ? 1 : 0,
+      created_at_ms: budget.createdAtMs,
+      lowered_at_ms: null,
+      retired_at_ms: null,
+      revision: 1,
+    })
+    .execute();
 }

@@ -1,4 +1,5 @@
 import type { Kysely, Selectable } from 'kysely';
+import { RevisionConflict } from '../../../core/key-store.ts';
 import type { ClientKeyTable, ClientKeyVersionTable, Tables } from '../tables.ts';
 
 /** A client key as it is kept; its secrets only as hashes. Times: ms since the Unix epoch. */
@@ -27,11 +28,6 @@ export interface StoredKeyVersion {
   readonly expiresAtMs: number | null;
 }
 
-/** Somebody else changed the row since it was read; nothing was written. */
-export class RevisionConflict extends Error {
-  override readonly name = 'RevisionConflict';
-}
-
 type Database = Kysely<Tables>;
 
 /** Client keys of all tenants. Every change needs the tenant: no id alone reaches another one's row. */
@@ -43,24 +39,7 @@ export class ClientKeyRepository {
   }
 
   async create(key: Omit<StoredClientKey, 'revision' | 'revokedAtMs'>): Promise<void> {
-    await this.#db.transaction().execute(async (transaction) => {
-      await transaction
-        .insertInto('client_key')
-        .values({
-          organisation_id: key.organisationId,
-          key_id: key.keyId,
-          project_id: key.projectId,
-          name: key.name,
-          owner: key.owner,
-          created_at_ms: key.createdAtMs,
-          expires_at_ms: key.expiresAtMs,
-          revoked_at_ms: null,
-          policies: JSON.stringify(key.policies),
-          revision: 1,
-        })
-        .execute();
-      for (const version of key.versions) await insertVersion(transaction, key, version);
-    });
+    await this.#db.transaction().execute((transaction) => insertKey(transaction, key));
   }
 
   /** For the snapshot that requests are checked against. */
@@ -122,7 +101,7 @@ export class ClientKeyRepository {
   }
 }
 
-async function changeRow(
+export async function changeRow(
   db: Database,
   { organisationId, keyId, revision }: { organisationId: string; keyId: string; revision: number },
   changes: Partial<Pick<StoredClientKey, 'name' | 'owner' | 'expiresAtMs' | 'revokedAtMs' | 'policies'>>,
@@ -147,7 +126,30 @@ async function changeRow(
   }
 }
 
-async function insertVersion(
+/** Within a transaction of the caller's. */
+export async function insertKey(
+  transaction: Database,
+  key: Omit<StoredClientKey, 'revision' | 'revokedAtMs'>,
+): Promise<void> {
+  await transaction
+    .insertInto('client_key')
+    .values({
+      organisation_id: key.organisationId,
+      key_id: key.keyId,
+      project_id: key.projectId,
+      name: key.name,
+      owner: key.owner,
+      created_at_ms: key.createdAtMs,
+      expires_at_ms: key.expiresAtMs,
+      revoked_at_ms: null,
+      policies: JSON.stringify(key.policies),
+      revision: 1,
+    })
+    .execute();
+  for (const version of key.versions) await insertVersion(transaction, key, version);
+}
+
+export async function insertVersion(
   db: Database,
   { organisationId, keyId }: { readonly organisationId: string; readonly keyId: string },
   version: StoredKeyVersion,

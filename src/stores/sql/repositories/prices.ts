@@ -1,17 +1,8 @@
 import type { Kysely } from 'kysely';
+import type { StoredPrice } from '../../../core/prices.ts';
 import type { Tables } from '../tables.ts';
 
-/** What an operator says a model costs. */
-export interface StoredPrice {
-  readonly organisationId: string;
-  /** Null: at every provider, on this machine too. */
-  readonly provider: string | null;
-  readonly model: string;
-  /** Nano-USD a token by class of tokens; plain JSON. */
-  readonly rates: unknown;
-  readonly updatedAtMs: number;
-}
-
+/** Prices that the operator set. */
 export class PriceRepository {
   readonly #db: Kysely<Tables>;
 

@@ -1,11 +1,12 @@
 import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
-import type {
-  UsageGroup,
-  UsageQuery,
-  UsageReports,
-  UsageRow,
-  UsageScope,
-  UsageSums,
+import {
+  EXPORT_COLUMNS,
+  type UsageGroup,
+  type UsageQuery,
+  type UsageReports,
+  type UsageRow,
+  type UsageScope,
+  type UsageSums,
 } from '../../../core/usage-report.ts';
 import type { LedgerAttemptTable, Tables } from '../tables.ts';
 
@@ -34,7 +35,7 @@ const SUMS: Readonly<Record<keyof UsageSums, string>> = {
   maybeNanoUsd: "coalesce(sum(case when state = 'unknown' then cost_nano_usd else 0 end), 0)",
 };
 
-export type ExportedAttempt = Selectable<LedgerAttemptTable>;
+export type ExportedAttempt = Pick<Selectable<LedgerAttemptTable>, (typeof EXPORT_COLUMNS)[number]>;
 
 /** Rows of the ledger at once, while exporting. */
 const PAGE = 1_000;
@@ -84,7 +85,7 @@ export class UsageRepository implements UsageReports {
   ): Promise<readonly ExportedAttempt[]> {
     let query = this.#db
       .selectFrom('ledger_attempt')
-      .selectAll()
+      .select(EXPORT_COLUMNS)
       .where('organisation_id', '=', organisationId)
       .where('started_at_ms', '>=', after?.atMs ?? fromMs)
       .where('started_at_ms', '<', toMs)

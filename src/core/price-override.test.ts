@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import { costOf } from '../../core/price.ts';
-import type { Usage } from '../../core/usage.ts';
+import { costOf } from './price.ts';
 import { overrideFields, readLocalRates, readOverride, readOverrides } from './price-override.ts';
+import type { Usage } from './usage.ts';
 
 const WHERE = 'swarmrouter.yaml';
+const PLACE = () => WHERE;
 const usage: Usage = {
   promptTokens: 1_000_000,
   completionTokens: 1_000_000,
@@ -15,7 +16,7 @@ const usage: Usage = {
 };
 
 const problemsOf = (yaml: string): readonly object[] => {
-  const reading = readOverrides(parse(yaml), WHERE);
+  const reading = readOverrides(parse(yaml), PLACE);
   if (reading.ok) throw new Error('nothing was wrong');
   return reading.problems;
 };
@@ -32,7 +33,7 @@ describe('prices as a person writes them', () => {
           usd_per_request: 0.0001
         - { model: plain, input_usd_per_mtok: 1, output_usd_per_mtok: 2, provider: }
       `),
-      WHERE,
+      PLACE,
     );
     if (!reading.ok) throw new Error('refused');
     expect(reading.value).toMatchObject([
@@ -72,8 +73,8 @@ describe('prices as a person writes them', () => {
   });
 
   test('no list at all is no price', () => {
-    expect(readOverrides(undefined, WHERE)).toEqual({ ok: true, value: [] });
-    expect(readOverrides(null, WHERE)).toEqual({ ok: true, value: [] });
+    expect(readOverrides(undefined, PLACE)).toEqual({ ok: true, value: [] });
+    expect(readOverrides(null, PLACE)).toEqual({ ok: true, value: [] });
   });
 
   test('written out and read again they are the same', () => {
@@ -159,10 +160,10 @@ describe('what is wrong with a price', () => {
   test('is found in whatever it is given, without a throw', () => {
     fc.assert(
       fc.property(fc.anything(), (value) => {
-        expect(typeof readOverrides(value, WHERE).ok).toBe('boolean');
-        expect(typeof readOverrides([value], WHERE).ok).toBe('boolean');
+        expect(typeof readOverrides(value, PLACE).ok).toBe('boolean');
+        expect(typeof readOverrides([value], PLACE).ok).toBe('boolean');
         expect(readOverride({ model: 'a', input_usd_per_mtok: value }, WHERE).ok).toBe(false);
-        expect(typeof readLocalRates([value], WHERE).ok).toBe('boolean');
+        expect(typeof readLocalRates([value], PLACE).ok).toBe('boolean');
       }),
     );
   });
@@ -175,7 +176,7 @@ describe('rates of local servers', () => {
         - { provider: mac, input_usd_per_mtok: 0.01, output_usd_per_mtok: 0.02 }
         - { watts: 300, usd_per_kwh: 0.30 }
       `),
-      WHERE,
+      PLACE,
     );
     if (!reading.ok) throw new Error('refused');
     const [tokens, power] = reading.value;
@@ -187,7 +188,7 @@ describe('rates of local servers', () => {
 
   test('need both numbers, or say that none is there', () => {
     const problems = (yaml: string): readonly object[] => {
-      const reading = readLocalRates(parse(yaml), WHERE);
+      const reading = readLocalRates(parse(yaml), PLACE);
       return reading.ok ? [] : reading.problems;
     };
     expect(problems('- watts: 300')).toMatchObject([{ name: 'local_rates[0].usd_per_kwh', fix: 'add usd_per_kwh' }]);

@@ -1,8 +1,8 @@
-import { scaledDecimal } from '../../core/decimal.ts';
-import { isObject, type JsonObject } from '../../core/json-shape.ts';
-import { nearestName } from '../../core/nearest-name.ts';
-import { fullRates, type RateTier, TOKEN_CLASSES, type TokenClass, type TokenRates } from '../../core/price.ts';
-import type { Problem } from '../../core/problem.ts';
+import { scaledDecimal } from './decimal.ts';
+import { isObject, type JsonObject } from './json-shape.ts';
+import { nearestName } from './nearest-name.ts';
+import { fullRates, type RateTier, TOKEN_CLASSES, type TokenClass, type TokenRates } from './price.ts';
+import type { Problem } from './problem.ts';
 
 /** What a rate is called where people write it. */
 export const RATE_FIELDS: Readonly<Record<TokenClass, string>> = {
@@ -32,17 +32,21 @@ export type Reading<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
+/** How problems call the place of an item of a list, or of the list itself: null. */
+export type PlaceOf = (index: number | null) => string;
+
 /** Reads the fields of one entry and collects what is wrong with them; never throws. */
 export class FieldReader {
   readonly #fields: JsonObject;
   readonly #where: string;
-  readonly #path: string;
+  /** `prices[0]`; empty: the fields stand alone. */
+  readonly path: string;
   readonly #problems: Problem[];
 
   constructor(fields: JsonObject, where: string, path: string, problems: Problem[]) {
     this.#fields = fields;
     this.#where = where;
-    this.#path = path;
+    this.path = path;
     this.#problems = problems;
   }
 
@@ -109,7 +113,7 @@ export class FieldReader {
       this.report('tiers', 'it is no such list', `a list of at most ${MOST_TIERS} tiers`, 'correct it');
       return [];
     }
-    const tiers = list.map((item, index) => this.#tier(item, `${this.#path}.tiers[${index}]`));
+    const tiers = list.map((item, index) => this.#tier(item, this.#nameOf(`tiers[${index}]`)));
     if (tiers.some(({ aboveTokens }, index) => aboveTokens <= (tiers[index - 1]?.aboveTokens ?? -1))) {
       this.report('tiers', 'above_prompt_tokens does not rise from tier to tier', null, 'put the shortest first', null);
     }
@@ -117,7 +121,11 @@ export class FieldReader {
   }
 
   report(field: string, message: string, allowed: string | null, fix: string, seen = this.#seen(field)): void {
-    this.#problems.push({ where: this.#where, name: `${this.#path}.${field}`, seen, message, allowed, fix });
+    this.#problems.push({ where: this.#where, name: this.#nameOf(field), seen, message, allowed, fix });
+  }
+
+  #nameOf(field: string): string {
+    return this.path === '' ? field : `${this.path}.${field}`;
   }
 
   #tier(item: unknown, path: string): RateTier {
@@ -150,22 +158,23 @@ export function seenText(value: unknown): string | null {
   return text.length > LONGEST_SEEN ? `${text.slice(0, LONGEST_SEEN)}…` : text;
 }
 
-/** Each item of a list of mappings; `read` gives null for what it reported as wrong. */
+/** Each item of a list of mappings, or all that is wrong with any of them. */
 export function readList<Item>(
   list: unknown,
-  where: string,
+  placeOf: PlaceOf,
   name: string,
-  read: (item: JsonObject, path: string, problems: Problem[]) => Item,
+  read: (item: FieldReader) => Item,
 ): Reading<readonly Item[]> {
   const problems: Problem[] = [];
   if (list === null || list === undefined) return { ok: true, value: [] };
   if (!Array.isArray(list)) {
     const problem = { message: 'it is not a list', allowed: 'a list of mappings', fix: 'write each as "- model: …"' };
-    return { ok: false, problems: [{ where, name, seen: seenText(list), ...problem }] };
+    return { ok: false, problems: [{ where: placeOf(null), name, seen: seenText(list), ...problem }] };
   }
   const items = list.flatMap((item: unknown, index): Item[] => {
     const path = `${name}[${index}]`;
-    if (isObject(item)) return [read(item, path, problems)];
+    const where = placeOf(index);
+    if (isObject(item)) return [read(new FieldReader(item, where, path, problems))];
     const problem = { message: 'it is not a mapping', allowed: null, fix: 'write its fields as "name: value"' };
     problems.push({ where, name: path, seen: seenText(item), ...problem });
     return [];

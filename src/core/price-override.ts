@@ -1,7 +1,7 @@
-import type { JsonObject } from '../../core/json-shape.ts';
-import { fullRates, type Price, TOKEN_CLASSES, type TokenRates } from '../../core/price.ts';
-import type { Problem } from '../../core/problem.ts';
-import { FieldReader, RATE_FIELDS, RATE_NAMES, type Reading, readList } from './price-fields.ts';
+import type { JsonObject } from './json-shape.ts';
+import { fullRates, type Price, TOKEN_CLASSES, type TokenRates } from './price.ts';
+import { FieldReader, type PlaceOf, RATE_FIELDS, RATE_NAMES, type Reading, readList } from './price-fields.ts';
+import type { Problem } from './problem.ts';
 
 /** A price that the operator set. */
 export interface PriceOverride {
@@ -28,19 +28,14 @@ export const LOCAL_RATE_FIELDS = ['provider', ...RATE_NAMES, 'watts', 'usd_per_k
 /** Nano-USD and femto-USD in a USD, powers of ten. */
 const NANO = 9;
 
-/**
- * Prices as a person wrote them, YAML or JSON already parsed: all of them, or what is wrong with which. `where` is how
- * problems call the source.
- */
-export function readOverrides(list: unknown, where: string, name = 'prices'): Reading<readonly PriceOverride[]> {
+/** Prices as a person wrote them, YAML or JSON already parsed: all of them, or everything that is wrong with any. */
+export function readOverrides(list: unknown, placeOf: PlaceOf): Reading<readonly PriceOverride[]> {
   const seen = new Map<string, string>();
-  return readList(list, where, name, (fields, path, problems) => {
-    const override = readOverrideAt(fields, where, path, problems);
-    const key = `${override.provider?.toLowerCase() ?? ''}\n${override.model.toLowerCase()}`;
-    const before = seen.get(key);
-    const reader = new FieldReader(fields, where, path, problems);
+  return readList(list, placeOf, 'prices', (reader) => {
+    const override = overrideOf(reader);
+    const before = seen.get(overrideKey(override));
     if (before !== undefined) reader.report('model', `${before} is for the same model`, null, 'remove one of them');
-    seen.set(key, path);
+    seen.set(overrideKey(override), reader.path);
     return override;
   });
 }
@@ -48,12 +43,16 @@ export function readOverrides(list: unknown, where: string, name = 'prices'): Re
 /** One price, as it comes over the API. */
 export function readOverride(fields: JsonObject, where: string): Reading<PriceOverride> {
   const problems: Problem[] = [];
-  const value = readOverrideAt(fields, where, 'price', problems);
+  const value = overrideOf(new FieldReader(fields, where, '', problems));
   return problems.length === 0 ? { ok: true, value } : { ok: false, problems };
 }
 
-function readOverrideAt(fields: JsonObject, where: string, path: string, problems: Problem[]): PriceOverride {
-  const reader = new FieldReader(fields, where, path, problems);
+/** Two overrides of one key are for the same calls: of one model at one place, whatever the case. */
+export function overrideKey({ provider, model }: Pick<PriceOverride, 'provider' | 'model'>): string {
+  return `${provider === null ? '' : provider.trim().toLowerCase()}\n${model.trim().toLowerCase()}`;
+}
+
+function overrideOf(reader: FieldReader): PriceOverride {
   reader.onlyKnows(OVERRIDE_FIELDS);
   const provider = reader.name('provider');
   const model = reader.requiredName('model');
@@ -69,12 +68,25 @@ function readOverrideAt(fields: JsonObject, where: string, path: string, problem
 
 /** The override in the fields that `readOverride` reads: what is kept and shown. Amounts in USD. */
 export function overrideFields({ provider, model, price }: PriceOverride): JsonObject {
-  const { rates, tiers, callNanoUsd } = price;
+  return { model, ...(provider !== null && { provider }), ...priceFields(price) };
+}
+
+/** Rates by the names that people write them by. */
+export type RateFields = Readonly<Record<string, number>>;
+
+export interface TierFields {
+  readonly above_prompt_tokens: number;
+  readonly [rate: string]: number;
+}
+
+/** A price in the words of those who set one; electricity, which nobody sets for a model, as `usd_per_hour`. In USD. */
+export function priceFields({ rates, tiers, callNanoUsd, msFemtoUsd }: Price): {
+  readonly [field: string]: number | TierFields[];
+} {
   return {
-    model,
-    ...(provider !== null && { provider }),
     ...rateFields(rates),
     ...(callNanoUsd > 0 && { usd_per_request: callNanoUsd / 10 ** NANO }),
+    ...(msFemtoUsd > 0 && { usd_per_hour: (msFemtoUsd * MS_AN_HOUR) / FEMTO_PER_USD }),
     ...(tiers.length > 0 && {
       tiers: tiers.map((tier) => ({ above_prompt_tokens: tier.aboveTokens, ...rateFields(tier.rates) })),
     }),
@@ -82,19 +94,32 @@ export function overrideFields({ provider, model, price }: PriceOverride): JsonO
 }
 
 /** Only those that cost something else than what they are a part of. */
-function rateFields(rates: TokenRates): JsonObject {
+function rateFields(rates: TokenRates): RateFields {
   const { input, output } = rates;
   const plain = fullRates({ input, output });
   const named = TOKEN_CLASSES.filter((name) => name === 'input' || name === 'output' || rates[name] !== plain[name]);
   return Object.fromEntries(named.map((name) => [RATE_FIELDS[name], rates[name] / 10 ** NANO]));
 }
 
-export function readLocalRates(list: unknown, where: string, name = 'local_rates'): Reading<readonly LocalRate[]> {
-  return readList(list, where, name, (fields, path, problems) => {
-    const reader = new FieldReader(fields, where, path, problems);
+/** Rates as a person wrote them: all of them, or everything that is wrong with any. */
+export function readLocalRates(list: unknown, placeOf: PlaceOf): Reading<readonly LocalRate[]> {
+  const seen = new Map<string, string>();
+  return readList(list, placeOf, 'local_rates', (reader) => {
     reader.onlyKnows(LOCAL_RATE_FIELDS);
-    return { provider: reader.name('provider'), price: localPrice(reader) };
+    const rate = { provider: reader.name('provider'), price: localPrice(reader) };
+    const owner = rate.provider?.toLowerCase() ?? '';
+    const before = seen.get(owner);
+    if (before !== undefined)
+      reader.report('provider', `${before} is for the same servers`, null, 'remove one of them');
+    seen.set(owner, reader.path);
+    return rate;
   });
+}
+
+/** All that a server of the operator's own costs is its electricity; both numbers have been checked. */
+export function powerRate(watts: number, usdPerKwh: number): LocalRate {
+  const reader = new FieldReader({ watts, usd_per_kwh: usdPerKwh }, '', '', []);
+  return { provider: null, price: localPrice(reader) };
 }
 
 function localPrice(reader: FieldReader): Price {
@@ -113,9 +138,14 @@ function localPrice(reader: FieldReader): Price {
   };
 }
 
+/** Decimal places and the largest number. */
+export const WATTS = { places: 3, most: 100_000 };
+export const USD_A_KWH = { places: 6, most: 100 };
+
 /** A watt for a kilowatt-hour is 3.6 × 10⁹ ms. */
 const MS_A_KWH_OF_A_WATT = 3.6e9;
 const FEMTO_PER_USD = 1e15;
+const MS_AN_HOUR = 3.6e6;
 
 /** Femto-USD a millisecond; rounded here, once: what a meter reads is less exact. */
 function electricity(reader: FieldReader): number {
@@ -125,7 +155,7 @@ function electricity(reader: FieldReader): number {
   ] as const) {
     if (!reader.has(field)) reader.report(field, `it is missing beside ${other}`, null, `add ${field}`, null);
   }
-  const watts = reader.decimal('watts', { places: 3, most: 100_000, allowed: 'watts from 0 to 100,000' });
-  const price = reader.decimal('usd_per_kwh', { places: 6, most: 100, allowed: 'US dollars from 0 to 100' });
+  const watts = reader.decimal('watts', { ...WATTS, allowed: 'watts from 0 to 100,000' });
+  const price = reader.decimal('usd_per_kwh', { ...USD_A_KWH, allowed: 'US dollars from 0 to 100' });
   return Math.round((((watts ?? 0) / 1e3) * ((price ?? 0) / 1e6) * FEMTO_PER_USD) / MS_A_KWH_OF_A_WATT);
 }

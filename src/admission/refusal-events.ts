@@ -1,0 +1,40 @@
+import type { AuditOrigin } from '../core/audit.ts';
+import type { Refusal } from '../core/refusal.ts';
+import type { InferenceRequest } from '../core/request.ts';
+import type { KeyFault } from './key-guard.ts';
+import type { RefusalEvent } from './recorded-refusals.ts';
+
+/** Where what was refused came from. */
+export type RefusalFrom = Omit<AuditOrigin, 'actor'>;
+
+/** Characters of a model's name, which a client may invent. */
+const MOST_SHOWN = 200;
+
+/** A credential on `/admin` that is not the admin key. */
+export function refusedLogin(from: RefusalFrom): RefusalEvent {
+  const origin = { actor: { kind: 'anyone', id: null }, ...from } as const;
+  return { action: 'admin.login', subject: 'admin', origin, reason: null };
+}
+
+/** A credential that opens nothing. @param keyId null: it never was a client key */
+export function refusedKey(fault: KeyFault, keyId: string | null, from: RefusalFrom): RefusalEvent {
+  const kind = keyId === null ? 'anyone' : 'key';
+  const origin = { actor: { kind, id: keyId }, ...from } as const;
+  return { action: 'key.use', subject: `key:${keyId ?? 'unknown'}`, origin, reason: fault };
+}
+
+/** A request that its key does not allow. */
+export function refusedRequest(
+  { caller, requestedModel }: InferenceRequest,
+  { code, param }: Refusal,
+  from: RefusalFrom,
+): RefusalEvent {
+  const kind = caller.keyId === null ? 'anyone' : 'key';
+  return {
+    action: 'policy.refuse',
+    subject: `key:${caller.keyId ?? 'unknown'}`,
+    origin: { actor: { kind, id: caller.keyId }, ...from },
+    reason: code,
+    details: { model: requestedModel.slice(0, MOST_SHOWN), ...(param === null ? {} : { param }) },
+  };
+}

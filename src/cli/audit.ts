@@ -1,0 +1,125 @@
+import pico from 'picocolors';
+import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
+import { dateAndTime, listOf, show } from './cells.ts';
+import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+
+interface AuditFilterFlags {
+  readonly from?: string;
+  readonly to?: string;
+  readonly actor?: string;
+  readonly action?: string;
+  readonly subject?: string;
+}
+
+export interface AuditListFlags extends AuditFilterFlags {
+  readonly limit?: string;
+  readonly cursor?: string;
+  readonly json?: boolean;
+}
+
+export interface AuditExportFlags extends AuditFilterFlags {
+  readonly format?: string;
+}
+
+const PATH = '/admin/audit';
+
+/** Who changed what, and who was refused. */
+export async function auditList(client: AdminClient, terminal: Terminal, flags: AuditListFlags): Promise<number> {
+  const { json, limit, cursor } = flags;
+  const reply = await client.request('GET', withQuery(PATH, { ...filterOf(flags), limit, cursor }));
+  if (!reply.ok) return failed(terminal, reply);
+  terminal.out(json === true ? JSON.stringify(reply.body, null, 2) : listText(reply.body, terminal.colours));
+  return EXIT_OK;
+}
+
+export async function auditExport(client: AdminClient, terminal: Terminal, flags: AuditExportFlags): Promise<number> {
+  const failure = await client.download(
+    withQuery(`${PATH}/export`, { ...filterOf(flags), format: flags.format }),
+    (text) => terminal.write(text),
+  );
+  return failure === null ? EXIT_OK : failed(terminal, failure);
+}
+
+/** The exit code says whether the log is as it was written. */
+export async function auditVerify(client: AdminClient, terminal: Terminal, asJson: boolean): Promise<number> {
+  const reply = await client.request('GET', `${PATH}/verify`);
+  if (!reply.ok) return failed(terminal, reply);
+  const isGood = fieldOf(reply.body, 'ok') === true;
+  if (asJson) terminal.out(JSON.stringify(reply.body, null, 2));
+  else if (isGood) terminal.out(goodText(reply.body));
+  else terminal.error(badText(reply.body));
+  return isGood ? EXIT_OK : EXIT_FAILED;
+}
+
+function failed(terminal: Terminal, reply: Extract<AdminReply, { readonly ok: false }>): number {
+  terminal.error(`swarmrouter: ${reply.message}`);
+  return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
+}
+
+/** Without the flags that say where the gateway is. */
+function filterOf({ from, to, actor, action, subject }: AuditFilterFlags) {
+  return { from, to, actor, action, subject };
+}
+
+/** The gateway judges the values, and says what is wrong with one. */
+function withQuery(path: string, flags: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(flags).filter((flag): flag is [string, string] => flag[1] !== undefined);
+  return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
+}
+
+const HEADING = ['ENTRY', 'TIME (UTC)', 'WHO', 'FROM', 'ACTION', 'SUBJECT', 'OUTCOME', 'CHANGE'];
+/** Characters of a change in a table; `--json` has all of it. */
+const SHOWN_OF_CHANGE = 80;
+
+export function listText(body: unknown, colours: boolean): string {
+  const entries = listOf(fieldOf(body, 'entries'));
+  if (entries.length === 0) return 'No entry is on record.';
+  const { bold, dim, red } = pico.createColors(colours);
+  const rows = entries.map((entry) => {
+    const of = (name: string): string => show(fieldOf(entry, name));
+    const outcome = of('outcome');
+    return [
+      of('sequence'),
+      dateAndTime(fieldOf(entry, 'time')),
+      actorText(fieldOf(entry, 'actor')),
+      of('address'),
+      of('action'),
+      of('subject'),
+      outcome === 'refused' ? red(outcome) : outcome,
+      changeText(entry),
+    ];
+  });
+  const next = fieldOf(body, 'next_cursor');
+  const more = typeof next === 'string' ? ['', dim(`Older ones: --cursor ${show(next)}`)] : [];
+  return [table([HEADING.map(bold), ...rows]), ...more].join('\n');
+}
+
+function actorText(actor: unknown): string {
+  const id = fieldOf(actor, 'id');
+  const kind = show(fieldOf(actor, 'kind'));
+  return typeof id === 'string' ? `${kind} ${show(id)}` : kind;
+}
+
+function changeText(entry: unknown): string {
+  const [before, after] = [fieldOf(entry, 'before'), fieldOf(entry, 'after')];
+  if (before === null && after === null) return '-';
+  const text =
+    before === null ? show(JSON.stringify(after)) : `${show(JSON.stringify(before))} → ${show(JSON.stringify(after))}`;
+  return text.length > SHOWN_OF_CHANGE ? `${text.slice(0, SHOWN_OF_CHANGE)}…` : text;
+}
+
+function goodText(body: unknown): string {
+  const [entries, checkpoints] = [fieldOf(body, 'entries'), fieldOf(body, 'checkpoints')];
+  if (entries === 0) return 'The audit log has no entry yet.';
+  const end = show(fieldOf(fieldOf(body, 'end'), 'hash'));
+  return `The audit log is as it was written: ${show(entries)} entries, ${show(checkpoints)} signed checkpoints.\nIt ends with ${end}.`;
+}
+
+function badText(body: unknown): string {
+  const bad = fieldOf(body, 'first_bad');
+  const what = `${show(fieldOf(bad, 'fault'))}, entry ${show(fieldOf(bad, 'sequence'))}`;
+  const good = show(fieldOf(body, 'entries'));
+  return `The audit log is not as it was written (${what}).\n${show(fieldOf(bad, 'message'))}\nGood until then: ${good} entries.`;
+}

@@ -1,0 +1,106 @@
+/** The flags of `keys create` and `keys update`, as typed. */
+export interface KeyFlags {
+  readonly name?: string;
+  readonly project?: string;
+  readonly owner?: string;
+  readonly models?: string;
+  readonly places?: string;
+  readonly routes?: string;
+  readonly rpm?: string;
+  readonly tpm?: string;
+  readonly concurrent?: string;
+  readonly budget?: readonly string[];
+  readonly soft?: boolean;
+  readonly expires?: string;
+  readonly metadata?: readonly string[];
+}
+
+export type KeyFlagsReading =
+  | { readonly ok: true; readonly body: Readonly<Record<string, unknown>> }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+const BUDGET = /^(?<amount>\d+(?:\.\d+)?)\s*(?<unit>usd|\$|tokens)\/(?<window>day|week|month|total)$/i;
+const LEADING_DOLLAR = /^\$(?=\d)/;
+const SPAN = /^(?<count>\d{1,6})(?<unit>[hdwmy])$/i;
+const HOUR_MS = 3_600_000;
+const SPAN_HOURS: Readonly<Record<string, number>> = { h: 1, d: 24, w: 168, m: 720, y: 8_760 };
+
+/** Flags → the body of the admin API. Pure; what the gateway judges (names, ranges) it is left to judge. */
+export function keyBodyOf(flags: KeyFlags, nowMs: number): KeyFlagsReading {
+  const problems: string[] = [];
+  const body: Record<string, unknown> = {};
+  if (flags.name !== undefined) body['name'] = flags.name;
+  if (flags.project !== undefined) body['project'] = flags.project;
+  if (flags.owner !== undefined) body['owner'] = orNull(flags.owner, 'none');
+  for (const name of ['models', 'places', 'routes'] as const) {
+    const given = flags[name];
+    if (given !== undefined) body[`allowed_${name}`] = given === 'any' ? null : listOf(given);
+  }
+  const limits = limitsOf(flags);
+  if (limits !== null) body['limits'] = limits;
+  if (flags.budget !== undefined) body['budget'] = budgetsOf(flags.budget, flags.soft === true, problems);
+  else if (flags.soft === true) problems.push('--soft says how the budgets of --budget are kept: give one, too.');
+  if (flags.expires !== undefined) body['expires_at'] = expiryOf(flags.expires, nowMs, problems);
+  if (flags.metadata !== undefined) body['metadata'] = metadataOf(flags.metadata, problems);
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, body };
+}
+
+function orNull(text: string, none: string): string | null {
+  return text === none ? null : text;
+}
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+/** Null: none was given. What is no number goes as it is: the gateway says what is allowed. */
+function limitsOf({ rpm, tpm, concurrent }: KeyFlags): Record<string, unknown> | null {
+  const given = Object.entries({ rpm, tpm, concurrent }).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return null;
+  const limit = (text: string): unknown => (text === 'none' ? null : /^\d+$/.test(text) ? Number(text) : text);
+  return Object.fromEntries(given.map(([name, text]) => [name, limit(text as string)]));
+}
+
+function budgetsOf(texts: readonly string[], soft: boolean, problems: string[]): readonly unknown[] | null {
+  if (texts.length === 1 && texts[0] === 'none') return null;
+  return texts.flatMap((text) => {
+    const found = BUDGET.exec(text.trim().replace(LEADING_DOLLAR, '')) ?? BUDGET.exec(withUnit(text.trim()));
+    if (found?.groups === undefined) {
+      problems.push(`--budget is ${JSON.stringify(text)}: it should be such as 20usd/month or 1000000tokens/day.`);
+      return [];
+    }
+    const { amount = '', unit = '', window = '' } = found.groups;
+    const limit = unit.toLowerCase() === 'tokens' ? { limit_tokens: Number(amount) } : { limit_usd: amount };
+    return [{ ...limit, window: window.toLowerCase(), hard: !soft }];
+  });
+}
+
+/** `$20/month` → `20usd/month`. */
+function withUnit(text: string): string {
+  return LEADING_DOLLAR.test(text) ? text.slice(1).replace('/', 'usd/') : text;
+}
+
+function expiryOf(text: string, nowMs: number, problems: string[]): string | null {
+  if (text === 'never') return null;
+  const { count, unit } = SPAN.exec(text)?.groups ?? {};
+  if (count !== undefined && unit !== undefined) {
+    return new Date(nowMs + Number(count) * (SPAN_HOURS[unit.toLowerCase()] ?? 0) * HOUR_MS).toISOString();
+  }
+  const ms = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(ms)) return new Date(ms).toISOString();
+  problems.push(`--expires is ${JSON.stringify(text)}: it should be such as 90d, 12h, 2030-01-31, or never.`);
+  return null;
+}
+
+function metadataOf(texts: readonly string[], problems: string[]): Record<string, string> {
+  const entries = texts.flatMap((text): [string, string][] => {
+    const at = text.indexOf('=');
+    if (at > 0) return [[text.slice(0, at), text.slice(at + 1)]];
+    problems.push(`--metadata is ${JSON.stringify(text)}: it should be name=value.`);
+    return [];
+  });
+  return Object.fromEntries(entries);
+}

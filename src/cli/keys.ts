@@ -1,0 +1,201 @@
+import pico from 'picocolors';
+import { type AdminClient, fieldOf } from './admin-client.ts';
+import { dateAndTime, listOf, show } from './cells.ts';
+import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { type KeyFlags, keyBodyOf } from './key-flags.ts';
+import { table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+
+const PATH = '/admin/keys';
+const PAGE = 1_000;
+
+export interface JsonFlag {
+  readonly json?: boolean;
+}
+export interface ListKeysFlags extends JsonFlag {
+  readonly project?: string;
+  readonly state?: string;
+}
+export interface RotateFlags extends JsonFlag {
+  readonly grace?: string;
+}
+
+export async function createKey(client: AdminClient, terminal: Terminal, flags: KeyFlags & JsonFlag): Promise<number> {
+  const reading = keyBodyOf(flags, Date.now());
+  if (!reading.ok) return wrongUse(terminal, reading.problems);
+  const reply = await client.request('POST', PATH, reading.body);
+  if (!reply.ok) return failed(terminal, reply);
+  if (flags.json === true) terminal.out(JSON.stringify(reply.body, null, 2));
+  else terminal.out(newKeyText(reply.body, 'was made'));
+  return EXIT_OK;
+}
+
+export async function listKeys(client: AdminClient, terminal: Terminal, flags: ListKeysFlags): Promise<number> {
+  const found = await allKeys(client, flags);
+  if (!found.ok) return failed(terminal, found);
+  if (flags.json === true) terminal.out(JSON.stringify({ keys: found.keys }, null, 2));
+  else terminal.out(keysText(found.keys, terminal.colours));
+  return EXIT_OK;
+}
+
+export async function showKey(client: AdminClient, terminal: Terminal, named: string, flags: JsonFlag) {
+  const key = await findKey(client, terminal, named);
+  if (typeof key === 'number') return key;
+  terminal.out(flags.json === true ? JSON.stringify(key, null, 2) : keyText(key));
+  return EXIT_OK;
+}
+
+export async function updateKey(client: AdminClient, terminal: Terminal, named: string, flags: KeyFlags & JsonFlag) {
+  const reading = keyBodyOf(flags, Date.now());
+  if (!reading.ok) return wrongUse(terminal, reading.problems);
+  if (Object.keys(reading.body).length === 0) return wrongUse(terminal, ['Nothing to change was given. See --help.']);
+  const key = await findKey(client, terminal, named);
+  if (typeof key === 'number') return key;
+  const reply = await client.request('PATCH', pathOf(key), reading.body, ifUnchanged(key));
+  return done(terminal, reply, flags, keyText);
+}
+
+export async function rotateKey(client: AdminClient, terminal: Terminal, named: string, flags: RotateFlags) {
+  const key = await findKey(client, terminal, named);
+  if (typeof key === 'number') return key;
+  const { grace } = flags;
+  const body = grace === undefined ? {} : { grace_seconds: /^\d+$/.test(grace) ? Number(grace) : grace };
+  const reply = await client.request('POST', `${pathOf(key)}/rotate`, body, ifUnchanged(key));
+  return done(terminal, reply, flags, (rotated) => newKeyText(rotated, 'has a new text'));
+}
+
+export async function revokeKey(client: AdminClient, terminal: Terminal, named: string, flags: JsonFlag) {
+  const key = await findKey(client, terminal, named);
+  if (typeof key === 'number') return key;
+  const reply = await client.request('DELETE', pathOf(key));
+  return done(terminal, reply, flags, (revoked) => {
+    const { name, prefix } = namesOf(revoked);
+    return `The key "${name}" (${prefix}) opens nothing any more. Its record and what it used stay.`;
+  });
+}
+
+type Reply = Awaited<ReturnType<AdminClient['request']>>;
+type Failure = Extract<Reply, { readonly ok: false }>;
+
+function done(terminal: Terminal, reply: Reply, flags: JsonFlag, text: (body: unknown) => string): number {
+  if (!reply.ok) return failed(terminal, reply);
+  terminal.out(flags.json === true ? JSON.stringify(reply.body, null, 2) : text(reply.body));
+  return EXIT_OK;
+}
+
+function failed(terminal: Terminal, { message, wrongUse: isWrongUse }: Failure): number {
+  terminal.error(`swarmrouter: ${message}`);
+  return isWrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
+}
+
+function wrongUse(terminal: Terminal, problems: readonly string[]): number {
+  for (const problem of problems) terminal.error(`swarmrouter: ${problem}`);
+  return EXIT_WRONG_USE;
+}
+
+type AllKeys = { readonly ok: true; readonly keys: readonly unknown[] } | Failure;
+
+async function allKeys(client: AdminClient, { project, state }: ListKeysFlags = {}): Promise<AllKeys> {
+  const keys: unknown[] = [];
+  let cursor: unknown = null;
+  do {
+    const given = { limit: String(PAGE), project, state, cursor: typeof cursor === 'string' ? cursor : undefined };
+    const pairs = Object.entries(given).filter(([, value]) => value !== undefined);
+    const reply = await client.request('GET', `${PATH}?${new URLSearchParams(pairs as [string, string][])}`);
+    if (!reply.ok) return reply;
+    keys.push(...listOf(fieldOf(reply.body, 'keys')));
+    cursor = fieldOf(reply.body, 'next_cursor');
+  } while (typeof cursor === 'string');
+  return { ok: true, keys };
+}
+
+/** By id, by how its text begins, or by its name where only one key that opens anything has it. A number: the exit code. */
+async function findKey(client: AdminClient, terminal: Terminal, named: string): Promise<unknown> {
+  const all = await allKeys(client);
+  if (!all.ok) return failed(terminal, all);
+  const exact = all.keys.filter((key) => fieldOf(key, 'id') === named);
+  const byName = all.keys.filter(
+    (key) =>
+      fieldOf(key, 'name') === named || (named.startsWith('wgl_') && show(fieldOf(key, 'prefix')).startsWith(named)),
+  );
+  const live = byName.filter((key) => fieldOf(key, 'state') === 'live');
+  const candidates = [exact, live, byName].find((some) => some.length > 0) ?? [];
+  if (candidates.length === 1) return candidates[0];
+  if (candidates.length === 0) {
+    terminal.error(`swarmrouter: There is no key "${named}". "swarmrouter keys list" shows them.`);
+    return EXIT_FAILED;
+  }
+  const ids = candidates.map((key) => show(fieldOf(key, 'id'))).join(', ');
+  terminal.error(`swarmrouter: ${candidates.length} keys are called "${named}": say which by its id (${ids}).`);
+  return EXIT_WRONG_USE;
+}
+
+const pathOf = (key: unknown): string => `${PATH}/${encodeURIComponent(show(fieldOf(key, 'id')))}`;
+const ifUnchanged = (key: unknown) => ({ 'if-match': `"${show(fieldOf(key, 'revision'))}"` });
+const namesOf = (key: unknown) => ({ name: show(fieldOf(key, 'name')), prefix: show(fieldOf(key, 'prefix')) });
+
+/** The text of the key stands alone in a line, so that it is easily taken. */
+function newKeyText(body: unknown, what: string): string {
+  const { name } = namesOf(body);
+  return [
+    `The key "${name}" ${what}. This is its text, shown only now:`,
+    '',
+    show(fieldOf(body, 'key')),
+    '',
+    'Clients send it as "Authorization: Bearer <key>", or as the API key of any OpenAI SDK.',
+  ].join('\n');
+}
+
+function keysText(keys: readonly unknown[], colours: boolean): string {
+  if (keys.length === 0) {
+    return 'There is no client key. Make one: swarmrouter keys create --name alice --project web --rpm 60 --budget 20usd/month';
+  }
+  const { bold } = pico.createColors(colours);
+  const heading = ['NAME', 'PROJECT', 'KEY', 'STATE', 'LIMITS', 'BUDGETS', 'EXPIRES', 'ID'].map(bold);
+  const rows = keys.map((key) => [
+    ...[show(fieldOf(key, 'name')), show(fieldOf(key, 'project')), show(fieldOf(key, 'prefix'))],
+    ...[show(fieldOf(key, 'state')), limitsText(fieldOf(key, 'limits')), budgetsText(key)],
+    ...[dateAndTime(fieldOf(key, 'expires_at')), show(fieldOf(key, 'id'))],
+  ]);
+  return table([heading, ...rows]);
+}
+
+function keyText(key: unknown): string {
+  const namesText = (name: string): string => {
+    const names = fieldOf(key, name);
+    return Array.isArray(names) ? names.map(show).join(', ') || 'none' : 'any';
+  };
+  const rows = [
+    ...['id', 'name', 'project', 'owner', 'state', 'prefix'].map((name) => [name, show(fieldOf(key, name))]),
+    ...['models', 'places', 'routes'].map((name) => [name, namesText(`allowed_${name}`)]),
+    ['limits', limitsText(fieldOf(key, 'limits'))],
+    ['budgets', budgetsText(key)],
+    ...['created_at', 'expires_at', 'revoked_at'].map((name) => [
+      name.replace('_at', ''),
+      dateAndTime(fieldOf(key, name)),
+    ]),
+  ];
+  return table(rows);
+}
+
+function limitsText(limits: unknown): string {
+  const texts = ['rpm', 'tpm', 'concurrent'].flatMap((name) => {
+    const value = fieldOf(limits, name);
+    return typeof value === 'number' ? [`${value} ${name}`] : [];
+  });
+  return texts.join(', ') || '-';
+}
+
+/** `$1.20 of $20 a month`. */
+function budgetsText(key: unknown): string {
+  const texts = listOf(fieldOf(key, 'budgets')).map((budget) => {
+    const usd = fieldOf(budget, 'limit_usd');
+    const inUsd = typeof usd === 'number';
+    const spent = fieldOf(budget, inUsd ? 'spent_usd' : 'spent_tokens');
+    const limit = inUsd ? `$${usd}` : `${show(fieldOf(budget, 'limit_tokens'))} tokens`;
+    const soft = fieldOf(budget, 'hard') === false ? ', soft' : '';
+    const used = inUsd ? `$${Number(Number(spent ?? 0).toPrecision(3))}` : show(spent);
+    return `${used} of ${limit}/${show(fieldOf(budget, 'window'))}${soft}`;
+  });
+  return texts.join('; ') || '-';
+}

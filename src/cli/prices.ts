@@ -1,0 +1,179 @@
+import pico from 'picocolors';
+import { TOKEN_CLASSES, type TokenClass } from '../core/price.ts';
+import { RATE_FIELDS } from '../core/price-fields.ts';
+import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
+import { dateAndTime, listOf, show } from './cells.ts';
+import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { table } from './table.ts';
+import type { Terminal } from './terminal.ts';
+
+const PATH = '/admin/prices';
+
+/** What `prices set` calls a rate: `--cached-input`. */
+export const RATE_FLAGS: readonly (readonly [TokenClass, string])[] = TOKEN_CLASSES.map((name) => [
+  name,
+  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+]);
+
+/** The flags of `prices set`: rates by their class, as they were typed. The gateway judges them, and says what is wrong. */
+export type SetFlags = Readonly<Partial<Record<TokenClass | 'provider' | 'perRequest', string>>> & {
+  readonly json?: boolean;
+};
+
+export interface RemoveFlags {
+  readonly provider?: string;
+  readonly json?: boolean;
+}
+
+/** The prices that were set. */
+export async function listPrices(client: AdminClient, terminal: Terminal, asJson: boolean): Promise<number> {
+  const reply = await client.request('GET', PATH);
+  return print(reply, terminal, asJson, (body) => [
+    setTable(body, terminal),
+    '',
+    catalogueLine(body),
+    ...remarks(body),
+  ]);
+}
+
+/** What a model costs at each target, and who says so. */
+export async function showPrice(
+  client: AdminClient,
+  terminal: Terminal,
+  model: string,
+  asJson: boolean,
+): Promise<number> {
+  const reply = await client.request('GET', `${PATH}?${new URLSearchParams({ model })}`);
+  return print(reply, terminal, asJson, (body) => [
+    targetTable(body, terminal),
+    '',
+    catalogueLine(body),
+    ...remarks(body),
+  ]);
+}
+
+export async function setPrice(
+  client: AdminClient,
+  terminal: Terminal,
+  model: string,
+  flags: SetFlags,
+): Promise<number> {
+  const rates = TOKEN_CLASSES.map((name) => [RATE_FIELDS[name], flags[name]] as const);
+  const given = [['model', model], ['provider', flags.provider], ...rates, ['usd_per_request', flags.perRequest]];
+  const body = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+  const reply = await client.request('POST', PATH, body);
+  return print(reply, terminal, flags.json === true, (done) => [
+    setText(fieldOf(done, 'price')),
+    ...listOf(fieldOf(done, 'warnings')).map((warning) => `Note: ${show(warning)}`),
+    ...remarks(done),
+  ]);
+}
+
+export async function removePrice(
+  client: AdminClient,
+  terminal: Terminal,
+  model: string,
+  { provider, json }: RemoveFlags,
+): Promise<number> {
+  const query = new URLSearchParams({ model, ...(provider !== undefined && { provider }) });
+  const reply = await client.request('DELETE', `${PATH}?${query}`);
+  return print(reply, terminal, json === true, (body) => [show(fieldOf(body, 'message'))]);
+}
+
+function print(
+  reply: AdminReply,
+  terminal: Terminal,
+  asJson: boolean,
+  lines: (body: unknown) => readonly string[],
+): number {
+  if (reply.ok) {
+    terminal.out(asJson ? JSON.stringify(reply.body, null, 2) : lines(reply.body).join('\n'));
+    return EXIT_OK;
+  }
+  terminal.error(`swarmrouter: ${reply.message}`);
+  return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
+}
+
+function setTable(body: unknown, terminal: Terminal): string {
+  const prices = listOf(fieldOf(body, 'prices'));
+  if (prices.length === 0) return 'No price was set. Set one: swarmrouter prices set MODEL --input 0.15 --output 0.60';
+  const { bold, dim } = pico.createColors(terminal.colours);
+  const rows = prices.map((price) => {
+    const cells = [
+      ...[show(fieldOf(price, 'model')), providerOf(price), ...priceCells(price)],
+      ...[show(fieldOf(price, 'set_by')), dateAndTime(fieldOf(price, 'updated_at'))],
+    ];
+    return fieldOf(price, 'counts') === false ? [...cells, 'another counts'].map(dim) : cells;
+  });
+  return table([['MODEL', 'FOR', 'INPUT', 'OUTPUT', 'BESIDES', 'SET BY', 'SINCE'].map(bold), ...rows]);
+}
+
+function targetTable(body: unknown, terminal: Terminal): string {
+  const targets = listOf(fieldOf(body, 'targets'));
+  if (targets.length === 0) return 'There is no target.';
+  const { bold, dim } = pico.createColors(terminal.colours);
+  const rows = targets.map((target) => {
+    const price = fieldOf(target, 'price');
+    const cells = [
+      ...['target', 'place', 'model'].map((name) => show(fieldOf(target, name))),
+      ...(price === null ? ['unknown', 'unknown', '-'] : priceCells(price)),
+      sourceOf(target),
+    ];
+    return fieldOf(target, 'offered') === false ? [...cells, 'does not have the model'].map(dim) : cells;
+  });
+  return table([['TARGET', 'PLACE', 'MODEL', 'INPUT', 'OUTPUT', 'BESIDES', 'FROM'].map(bold), ...rows]);
+}
+
+/** `override` says too little: whose, and for what. */
+function sourceOf(target: unknown): string {
+  const setFor = fieldOf(target, 'set_for');
+  if (fieldOf(target, 'set_by') === null || setFor === null) return show(fieldOf(target, 'source'));
+  return `${show(fieldOf(target, 'set_by'))}, for ${providerOf(setFor)}`;
+}
+
+function providerOf(price: unknown): string {
+  const provider = fieldOf(price, 'provider');
+  return provider === null ? 'every target' : show(provider);
+}
+
+const SHOWN: ReadonlySet<string> = new Set([RATE_FIELDS.input, RATE_FIELDS.output]);
+
+/** Two columns of every price, and all that it has besides. USD for a million tokens. */
+function priceCells(price: unknown): string[] {
+  const others = TOKEN_CLASSES.filter((name) => !SHOWN.has(RATE_FIELDS[name])).flatMap((name) => {
+    const rate = fieldOf(price, RATE_FIELDS[name]);
+    return rate === undefined
+      ? []
+      : [`${RATE_FIELDS[name].replace('_usd_per_mtok', '').replaceAll('_', ' ')} ${usd(rate)}`];
+  });
+  const request = fieldOf(price, 'usd_per_request');
+  if (request !== undefined) others.push(`${usd(request)} a request`);
+  const hour = fieldOf(price, 'usd_per_hour');
+  if (hour !== undefined) others.push(`${usd(hour)} an hour`);
+  const tiers = listOf(fieldOf(price, 'tiers'));
+  if (tiers.length > 0) others.push(`${tiers.length} tiers`);
+  return [usd(fieldOf(price, RATE_FIELDS.input)), usd(fieldOf(price, RATE_FIELDS.output)), others.join(', ') || '-'];
+}
+
+/** Prices are shown whole: what is rounded away here would be missing on a bill. */
+function usd(value: unknown): string {
+  if (typeof value !== 'number') return '-';
+  return `$${value.toLocaleString('en-US', { useGrouping: false, maximumFractionDigits: 12 })}`;
+}
+
+function setText(price: unknown): string {
+  const [input, output, others] = priceCells(price);
+  const besides = others === '-' ? '' : `, ${others}`;
+  const what = `${show(fieldOf(price, 'model'))} at ${providerOf(price)}`;
+  return `${what} costs ${input} in and ${output} out for a million tokens${besides}, from the next call on.`;
+}
+
+function catalogueLine(body: unknown): string {
+  const catalogue = fieldOf(body, 'catalogue');
+  return `USD for a million tokens. Catalogue: ${show(fieldOf(catalogue, 'source'))} of ${show(fieldOf(catalogue, 'date'))}.`;
+}
+
+function remarks(body: unknown): string[] {
+  if (fieldOf(body, 'usage_kept') !== false) return [];
+  return ['The gateway keeps no usage, so no call is priced: set SWARMROUTER_USAGE=true and start it again.'];
+}

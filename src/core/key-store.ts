@@ -1,0 +1,48 @@
+import type { AuditAction, AuditOrigin } from './audit.ts';
+import type { BudgetUnit, BudgetWindow } from './budget.ts';
+import type { ClientKey } from './client-key.ts';
+
+/** What a budget counted in the window that runs. Amounts: nano-USD or tokens, by `unit`. */
+export interface BudgetUse {
+  readonly unit: BudgetUnit;
+  readonly window: BudgetWindow;
+  readonly limit: number;
+  readonly hard: boolean;
+  readonly spent: number;
+  /** Set aside for calls that run. */
+  readonly reserved: number;
+  /** ms since the Unix epoch; null: never. */
+  readonly resetsAtMs: number | null;
+}
+
+/** A client key as it is stored now. */
+export interface KeyRecord {
+  readonly key: ClientKey;
+  /** ≥ 1; goes up with every change. */
+  readonly revision: number;
+  readonly budgets: readonly BudgetUse[];
+}
+
+/** Who asks for a change, and what the audit log calls it. */
+export interface KeyDeed {
+  readonly action: AuditAction;
+  readonly origin: AuditOrigin;
+}
+
+/** Somebody else changed it since it was read; nothing was written. */
+export class RevisionConflict extends Error {
+  override readonly name = 'RevisionConflict';
+}
+
+/** Where client keys are kept, with their budgets. Each change is made whole, with its entry in the audit log, or not at all. */
+export interface ClientKeyStore {
+  /** Oldest first. */
+  all(nowMs: number): Promise<readonly KeyRecord[]>;
+  /** Its project is made where there is none. */
+  create(key: ClientKey, deed: KeyDeed): Promise<void>;
+  /**
+   * Puts `key` in place of what was read. Its budgets keep what they have spent: of one unit and window there is one.
+   * Rejects with RevisionConflict.
+   */
+  change(before: KeyRecord, key: ClientKey, nowMs: number, deed: KeyDeed): Promise<void>;
+}

@@ -1,0 +1,320 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import type { AuditOrigin } from '../../core/audit.ts';
+import type { ClientKey } from '../../core/client-key.ts';
+import { type KeyRecord, RevisionConflict } from '../../core/key-store.ts';
+import { NO_LIMITS } from '../../core/limits.ts';
+import type { Secret } from '../../core/secret.ts';
+import { AdminError } from './error-envelope.ts';
+import { jsonBody } from './json-body.ts';
+import { type KeyFieldsGiven, limitsWith, policiesWith, readKeyBody } from './key-body.ts';
+import { keyBody, keyFieldsSchema, keySchema, newKeySchema, stateOf } from './key-schemas.ts';
+import { auditOriginOf } from './origin.ts';
+import { refuseFor } from './problems.ts';
+import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { wrongQuery } from './wrong-query.ts';
+
+type Fields = Partial<
+  Pick<ClientKey, 'name' | 'projectId' | 'owner' | 'expiresAtMs' | 'policies' | 'limits' | 'budgets' | 'metadata'>
+>;
+interface ShownOnce {
+  readonly record: KeyRecord;
+  readonly text: Secret;
+}
+
+/** Makes, changes and ends client keys. Null: there is no such key. */
+export interface KeyDesk {
+  all(): Promise<readonly KeyRecord[]>;
+  find(id: string): Promise<KeyRecord | null>;
+  create(fields: Fields & Pick<ClientKey, 'name'>, origin: AuditOrigin): Promise<ShownOnce>;
+  update(id: string, fields: Fields, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
+  rotate(id: string, graceMs: number, revision: number | null, origin: AuditOrigin): Promise<ShownOnce | null>;
+  revoke(id: string, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
+}
+
+export interface KeyPorts {
+  /** Makes the store where there is none. */
+  readonly keys: () => Promise<KeyDesk>;
+  /** Null: there is no store, and so no key. */
+  readonly keysIfAny: () => Promise<KeyDesk | null>;
+  /** Routes that exist, by name. */
+  readonly routeNames: () => readonly string[];
+  /** ms since the Unix epoch. */
+  readonly wallMs: () => number;
+}
+
+const PATH = '/admin/keys';
+const DAY_MS = 86_400_000;
+const MOST_GRACE_S = 30 * 86_400;
+
+const common = { tags: ['Keys'], security: ADMIN_SECURITY };
+const idParam = z.object({ id: z.string().openapi({ example: 'key_0199…' }) });
+const ifMatch = z.object({
+  'if-match': z.string().optional().openapi({ description: 'The ETag of what was read: changed since then is 412.' }),
+});
+const noSuchKey = jsonReply('There is no such key', errorSchema);
+const changedSince = jsonReply('Somebody else changed it since it was read; nothing was changed', errorSchema);
+const storeTakesNothing = jsonReply('The store takes nothing now; nothing was changed', errorSchema);
+const writeErrors = {
+  400: errorReplies.badRequest,
+  401: errorReplies.unauthorized,
+  404: noSuchKey,
+  412: changedSince,
+  503: storeTakesNothing,
+};
+const fieldsBody = { required: true, content: { 'application/json': { schema: keyFieldsSchema } } } as const;
+
+const ALLOWED: Readonly<Record<string, string>> = {
+  limit: 'a whole number from 1 to 1000',
+  cursor: 'next_cursor of the page before',
+  project: 'the id of a project',
+  state: 'live, expired or revoked',
+};
+const listQuery = z.object({
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_000)
+    .optional()
+    .openapi({ description: 'Keys of one page. Default 100.' }),
+  cursor: z.string().min(1).max(100).optional(),
+  project: z.string().min(1).max(63).optional(),
+  state: z.enum(['live', 'expired', 'revoked']).optional(),
+});
+const listSchema = z.object({ keys: z.array(keySchema), next_cursor: z.string().nullable() }).openapi('ClientKeyList');
+
+const listRoute = createRoute({
+  ...common,
+  method: 'get',
+  path: PATH,
+  operationId: 'listKeys',
+  summary: 'Client keys, oldest first',
+  request: { query: listQuery },
+  responses: {
+    200: jsonReply('One page', listSchema),
+    400: errorReplies.badRequest,
+    401: errorReplies.unauthorized,
+  },
+});
+
+const oneRoute = createRoute({
+  ...common,
+  method: 'get',
+  path: `${PATH}/{id}`,
+  operationId: 'getKey',
+  summary: 'One client key, with what its budgets have spent',
+  request: { params: idParam },
+  responses: { 200: jsonReply('The key', keySchema), 401: errorReplies.unauthorized, 404: noSuchKey },
+});
+
+const revokeRoute = createRoute({
+  ...common,
+  method: 'delete',
+  path: `${PATH}/{id}`,
+  operationId: 'revokeKey',
+  summary: 'Revoke a client key',
+  description: 'In force at once and for good. Its record and what it used stay.',
+  request: { params: idParam, headers: ifMatch },
+  responses: { 200: jsonReply('Revoked', keySchema), ...writeErrors },
+});
+
+const rotateSchema = z
+  .object({
+    grace_seconds: z.number().int().optional().openapi({
+      description: 'How long the text before still opens the door. Default: a day.',
+    }),
+  })
+  .openapi('KeyRotation');
+
+/** Client keys: who may call, for what, and how much. */
+export function addKeyRoutes(app: OpenAPIHono, ports: KeyPorts): void {
+  app.openapi(
+    listRoute,
+    async (context) => context.json(await page(ports, context.req.valid('query')), 200),
+    (result, context) => {
+      if (!result.success) throw wrongQuery(listQuery.shape, ALLOWED, context.req.query());
+    },
+  );
+  app.openapi(oneRoute, async (context) => {
+    const { id } = context.req.valid('param');
+    const record = found((await (await ports.keysIfAny())?.find(id)) ?? null, id);
+    return context.json(shownRecord(context, ports, record), 200);
+  });
+  app.openapi(revokeRoute, async (context) => {
+    const { id } = context.req.valid('param');
+    const desk = await ports.keys();
+    const record = await orConflict(desk.revoke(id, revisionOf(context), auditOriginOf(context)));
+    return context.json(shownRecord(context, ports, found(record, id)), 200);
+  });
+  addWritingRoutes(app, ports);
+}
+
+/** Their bodies are read by our own reader, which names every problem at once; the document gets their schemas all the same. */
+function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
+  const json = ['application/json'] as const;
+  app.openAPIRegistry.registerPath({
+    ...common,
+    method: 'post',
+    path: PATH,
+    operationId: 'createKey',
+    summary: 'Make a client key',
+    description:
+      'From the first key on, every request to /v1 needs one. The text of the key is in this reply and nowhere else.',
+    request: { body: fieldsBody },
+    responses: {
+      201: jsonReply('Made', newKeySchema),
+      400: errorReplies.badRequest,
+      401: errorReplies.unauthorized,
+      503: storeTakesNothing,
+    },
+  });
+  app.post(PATH, ...jsonBody, async (context) => {
+    const { name, fields } = readNew(await bodyOf(context), ports);
+    const made = await (await ports.keys()).create({ ...fields, name }, auditOriginOf(context));
+    const body = { ...shownRecord(context, ports, made.record), key: made.text.reveal() };
+    context.header('location', `${PATH}/${made.record.key.id}`);
+    return context.json(body, 201);
+  });
+
+  app.openAPIRegistry.registerPath({
+    ...common,
+    method: 'patch',
+    path: `${PATH}/{id}`,
+    operationId: 'updateKey',
+    summary: 'Change a client key',
+    description: 'What is given takes the place of what was there; null takes it away. In force for the next request.',
+    request: {
+      params: idParam,
+      headers: ifMatch,
+      body: { ...fieldsBody, content: { [json[0]]: { schema: keyFieldsSchema.partial() } } },
+    },
+    responses: { 200: jsonReply('Changed', keySchema), ...writeErrors },
+  });
+  app.patch(`${PATH}/:id`, ...jsonBody, async (context) => {
+    const id = context.req.param('id') ?? '';
+    const given = readGiven(await bodyOf(context), ports, []);
+    const desk = await ports.keys();
+    const before = found(await desk.find(id), id);
+    const fields = {
+      ...plainFields(given),
+      policies: policiesWith(before.key.policies, given),
+      limits: limitsWith(before.key.limits, given),
+    };
+    const changing = desk.update(id, fields, revisionOf(context) ?? before.revision, auditOriginOf(context));
+    return context.json(shownRecord(context, ports, found(await orConflict(changing), id)), 200);
+  });
+
+  app.openAPIRegistry.registerPath({
+    ...common,
+    method: 'post',
+    path: `${PATH}/{id}/rotate`,
+    operationId: 'rotateKey',
+    summary: 'Give a client key a new text',
+    description: 'The text before opens the door a while longer, so that nobody is locked out; never more than two do.',
+    request: { params: idParam, headers: ifMatch, body: { content: { 'application/json': { schema: rotateSchema } } } },
+    responses: { 200: jsonReply('The new text is in this reply and nowhere else', newKeySchema), ...writeErrors },
+  });
+  app.post(`${PATH}/:id/rotate`, async (context) => {
+    const id = context.req.param('id') ?? '';
+    const graceMs = await graceOf(context);
+    const desk = await ports.keys();
+    const before = found(await desk.find(id), id);
+    if (before.key.revokedAtMs !== null)
+      throw new AdminError(400, 'key_revoked', `The key ${id} was revoked; make a new one.`);
+    const rotated = await orConflict(desk.rotate(id, graceMs, revisionOf(context), auditOriginOf(context)));
+    if (rotated === null) throw notFound(id);
+    return context.json({ ...shownRecord(context, ports, rotated.record), key: rotated.text.reveal() }, 200);
+  });
+}
+
+async function page(ports: KeyPorts, { limit = 100, cursor, project, state }: z.infer<typeof listQuery>) {
+  const nowMs = ports.wallMs();
+  const all = ((await (await ports.keysIfAny())?.all()) ?? []).filter(
+    ({ key }) =>
+      (project === undefined || key.projectId === project) && (state === undefined || stateOf(key, nowMs) === state),
+  );
+  // A key that is gone from the filtered list since the page before: from the beginning rather than from nowhere.
+  const start = cursor === undefined ? 0 : all.findIndex(({ key }) => key.id === cursor) + 1;
+  const keys = all.slice(start, start + limit);
+  const last = start + limit < all.length ? (keys.at(-1)?.key.id ?? null) : null;
+  return { keys: keys.map((record) => keyBody(record, nowMs)), next_cursor: last };
+}
+
+function shownRecord(context: Context, { wallMs }: KeyPorts, record: KeyRecord) {
+  context.header('etag', `"${record.revision}"`);
+  return keyBody(record, wallMs());
+}
+
+function readNew(body: unknown, ports: KeyPorts): { name: string; fields: Fields } {
+  const given = readGiven(body, ports, ['name']);
+  return {
+    name: given.name ?? '',
+    fields: { ...plainFields(given), policies: policiesWith(null, given), limits: limitsWith(NO_LIMITS, given) },
+  };
+}
+
+function readGiven(body: unknown, { routeNames, wallMs }: KeyPorts, required: readonly string[]): KeyFieldsGiven {
+  const { fields, problems } = readKeyBody(body, { routes: routeNames(), nowMs: wallMs(), required });
+  if (problems.length > 0) throw refuseFor(problems, 'invalid_key');
+  return fields;
+}
+
+function plainFields({ models: _, places: __, routes: ___, limits: ____, ...fields }: KeyFieldsGiven): Fields {
+  return fields;
+}
+
+async function bodyOf(context: Context): Promise<unknown> {
+  try {
+    return await context.req.json();
+  } catch {
+    throw new AdminError(400, 'invalid_json', 'The body is not valid JSON. Send one JSON object in UTF-8.');
+  }
+}
+
+/** Without a body: a day. */
+async function graceOf(context: Context): Promise<number> {
+  const text = await context.req.text();
+  if (text.trim() === '') return DAY_MS;
+  let seconds: unknown;
+  try {
+    seconds = (JSON.parse(text) as { grace_seconds?: unknown } | null)?.grace_seconds ?? DAY_MS / 1_000;
+  } catch {
+    seconds = text.slice(0, 80);
+  }
+  if (Number.isSafeInteger(seconds) && (seconds as number) >= 0 && (seconds as number) <= MOST_GRACE_S) {
+    return (seconds as number) * 1_000;
+  }
+  const allowed = `a whole number of seconds from 0 to ${MOST_GRACE_S}`;
+  throw refuseFor([{ field: 'grace_seconds', seen: JSON.stringify(seconds), allowed }], 'invalid_key');
+}
+
+/** Null: whatever is there is changed. */
+function revisionOf(context: Context): number | null {
+  const sent = context.req.header('if-match')?.trim();
+  if (sent === undefined || sent === '*') return null;
+  const number = /^(?:W\/)?"(\d{1,15})"$/.exec(sent)?.[1];
+  if (number !== undefined) return Number(number);
+  const message = `If-Match is ${JSON.stringify(sent.slice(0, 60))}: it should be the ETag of a reply, such as "3".`;
+  throw new AdminError(400, 'invalid_if_match', message);
+}
+
+async function orConflict<Value>(changing: Promise<Value>): Promise<Value> {
+  try {
+    return await changing;
+  } catch (error) {
+    if (!(error instanceof RevisionConflict)) throw error;
+    const message =
+      'The key was changed since it was read. Read it again (GET), and send the change with its new ETag.';
+    throw new AdminError(412, 'revision_conflict', message);
+  }
+}
+
+function found<Record>(record: Record | null, id: string): Record {
+  if (record === null) throw notFound(id);
+  return record;
+}
+
+function notFound(id: string): AdminError {
+  return new AdminError(404, 'key_not_found', `There is no client key "${id.slice(0, 100)}". GET ${PATH} lists them.`);
+}
