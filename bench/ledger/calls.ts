@@ -9,7 +9,9 @@ import { percentile } from '../statistics.ts';
 
 export interface CallFigures {
   readonly callsPerSecond: number;
-  readonly hardBudget: boolean;
+  /** `journal`: without a hard budget · `store`: decided by the store at once, as all calls were before the journal. */
+  readonly path: 'journal' | 'store';
+  readonly budgets: number;
   /** Of all threads, group commits included, less what the same loop takes without a ledger. */
   readonly cpuMicrosecondsPerCall: number;
   /** From `end` until it cannot be lost, ms. */
@@ -66,9 +68,14 @@ export function someEnd(): AttemptEnd {
 /** Calls at a steady rate, each open for `openMs`; without a ledger: the loop by itself. */
 export async function measureCalls(
   ledger: Ledger | null,
-  options: { readonly callsPerSecond: number; readonly seconds: number; readonly hardBudget: boolean },
+  options: {
+    readonly callsPerSecond: number;
+    readonly seconds: number;
+    readonly path: CallFigures['path'];
+    readonly budgets: number;
+  },
 ): Promise<CallFigures> {
-  const { callsPerSecond, seconds, hardBudget } = options;
+  const { callsPerSecond, seconds, path, budgets } = options;
   const [ends, reserves, delays]: [number[], number[], number[]] = [[], [], []];
   const running: Promise<void>[] = [];
   const before = process.cpuUsage();
@@ -80,18 +87,19 @@ export async function measureCalls(
     delays.push(nowMs - lastMs - TICK_MS);
     lastMs = nowMs;
     const due = Math.floor(((nowMs - startedAtMs) / 1_000) * callsPerSecond);
-    for (; made < due; made++) running.push(oneCall(ledger, made, hardBudget, ends, reserves));
+    for (; made < due; made++) running.push(oneCall(ledger, made, path, ends, reserves));
   }
   await Promise.all(running);
   const { user, system } = process.cpuUsage(before);
   const sorted = (values: number[]): Float64Array => Float64Array.from(values).sort();
   return {
     callsPerSecond,
-    hardBudget,
+    path,
+    budgets,
     cpuMicrosecondsPerCall: (user + system) / made,
     endP50Ms: percentile(sorted(ends), 0.5),
     endP99Ms: percentile(sorted(ends), 0.99),
-    reserveP50Ms: hardBudget ? percentile(sorted(reserves), 0.5) : null,
+    reserveP50Ms: path === 'store' ? percentile(sorted(reserves), 0.5) : null,
     loopDelayP99Ms: percentile(sorted(delays), 0.99),
   };
 }
@@ -101,13 +109,13 @@ const OPEN_MS = 100;
 async function oneCall(
   ledger: Ledger | null,
   index: number,
-  hardBudget: boolean,
+  path: CallFigures['path'],
   ends: number[],
   reserves: number[],
 ): Promise<void> {
   const start = someStart(`key-${index % 1_000}`);
   const beganAtMs = performance.now();
-  const entry = hardBudget ? await ledger?.reserve(start) : ledger?.begin(start);
+  const entry = path === 'store' ? await ledger?.reserve(start) : ledger?.begin(start);
   reserves.push(performance.now() - beganAtMs);
   await Bun.sleep(OPEN_MS);
   const end = someEnd();
