@@ -219,6 +219,7 @@ export class Accounts {
 
   async #openParts(): Promise<Opened> {
     const [store, { hash, isNew }] = await Promise.all([openStore(this.#config), openHasher(this.#config)]);
+    await takeSound(store, this.#parts);
     const audit = await openAudit(store, this.#config.dataDir, this.#parts);
     const keys = await openKeyStore(store, audit, pepperCheck(hash));
     const opened = { store, hash, pepperIsNew: isNew, audit, keys, budgets: await openBudgetStore(store, audit) };
@@ -294,6 +295,17 @@ export class Accounts {
 const PEPPER_IS_WRONG =
   'client keys are hashed with another pepper here than those in the store, so that these open nothing. Put it back from a backup and start again; give several gateways on one database the same SWARMROUTER_KEY_PEPPER; if it is lost, rotate the keys.';
 
+/** A damaged store is closed again and refused. */
+async function takeSound(store: SqlStore, { clock, logger }: AccountsParts): Promise<void> {
+  const { refuseDamaged } = await import('./stores/sql/integrity.ts');
+  try {
+    await refuseDamaged(store, clock, logger);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
 async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
   if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
   return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
@@ -334,13 +346,22 @@ async function openBooks(
   config: Config,
   { clock, logger, directory, budgets, prices }: BooksParts,
 ): Promise<Books> {
-  const [{ openLedger }, { LedgerBilling }, { UsageRepository }] = await Promise.all([
-    import('./usage/ledger/open-ledger.ts'),
-    import('./usage/billing/ledger-billing.ts'),
-    import('./stores/sql/repositories/usage.ts'),
-  ]);
-  const spillFolder = join(config.dataDir, 'spill');
-  const ledger = await openLedger({ store, clock, logger, spillFolder, newOwnerId: () => Bun.randomUUIDv7() });
+  const [{ openLedger }, { LedgerBilling }, { UsageRepository }, { UpToDateReports }, { sqliteFileLocks }] =
+    await Promise.all([
+      import('./usage/ledger/open-ledger.ts'),
+      import('./usage/billing/ledger-billing.ts'),
+      import('./stores/sql/repositories/usage.ts'),
+      import('./usage/ledger/up-to-date-reports.ts'),
+      import('./stores/sqlite/file-locks.ts'),
+    ]);
+  const ledger = await openLedger({
+    store,
+    clock,
+    logger,
+    journalFolder: join(config.dataDir, 'journal'),
+    locks: sqliteFileLocks,
+    newOwnerId: () => Bun.randomUUIDv7(),
+  });
   const listed = ({ target, model }: PricedCall) => {
     const snapshot = directory.get(target.id)?.snapshot ?? null;
     return snapshot === null ? null : (modelIndex(snapshot).find(model)?.price ?? null);
@@ -361,5 +382,5 @@ async function openBooks(
         target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),
     },
   });
-  return { billing, reports: new UsageRepository(store.db), close: () => ledger.close() };
+  return { billing, reports: new UpToDateReports(new UsageRepository(store.db), ledger), close: () => ledger.close() };
 }

@@ -2,13 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { type AttemptEnd, type AttemptStart, DEFAULT_PAYER, type Ledger, NO_TOKENS } from '../../src/core/ledger.ts';
 import type { Logger } from '../../src/core/logger.ts';
 import type { SqlStore } from '../../src/stores/sql/sql-store.ts';
+import { sqliteFileLocks } from '../../src/stores/sqlite/file-locks.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
 import { percentile } from '../statistics.ts';
 
 export interface CallFigures {
   readonly callsPerSecond: number;
-  readonly hardBudget: boolean;
+  /** `journal`: without a hard budget · `store`: decided by the store at once, as all calls were before the journal. */
+  readonly path: 'journal' | 'store';
+  readonly budgets: number;
   /** Of all threads, group commits included, less what the same loop takes without a ledger. */
   readonly cpuMicrosecondsPerCall: number;
   /** From `end` until it cannot be lost, ms. */
@@ -24,8 +27,8 @@ const silent = (): void => undefined;
 const logger: Logger = { debug: silent, info: silent, warn: silent, error: silent };
 const TICK_MS = 5;
 
-export const ledgerOver = (store: SqlStore, spillFolder: string): Promise<Ledger> =>
-  openLedger({ store, clock: systemClock, logger, spillFolder, newOwnerId: randomUUID });
+export const ledgerOver = (store: SqlStore, journalFolder: string): Promise<Ledger> =>
+  openLedger({ store, clock: systemClock, logger, journalFolder, locks: sqliteFileLocks, newOwnerId: randomUUID });
 
 export function someStart(keyId: string | null): AttemptStart {
   return {
@@ -65,9 +68,14 @@ export function someEnd(): AttemptEnd {
 /** Calls at a steady rate, each open for `openMs`; without a ledger: the loop by itself. */
 export async function measureCalls(
   ledger: Ledger | null,
-  options: { readonly callsPerSecond: number; readonly seconds: number; readonly hardBudget: boolean },
+  options: {
+    readonly callsPerSecond: number;
+    readonly seconds: number;
+    readonly path: CallFigures['path'];
+    readonly budgets: number;
+  },
 ): Promise<CallFigures> {
-  const { callsPerSecond, seconds, hardBudget } = options;
+  const { callsPerSecond, seconds, path, budgets } = options;
   const [ends, reserves, delays]: [number[], number[], number[]] = [[], [], []];
   const running: Promise<void>[] = [];
   const before = process.cpuUsage();
@@ -79,18 +87,19 @@ export async function measureCalls(
     delays.push(nowMs - lastMs - TICK_MS);
     lastMs = nowMs;
     const due = Math.floor(((nowMs - startedAtMs) / 1_000) * callsPerSecond);
-    for (; made < due; made++) running.push(oneCall(ledger, made, hardBudget, ends, reserves));
+    for (; made < due; made++) running.push(oneCall(ledger, made, path, ends, reserves));
   }
   await Promise.all(running);
   const { user, system } = process.cpuUsage(before);
   const sorted = (values: number[]): Float64Array => Float64Array.from(values).sort();
   return {
     callsPerSecond,
-    hardBudget,
+    path,
+    budgets,
     cpuMicrosecondsPerCall: (user + system) / made,
     endP50Ms: percentile(sorted(ends), 0.5),
     endP99Ms: percentile(sorted(ends), 0.99),
-    reserveP50Ms: hardBudget ? percentile(sorted(reserves), 0.5) : null,
+    reserveP50Ms: path === 'store' ? percentile(sorted(reserves), 0.5) : null,
     loopDelayP99Ms: percentile(sorted(delays), 0.99),
   };
 }
@@ -100,13 +109,13 @@ const OPEN_MS = 100;
 async function oneCall(
   ledger: Ledger | null,
   index: number,
-  hardBudget: boolean,
+  path: CallFigures['path'],
   ends: number[],
   reserves: number[],
 ): Promise<void> {
   const start = someStart(`key-${index % 1_000}`);
   const beganAtMs = performance.now();
-  const entry = hardBudget ? await ledger?.reserve(start) : ledger?.begin(start);
+  const entry = path === 'store' ? await ledger?.reserve(start) : ledger?.begin(start);
   reserves.push(performance.now() - beganAtMs);
   await Bun.sleep(OPEN_MS);
   const end = someEnd();

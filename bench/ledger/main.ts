@@ -11,10 +11,18 @@ import { type CallFigures, ledgerOver, measureCalls } from './calls.ts';
 import { measureStart } from './start.ts';
 import { measureCommits } from './thread.ts';
 
-const HELP = `Measures the ledger over SQLite: what a call costs, what a commit holds up, how long a start takes. Two minutes.
+const HELP = `Measures the ledger over SQLite: what a call costs, what a commit holds up, how long a start takes. Three minutes.
 
   npm run bench:ledger              all of it; writes bench/ledger/results/<date>.json
   npm run bench:ledger -- --quick   short rounds and a tenth of the rows; prints, writes nothing`;
+
+const BUDGETED_KEYS = 1_000;
+const PATHS = [
+  { path: 'journal', budgets: 0 },
+  { path: 'store', budgets: 0 },
+  // One for each key, for the project and for the organisation.
+  { path: 'store', budgets: BUDGETED_KEYS + 2 },
+] as const;
 
 const { values } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
@@ -53,22 +61,22 @@ async function main(quick: boolean): Promise<void> {
   }
 }
 
-/** First without budgets, as a single user has it, then with a hard one for key, project and organisation. */
+/** Without budgets as a single user has it, the same without the journal, then under hard budgets. */
 async function measureRates(dataDir: string, seconds: number): Promise<readonly CallFigures[]> {
   const store = await openSqliteStore({ dataDir });
   const ledger = await ledgerOver(store, dataDir);
   const figures: CallFigures[] = [];
   const RATES = [200, 1_000, 3_000];
-  await measureCalls(ledger, { callsPerSecond: 1_000, seconds: 2, hardBudget: false });
+  await measureCalls(ledger, { callsPerSecond: 1_000, seconds: 2, path: 'journal', budgets: 0 });
   const idle = new Map<number, number>();
   for (const callsPerSecond of RATES) {
-    const alone = await measureCalls(null, { callsPerSecond, seconds, hardBudget: false });
+    const alone = await measureCalls(null, { callsPerSecond, seconds, path: 'journal', budgets: 0 });
     idle.set(callsPerSecond, alone.cpuMicrosecondsPerCall);
   }
-  for (const hardBudget of [false, true]) {
-    if (hardBudget) await createBudgets(new BudgetRepository(store.db));
+  for (const { path, budgets } of PATHS) {
+    if (budgets > 0) await createBudgets(new BudgetRepository(store.db));
     for (const callsPerSecond of RATES) {
-      const figure = await measureCalls(ledger, { callsPerSecond, seconds, hardBudget });
+      const figure = await measureCalls(ledger, { callsPerSecond, seconds, path, budgets });
       const own = figure.cpuMicrosecondsPerCall - (idle.get(callsPerSecond) ?? 0);
       figures.push({ ...figure, cpuMicrosecondsPerCall: own });
     }
@@ -89,7 +97,7 @@ async function createBudgets(budgets: BudgetRepository): Promise<void> {
   } as const;
   await budgets.create({ ...budget, budgetId: 'organisation', scope: 'organisation', scopeId: 'default' });
   await budgets.create({ ...budget, budgetId: 'project', scope: 'project', scopeId: 'default' });
-  for (let key = 0; key < 1_000; key++) {
+  for (let key = 0; key < BUDGETED_KEYS; key++) {
     await budgets.create({ ...budget, budgetId: `key-${key}`, scope: 'key', scopeId: `key-${key}` });
   }
 }

@@ -82,6 +82,22 @@ export interface AttemptEnd extends BilledTokens {
   readonly estimated: boolean;
 }
 
+/** The end of an attempt that nobody saw: whoever made the call is dead. It is billed what was set aside for it. */
+export function attemptUnknown(nowMs: number): AttemptEnd {
+  return {
+    ...NO_TOKENS,
+    state: 'unknown',
+    endedAtMs: nowMs,
+    status: null,
+    failure: null,
+    clientOutcome: 'cut',
+    costNanoUsd: null,
+    costSource: 'unknown',
+    savedNanoUsd: 0,
+    estimated: true,
+  };
+}
+
 /** One attempt on record. */
 export interface LedgerEntry {
   /** Once; later calls change nothing. Resolves when it cannot be lost any more, one group commit (5 ms) away. Never rejects. */
@@ -95,25 +111,25 @@ export interface Ledger {
    * apply, or in none. Rejects with BudgetExceeded, or with LedgerUnavailable while nobody can tell.
    */
   reserve(start: AttemptStart): Promise<LedgerEntry>;
-  /** For all others: on record with the next group commit; never refused. */
+  /** For all others: in the journal with the next group commit; never refused. */
   begin(start: AttemptStart): LedgerEntry;
   health(): LedgerHealth;
-  /** Waits until all that was handed in cannot be lost. */
+  /** Waits until all that was handed in cannot be lost, and is in the store if that takes anything now. */
   flush(): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface LedgerHealth {
-  /** `spilling`: the store does not take anything, it is kept in a file · `memory`: nor does the file. */
+  /** `spilling`: the store does not take anything, the journal grows · `memory`: nor does the journal. */
   readonly state: 'ok' | 'spilling' | 'memory';
   /** Why the store takes nothing; null: it does. */
   readonly problem: string | null;
-  /** Kept in the file or in memory until the store takes them. */
+  /** In the journal or in memory until the store takes them; a second's worth of them is usual. */
   readonly waiting: number;
-  readonly spillBytes: number;
+  readonly journalBytes: number;
   /** Ends that came for an attempt that had ended already: they changed nothing. */
   readonly lateEnds: number;
-  /** Could be kept nowhere: file and memory were full. */
+  /** Could be kept nowhere: journal and memory were full. */
   readonly lost: number;
   /** Attempts of processes that died, resolved to `unknown`. */
   readonly orphansResolved: number;

@@ -138,13 +138,13 @@ async function play(scheduler: fc.Scheduler, all: readonly Call[], coming: reado
   const organisationId = `o${runs++}`;
   await prepare(organisationId);
   let owners = 0;
-  const spillFolder = await mkdtemp(join(folder, 'spill-'));
+  const journalFolder = await mkdtemp(join(folder, 'spill-'));
   const left = [...coming];
   const ledger = new GroupLedger({
     store: troubled(scheduler, left),
     clock: scheduledClock(scheduler),
     logger,
-    spillFolder,
+    journalFolder,
     newOwnerId: () => `${organisationId} owner ${owners++}`,
     reserveWaitMs: 0,
   });

@@ -2,11 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { BudgetExceeded, type Ledger } from '../../src/core/ledger.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import { sqliteFileLocks } from '../../src/stores/sqlite/file-locks.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
 import { endOf, openAt, type StorePlace, startOf } from './store-support.ts';
 
-export type ProcessTask = { readonly place: StorePlace; readonly spillFolder: string } & (
+export type ProcessTask = { readonly place: StorePlace; readonly journalFolder: string } & (
   | { readonly kind: 'burst'; readonly count: number; readonly costNanoUsd: number }
   | { readonly kind: 'write' }
 );
@@ -20,7 +21,8 @@ const ledger = await openLedger({
   store,
   clock: systemClock,
   logger,
-  spillFolder: task.spillFolder,
+  journalFolder: task.journalFolder,
+  locks: sqliteFileLocks,
   newOwnerId: randomUUID,
   // Many processes on one core: none may be refused for being slow.
   reserveWaitMs: 60_000,

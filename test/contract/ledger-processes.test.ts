@@ -1,11 +1,20 @@
 import { afterAll, describe, expect, test } from 'bun:test';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Logger } from '../../src/core/logger.ts';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
+import { sqliteFileLocks } from '../../src/stores/sqlite/file-locks.ts';
+import { systemClock } from '../../src/system-clock.ts';
+import { journalOwners } from '../../src/usage/ledger/adopt-journals.ts';
+import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
 import type { ProcessTask } from './ledger-process.ts';
 import { backends, NOON_MS, openAt, type StorePlace } from './store-support.ts';
+
+const silent = (): void => undefined;
+const logger: Logger = { debug: silent, info: silent, warn: silent, error: silent };
 
 const COST = 7;
 const LIMIT = 1_000;
@@ -13,10 +22,10 @@ const CALLS = 1_000;
 const KILLS = Number(process.env['SWARMROUTER_TEST_KILLS'] ?? 20);
 
 const all = await backends();
-const spillFolder = await mkdtemp(join(tmpdir(), 'swarmrouter-spill-'));
+const journalFolder = await mkdtemp(join(tmpdir(), 'swarmrouter-spill-'));
 afterAll(async () => {
   await Promise.all(all.map((backend) => backend.end()));
-  await rm(spillFolder, { recursive: true, force: true });
+  await rm(journalFolder, { recursive: true, force: true });
 });
 
 function startProcess(task: ProcessTask) {
@@ -32,7 +41,7 @@ function startProcess(task: ProcessTask) {
 async function burst(place: StorePlace, processes: number): Promise<string[]> {
   const count = Math.ceil(CALLS / processes);
   const started = Array.from({ length: processes }, () =>
-    startProcess({ kind: 'burst', place, spillFolder, count, costNanoUsd: COST }),
+    startProcess({ kind: 'burst', place, journalFolder, count, costNanoUsd: COST }),
   );
   const readers = started.map(({ stdout }) => lines(stdout));
   for (const reader of readers) expect((await reader.next()).value).toBe('ready');
@@ -86,7 +95,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the ledge
     const place = await backend.place();
     const promised: string[] = [];
     for (let kill = 0; kill < KILLS; kill++) {
-      const child = startProcess({ kind: 'write', place, spillFolder });
+      const child = startProcess({ kind: 'write', place, journalFolder });
       const enough = kill * 7;
       let seen = 0;
       for await (const line of lines(child.stdout)) {
@@ -97,6 +106,17 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the ledge
     }
     const store = await openAt(place);
     expect(await store.checkIntegrity()).toEqual([]);
+    // What the last one had promised and not brought to the store yet is in its journal.
+    const heir = await openLedger({
+      store,
+      clock: systemClock,
+      logger,
+      journalFolder,
+      locks: sqliteFileLocks,
+      newOwnerId: randomUUID,
+    });
+    await heir.close();
+    expect(await journalOwners(journalFolder)).toEqual([]);
     const rows = await store.db.selectFrom('ledger_attempt').select(['attempt_id', 'state', 'cost_nano_usd']).execute();
     const settled = new Map(rows.map((row) => [row.attempt_id, `${row.state} ${row.cost_nano_usd}`]));
     expect(promised.filter((id) => settled.get(id) !== 'settled 7')).toEqual([]);

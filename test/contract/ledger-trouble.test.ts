@@ -10,10 +10,11 @@ import type { Logger } from '../../src/core/logger.ts';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
 import type { SqlStore } from '../../src/stores/sql/sql-store.ts';
+import { sqliteFileLocks } from '../../src/stores/sqlite/file-locks.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import type { GroupLedgerOptions } from '../../src/usage/ledger/group-ledger.ts';
+import { Journal } from '../../src/usage/ledger/journal.ts';
 import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
-import { SpillFile } from '../../src/usage/ledger/spill-file.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { ending, endOf, NOON_MS, openAt, starting, startOf } from './store-support.ts';
@@ -28,7 +29,15 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 function ledgerOver(store: LedgerStore, changes: Partial<GroupLedgerOptions> = {}): Promise<Ledger> {
-  return openLedger({ store, clock: systemClock, logger, spillFolder: folder, newOwnerId: randomUUID, ...changes });
+  return openLedger({
+    store,
+    clock: systemClock,
+    logger,
+    journalFolder: folder,
+    locks: sqliteFileLocks,
+    newOwnerId: randomUUID,
+    ...changes,
+  });
 }
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
@@ -43,7 +52,8 @@ async function calls(ledger: Ledger, names: readonly string[]): Promise<void> {
 const names = (prefix: string, count = 50): string[] =>
   Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 
-async function settled(store: SqlStore): Promise<string[]> {
+async function settled(store: SqlStore, ledger?: Ledger): Promise<string[]> {
+  await ledger?.flush();
   const rows = await store.db
     .selectFrom('ledger_attempt')
     .select('attempt_id')
@@ -70,6 +80,7 @@ describe('a ledger whose SQLite file', () => {
     other.run('begin immediate');
     await calls(ledger, names('during'));
     await running.end(endOf({ costNanoUsd: 7 }));
+    await ledger.flush();
     expect(ledger.health()).toMatchObject({ state: 'spilling', lost: 0 });
     expect(ledger.health().problem).toStartWith('locked');
     expect(ledger.health().waiting).toBeGreaterThanOrEqual(100);
@@ -77,11 +88,13 @@ describe('a ledger whose SQLite file', () => {
     other.close();
     await until(() => ledger.health().state === 'ok');
     await calls(ledger, names('after'));
-    expect(await settled(store)).toEqual([...names('before'), ...names('during'), 'over it', ...names('after')].sort());
-    expect(ledger.health()).toMatchObject({ waiting: 0, spillBytes: 0, lateEnds: 0 });
-    expect((await readdir(folder)).filter((name) => name.includes('spill'))).toEqual([]);
+    expect(await settled(store, ledger)).toEqual(
+      [...names('before'), ...names('during'), 'over it', ...names('after')].sort(),
+    );
+    expect(ledger.health()).toMatchObject({ waiting: 0, journalBytes: 0, lateEnds: 0 });
     expect(await verifyLedger(store.db)).toEqual([]);
     await ledger.close();
+    expect((await readdir(folder)).filter((name) => name.includes('journal'))).toEqual([]);
     await store.close();
   }, 30_000);
 
@@ -123,7 +136,7 @@ describe('a ledger whose SQLite file', () => {
     other.run('rollback');
     other.close();
     await (await reserved).end(endOf({ costNanoUsd: 7 }));
-    expect(await settled(store)).toEqual(['a']);
+    expect(await settled(store, ledger)).toEqual(['a']);
     await ledger.close();
     await store.close();
   }, 30_000);
@@ -131,16 +144,19 @@ describe('a ledger whose SQLite file', () => {
   test('is gone for a while, folder and all, keeps usage in memory and loses none', async () => {
     const dataDir = join(folder, 'data');
     const store = await openAt({ dataDir });
-    const ledger = await ledgerOver(store, { spillFolder: dataDir });
+    const ledger = await ledgerOver(store, { journalFolder: dataDir });
     await calls(ledger, names('before'));
     await rename(dataDir, join(folder, 'elsewhere'));
     await calls(ledger, names('during'));
+    await ledger.flush();
+    await calls(ledger, names('after it was seen'));
     expect(ledger.health()).toMatchObject({ state: 'memory', lost: 0 });
     expect(ledger.health().problem).toStartWith('gone');
     expect(await readdir(folder)).toEqual(['elsewhere']);
     await rename(join(folder, 'elsewhere'), dataDir);
     await until(() => ledger.health().state === 'ok');
-    expect(await settled(store)).toEqual([...names('before'), ...names('during')].sort());
+    const all = [...names('before'), ...names('during'), ...names('after it was seen')];
+    expect(await settled(store, ledger)).toEqual(all.sort());
     await ledger.close();
     await store.close();
   }, 30_000);
@@ -155,7 +171,7 @@ describe('a ledger whose SQLite file', () => {
     }
     try {
       const store = await openAt({ dataDir: disk });
-      const ledger = await ledgerOver(store, { spillFolder: disk });
+      const ledger = await ledgerOver(store, { journalFolder: disk });
       await calls(ledger, names('before'));
       await errorOf(writeFile(join(disk, 'filler'), Buffer.alloc(4 * 1024 * 1024)));
       // The log of SQLite has some room of its own.
@@ -163,6 +179,7 @@ describe('a ledger whose SQLite file', () => {
       for (let round = 0; ledger.health().state === 'ok' && round < 200; round++) {
         during.push(...names(`round ${round} `));
         await calls(ledger, during.slice(-50));
+        await ledger.flush();
       }
       during.push(...names('full'));
       await calls(ledger, names('full'));
@@ -170,7 +187,7 @@ describe('a ledger whose SQLite file', () => {
       expect(ledger.health().problem).toStartWith('full');
       await rm(join(disk, 'filler'));
       await until(() => ledger.health().state === 'ok');
-      expect(await settled(store)).toEqual([...names('before'), ...during].sort());
+      expect(await settled(store, ledger)).toEqual([...names('before'), ...during].sort());
       expect(await store.checkIntegrity()).toEqual([]);
       await ledger.close();
       await store.close();
@@ -206,7 +223,7 @@ test('an end is not promised before those that came before it, though one of the
   // One for both ends, and one that tells the first of them from its beginning.
   expect(commits - before).toBe(2);
   await first;
-  expect(await settled(store)).toEqual(['kept', 'lost']);
+  expect(await settled(store, ledger)).toEqual(['kept', 'lost']);
   await ledger.close();
   await store.close();
 });
@@ -215,24 +232,25 @@ describe('what a dead process left', () => {
   test('in its file is brought to the ledger by the next one, before its open calls are resolved', async () => {
     const store = await openAt({ dataDir: folder });
     await store.commit('dead', [starting('known'), starting('orphan')]);
-    const file = new SpillFile(folder, 'dead', 1e6);
+    const file = new Journal(folder, 'dead', 1e6, logger);
     await file.append([
       starting('known', {}, false),
       ending('known', { costNanoUsd: 7 }),
       starting('unknown to the store', {}, false),
       ending('unknown to the store', { costNanoUsd: 7 }),
+      starting('open in the file', {}, false),
     ]);
     await file.close();
+    const held = sqliteFileLocks.take(join(folder, 'ledger-journal-dead.lock'));
     const clock = new ManualClock();
     const ledger = await ledgerOver(store, { clock });
-    expect(await settled(store)).toEqual([]);
-    for (let second = 0; second < 10 && ledger.health().orphansResolved === 0; second++) {
-      await clock.advance(1_000);
-      await Bun.sleep(50);
-    }
-    await until(() => ledger.health().orphansResolved === 1);
-    expect(await settled(store)).toEqual(['known', 'unknown to the store']);
-    expect((await readdir(folder)).filter((name) => name.includes('spill'))).toEqual([]);
+    // Whoever holds the lock of the file lives.
+    expect(await settled(store, ledger)).toEqual([]);
+    held?.release();
+    await clock.advance(1_000);
+    await until(() => ledger.health().orphansResolved === 2);
+    expect(await settled(store, ledger)).toEqual(['known', 'unknown to the store']);
+    expect((await readdir(folder)).filter((name) => name.includes('dead'))).toEqual([]);
     expect(await store.owners()).toEqual([]);
     expect(await verifyLedger(store.db)).toEqual([]);
     await ledger.close();
@@ -264,7 +282,7 @@ describe('what a dead process left', () => {
     await store.resolveOrphans('first', NOON_MS);
     await slept.end(endOf({ costNanoUsd: 7 }));
     await calls(ledger, ['a', 'b']);
-    expect(await settled(store)).toEqual(['a', 'b']);
+    expect(await settled(store, ledger)).toEqual(['a', 'b']);
     expect(ledger.health()).toMatchObject({ state: 'ok', lateEnds: 1 });
     expect(ownerNames).toEqual([]);
     await ledger.close();
@@ -283,11 +301,12 @@ describe.skipIf(postgres === null)('a ledger whose PostgreSQL server', () => {
     await calls(ledger, names('before'));
     await postgres.kill();
     await calls(ledger, names('during'));
+    await ledger.flush();
     expect(ledger.health()).toMatchObject({ state: 'spilling', lost: 0 });
     await postgres.start();
     await until(() => ledger.health().state === 'ok');
     await calls(ledger, names('after'));
-    expect(await settled(store)).toEqual([...names('before'), ...names('during'), ...names('after')].sort());
+    expect(await settled(store, ledger)).toEqual([...names('before'), ...names('during'), ...names('after')].sort());
     await ledger.close();
     await store.close();
   }, 60_000);

@@ -9,6 +9,7 @@ import type { Logger } from '../../src/core/logger.ts';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
 import type { SqlStore } from '../../src/stores/sql/sql-store.ts';
+import { sqliteFileLocks } from '../../src/stores/sqlite/file-locks.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { LedgerBilling, type LedgerBillingOptions, type PayingCaller } from '../../src/usage/billing/ledger-billing.ts';
@@ -53,7 +54,8 @@ beforeEach(async () => {
     store,
     clock: systemClock,
     logger,
-    spillFolder: folder,
+    journalFolder: folder,
+    locks: sqliteFileLocks,
     newOwnerId: randomUUID,
     reserveWaitMs: 0,
   });
@@ -74,6 +76,7 @@ const billing = (options: Partial<LedgerBillingOptions<Rates>> = {}) =>
   });
 
 async function rows() {
+  await ledger.flush();
   return await store.db.selectFrom('ledger_attempt').selectAll().orderBy('attempt_id').execute();
 }
 
@@ -258,6 +261,7 @@ describe('while the ledger takes nothing', () => {
     const other = lock();
     const replies = await Promise.all(Array.from({ length: 5 }, () => chat(say({ stream: true }))));
     for (const reply of replies) expect((await readEvents(reply)).at(-1)).toBe('[DONE]');
+    await ledger.flush();
     expect(ledger.health().state).toBe('spilling');
     other.run('rollback');
     other.close();

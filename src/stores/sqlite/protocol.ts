@@ -1,4 +1,4 @@
-import type { LedgerOperation, StoreUnavailable } from '../../core/ledger.ts';
+import type { LedgerOperation, LedgerResult, StoreUnavailable } from '../../core/ledger.ts';
 import type { Value } from '../sql/ledger/script.ts';
 
 /** What the thread is asked to do. Operations go as JSON: one text is cheaper to hand over than many objects. */
@@ -26,6 +26,20 @@ export interface Fault {
 export function encodeOperations(operations: readonly LedgerOperation[]): string {
   return JSON.stringify(operations);
 }
+
+const ALL_DONE = 'done';
+export type EncodedResults = readonly LedgerResult[] | typeof ALL_DONE;
+
+/** Nearly always all is done: one word is cheaper to hand over than an object for each. */
+export function encodeResults(results: readonly LedgerResult[]): EncodedResults {
+  return results.every(({ kind }) => kind === 'done') ? ALL_DONE : results;
+}
+
+export function decodeResults(results: EncodedResults, count: number): readonly LedgerResult[] {
+  return results === ALL_DONE ? Array.from({ length: count }, () => DONE) : results;
+}
+
+const DONE: LedgerResult = { kind: 'done' };
 
 export function decodeOperations(text: string): readonly LedgerOperation[] {
   return JSON.parse(text) as readonly LedgerOperation[];

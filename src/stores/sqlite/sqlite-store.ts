@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Kysely } from 'kysely';
-import type { LedgerResult } from '../../core/ledger.ts';
+import { type LedgerResult, StoreUnavailable } from '../../core/ledger.ts';
 import { Turns } from '../../core/turns.ts';
 import type { Value } from '../sql/ledger/script.ts';
 import { migrate } from '../sql/migrate.ts';
@@ -10,7 +10,7 @@ import type { Tables } from '../sql/tables.ts';
 import { SqliteThread } from './client.ts';
 import type { QueryRows } from './connection.ts';
 import { sqliteDialect } from './dialect.ts';
-import { encodeOperations } from './protocol.ts';
+import { decodeResults, type EncodedResults, encodeOperations } from './protocol.ts';
 import { STORE_FILE } from './store-file.ts';
 
 const OWNER_ONLY_FOLDER = 0o700;
@@ -59,7 +59,10 @@ class SqliteStore implements SqlStore {
 
   commit(...[ownerId, operations]: Parameters<SqlStore['commit']>): Promise<readonly LedgerResult[]> {
     const text = encodeOperations(operations);
-    return this.#turns.run(() => this.#writer.ask({ kind: 'commit', ownerId, operations: text }));
+    return this.#turns.run(async () => {
+      const results = await this.#writer.ask<EncodedResults>({ kind: 'commit', ownerId, operations: text });
+      return decodeResults(results, operations.length);
+    });
   }
 
   owners() {
@@ -71,9 +74,15 @@ class SqliteStore implements SqlStore {
   }
 
   async checkIntegrity(): Promise<readonly string[]> {
-    const { rows } = await ask(await this.#reading(), 'pragma quick_check', []);
-    const found = rows.map((row) => String(row['quick_check']));
-    return found.length === 1 && found[0] === 'ok' ? [] : found;
+    try {
+      const { rows } = await ask(await this.#reading(), 'pragma quick_check', []);
+      const found = rows.map((row) => String(row['quick_check']));
+      return found.length === 1 && found[0] === 'ok' ? [] : found;
+    } catch (error) {
+      // Some damage ends the check itself.
+      if (error instanceof StoreUnavailable && error.kind === 'failing') return [error.message];
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,7 @@ import { commit, Overtaken } from '../sql/ledger/commit.ts';
 import { resolveOrphans } from '../sql/ledger/orphans.ts';
 import { SqliteConnection } from './connection.ts';
 import { unavailability } from './faults.ts';
-import { type Answer, type Asked, type Command, decodeOperations, type Fault } from './protocol.ts';
+import { type Answer, type Asked, type Command, decodeOperations, encodeResults, type Fault } from './protocol.ts';
 
 let connection: SqliteConnection | null = null;
 
@@ -27,7 +27,7 @@ function perform(command: Command): unknown {
       return connection.query(command.sql, command.parameters);
     case 'commit': {
       const operations = decodeOperations(command.operations);
-      return committed(connection, command.ownerId, operations);
+      return encodeResults(committed(connection, command.ownerId, operations));
     }
     case 'orphans':
       return connection.transact(() => resolveOrphans(command.ownerId, command.nowMs));

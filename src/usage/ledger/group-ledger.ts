@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import type { FileLocks } from '../../core/file-lock.ts';
 import {
   type AttemptEnd,
   type AttemptStart,
@@ -16,13 +17,16 @@ import {
 } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
 import { Turns } from '../../core/turns.ts';
-import { type Fate, fromTheBeginning, needsStore, type Pending } from './pending.ts';
-import { ReserveStore } from './reserve-store.ts';
+import { type OpenAttempt, OpenAttempts, startOperation } from './attempts.ts';
+import { Batches } from './batches.ts';
+import { type Carry, Journal } from './journal.ts';
+import { type Fate, forJournal, fromTheBeginning, needsStore, type Pending } from './pending.ts';
 
-/** Between two commits at the most busy; also how long a start waits for company. */
-const COMMIT_EVERY_MS = 5;
-const MOST_AT_ONCE = 1_000;
-/** How often the store is told that we live while attempts are open; dead is who is silent for three of these. */
+/** How long a start waits for company: nobody waits for it, and most calls take longer. */
+const START_PATIENCE_MS = 5;
+/** How far the store may be behind the journal. */
+const APPLY_EVERY_MS = 1_000;
+/** How often the store is told that we live while it knows of open attempts; dead is who is silent for three of these. */
 export const BEAT_EVERY_MS = 2_000;
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 1_000;
@@ -31,47 +35,55 @@ export interface GroupLedgerOptions {
   readonly store: LedgerStore;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Where usage is kept while the store takes none. It must exist. */
-  readonly spillFolder: string;
+  /** Where usage is kept until the store has it. It must exist, on a disk that outlives the process. */
+  readonly journalFolder: string;
+  /** Say which other processes with journals in that folder live. */
+  readonly locks: FileLocks;
   /** A new name for this process, never used before. */
   readonly newOwnerId: () => string;
   /** > 0. Default 64 MB. */
-  readonly mostSpillBytes?: number;
+  readonly mostJournalBytes?: number;
   /** How long a call under a hard budget waits for a store that takes nothing, ms, ≥ 0. Default 2,000. */
   readonly reserveWaitMs?: number;
 }
 
-const DEFAULTS = { mostSpillBytes: 64 * 1024 * 1024, reserveWaitMs: 2_000 };
+const DEFAULTS = { mostJournalBytes: 64 * 1024 * 1024, reserveWaitMs: 2_000 };
 
-/** Writes what came within a few milliseconds in one transaction, and keeps it elsewhere while the store takes nothing. */
+/**
+ * Calls under a hard budget go to the store at once, since it decides them. All others go to a journal on the disk, in
+ * group commits, and from there to the store, many at once.
+ */
 export class GroupLedger implements Ledger {
-  readonly #options: GroupLedgerOptions & typeof DEFAULTS;
-  readonly #reserve: ReserveStore;
+  readonly #options: Omit<GroupLedgerOptions, 'locks'> & typeof DEFAULTS;
+  readonly #journal: Journal;
+  readonly #attempts = new OpenAttempts();
+  readonly #journaling: Batches<Pending>;
+  readonly #committing: Batches<Pending>;
   /** One thing at a time is said to the store. */
   readonly #turns = new Turns();
+  /** The journal is handed on by one at a time. */
+  readonly #handingOn = new Turns();
   #ownerId: string;
   readonly #names = new Set<string>();
-  #queue: Pending[] = [];
   /** Hard reservations that wait for the store to come back. */
   #held: { readonly pending: Pending; readonly untilMs: number }[] = [];
   #problem: string | null = null;
   #retryMs = FIRST_RETRY_MS;
-  #flushAtMs: number | null = null;
-  #cancelFlush: () => void = () => undefined;
-  #lastCommitMs = Number.NEGATIVE_INFINITY;
-  #pumping: Promise<void> | null = null;
   #cancelRetry: () => void = () => undefined;
   #cancelBeat: (() => void) | null = null;
-  #open = 0;
+  #cancelApply: (() => void) | null = null;
+  #lastCommitMs = Number.NEGATIVE_INFINITY;
   #lateEnds = 0;
   #orphansResolved = 0;
   #closed = false;
 
-  constructor(options: GroupLedgerOptions) {
+  constructor(options: Omit<GroupLedgerOptions, 'locks'>) {
     this.#options = { ...DEFAULTS, ...options };
+    const { journalFolder, mostJournalBytes, logger, clock } = this.#options;
     this.#ownerId = this.#newName();
-    const { spillFolder, mostSpillBytes, logger } = this.#options;
-    this.#reserve = new ReserveStore(spillFolder, this.#ownerId, mostSpillBytes, logger);
+    this.#journal = new Journal(journalFolder, this.#ownerId, mostJournalBytes, logger);
+    this.#journaling = new Batches(clock, (batch) => this.#writeToJournal(batch));
+    this.#committing = new Batches(clock, (batch) => this.#writeToStore(batch));
   }
 
   /** As the store knows this process now. */
@@ -85,26 +97,29 @@ export class GroupLedger implements Ledger {
   }
 
   async reserve(start: AttemptStart): Promise<LedgerEntry> {
-    const fate = await this.#handIn({ kind: 'start', start, enforce: true }, start);
+    const attempt: OpenAttempt = { start, beganAtMs: this.#options.clock.nowMs(), place: 'store' };
+    const fate = await new Promise<Fate>((answer) => {
+      this.#committing.push({ operation: { kind: 'start', start, enforce: true }, attempt, answer }, 0);
+    });
     if (fate.kind === 'refused') throw new BudgetExceeded(fate.refusal);
     if (fate.kind === 'unavailable') throw new LedgerUnavailable(unavailableText(fate.reason));
     if (fate.kind === 'invalid') throw new LedgerUnavailable(`the ledger cannot take this call: ${fate.message}`);
-    return this.#entry(start);
+    return this.#entry(attempt);
   }
 
   begin(start: AttemptStart): LedgerEntry {
-    this.#queue.push({ operation: { kind: 'start', start, enforce: false }, start, answer: null });
-    this.#flushWithin(COMMIT_EVERY_MS);
-    return this.#entry(start);
+    const attempt: OpenAttempt = { start, beganAtMs: this.#options.clock.nowMs(), place: 'coming' };
+    this.#journaling.push({ operation: startOperation(start), attempt, answer: null }, START_PATIENCE_MS);
+    return this.#entry(attempt);
   }
 
   health(): LedgerHealth {
-    const { waiting, bytes, lost, fileProblem } = this.#reserve;
+    const { waiting, bytes, lost, fileProblem } = this.#journal;
     return {
       state: this.#problem === null ? 'ok' : fileProblem === null ? 'spilling' : 'memory',
       problem: this.#problem,
       waiting,
-      spillBytes: bytes,
+      journalBytes: bytes,
       lateEnds: this.#lateEnds,
       lost,
       orphansResolved: this.#orphansResolved,
@@ -112,28 +127,36 @@ export class GroupLedger implements Ledger {
   }
 
   async flush(): Promise<void> {
-    while (this.#queue.length > 0 || this.#pumping !== null) {
-      await (this.#pumping ?? this.#pump());
-    }
+    await this.#journaling.drain();
+    await this.#committing.drain();
+    if (this.#problem === null) await this.#apply(this.#carryNone());
   }
 
-  /** Writes what is left. What the store does not take stays in the file, for the next process. */
+  /** Writes what is left. What the store does not take stays in the journal, for the next process. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#cancelApply?.();
     await this.flush();
     if (this.#problem !== null) await this.#retry();
-    this.#cancelFlush();
     this.#cancelRetry();
     this.#cancelBeat?.();
     this.#failHeld('the ledger is closed');
     await this.flush();
-    await this.#reserve.close();
+    this.#journaling.stop();
+    this.#committing.stop();
+    await this.#journal.close();
     if (this.#problem === null) await this.resolveOrphans(this.#ownerId).catch(() => undefined);
   }
 
   /** Operations of another process, found after its death. Rejects when the store does not take them. */
   async takeOver(operations: readonly LedgerOperation[]): Promise<void> {
-    await this.#turns.run(async () => this.#countLate(await this.#commitAsOwner(operations)));
+    await this.#turns.run(() => this.#take(operations));
+  }
+
+  /** Ends of what a dead process left open in its journal. */
+  async takeOverOpen(ends: readonly LedgerOperation[]): Promise<void> {
+    const results = await this.#turns.run(() => this.#take(ends));
+    this.#orphansResolved += results.filter(({ kind }) => kind === 'done').length;
   }
 
   /** Ends what a dead process left open. */
@@ -147,56 +170,41 @@ export class GroupLedger implements Ledger {
     }
   }
 
-  #entry(start: AttemptStart): LedgerEntry {
-    this.#open++;
+  #entry(attempt: OpenAttempt): LedgerEntry {
+    this.#attempts.add(attempt);
     this.#beatSoon();
     let ended: Promise<void> | null = null;
     return {
       end: (end) => {
-        ended ??= this.#end(start, end);
+        ended ??= this.#end(attempt, end);
         return ended;
       },
     };
   }
 
-  async #end(start: AttemptStart, end: AttemptEnd): Promise<void> {
-    this.#open--;
-    const { attemptId, payer } = start;
-    await this.#handIn({ kind: 'end', organisationId: payer.organisationId, attemptId, end }, start);
-  }
-
-  #handIn(operation: LedgerOperation, start: AttemptStart): Promise<Fate> {
-    return new Promise((answer) => {
-      this.#queue.push({ operation, start, answer });
-      this.#flushWithin(0);
+  #end(attempt: OpenAttempt, end: AttemptEnd): Promise<void> {
+    const { attemptId, payer } = attempt.start;
+    const operation = { kind: 'end', organisationId: payer.organisationId, attemptId, end } as const;
+    return new Promise((resolve) => {
+      const batches = attempt.place === 'store' ? this.#committing : this.#journaling;
+      batches.push({ operation, attempt, answer: () => resolve() }, 0);
     });
   }
 
-  /** Somebody waits: at once, but not before a few milliseconds have passed since the last commit began. */
-  #flushWithin(patienceMs: number): void {
-    if (this.#pumping !== null) return;
-    const { clock } = this.#options;
-    const nowMs = clock.nowMs();
-    const atMs = Math.max(nowMs + patienceMs, this.#lastCommitMs + COMMIT_EVERY_MS);
-    if (this.#flushAtMs !== null && this.#flushAtMs <= atMs) return;
-    this.#cancelFlush();
-    this.#flushAtMs = atMs;
-    this.#cancelFlush = clock.after(Math.max(0, atMs - nowMs), () => void this.#pump());
+  async #writeToJournal(batch: readonly Pending[]): Promise<void> {
+    if (this.#problem !== null) await this.#checkPlace();
+    if (!(await this.#journal.append(batch.flatMap(forJournal)))) return this.#writeToStore(batch);
+    for (const pending of batch) {
+      const { attempt, operation } = pending;
+      if (operation.kind === 'start' && attempt.place === 'coming') attempt.place = 'journal';
+      this.#tell(pending, { kind: 'kept' });
+    }
+    this.#applySoon();
   }
 
-  #pump(): Promise<void> {
-    this.#cancelFlush();
-    this.#flushAtMs = null;
-    this.#pumping ??= this.#writeQueue().finally(() => {
-      this.#pumping = null;
-      if (this.#queue.length > 0) this.#flushWithin(0);
-    });
-    return this.#pumping;
-  }
-
-  async #writeQueue(): Promise<void> {
-    this.#lastCommitMs = this.#options.clock.nowMs();
-    const batch = this.#queue.splice(0, MOST_AT_ONCE);
+  async #writeToStore(batch: readonly Pending[]): Promise<void> {
+    // Whatever becomes of it, the journal does not have the start.
+    for (const { attempt } of batch) attempt.place = 'store';
     await this.#turns.run(() => (this.#problem === null ? this.#commit(batch) : this.#keep(batch)));
   }
 
@@ -220,7 +228,8 @@ export class GroupLedger implements Ledger {
   }
 
   async #commitAsOwner(operations: readonly LedgerOperation[]): Promise<readonly LedgerResult[]> {
-    const { store, logger } = this.#options;
+    const { store, logger, clock } = this.#options;
+    this.#lastCommitMs = clock.nowMs();
     for (;;) {
       try {
         return await store.commit(this.#ownerId, operations);
@@ -246,30 +255,105 @@ export class GroupLedger implements Ledger {
     }
   }
 
-  #tell(pending: Pending, fate: Fate): void {
+  #tell({ operation, attempt, answer }: Pending, fate: Fate): void {
+    if (operation.kind === 'end') this.#attempts.remove(attempt);
     if (fate.kind === 'late') this.#lateEnds++;
-    if (fate.kind === 'invalid') {
-      const { attemptId } = pending.start;
-      this.#options.logger.error({ attempt: attemptId, problem: fate.message }, 'the ledger cannot take this call');
-    }
-    pending.answer?.(fate);
+    if (fate.kind === 'invalid') this.#sayInvalid(attempt.start.attemptId, fate.message);
+    answer?.(fate);
+  }
+
+  #sayInvalid(attempt: string, problem: string): void {
+    this.#options.logger.error({ attempt, problem }, 'the ledger cannot take this call');
   }
 
   #countLate(results: readonly LedgerResult[]): void {
     this.#lateEnds += results.filter(({ kind }) => kind === 'late').length;
   }
 
-  /** In the file; what only the store can decide waits for it. */
+  /** In the journal; what only the store can decide waits for it. */
   async #keep(batch: readonly Pending[]): Promise<void> {
     const untilMs = this.#options.clock.nowMs() + this.#options.reserveWaitMs;
     for (const pending of batch.filter(needsStore)) this.#held.push({ pending, untilMs });
     const rest = batch.filter((pending) => !needsStore(pending));
     if (rest.length === 0) return;
-    await this.#reserve.keep(rest.flatMap(fromTheBeginning));
+    const operations = rest.flatMap(fromTheBeginning);
+    await this.#checkPlace();
+    if (!(await this.#journal.append(operations))) this.#journal.keepInMemory(operations);
     for (const pending of rest) this.#tell(pending, { kind: 'kept' });
   }
 
+  async #checkPlace(): Promise<void> {
+    if (!(await this.#journal.checkPlace())) this.#attempts.giveToStore();
+  }
+
+  #applySoon(): void {
+    if (this.#cancelApply !== null || this.#problem !== null || this.#closed) return;
+    this.#cancelApply = this.#options.clock.after(APPLY_EVERY_MS, () => {
+      this.#cancelApply = null;
+      void this.#apply(this.#carryYoung());
+    });
+  }
+
+  /** Brings the journal to the store. Never rejects: what was not taken stays, and is tried again. */
+  async #apply(carry: Carry): Promise<void> {
+    try {
+      await this.#checkPlace();
+      await this.#handOn(carry);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) this.#enterTrouble(error);
+      else this.#options.logger.error({ problem: String(error) }, 'the journal cannot be handed to the ledger');
+    }
+    if (this.#journal.waiting > 0) this.#applySoon();
+  }
+
+  #handOn(carry: Carry): Promise<void> {
+    const take = async (operations: readonly LedgerOperation[]): Promise<void> => {
+      this.#countLate(await this.#turns.run(() => this.#take(operations)));
+    };
+    return this.#handingOn.run(() => this.#journal.handOn(take, carry));
+  }
+
+  /** Says what cannot be written, and leaves it out: the others must not suffer from it. */
+  async #take(operations: readonly LedgerOperation[]): Promise<readonly LedgerResult[]> {
+    try {
+      const results = await this.#commitAsOwner(operations);
+      for (const [index, result] of results.entries()) this.#sayLost(operations[index], result);
+      return results;
+    } catch (error) {
+      if (error instanceof StoreUnavailable) throw error;
+      const message = error instanceof Error ? error.message : String(error);
+      if (operations.length <= 1) {
+        for (const operation of operations) this.#sayInvalid(attemptIdOf(operation), message);
+        return operations.map(() => ({ kind: 'invalid', message }));
+      }
+      const middle = Math.ceil(operations.length / 2);
+      const first = await this.#take(operations.slice(0, middle));
+      return [...first, ...(await this.#take(operations.slice(middle)))];
+    }
+  }
+
+  #sayLost(operation: LedgerOperation | undefined, result: LedgerResult): void {
+    if (operation === undefined) return;
+    if (result.kind === 'invalid') this.#sayInvalid(attemptIdOf(operation), result.message);
+    if (result.kind === 'missing') this.#sayInvalid(attemptIdOf(operation), 'the store has no start of it');
+  }
+
+  /** What has run for a short time runs on in the journal, and is written to the store once, when it has ended. */
+  #carryYoung(): Carry {
+    return {
+      starts: () => this.#attempts.divide(this.#options.clock.nowMs()).map(({ start }) => startOperation(start)),
+      done: (isCarried) => {
+        if (!isCarried) this.#attempts.giveToStore();
+      },
+    };
+  }
+
+  #carryNone(): Carry {
+    return { starts: () => [], done: () => this.#attempts.giveToStore() };
+  }
+
   #enterTrouble(error: StoreUnavailable): void {
+    if (this.#problem !== null) return;
     this.#problem = `${error.kind}: ${error.message}`;
     this.#options.logger.error({ problem: this.#problem }, 'the ledger takes nothing now; usage is kept in a file');
     this.#retryMs = FIRST_RETRY_MS;
@@ -283,28 +367,27 @@ export class GroupLedger implements Ledger {
   }
 
   async #retry(): Promise<void> {
-    await this.#turns.run(async () => {
-      try {
-        await this.#reserve.handOn(async (operations) => this.#countLate(await this.#commitAsOwner(operations)));
+    try {
+      await this.#handOn(this.#carryYoung());
+      await this.#turns.run(async () => {
         // Nothing was kept: whether the store takes anything is still to be seen.
         await this.#commitAsOwner([]);
         this.#leaveTrouble();
-      } catch (error) {
-        if (!(error instanceof StoreUnavailable)) {
-          this.#options.logger.error({ problem: String(error) }, 'kept usage cannot be handed to the ledger');
-        }
-        this.#giveUpHeld();
-        this.#retryLater();
+      });
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) {
+        this.#options.logger.error({ problem: String(error) }, 'kept usage cannot be handed to the ledger');
       }
-    });
+      this.#giveUpHeld();
+      this.#retryLater();
+    }
   }
 
   #leaveTrouble(): void {
     this.#problem = null;
     this.#options.logger.info({}, 'the ledger takes usage again; what was kept is in it');
-    const held = this.#held.splice(0);
-    this.#queue.unshift(...held.map(({ pending }) => pending));
-    if (this.#queue.length > 0) this.#flushWithin(0);
+    this.#committing.unshift(this.#held.splice(0).map(({ pending }) => pending));
+    if (this.#journal.waiting > 0) this.#applySoon();
   }
 
   #giveUpHeld(): void {
@@ -323,27 +406,29 @@ export class GroupLedger implements Ledger {
   }
 
   #fail(all: readonly Pending[], reason = this.#problem ?? 'no reason is known'): void {
-    for (const { start, answer } of all) {
+    for (const { attempt, answer } of all) {
       answer?.({ kind: 'unavailable', reason });
       // The store may have taken it before the connection broke: nothing may stay set aside for a call never made.
-      this.#queue.push({ operation: voidOf(start, this.#options.clock.wallMs()), start, answer: null });
+      const operation = voidOf(attempt.start, this.#options.clock.wallMs());
+      this.#committing.push({ operation, attempt, answer: null }, START_PATIENCE_MS);
     }
-    this.#flushWithin(COMMIT_EVERY_MS);
   }
 
   #beatSoon(): void {
     if (this.#cancelBeat !== null || this.#closed) return;
     this.#cancelBeat = this.#options.clock.after(BEAT_EVERY_MS, () => {
-      this.#cancelBeat = null;
-      if (this.#open > 0) void this.#beat();
+      void this.#beat().then(() => {
+        this.#cancelBeat = null;
+        if (this.#attempts.size > 0) this.#beatSoon();
+      });
     });
   }
 
+  /** The next one comes when this one is written: beats that wait for a slow store say nothing. */
   async #beat(): Promise<void> {
-    this.#beatSoon();
     const { clock } = this.#options;
-    if (this.#problem !== null || clock.nowMs() - this.#lastCommitMs < BEAT_EVERY_MS / 2) return;
-    this.#lastCommitMs = clock.nowMs();
+    if (this.#problem !== null || !this.#attempts.anyInStore()) return;
+    if (clock.nowMs() - this.#lastCommitMs < BEAT_EVERY_MS / 2) return;
     await this.#turns.run(() => this.#commit([]));
   }
 
@@ -352,6 +437,10 @@ export class GroupLedger implements Ledger {
     this.#names.add(name);
     return name;
   }
+}
+
+function attemptIdOf(operation: LedgerOperation): string {
+  return operation.kind === 'start' ? operation.start.attemptId : operation.attemptId;
 }
 
 function unavailableText(reason: string): string {

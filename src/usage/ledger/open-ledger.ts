@@ -1,7 +1,8 @@
+import { join } from 'node:path';
 import type { Ledger } from '../../core/ledger.ts';
+import { adoptJournal, journalOwners, makeJournalFolder } from './adopt-journals.ts';
 import { BEAT_EVERY_MS, GroupLedger, type GroupLedgerOptions } from './group-ledger.ts';
 import { OwnerWatch } from './owner-watch.ts';
-import { adoptSpills, makeSpillFolder, spillOwners } from './spill-file.ts';
 
 const SILENCE_MS = 3 * BEAT_EVERY_MS;
 /** While somebody's death is to be seen. */
@@ -10,8 +11,10 @@ const LOOK_MS = 30_000;
 
 /** A ledger over the store. What dead processes left, in the store or in files, is put right within ten seconds. */
 export async function openLedger(options: GroupLedgerOptions): Promise<Ledger> {
-  await makeSpillFolder(options.spillFolder);
+  await makeJournalFolder(options.journalFolder);
   const ledger = new GroupLedger(options);
+  // Before the first file is made: nobody takes it for a dead one's.
+  const lock = options.locks.take(lockPath(options.journalFolder, ledger.ownerId));
   const sweeper = new Sweeper(ledger, options);
   await sweeper.look();
   return {
@@ -22,6 +25,7 @@ export async function openLedger(options: GroupLedgerOptions): Promise<Ledger> {
     async close() {
       await sweeper.stop();
       await ledger.close();
+      lock?.release();
     },
   };
 }
@@ -61,17 +65,38 @@ class Sweeper {
     if (!this.#stopped) this.#cancel = this.#options.clock.after(delayMs, () => void this.look());
   }
 
-  /** Whether other processes have attempts open. */
+  /** Whether there are other processes whose death is to be seen. */
   async #sweep(): Promise<boolean> {
-    const { store, clock, spillFolder } = this.#options;
+    const { store, clock } = this.#options;
+    const neighboursLive = await this.#adopt();
     const others = (await store.owners()).filter(({ ownerId }) => ownerId !== this.#ledger.ownerId);
-    const dead = new Set(this.#watch.dead(others, clock.nowMs()));
-    const living = new Set(others.map(({ ownerId }) => ownerId).filter((ownerId) => !dead.has(ownerId)));
-    for (const ownerId of await spillOwners(spillFolder)) {
-      if (living.has(ownerId) || this.#ledger.isOwn(ownerId)) continue;
-      await adoptSpills(spillFolder, ownerId, (operations) => this.#ledger.takeOver(operations));
-    }
+    const dead = this.#watch.dead(others, clock.nowMs());
     for (const ownerId of dead) await this.#ledger.resolveOrphans(ownerId);
-    return living.size > 0;
+    return neighboursLive || others.length > dead.length;
   }
+
+  /** What the dead of this folder left: whoever lives holds a lock. Whether others do. */
+  async #adopt(): Promise<boolean> {
+    let othersLive = false;
+    const { journalFolder, clock, locks } = this.#options;
+    for (const ownerId of await journalOwners(journalFolder)) {
+      if (this.#ledger.isOwn(ownerId)) continue;
+      const lock = locks.take(lockPath(journalFolder, ownerId));
+      if (lock === null) {
+        othersLive = true;
+        continue;
+      }
+      try {
+        await adoptJournal(journalFolder, ownerId, clock.wallMs(), this.#ledger);
+        await this.#ledger.resolveOrphans(ownerId);
+      } finally {
+        lock.release();
+      }
+    }
+    return othersLive;
+  }
+}
+
+function lockPath(folder: string, ownerId: string): string {
+  return join(folder, `ledger-journal-${ownerId}.lock`);
 }

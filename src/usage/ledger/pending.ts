@@ -1,4 +1,5 @@
-import type { AttemptStart, LedgerOperation, LedgerResult } from '../../core/ledger.ts';
+import type { LedgerOperation, LedgerResult } from '../../core/ledger.ts';
+import { type OpenAttempt, startOperation } from './attempts.ts';
 
 /** What became of an operation; `kept`: outside the store for now · `unavailable`: nobody can decide it. */
 export type Fate = LedgerResult | { readonly kind: 'kept' } | { readonly kind: 'unavailable'; readonly reason: string };
@@ -6,8 +7,8 @@ export type Fate = LedgerResult | { readonly kind: 'kept' } | { readonly kind: '
 /** An operation on its way, and who waits for it. */
 export interface Pending {
   readonly operation: LedgerOperation;
-  /** Of the attempt that it is about: an end can be told anew from the beginning. */
-  readonly start: AttemptStart;
+  /** That it is about: an end can be told anew from the beginning. */
+  readonly attempt: OpenAttempt;
   /** Null: nobody waits. */
   readonly answer: ((fate: Fate) => void) | null;
 }
@@ -18,6 +19,11 @@ export function needsStore({ operation }: Pending): boolean {
 }
 
 /** What the store must be told when it may know nothing of the attempt: its start goes first; a repeated one changes nothing. */
-export function fromTheBeginning({ operation, start }: Pending): readonly LedgerOperation[] {
-  return operation.kind === 'start' ? [operation] : [{ kind: 'start', start, enforce: false }, operation];
+export function fromTheBeginning({ operation, attempt }: Pending): readonly LedgerOperation[] {
+  return operation.kind === 'start' ? [operation] : [startOperation(attempt.start), operation];
+}
+
+/** The same for the journal, which nearly always has the start already. */
+export function forJournal(pending: Pending): readonly LedgerOperation[] {
+  return pending.attempt.place === 'store' ? fromTheBeginning(pending) : [pending.operation];
 }

@@ -1,7 +1,7 @@
 import { type LedgerOperation, type LedgerResult, OwnerFenced } from '../../../core/ledger.ts';
 import { readBooks } from './books.ts';
-import { type Decision, decide, NO_BOOKS } from './decide.ts';
-import { endRow, startRow } from './rows.ts';
+import { byWhatIsWritten, type Decision, decide, NO_BOOKS } from './decide.ts';
+import { endRow, startRow, wholeRow } from './rows.ts';
 import { change, run, type Script } from './script.ts';
 import * as statements from './statements.ts';
 import { problemOf } from './valid.ts';
@@ -59,16 +59,25 @@ function* writeValid(
   const budgeted = (yield* run(statements.ANY_BUDGET)).length > 0;
   const books = budgeted || lookUp ? yield* readBooks(operations) : NO_BOOKS;
   const decision = decide(operations, books);
-  const started = yield* change(
-    statements.START_ATTEMPTS,
-    decision.started.map((start) => startRow(ownerId, start)),
-  );
-  const ended = yield* change(statements.END_ATTEMPTS, decision.ended.map(endRow));
-  if (started !== decision.started.length || ended !== decision.ended.length) {
-    throw new Overtaken('a row of this batch is not as it was thought to be');
-  }
+  yield* writeAttempts(ownerId, decision);
   yield* writeBudgets(decision);
   return decision.results;
+}
+
+function* writeAttempts(ownerId: string, decision: Decision): Script<void> {
+  const { whole, started, ended } = byWhatIsWritten(decision);
+  const written =
+    (yield* change(
+      statements.WHOLE_ATTEMPTS,
+      whole.map(({ start, end }) => wholeRow(ownerId, start, end)),
+    )) +
+    (yield* change(
+      statements.START_ATTEMPTS,
+      started.map((start) => startRow(ownerId, start)),
+    )) +
+    (yield* change(statements.END_ATTEMPTS, ended.map(endRow)));
+  if (written === whole.length + started.length + ended.length) return;
+  throw new Overtaken('a row of this batch is not as it was thought to be');
 }
 
 function* writeBudgets({ opened, closed, windows }: Decision): Script<void> {

@@ -66,6 +66,25 @@ export const attemptKey = (organisationId: string, attemptId: string): string =>
 export const windowKey = (window: Pick<WindowAmounts, 'organisationId' | 'budgetId' | 'windowStartMs'>): string =>
   `${window.organisationId}\n${window.budgetId}\n${window.windowStartMs}`;
 
+/** An attempt that began and ended in one batch is written once. */
+export function byWhatIsWritten({ started, ended }: Pick<Decision, 'started' | 'ended'>): {
+  readonly whole: readonly { readonly start: AttemptStart; readonly end: AttemptEnd }[];
+  readonly started: readonly AttemptStart[];
+  readonly ended: readonly EndOperation[];
+} {
+  const open = new Map(started.map((start) => [attemptKey(start.payer.organisationId, start.attemptId), start]));
+  const whole: { start: AttemptStart; end: AttemptEnd }[] = [];
+  const rest: EndOperation[] = [];
+  for (const operation of ended) {
+    const key = attemptKey(operation.organisationId, operation.attemptId);
+    const start = open.get(key);
+    if (start === undefined) rest.push(operation);
+    else whole.push({ start, end: operation.end });
+    open.delete(key);
+  }
+  return { whole, started: [...open.values()], ended: rest };
+}
+
 /** Decides each operation by itself, in order: what one gives back, the next may have. */
 export function decide(operations: readonly LedgerOperation[], books: Books): Decision {
   const batch = new Batch(books);

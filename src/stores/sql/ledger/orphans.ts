@@ -1,4 +1,4 @@
-import { type AttemptEnd, NO_TOKENS } from '../../../core/ledger.ts';
+import { attemptUnknown } from '../../../core/ledger.ts';
 import { write } from './commit.ts';
 import { change, run, type Script } from './script.ts';
 import * as statements from './statements.ts';
@@ -10,18 +10,7 @@ import * as statements from './statements.ts';
 export function* resolveOrphans(ownerId: string, nowMs: number): Script<number> {
   yield* change(statements.DECLARE_DEAD, [[ownerId]]);
   const orphans = yield* run(statements.ORPHANS_OF, [[ownerId]]);
-  const end: AttemptEnd = {
-    ...NO_TOKENS,
-    state: 'unknown',
-    endedAtMs: nowMs,
-    status: null,
-    failure: null,
-    clientOutcome: 'cut',
-    costNanoUsd: null,
-    costSource: 'unknown',
-    savedNanoUsd: 0,
-    estimated: true,
-  };
+  const end = attemptUnknown(nowMs);
   const results = yield* write(
     ownerId,
     orphans.map((row) => ({

@@ -1,5 +1,7 @@
-import type { AttemptStart, LedgerOperation } from '../../../core/ledger.ts';
+import type { AttemptEnd, AttemptStart, LedgerOperation } from '../../../core/ledger.ts';
 import type { Value } from './script.ts';
+
+type EndOperation = Extract<LedgerOperation, { kind: 'end' }>;
 
 /** PostgreSQL takes no NUL in a text, and names of models come from strangers. */
 export function textOf(value: string): string {
@@ -30,14 +32,20 @@ export function startRow(ownerId: string, start: AttemptStart): readonly Value[]
 }
 
 /** In the order of END_ATTEMPTS. */
-export function endRow({
-  organisationId,
-  attemptId,
-  end,
-}: Extract<LedgerOperation, { kind: 'end' }>): readonly Value[] {
+export function endRow({ organisationId, attemptId, end }: EndOperation): readonly Value[] {
+  return [organisationId, attemptId, ...endValues(end, end.costNanoUsd)];
+}
+
+/** In the order of WHOLE_ATTEMPTS. What an unknown one costs is decided as END_ATTEMPTS does. */
+export function wholeRow(ownerId: string, start: AttemptStart, end: AttemptEnd): readonly Value[] {
+  const { costNanoUsd } = end;
+  const most = start.reservedNanoUsd;
+  const isCapped = end.state === 'unknown' && most > 0 && (costNanoUsd === null || costNanoUsd > most);
+  return [...startRow(ownerId, start), ...endValues(end, isCapped ? most : costNanoUsd)];
+}
+
+function endValues(end: AttemptEnd, costNanoUsd: number | null): readonly Value[] {
   return [
-    organisationId,
-    attemptId,
     end.state,
     end.endedAtMs,
     end.status,
@@ -53,6 +61,6 @@ export function endRow({
     end.costSource,
     end.savedNanoUsd,
     end.estimated ? 1 : 0,
-    end.costNanoUsd,
+    costNanoUsd,
   ];
 }

@@ -140,6 +140,15 @@ export const END_ATTEMPTS = statement(
       and ledger_attempt.state = 'reserved'`,
 );
 
+/** Those that began and ended in one batch: one row, written once. */
+export const WHOLE_ATTEMPTS = statement(
+  { ...START_COLUMNS, ...END_COLUMNS, cost_nano_usd: 'bigint' },
+  ({ values }) =>
+    `insert into ledger_attempt (${[...Object.keys({ ...START_COLUMNS, ...END_COLUMNS }), 'cost_nano_usd'].join(
+      ', ',
+    )}) ${values()} on conflict do nothing`,
+);
+
 /** A thousand at a time: the lock is short, and others get in between. */
 export const ORPHANS_AT_ONCE = 1_000;
 export const ORPHANS_OF = statement(

@@ -1,0 +1,60 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { mkdtemp, open, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { starting } from '../../../test/contract/store-support.ts';
+import { ManualClock } from '../../../test/support/manual-clock.ts';
+import type { Logger } from '../../core/logger.ts';
+import { openSqliteStore } from '../sqlite/sqlite-store.ts';
+import { refuseDamaged } from './integrity.ts';
+
+const silent = (): void => undefined;
+const logger: Logger = { debug: silent, info: silent, warn: silent, error: silent };
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'swarmrouter-integrity-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** Over the last pages of the file: it opens, and its tables are not what they say. */
+async function damage(): Promise<void> {
+  const path = join(folder, 'swarmrouter.db');
+  const file = await open(path, 'r+');
+  const { size } = await stat(path);
+  const pages = 3 * 4096;
+  await file.write(Buffer.alloc(pages, 0x5a), 0, pages, size - pages);
+  await file.close();
+}
+
+test('a sound store is taken, and a damaged one is refused with what is wrong and what to do', async () => {
+  const sound = await openSqliteStore({ dataDir: folder });
+  await sound.commit(
+    'me',
+    Array.from({ length: 500 }, (_, index) => starting(`a${index}`)),
+  );
+  await refuseDamaged(sound, new ManualClock(), logger);
+  await sound.close();
+  await damage();
+  const store = await openSqliteStore({ dataDir: folder });
+  const refusal = refuseDamaged(store, new ManualClock(), logger);
+  await expect(refusal).rejects.toThrow(/the store is damaged .* from a backup/);
+  await store.close();
+});
+
+test('a check that takes long holds up no start; what it finds is logged', async () => {
+  const store = await openSqliteStore({ dataDir: folder });
+  const clock = new ManualClock();
+  const logged: string[] = [];
+  let say: (findings: readonly string[]) => void = silent;
+  const slow = Object.assign(Object.create(store), {
+    checkIntegrity: () => new Promise<readonly string[]>((resolve) => (say = resolve)),
+  });
+  const taken = refuseDamaged(slow, clock, { ...logger, error: (_, text) => void logged.push(text) });
+  await clock.advance(300);
+  await taken;
+  say(['row 7 missing from index']);
+  await clock.advance(1);
+  expect(logged).toEqual([expect.stringContaining('row 7 missing from index')]);
+  await store.close();
+});

@@ -1,0 +1,210 @@
+import { join } from 'node:path';
+import type { LedgerOperation } from '../../core/ledger.ts';
+import type { Logger } from '../../core/logger.ts';
+import { Turns } from '../../core/turns.ts';
+import { JournalFile, JournalFull } from './journal-file.ts';
+
+/** Operations kept in memory when the file takes none; about 64 MB. */
+const MOST_IN_MEMORY = 60_000;
+/** What the store has not taken yet is also held as it came, up to so many: beyond, it is read from the file again. */
+const MOST_HELD = 20_000;
+/** Handed on at once: a commit of them holds up hard reservations for a few milliseconds. */
+const AT_ONCE = 1_000;
+
+export type Take = (operations: readonly LedgerOperation[]) => Promise<void>;
+
+/** One of the two files of a journal, and what is in it. */
+class Half {
+  readonly file: JournalFile;
+  /** Null: too many to be held. */
+  held: LedgerOperation[] | null = [];
+  count = 0;
+  /** Bytes, or operations where they are held, that were handed on. */
+  done = 0;
+  /** Attempts that go on in the other half: their starts are not handed on from here. */
+  carried: ReadonlySet<string> = new Set();
+
+  constructor(path: string) {
+    this.file = new JournalFile(path);
+  }
+
+  add(operations: readonly LedgerOperation[]): void {
+    this.count += operations.length;
+    if (this.held === null) return;
+    if (this.held.length + operations.length > MOST_HELD) this.held = null;
+    else this.held.push(...operations);
+  }
+
+  async begin(generation: number): Promise<void> {
+    await this.file.begin(generation);
+    this.held = [];
+    this.count = 0;
+    this.done = 0;
+    this.carried = new Set();
+  }
+}
+
+/**
+ * Where operations cannot be lost until the store has them: two files. One is filled while what is in the other goes to
+ * the store; then they change places.
+ */
+export class Journal {
+  readonly #logger: Logger;
+  readonly #mostBytes: number;
+  /** One write to the files at a time. */
+  readonly #turns = new Turns();
+  readonly #memory: LedgerOperation[] = [];
+  #filling: Half;
+  #leaving: Half;
+  #generation = 0;
+  #lost = 0;
+  #fileProblem: string | null = null;
+
+  constructor(folder: string, ownerId: string, mostBytes: number, logger: Logger) {
+    const [first, second] = journalFiles(folder, ownerId);
+    this.#filling = new Half(first);
+    this.#leaving = new Half(second);
+    this.#mostBytes = mostBytes;
+    this.#logger = logger;
+  }
+
+  /** Not in the store yet. */
+  get waiting(): number {
+    return this.#filling.count + this.#leaving.count + this.#memory.length;
+  }
+  get bytes(): number {
+    return this.#filling.file.bytes + this.#leaving.file.bytes;
+  }
+  get lost(): number {
+    return this.#lost;
+  }
+  /** Why the latest operations could not be written; null: they were. */
+  get fileProblem(): string | null {
+    return this.#fileProblem;
+  }
+
+  /** On the disk when it resolves with true; false: the files do not take them, `fileProblem` says why. */
+  append(operations: readonly LedgerOperation[]): Promise<boolean> {
+    return this.#turns.run(() => this.#append(operations));
+  }
+
+  /** When neither the files nor the store take them. */
+  keepInMemory(operations: readonly LedgerOperation[]): void {
+    const room = Math.max(0, MOST_IN_MEMORY - this.#memory.length);
+    this.#memory.push(...operations.slice(0, room));
+    if (operations.length <= room) return;
+    if (this.#lost === 0) this.#logger.error({}, 'usage is being lost: there is no room for it anywhere');
+    this.#lost += operations.length - room;
+  }
+
+  /**
+   * Hands on all that is kept, oldest first, and forgets what was taken. Rejects when it was not; the rest stays.
+   * `carry`: starts of attempts that run on; asked for when the files change places, and not handed on if they can be
+   * written to the other file. `carried` hears whether they were.
+   */
+  async handOn(take: Take, carry: Carry = CARRY_NONE): Promise<void> {
+    await this.#handOnLeaving(take);
+    if (this.#filling.count > 0) await this.#turns.run(() => this.#changePlaces(carry));
+    await this.#handOnLeaving(take);
+    while (this.#memory.length > 0) {
+      const part = this.#memory.slice(0, AT_ONCE);
+      await take(part);
+      this.#memory.splice(0, part.length);
+    }
+  }
+
+  /** Whether the files are still where they were made; if not, what is to come goes into new ones. */
+  checkPlace(): Promise<boolean> {
+    return this.#turns.run(async () => {
+      if (await this.#filling.file.isInPlace()) return true;
+      // What was too much to be held comes back with the folder, for the next process.
+      this.keepInMemory(this.#filling.held ?? []);
+      await this.#filling.file.close();
+      await this.#filling.begin(++this.#generation);
+      return false;
+    });
+  }
+
+  /** What the store does not have stays in the files, for the next process. */
+  close(): Promise<void> {
+    return this.#turns.run(async () => {
+      for (const half of [this.#filling, this.#leaving]) {
+        await (half.count === 0 ? half.file.remove() : half.file.close());
+      }
+    });
+  }
+
+  async #append(operations: readonly LedgerOperation[]): Promise<boolean> {
+    const { file } = this.#filling;
+    try {
+      if (this.#generation === 0) await this.#filling.begin(++this.#generation);
+      await file.append(operations, this.#mostBytes - this.#leaving.file.bytes);
+      this.#filling.add(operations);
+      this.#fileProblem = null;
+      return true;
+    } catch (error) {
+      this.#say(error);
+      return false;
+    }
+  }
+
+  async #changePlaces(carry: Carry): Promise<void> {
+    await this.#leaving.begin(++this.#generation);
+    [this.#filling, this.#leaving] = [this.#leaving, this.#filling];
+    const starts = carry.starts();
+    const isCarried = starts.length > 0 && (await this.#append(starts));
+    if (isCarried) this.#leaving.carried = new Set(starts.map(({ start }) => start.attemptId));
+    carry.done(isCarried);
+  }
+
+  async #handOnLeaving(take: Take): Promise<void> {
+    const half = this.#leaving;
+    if (half.count === 0) return;
+    if (half.held === null) await this.#handOnFile(half, take);
+    else {
+      const { held } = half;
+      for (; half.done < held.length; half.done += AT_ONCE) {
+        await take(notCarried(half, held.slice(half.done, half.done + AT_ONCE)));
+      }
+    }
+    await half.begin(++this.#generation);
+  }
+
+  async #handOnFile(half: Half, take: Take): Promise<void> {
+    for (;;) {
+      const { operations, nextOffset } = await half.file.read(half.done);
+      if (operations.length === 0) return;
+      for (let begin = 0; begin < operations.length; begin += AT_ONCE) {
+        await take(notCarried(half, operations.slice(begin, begin + AT_ONCE)));
+      }
+      half.done = nextOffset;
+    }
+  }
+
+  #say(error: unknown): void {
+    const problem = error instanceof Error ? error.message : String(error);
+    if (this.#fileProblem === null && !(error instanceof JournalFull)) {
+      this.#logger.error({ problem }, "the ledger's journal takes nothing now");
+    }
+    this.#fileProblem = problem;
+  }
+}
+
+type StartOperation = Extract<LedgerOperation, { kind: 'start' }>;
+
+export interface Carry {
+  starts(): readonly StartOperation[];
+  done(isCarried: boolean): void;
+}
+
+const CARRY_NONE: Carry = { starts: () => [], done: () => undefined };
+
+function notCarried({ carried }: Half, operations: readonly LedgerOperation[]): readonly LedgerOperation[] {
+  if (carried.size === 0) return operations;
+  return operations.filter((operation) => operation.kind === 'end' || !carried.has(operation.start.attemptId));
+}
+
+/** The two files of an owner. */
+export function journalFiles(folder: string, ownerId: string): readonly [string, string] {
+  return [join(folder, `ledger-journal-${ownerId}-a.log`), join(folder, `ledger-journal-${ownerId}-b.log`)];
+}
