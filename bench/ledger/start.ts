@@ -40,7 +40,7 @@ export async function measureStart(dataDir: string, keys: number, rows: number):
     groupBy: ['model'],
   } as const;
   const usageByModelMs = await timed(() => new UsageRepository(store.db).sums(query));
-  const verifyMs = await timed(() => verifyLedger(store.db));
+  const verifyMs = await timed(() => verifyLedger(store));
   const integrityCheckMs = await timed(() => store.checkIntegrity());
   await store.close();
   const fileMegabytes = statSync(join(dataDir, 'swarmrouter.db')).size / 1e6;

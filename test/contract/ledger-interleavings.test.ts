@@ -169,7 +169,9 @@ async function play(scheduler: fc.Scheduler, all: readonly Call[], coming: reado
   }
   const windows = await new BudgetRepository(store.db).states(NOON_MS, { organisationId });
   expect(windows.map(({ reserved }) => reserved)).toEqual([0]);
-  expect((await verifyLedger(store.db)).filter((finding) => finding.organisationId === organisationId)).toEqual([]);
+  expect((await verifyLedger(store)).findings.filter((finding) => finding.organisationId === organisationId)).toEqual(
+    [],
+  );
   expect(ledger.health()).toMatchObject({ waiting: 0, lost: 0 });
 }
 

@@ -343,7 +343,7 @@ export async function compareAtEnd(model: Reference, { store, organisationId }: 
 
 /** What the books have to object to. */
 async function findings({ limitsChanged }: Reference, { store, organisationId }: Real) {
-  const all = await verifyLedger(store.db);
+  const { findings: all } = await verifyLedger(store);
   // A limit that went down on a clock that steps leaves windows behind that nobody can judge any more.
   return all.filter((found) => found.organisationId === organisationId && (found.rule !== 'I1' || !limitsChanged));
 }

@@ -85,7 +85,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the ledge
       expect(new Set(fates)).toEqual(new Set(['admitted', 'refused']));
       const [state] = await new BudgetRepository(store.db).states(NOON_MS);
       expect([state?.reserved, state?.settled]).toEqual([Math.floor(LIMIT / COST) * COST, 0]);
-      expect(await verifyLedger(store.db)).toEqual([]);
+      expect((await verifyLedger(store)).findings).toEqual([]);
       await store.close();
     },
     120_000,
@@ -121,7 +121,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the ledge
     const settled = new Map(rows.map((row) => [row.attempt_id, `${row.state} ${row.cost_nano_usd}`]));
     expect(promised.filter((id) => settled.get(id) !== 'settled 7')).toEqual([]);
     for (const { ownerId } of await store.owners()) await store.resolveOrphans(ownerId, NOON_MS);
-    expect(await verifyLedger(store.db)).toEqual([]);
+    expect((await verifyLedger(store)).findings).toEqual([]);
     await store.close();
   }, 300_000);
 });

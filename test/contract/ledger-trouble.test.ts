@@ -92,7 +92,7 @@ describe('a ledger whose SQLite file', () => {
       [...names('before'), ...names('during'), 'over it', ...names('after')].sort(),
     );
     expect(ledger.health()).toMatchObject({ waiting: 0, journalBytes: 0, lateEnds: 0 });
-    expect(await verifyLedger(store.db)).toEqual([]);
+    expect((await verifyLedger(store)).findings).toEqual([]);
     await ledger.close();
     expect((await readdir(folder)).filter((name) => name.includes('journal'))).toEqual([]);
     await store.close();
@@ -252,7 +252,7 @@ describe('what a dead process left', () => {
     expect(await settled(store, ledger)).toEqual(['known', 'unknown to the store']);
     expect((await readdir(folder)).filter((name) => name.includes('dead'))).toEqual([]);
     expect(await store.owners()).toEqual([]);
-    expect(await verifyLedger(store.db)).toEqual([]);
+    expect((await verifyLedger(store)).findings).toEqual([]);
     await ledger.close();
     await store.close();
   }, 30_000);

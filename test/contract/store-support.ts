@@ -84,6 +84,8 @@ export function endOf(changes: Partial<AttemptEnd> = {}): AttemptEnd {
     savedNanoUsd: 0,
     estimated: false,
     ...changes,
+    // As the router has it.
+    ...(changes.state === 'voided' ? { ...NO_TOKENS, costNanoUsd: 0 } : {}),
   };
 }
 

@@ -41,7 +41,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     (await store.commit('me', operations)).map(({ kind }) => kind);
   const spent = async (atMs = NOON_MS) =>
     (await new BudgetRepository(store.db).states(atMs)).map(({ reserved, settled }) => [reserved, settled]);
-  const findings = async () => (await verifyLedger(store.db)).map(({ rule, subject }) => `${rule} ${subject}`);
+  const findings = async () => (await verifyLedger(store)).findings.map(({ rule, subject }) => `${rule} ${subject}`);
 
   test('has a default organisation and project, and keeps what was written when it is opened again', async () => {
     const tenants = new TenantRepository(store.db);

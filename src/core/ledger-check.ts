@@ -1,0 +1,49 @@
+/** What must hold of the books at every moment, and what each of it promises, in words. */
+export const LEDGER_INVARIANTS = {
+  I1: 'no hard budget is overspent',
+  I2: 'what budgets have spent is the sum of their calls',
+  I3: 'a call ends once, in every budget that counts it',
+  I4: 'nothing stays set aside for calls of processes that are gone',
+  I5: 'what a call used and cost is an amount that can be',
+  I6: 'each amount belongs to a call on record, each call to a request',
+  I7: 'no call counts for anybody else',
+  I8: 'what has ended cannot change, and counts once',
+} as const;
+
+export type LedgerInvariant = keyof typeof LEDGER_INVARIANTS;
+
+/** Something in the books that cannot be. */
+export interface LedgerFinding {
+  readonly rule: LedgerInvariant;
+  /** Null: it is about the store as a whole. */
+  readonly organisationId: string | null;
+  /** The row: `attempt a1`, `budget b1, window from 2026-11-01`. */
+  readonly subject: string;
+  readonly message: string;
+}
+
+/** What a look at all of the books came to. */
+export interface LedgerVerdict {
+  /** Rows that were looked at: calls, their parts in budgets, and windows of budgets. */
+  readonly attempts: number;
+  readonly parts: number;
+  readonly windows: number;
+  /** By invariant: the first is of the first that is broken. Of each invariant as many as are worth reading. */
+  readonly findings: readonly LedgerFinding[];
+  /** Invariants with more findings than are listed. */
+  readonly cutShort: ReadonlySet<LedgerInvariant>;
+}
+
+/** Calls of this process that the books cannot have yet. */
+export interface LedgerBacklog {
+  /** Operations in the journal or in memory, which the store has not taken. */
+  readonly waiting: number;
+  /** Why it takes nothing; null: it does. */
+  readonly problem: string | null;
+}
+
+/** Reads all of the books; holds up no request. */
+export interface LedgerVerification {
+  /** Who asks while one runs gets what that one finds. Rejects with StoreUnavailable. */
+  verify(): Promise<LedgerVerdict & { readonly backlog: LedgerBacklog }>;
+}
