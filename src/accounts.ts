@@ -14,6 +14,8 @@ import { SHARED_SCOPES } from './core/budget.ts';
 import type { BudgetStore } from './core/budget-store.ts';
 import type { Clock } from './core/clock.ts';
 import type { ClientKeyStore, KeyRecord } from './core/key-store.ts';
+import type { Ledger } from './core/ledger.ts';
+import type { LedgerVerification } from './core/ledger-check.ts';
 import type { Logger } from './core/logger.ts';
 import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
 import type { StoreChange } from './core/store-changes.ts';
@@ -46,11 +48,13 @@ interface Opened {
   readonly audit: AuditLog;
   readonly keys: ClientKeyStore;
   readonly budgets: BudgetStore;
+  readonly verification: LedgerVerification;
 }
 
 interface Books {
   readonly billing: Billing;
   readonly reports: UsageReports;
+  readonly ledger: Ledger;
   close(): Promise<void>;
 }
 
@@ -107,6 +111,11 @@ export class Accounts {
   /** Null: there is no store. */
   get auditReports(): AuditReports | null {
     return this.#opened?.audit ?? null;
+  }
+
+  /** Null: there is no store. */
+  get ledgerVerification(): LedgerVerification | null {
+    return this.#opened?.verification ?? null;
   }
 
   /** Opens it where it is not open, and makes it where there is none. */
@@ -222,7 +231,9 @@ export class Accounts {
     await takeSound(store, this.#parts);
     const audit = await openAudit(store, this.#config.dataDir, this.#parts);
     const keys = await openKeyStore(store, audit, pepperCheck(hash));
-    const opened = { store, hash, pepperIsNew: isNew, audit, keys, budgets: await openBudgetStore(store, audit) };
+    const verification = await openVerification(store, () => this.#books?.ledger ?? null);
+    const budgets = await openBudgetStore(store, audit);
+    const opened = { store, hash, pepperIsNew: isNew, audit, keys, budgets, verification };
     // Made before anything is read, so that no change falls in between.
     const follower = this.#config.databaseUrl === null ? null : await this.#followerOf(opened);
     const records = await keys.all(this.#parts.clock.wallMs());
@@ -326,6 +337,13 @@ async function openBudgetStore({ db }: SqlStore, audit: AuditLog): Promise<Budge
   return new SqlBudgetStore(db, (transaction, event) => audit.append(transaction, event));
 }
 
+async function openVerification(store: SqlStore, ledger: () => Ledger | null): Promise<LedgerVerification> {
+  const { UpToDateVerification } = await import('./usage/ledger/up-to-date-verification.ts');
+  // It brings its queries with it, which few processes ever need.
+  const verify = async () => (await import('./stores/sql/repositories/verify.ts')).verifyLedger(store);
+  return new UpToDateVerification(verify, ledger);
+}
+
 /** `isNew`: made at this start. */
 async function openHasher({
   dataDir,
@@ -382,5 +400,10 @@ async function openBooks(
         target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),
     },
   });
-  return { billing, reports: new UpToDateReports(new UsageRepository(store.db), ledger), close: () => ledger.close() };
+  return {
+    billing,
+    reports: new UpToDateReports(new UsageRepository(store.db), ledger),
+    ledger,
+    close: () => ledger.close(),
+  };
 }

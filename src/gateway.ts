@@ -198,6 +198,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             overflowProviders: providers,
             decisions,
             usage: () => accounts.reports,
+            ledger: () => accounts.ledgerVerification,
             keys: () => accounts.keys(),
             keysIfAny: () => accounts.keysIfAny(),
             budgets: () => accounts.sharedBudgets(),

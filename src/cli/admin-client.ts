@@ -15,6 +15,8 @@ export interface AdminClient {
     path: string,
     body?: unknown,
     headers?: Readonly<Record<string, string>>,
+    /** For the whole of the reply. Default 30,000. */
+    timeoutMs?: number,
   ): Promise<AdminReply>;
   /** A reply of any length, handed on as it comes. Resolves with a failure also when it breaks off. */
   download(path: string, take: (text: string) => Promise<void>): Promise<AdminFailure | null>;
@@ -29,11 +31,11 @@ export function adminClient(config: Config, url: string | null): AdminClient {
   const base = (url ?? gatewayUrl(config)).replace(/\/+$/, '');
   return {
     url: base,
-    request: async (method, path, body, headers = {}) => {
+    request: async (method, path, body, headers = {}, timeoutMs = TIMEOUT_MS) => {
       const key = adminKey(config);
       if (!key.ok) return key;
       const authorized = { ...headers, authorization: `Bearer ${key.key}` };
-      return call(`${base}${path}`, method, authorized, body, base);
+      return call(`${base}${path}`, method, authorized, body, base, timeoutMs);
     },
     download: async (path, take) => {
       const key = adminKey(config);
@@ -78,6 +80,7 @@ async function call(
   headers: Readonly<Record<string, string>>,
   body: unknown,
   base: string,
+  timeoutMs: number,
 ): Promise<AdminReply> {
   let reply: Response;
   let text: string;
@@ -90,14 +93,14 @@ async function call(
       },
       // A redirect would carry the admin key to wherever it points.
       redirect: 'manual',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined
         ? {}
         : { body: body instanceof Uint8Array ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body) }),
     });
     text = await reply.text();
   } catch (error) {
-    return { ok: false, message: unreachable(error, base) };
+    return { ok: false, message: unreachable(error, base, timeoutMs) };
   }
   return judge(reply.status, text, base);
 }
@@ -124,7 +127,9 @@ async function download(
     for await (const bytes of reply.body) await take(decoder.decode(bytes, { stream: true }));
     return null;
   } catch (error) {
-    const message = begun ? `The gateway at ${base} broke off: what was written is not all.` : unreachable(error, base);
+    const message = begun
+      ? `The gateway at ${base} broke off: what was written is not all.`
+      : unreachable(error, base, TIMEOUT_MS);
     return { ok: false, message };
   } finally {
     clearTimeout(timer);
@@ -146,9 +151,9 @@ function judge(status: number, text: string, base: string): AdminReply {
   };
 }
 
-function unreachable(error: unknown, base: string): string {
+function unreachable(error: unknown, base: string, timeoutMs: number): string {
   if (error instanceof Error && error.name === 'TimeoutError') {
-    return `The gateway at ${base} did not answer within ${TIMEOUT_MS / 1000} s.`;
+    return `The gateway at ${base} did not answer within ${timeoutMs / 1000} s.`;
   }
   return `No gateway answers at ${base}. Start it with \`npm start\` (or \`swarmrouter start\`), or give its address with --url.`;
 }

@@ -29,6 +29,7 @@ import {
   showKey,
   updateKey,
 } from './keys.ts';
+import { ledgerVerify } from './ledger.ts';
 import { listPrices, RATE_FLAGS, type RemoveFlags, removePrice, type SetFlags, setPrice, showPrice } from './prices.ts';
 import { problemsText } from './print-problems.ts';
 import { type AddFlags, addProvider, listProviders, PROVIDER_TYPES, removeProvider } from './providers.ts';
@@ -95,6 +96,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addKeys(program, terminal, finish);
   addBudgets(program, terminal, finish);
   addUsage(program, terminal, finish);
+  addLedger(program, terminal, finish);
   addAudit(program, terminal, finish);
   addPrices(program, terminal, finish);
   addReload(program, terminal, finish);
@@ -368,6 +370,15 @@ function addUsage(program: Command, terminal: Terminal, finish: Finish): void {
     .option('--to <time>', 'the same, excluded (default: now)')
     .option('--json', 'as JSON');
   adminCommand(command, terminal, finish, (client) => usage(client, terminal, command.opts<UsageFlags>()));
+}
+
+function addLedger(program: Command, terminal: Terminal, finish: Finish): void {
+  const ledger = program.command('ledger').description('the record of what upstream calls used and cost');
+  const verify = ledger
+    .command('verify')
+    .description('check that calls and budgets agree; names the first broken invariant and the row (exit code 1)')
+    .option('--json', 'as JSON, with all findings');
+  adminCommand(verify, terminal, finish, (client) => ledgerVerify(client, terminal, wantsJson(verify)));
 }
 
 function addAudit(program: Command, terminal: Terminal, finish: Finish): void {

@@ -12,5 +12,10 @@ export interface RequestOrigin {
   readonly peerAddress: string | null;
 }
 
+/** How an admin request came in. */
+export interface AdminConnection extends RequestOrigin {
+  readonly setIdleTimeout: SetIdleTimeout;
+}
+
 /** How long a request's connection may be without a byte in either direction before it is closed, s; 0: for ever. */
 export type SetIdleTimeout = (seconds: number) => void;

@@ -6,7 +6,7 @@ import type { InferenceRequest } from '../core/request.ts';
 import type { Route } from '../core/route.ts';
 import type { TargetView } from '../core/target-view.ts';
 import type { Engine } from '../router/serve.ts';
-import type { RequestOrigin, ResponseTap, SetIdleTimeout } from './connection.ts';
+import type { AdminConnection, RequestOrigin, ResponseTap, SetIdleTimeout } from './connection.ts';
 import { HttpError } from './http-error.ts';
 
 export interface HttpServerOptions {
@@ -52,7 +52,7 @@ export interface HttpServerParts {
   /** Sees the bytes of each reply when replies are logged; null: they are not. */
   readonly tapResponse: ((requestId: string) => ResponseTap | null) | null;
   /** The control plane, loaded at its first request: it must not slow the start. */
-  readonly admin: () => Promise<(request: Request, from: RequestOrigin) => Response | Promise<Response>>;
+  readonly admin: () => Promise<(request: Request, from: AdminConnection) => Response | Promise<Response>>;
 }
 
 /** What every endpoint is made with. */

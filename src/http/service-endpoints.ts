@@ -47,5 +47,5 @@ export function root({ options }: EndpointContext): Endpoint {
 
 /** Everything of the control plane. */
 export function admin({ parts }: EndpointContext): Endpoint {
-  return async (request, _id, _setIdleTimeout, from) => (await parts.admin())(request, from());
+  return async (request, _id, setIdleTimeout, from) => (await parts.admin())(request, { ...from(), setIdleTimeout });
 }

@@ -137,6 +137,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     uptimeMs: () => 12_345,
     overflowProviders: overflowFixture().service,
     usage: () => null,
+    ledger: () => null,
     keys: () => Promise.reject(new Error('there is no store')),
     keysIfAny: () => Promise.resolve(null),
     budgets: () => Promise.reject(new Error('there is no store')),

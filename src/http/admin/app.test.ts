@@ -189,6 +189,7 @@ describe('the OpenAPI document', () => {
       '/admin/keys',
       '/admin/keys/{id}',
       '/admin/keys/{id}/rotate',
+      '/admin/ledger/verify',
       '/admin/overflow_provider',
       '/admin/overflow_provider/{name}',
       '/admin/prices',

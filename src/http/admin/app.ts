@@ -9,6 +9,7 @@ import { addDocsPage } from './docs-page/routes.ts';
 import { AdminError, errorReply } from './error-envelope.ts';
 import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
 import { addKeyRoutes, type KeyPorts } from './key-routes.ts';
+import { addLedgerRoutes, type LedgerPorts } from './ledger-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
@@ -24,6 +25,7 @@ export interface AdminPorts
     ExplainPorts,
     DecisionPorts,
     UsagePorts,
+    LedgerPorts,
     AuditPorts,
     KeyPorts,
     BudgetPorts,
@@ -67,6 +69,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addExplainRoute(app, ports);
   addDecisionRoutes(app, ports);
   addUsageRoutes(app, ports);
+  addLedgerRoutes(app, ports);
   addKeyRoutes(app, ports);
   addBudgetRoutes(app, ports);
   addAuditRoutes(app, ports);

@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import type { AuditOrigin } from '../../core/audit.ts';
-import type { RequestOrigin } from '../connection.ts';
+import type { AdminConnection, RequestOrigin } from '../connection.ts';
 
 /** What is on record of whoever has the admin key. */
 export const ADMIN_ACTOR = { kind: 'admin', id: 'admin-key' } as const;
@@ -11,6 +11,11 @@ const FROM_NOWHERE: RequestOrigin = { requestId: null, peerAddress: null };
 export function requestOriginOf(context: Context): RequestOrigin {
   const { requestId, peerAddress } = { ...FROM_NOWHERE, ...(context.env as Partial<RequestOrigin> | undefined) };
   return { requestId, peerAddress };
+}
+
+/** For work that gives no byte for a while: the connection may be silent for so long, s. */
+export function keepOpen(context: Context, seconds: number): void {
+  (context.env as Partial<AdminConnection> | undefined)?.setIdleTimeout?.(seconds);
 }
 
 /** Who asks for the change that a request is. Past the admin key it is whoever has that. */

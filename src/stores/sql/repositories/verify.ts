@@ -14,23 +14,26 @@ import { WINDOW_QUERY, WINDOW_RULES, windowSubject } from '../verify/window-rule
 
 /** Findings of an invariant that are worth listing: a broken rule is often broken everywhere. */
 const MOST_EACH = 100;
-/** Calls of one piece: short enough that other reports get in between. */
-const PIECE = 10_000;
+/** Short enough that other reports get in between. */
+const CALLS_OF_A_PIECE = 10_000;
 
 /**
  * All that the store can tell by itself of the invariants of the ledger. Not seen from here: whether servers counted the
  * same (I5), and answers that were never on record (I6). Reads only, piece by piece, while the ledger is written.
+ * @param callsOfAPiece > 0
  */
-export async function verifyLedger(store: Pick<SqlStore, 'db' | 'dialect'>): Promise<LedgerVerdict> {
+export async function verifyLedger(
+  store: Pick<SqlStore, 'db' | 'dialect'>,
+  callsOfAPiece = CALLS_OF_A_PIECE,
+): Promise<LedgerVerdict> {
   const { db, dialect } = store;
   const findings = new Findings();
   const windows = await verifyWindows(db, findings);
   await verifyOpenCalls(db, findings);
   let [attempts, parts] = [0, 0];
-  for await (const piece of pieces(db)) {
-    attempts += await count(db, 'ledger_attempt', piece);
-    parts += await count(db, 'budget_hold', piece);
-    for (const set of [CALLS, PARTS]) await verifyPiece(db, set, piece, findings);
+  for await (const piece of pieces(db, callsOfAPiece)) {
+    attempts += await verifyPiece(db, CALLS, piece, findings);
+    parts += await verifyPiece(db, PARTS, piece, findings);
   }
   const guards = await rowsOf<{ guard: string }>(db, sql.raw(guardsQuery(dialect)));
   findings.add(guardFindings(dialect, new Set(guards.map(({ guard }) => guard))));
@@ -58,74 +61,85 @@ async function verifyWindows(db: Kysely<Tables>, findings: Findings): Promise<nu
 /** Seen twice: a large number of orphans is ended in several commits, and one look may fall in between. */
 async function verifyOpenCalls(db: Kysely<Tables>, findings: Findings): Promise<void> {
   for (const rule of OPEN_CALLS.rules) {
-    const first = await found(db, OPEN_CALLS, rule, EVERYTHING);
+    const first = await found(db, OPEN_CALLS, rule, null);
     if (first.length === 0) continue;
-    const again = await found(db, OPEN_CALLS, rule, EVERYTHING);
+    const again = await found(db, OPEN_CALLS, rule, null);
     const still = new Set(again.map(({ subject, organisationId }) => `${organisationId}\n${subject}`));
     findings.add(first.filter(({ subject, organisationId }) => still.has(`${organisationId}\n${subject}`)));
   }
 }
 
-/** One query asks whether anything is wrong at all; which rule it is is asked only then. */
-async function verifyPiece(db: Kysely<Tables>, set: RuleSet, piece: Piece, findings: Findings): Promise<void> {
+/** How many rows it has. One query asks whether anything is wrong with them; which rule it is is asked only then. */
+async function verifyPiece(db: Kysely<Tables>, set: RuleSet, piece: Piece, findings: Findings): Promise<number> {
   const anything = set.rules.map(({ where }) => `(${where})`).join(' or ');
-  // In order: SQLite would rather look through all calls of the organisation.
-  const wrong = await rowsOf(
+  const [seen] = await rowsOf<{ rows: number; wrong: number | null }>(
     db,
-    sql`select 1 as is_wrong from ${sql.raw(set.from)} where ${within(set.alias, piece)} and (${sql.raw(anything)})
-      order by ${sql.raw(keyOf(set))} limit 1`,
+    sql`select count(*) as rows, sum(case when ${sql.raw(anything)} then 1 else 0 end) as wrong
+      from ${sql.raw(set.from)} where ${within(set.alias, piece)}`,
   );
-  if (wrong.length === 0) return;
-  for (const rule of set.rules) findings.add(await found(db, set, rule, piece));
+  if (Number(seen?.wrong ?? 0) > 0) {
+    for (const rule of set.rules) findings.add(await found(db, set, rule, piece));
+  }
+  return Number(seen?.rows ?? 0);
 }
 
-/** The calls after one, up to and with another. Null: without an end. */
+/** Calls of an organisation: those after one, up to and with another. Null: without an end. */
 interface Piece {
-  readonly after: readonly [organisationId: string, attemptId: string] | null;
-  readonly upTo: readonly [organisationId: string, attemptId: string] | null;
+  readonly organisationId: string;
+  readonly after: string | null;
+  readonly upTo: string | null;
 }
-
-interface LastRow {
-  readonly organisation_id: string;
-  readonly attempt_id: string;
-}
-
-const EVERYTHING: Piece = { after: null, upTo: null };
 
 /** Together all that there is, also parts in budgets whose call is not there. */
-async function* pieces(db: Kysely<Tables>): AsyncGenerator<Piece> {
-  let after: Piece['after'] = null;
-  for (;;) {
-    const rows: readonly LastRow[] = await rowsOf<LastRow>(
-      db,
-      sql`select a.organisation_id, a.attempt_id from ledger_attempt as a where ${within('a', { after, upTo: null })}
-        order by a.organisation_id, a.attempt_id limit 1 offset ${sql.lit(PIECE - 1)}`,
-    );
-    const last = rows[0];
-    if (last === undefined) {
-      yield { after, upTo: null };
-      return;
-    }
-    const upTo: Piece['upTo'] = [last.organisation_id, last.attempt_id];
-    yield { after, upTo };
-    after = upTo;
+async function* pieces(db: Kysely<Tables>, calls: number): AsyncGenerator<Piece> {
+  for (let organisationId = await nextOrganisation(db, ''); organisationId !== null; ) {
+    let after: string | null = null;
+    do {
+      const upTo: string | null = await lastOfPiece(db, { organisationId, after, upTo: null }, calls);
+      yield { organisationId, after, upTo };
+      after = upTo;
+    } while (after !== null);
+    organisationId = await nextOrganisation(db, organisationId);
   }
 }
 
-function within(alias: 'a' | 'h', { after, upTo }: Piece): RawBuilder<unknown> {
-  const key = sql.raw(`(${alias}.organisation_id, ${alias}.attempt_id)`);
-  const above = after === null ? sql`1 = 1` : sql`${key} > (${after[0]}, ${after[1]})`;
-  const below = upTo === null ? sql`1 = 1` : sql`${key} <= (${upTo[0]}, ${upTo[1]})`;
-  return sql`${above} and ${below}`;
+/** Null: there is no other. By index; to read all rows for their organisations would take as long as to check them. */
+async function nextOrganisation(db: Kysely<Tables>, after: string): Promise<string | null> {
+  const firstOf = (table: string) =>
+    sql`select min(organisation_id) as next from ${sql.table(table)} where organisation_id > ${after}`;
+  const [found] = await rowsOf<{ next: string | null }>(
+    db,
+    sql`select min(next) as next from (${firstOf('ledger_attempt')} union all ${firstOf('budget_hold')}) as of_tables`,
+  );
+  return found?.next ?? null;
+}
+
+/** Null: the rest is less than a piece. */
+async function lastOfPiece(db: Kysely<Tables>, rest: Piece, calls: number): Promise<string | null> {
+  const [last] = await rowsOf<{ attempt_id: string }>(
+    db,
+    sql`select a.attempt_id from ledger_attempt as a where ${within('a', rest)}
+      order by a.attempt_id limit 1 offset ${sql.lit(calls - 1)}`,
+  );
+  return last?.attempt_id ?? null;
+}
+
+/** Null: everywhere. */
+function within(alias: 'a' | 'h', piece: Piece | null): RawBuilder<unknown> {
+  if (piece === null) return sql`1 = 1`;
+  const [organisation, attempt] = [sql.ref(`${alias}.organisation_id`), sql.ref(`${alias}.attempt_id`)];
+  const above = piece.after === null ? sql`` : sql`and ${attempt} > ${piece.after}`;
+  const below = piece.upTo === null ? sql`` : sql`and ${attempt} <= ${piece.upTo}`;
+  return sql`${organisation} = ${piece.organisationId} ${above} ${below}`;
 }
 
 async function found(
   db: Kysely<Tables>,
   set: RuleSet,
   { rule, columns, where, message }: Rule,
-  piece: Piece,
+  piece: Piece | null,
 ): Promise<readonly LedgerFinding[]> {
-  const key = keyOf(set);
+  const key = `${set.alias}.organisation_id, ${set.alias}.attempt_id`;
   const rows = await rowsOf<FoundRow>(
     db,
     sql`select ${sql.raw(`${key}, ${columns} from ${set.from}`)} where ${within(set.alias, piece)} and (${sql.raw(where)})
@@ -134,18 +148,8 @@ async function found(
   return rows.map((row) => findingOf(rule, row, `attempt ${row['attempt_id']}`, message(row)));
 }
 
-const keyOf = ({ alias }: RuleSet): string => `${alias}.organisation_id, ${alias}.attempt_id`;
-
 function findingOf(rule: LedgerInvariant, row: FoundRow, subject: string, message: string): LedgerFinding {
   return { rule, organisationId: String(row['organisation_id']), subject, message };
-}
-
-async function count(db: Kysely<Tables>, table: 'ledger_attempt' | 'budget_hold', piece: Piece): Promise<number> {
-  const rows = await rowsOf<{ rows: number }>(
-    db,
-    sql`select count(*) as rows from ${sql.table(table)} as a where ${within('a', piece)}`,
-  );
-  return Number(rows[0]?.rows ?? 0);
 }
 
 /** As a builder's query: raw ones go to the connection that writes. */
