@@ -10,8 +10,10 @@ import { rounded } from '../result.ts';
 import { type CallFigures, ledgerOver, measureCalls } from './calls.ts';
 import { measureStart } from './start.ts';
 import { measureCommits } from './thread.ts';
+import { measureVerification } from './verification.ts';
 
-const HELP = `Measures the ledger over SQLite: what a call costs, what a commit holds up, how long a start takes. Three minutes.
+const HELP = `Measures the ledger over SQLite: what a call costs, what a commit holds up, how long a start and a check
+of all of it take. Three minutes.
 
   npm run bench:ledger              all of it; writes bench/ledger/results/<date>.json
   npm run bench:ledger -- --quick   short rounds and a tenth of the rows; prints, writes nothing`;
@@ -40,7 +42,9 @@ async function main(quick: boolean): Promise<void> {
   try {
     const calls = await measureRates(sub('calls'), quick ? 2 : 10);
     const commits = [...(await measureCommits(sub('one'), 1)), ...(await measureCommits(sub('twenty'), 20))];
-    const start = await measureStart(sub('start'), 10_000, quick ? 100_000 : 1_000_000);
+    const many = sub('start');
+    const start = await measureStart(many, 10_000, quick ? 100_000 : 1_000_000);
+    const verification = await measureVerification(many);
     const result = {
       date: new Date().toISOString().slice(0, 10),
       commit: describeCommit(),
@@ -49,6 +53,7 @@ async function main(quick: boolean): Promise<void> {
       calls,
       commits,
       start,
+      verification,
     };
     const json = `${JSON.stringify(result, (_, value) => (typeof value === 'number' ? rounded(value) : value), 2)}\n`;
     console.log(json);

@@ -4,7 +4,6 @@ import type { LedgerOperation } from '../../src/core/ledger.ts';
 import { write } from '../../src/stores/sql/ledger/commit.ts';
 import { ClientKeyRepository } from '../../src/stores/sql/repositories/client-keys.ts';
 import { UsageRepository } from '../../src/stores/sql/repositories/usage.ts';
-import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
 import { SqliteConnection } from '../../src/stores/sqlite/connection.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { median } from '../statistics.ts';
@@ -19,7 +18,6 @@ export interface StartFigures {
   readonly openMedianMs: number;
   /** On the thread of reports, while commits go on. */
   readonly usageByModelMs: number;
-  readonly verifyMs: number;
   readonly integrityCheckMs: number;
 }
 
@@ -40,7 +38,6 @@ export async function measureStart(dataDir: string, keys: number, rows: number):
     groupBy: ['model'],
   } as const;
   const usageByModelMs = await timed(() => new UsageRepository(store.db).sums(query));
-  const verifyMs = await timed(() => verifyLedger(store));
   const integrityCheckMs = await timed(() => store.checkIntegrity());
   await store.close();
   const fileMegabytes = statSync(join(dataDir, 'swarmrouter.db')).size / 1e6;
@@ -51,7 +48,6 @@ export async function measureStart(dataDir: string, keys: number, rows: number):
     openMs,
     openMedianMs: median(openMs),
     usageByModelMs,
-    verifyMs,
     integrityCheckMs,
   };
 }

@@ -35,7 +35,7 @@ export function verdictText(body: unknown, colours: boolean): string {
     return [show(fieldOf(invariant, 'invariant')), show(fieldOf(invariant, 'promise')), state];
   });
   const of = (name: string): string => show(fieldOf(body, name));
-  const counted = `Looked at ${of('attempts')} calls, ${of('budget_parts')} parts of them in budgets, ${of('budget_windows')} windows of budgets.`;
+  const counted = `Looked at: calls ${of('attempts')}, their parts in budgets ${of('budget_parts')}, windows of budgets ${of('budget_windows')}.`;
   return [table([HEADING.map(bold), ...rows]), '', counted, ...remarks(body)].join('\n');
 }
 

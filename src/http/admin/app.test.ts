@@ -6,6 +6,7 @@ import { buildAdminApp, createAdminApp } from './app.ts';
 const PUBLIC = ['/docs', '/docs/app.js', '/docs/style.css', '/openapi.json'];
 const base = someTarget({ id: 'openrouter', provider: 'openrouter', adapterKind: 'openrouter', place: 'cloud' });
 const ports = adminPorts({ overflowProviders: overflowFixture({ baseTargets: [base] }).service });
+const NOWHERE = { requestId: null, peerAddress: null };
 const withKey = { authorization: `Bearer ${ADMIN_KEY}` };
 
 let server: ReturnType<typeof Bun.serve>;
@@ -161,6 +162,24 @@ describe('errors of the control plane', () => {
     const reply = await broken.fetch(new Request('http://localhost/admin/status', { headers: withKey }));
     const error = await expectEnvelope(reply, 500, 'internal_error');
     expect(error.message).not.toContain('secret detail');
+  });
+
+  test('may take their time over the ledger: the connection is kept open meanwhile', async () => {
+    const timeouts: number[] = [];
+    const app = createAdminApp({
+      ...ports,
+      ledger: () => ({
+        async verify() {
+          timeouts.push(-1);
+          const nothing = { attempts: 0, parts: 0, windows: 0, findings: [], cutShort: new Set<never>() };
+          return { ...nothing, backlog: { waiting: 0, problem: null } };
+        },
+      }),
+    });
+    const connection = { ...NOWHERE, setIdleTimeout: (seconds: number) => void timeouts.push(seconds) };
+    const request = new Request('http://localhost/admin/ledger/verify', { headers: withKey });
+    expect((await app.fetch(request, connection)).status).toBe(200);
+    expect(timeouts).toEqual([0, -1]);
   });
 
   test('are never cached, as nothing here is', async () => {

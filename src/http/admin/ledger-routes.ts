@@ -14,9 +14,6 @@ export interface LedgerPorts {
   readonly ledger: () => LedgerVerification | null;
 }
 
-/** Seconds for a million calls; a store on a busy machine may hold many millions. */
-const LONGEST_S = 3_600;
-
 const INVARIANTS = Object.keys(LEDGER_INVARIANTS) as LedgerInvariant[];
 const invariantName = z.enum(INVARIANTS as [LedgerInvariant, ...LedgerInvariant[]]);
 
@@ -77,7 +74,7 @@ const verifyRoute = createRoute({
 export function addLedgerRoutes(app: OpenAPIHono, { ledger }: LedgerPorts): void {
   app.openapi(verifyRoute, async (context) => {
     const verification = kept(ledger());
-    keepOpen(context, LONGEST_S);
+    keepOpen(context);
     const { attempts, parts, windows, findings, cutShort, backlog } = await verification.verify();
     const body = {
       ok: findings.length === 0,

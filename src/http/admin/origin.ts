@@ -13,9 +13,9 @@ export function requestOriginOf(context: Context): RequestOrigin {
   return { requestId, peerAddress };
 }
 
-/** For work that gives no byte for a while: the connection may be silent for so long, s. */
-export function keepOpen(context: Context, seconds: number): void {
-  (context.env as Partial<AdminConnection> | undefined)?.setIdleTimeout?.(seconds);
+/** For work that may give no byte for minutes: the connection is not closed for it. */
+export function keepOpen(context: Context): void {
+  (context.env as Partial<AdminConnection> | undefined)?.setIdleTimeout?.(0);
 }
 
 /** Who asks for the change that a request is. Past the admin key it is whoever has that. */

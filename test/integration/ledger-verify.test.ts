@@ -1,0 +1,130 @@
+import { Database } from 'bun:sqlite';
+import { afterAll, describe, expect, test } from 'bun:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runProgram } from '../../src/cli/program.ts';
+import { recordedTerminal } from '../../src/cli/terminal-fixture.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { type TestGateway, targetFor } from '../support/gateway.ts';
+import { startPostgres } from '../support/postgres-server.ts';
+import { runningParts } from '../support/running.ts';
+
+const { simulator, gateway } = runningParts();
+const postgres = await startPostgres();
+afterAll(() => postgres?.stop());
+
+const ask = { model: 'qwen', messages: [{ role: 'user', content: 'hello there' }] };
+const INVARIANTS = ['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8'];
+
+const verify = (of: TestGateway, key = of.adminKey) =>
+  fetch(`${of.url}/admin/ledger/verify`, { headers: { authorization: `Bearer ${key}` } });
+
+/** A gateway that answered a caller with a budget, and one without. */
+async function withCalls(change = {}): Promise<TestGateway> {
+  const local = await simulator({ kind: 'lm-studio', models: [{ id: 'qwen' }], replyTokens: 12 });
+  const started = await gateway([targetFor(local)], { usage: true, ...change });
+  await (await started.chat(ask)).text();
+  const body = JSON.stringify({ name: 'ann', budget: { limit_usd: 1, window: 'day', hard: true } });
+  const headers = { authorization: `Bearer ${started.adminKey}`, 'content-type': 'application/json' };
+  const { key } = await (await fetch(`${started.url}/admin/keys`, { method: 'POST', body, headers })).json();
+  await (await started.chat({ ...ask, stream: true }, { headers: { authorization: `Bearer ${key}` } })).text();
+  return started;
+}
+
+/** Runs `swarmrouter <words>` against this gateway. */
+async function run({ url, adminKey }: TestGateway, ...words: string[]) {
+  const terminal = recordedTerminal({ environment: { SWARMROUTER_ADMIN_KEY: adminKey } });
+  const code = await runProgram([...words, '--url', url], terminal);
+  return { code, ...terminal.written() };
+}
+
+/** As somebody does who can write to the file. */
+function meddle({ dataDir }: TestGateway, ...statements: string[]): void {
+  const db = new Database(join(dataDir, 'swarmrouter.db'));
+  for (const statement of statements) db.run(statement);
+  db.close();
+}
+
+describe('the ledger of a running gateway', () => {
+  test('is found sound with all that ended a moment ago, by the API and the command', async () => {
+    const started = await withCalls();
+    const reply = await verify(started);
+    expect(reply.status).toBe(200);
+    const verdict = await reply.json();
+    expect(verdict).toMatchObject({ ok: true, attempts: 2, budget_parts: 1, budget_windows: 1, waiting: 0 });
+    expect(verdict).toMatchObject({ store_problem: null, first_broken: null, findings: [] });
+    expect(verdict.invariants.map(({ invariant }: { invariant: string }) => invariant)).toEqual(INVARIANTS);
+    expect(verdict.invariants.every(({ ok }: { ok: boolean }) => ok)).toBe(true);
+    const { code, out, error } = await run(started, 'ledger', 'verify');
+    expect([code, error]).toEqual([0, '']);
+    for (const invariant of INVARIANTS) expect(out).toMatch(new RegExp(`^${invariant} .* kept$`, 'm'));
+    expect(out).toContain('Looked at: calls 2, their parts in budgets 1, windows of budgets 1.');
+    const asJson = await run(started, 'ledger', 'verify', '--json');
+    expect([asJson.code, JSON.parse(asJson.out)]).toEqual([0, verdict]);
+  });
+
+  test('that somebody wrote in is found so: exit code 1, the first broken invariant and the row', async () => {
+    const started = await withCalls();
+    // Brings the calls to the file.
+    expect(await (await verify(started)).json()).toMatchObject({ ok: true });
+    meddle(
+      started,
+      'drop trigger ledger_attempt_frozen',
+      'update ledger_attempt set cost_nano_usd = -1 where key_id is null',
+      'update budget_window set settled = settled + 1',
+    );
+    const verdict = await (await verify(started)).json();
+    expect(verdict).toMatchObject({ ok: false, first_broken: { invariant: 'I2', organisation: 'default' } });
+    const broken = verdict.invariants.filter(({ ok }: { ok: boolean }) => !ok);
+    expect(broken.map(({ invariant }: { invariant: string }) => invariant)).toEqual(['I2', 'I5', 'I8']);
+    const today = new Date().toISOString().slice(0, 10);
+    const { code, out, error } = await run(started, 'ledger', 'verify');
+    expect(code).toBe(1);
+    expect(out).toMatch(/^I1 .* kept$/m);
+    expect(out).toMatch(/^I2 .* broken: 1$/m);
+    expect(error).toMatch(
+      new RegExp(`^The ledger does not keep I2: budget \\S+, window from ${today} of organisation default$`, 'm'),
+    );
+    expect(error).toMatch(/it says reserved 0, settled 1; its calls say reserved 0, settled 0/);
+    const asJson = await run(started, 'ledger', 'verify', '--json');
+    expect([asJson.code, JSON.parse(asJson.out).findings.length]).toEqual([1, 3]);
+  });
+
+  test('is there to be checked where usage is not kept any more', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'swarmrouter-verify-'));
+    try {
+      const local = await simulator({ kind: 'lm-studio', models: [{ id: 'qwen' }] });
+      const before = await gateway([targetFor(local)], { dataDir, usage: true });
+      await (await before.chat(ask)).text();
+      await before.gateway.stop(0);
+      const after = await gateway([targetFor(local)], { dataDir });
+      expect(await (await verify(after)).json()).toMatchObject({ ok: true, attempts: 1 });
+      await after.gateway.stop(0);
+    } finally {
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  });
+
+  test('is not there without a store, and whoever asks is told why, and needs the admin key', async () => {
+    const started = await gateway([targetFor(await simulator({ kind: 'lm-studio' }))]);
+    const reply = await verify(started);
+    const { error } = await reply.json();
+    expect([reply.status, error.code]).toEqual([404, 'ledger_not_kept']);
+    expect(error.message).toContain('SWARMROUTER_USAGE=true');
+    expect((await verify(started, 'wrong')).status).toBe(401);
+    const { code, error: said } = await run(started, 'ledger', 'verify');
+    expect([code, said]).toEqual([1, expect.stringContaining('There is no ledger here')]);
+  });
+
+  test.skipIf(postgres === null)('is found sound in PostgreSQL, and unsound where somebody wrote in it', async () => {
+    const url = (await postgres?.database()) ?? '';
+    const started = await withCalls({ databaseUrl: new Secret(url) });
+    expect(await (await verify(started)).json()).toMatchObject({ ok: true, attempts: 2, budget_parts: 1 });
+    const database = new Bun.SQL(url);
+    await database`delete from budget_window`;
+    await database.close();
+    const { code, error } = await run(started, 'ledger', 'verify');
+    expect([code, error]).toEqual([1, expect.stringContaining('the window is not on record')]);
+  });
+});
