@@ -16,6 +16,7 @@ const HELP = `Measures the ledger over SQLite: what a call costs, what a commit 
 of all of it take. Three minutes.
 
   npm run bench:ledger              all of it; writes bench/ledger/results/<date>.json
+  npm run bench:ledger -- --verification   the check alone; writes bench/ledger/results/<date>-verification.json
   npm run bench:ledger -- --quick   short rounds and a tenth of the rows; prints, writes nothing`;
 
 const BUDGETED_KEYS = 1_000;
@@ -27,12 +28,16 @@ const PATHS = [
 ] as const;
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    verification: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
 });
 if (values.help) console.log(HELP);
-else await main(values.quick);
+else await main(values.quick, values.verification);
 
-async function main(quick: boolean): Promise<void> {
+async function main(quick: boolean, verificationOnly: boolean): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'swarmrouter-bench-ledger-'));
   const sub = (name: string): string => {
     const path = join(folder, name);
@@ -40,8 +45,8 @@ async function main(quick: boolean): Promise<void> {
     return path;
   };
   try {
-    const calls = await measureRates(sub('calls'), quick ? 2 : 10);
-    const commits = [...(await measureCommits(sub('one'), 1)), ...(await measureCommits(sub('twenty'), 20))];
+    const calls = verificationOnly ? [] : await measureRates(sub('calls'), quick ? 2 : 10);
+    const commits = verificationOnly ? [] : await measureBatches(sub);
     const many = sub('start');
     const start = await measureStart(many, 10_000, quick ? 100_000 : 1_000_000);
     const verification = await measureVerification(many);
@@ -50,8 +55,7 @@ async function main(quick: boolean): Promise<void> {
       commit: describeCommit(),
       machine: describeMachine(),
       versions: describeVersions(),
-      calls,
-      commits,
+      ...(verificationOnly ? {} : { calls, commits }),
       start,
       verification,
     };
@@ -60,10 +64,14 @@ async function main(quick: boolean): Promise<void> {
     if (quick) return;
     const results = join(import.meta.dir, 'results');
     mkdirSync(results, { recursive: true });
-    writeFileSync(join(results, `${result.date}.json`), json);
+    writeFileSync(join(results, `${result.date}${verificationOnly ? '-verification' : ''}.json`), json);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function measureBatches(sub: (name: string) => string) {
+  return [...(await measureCommits(sub('one'), 1)), ...(await measureCommits(sub('twenty'), 20))];
 }
 
 /** Without budgets as a single user has it, the same without the journal, then under hard budgets. */
