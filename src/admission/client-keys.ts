@@ -37,6 +37,9 @@ export interface ShownOnce {
   readonly text: Secret;
 }
 
+/** Others that change the same key at once. */
+const MOST_TRIES = 20;
+
 /** Makes, changes and ends client keys: in the store first, then at once in the book that requests are checked against. */
 export class ClientKeys {
   readonly #parts: ClientKeysParts;
@@ -99,6 +102,7 @@ export class ClientKeys {
     action: `key.${string}`,
     origin: AuditOrigin,
     change: (key: ClientKey) => ClientKey,
+    tries = 1,
   ): Promise<KeyRecord | null> {
     const before = await this.find(id);
     if (before === null) return null;
@@ -106,7 +110,13 @@ export class ClientKeys {
       throw new RevisionConflict(`The key is at revision ${before.revision}, not at ${revision} any more.`);
     }
     const key = change(before.key);
-    await this.#parts.store.change(before, key, this.#parts.clock.wallMs(), { action, origin });
+    try {
+      await this.#parts.store.change(before, key, this.#parts.clock.wallMs(), { action, origin });
+    } catch (error) {
+      // Nobody asked for a certain revision: the change is made to what is there now.
+      if (revision !== null || !(error instanceof RevisionConflict) || tries >= MOST_TRIES) throw error;
+      return this.#change(id, revision, action, origin, change, tries + 1);
+    }
     return this.#putInForce(key, before.revision + 1);
   }
 

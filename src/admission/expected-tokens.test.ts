@@ -2,15 +2,15 @@ import { describe, expect, test } from 'bun:test';
 import { NO_PROMPT } from '../core/prompt.ts';
 import { expectedTokens } from './expected-tokens.ts';
 
-function expected(prompt: { bytes?: number; media?: number; maxOutputTokens?: number }, body: object = {}): number {
+function expected(prompt: { mostBytes?: number; media?: number; maxOutputTokens?: number }, body: object = {}): number {
   return expectedTokens({ prompt: { ...NO_PROMPT, ...prompt }, body: { ...body } }, 500);
 }
 
 describe('the tokens that are expected of a request', () => {
   test('are those of the prompt and of the longest answer that it allows', () => {
-    expect(expected({ bytes: 301 })).toBe(101 + 500);
-    expect(expected({ bytes: 300, maxOutputTokens: 20 })).toBe(120);
-    expect(expected({ bytes: 300, media: 2, maxOutputTokens: 20 })).toBe(2_120);
+    expect(expected({ mostBytes: 301 })).toBe(101 + 500);
+    expect(expected({ mostBytes: 300, maxOutputTokens: 20 })).toBe(120);
+    expect(expected({ mostBytes: 300, media: 2, maxOutputTokens: 20 })).toBe(2_120);
   });
 
   test('count each answer, also those that are written and not shown', () => {

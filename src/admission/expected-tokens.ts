@@ -12,7 +12,7 @@ const MEDIA_TOKENS = 1_000;
  */
 export function expectedTokens(request: Pick<InferenceRequest, 'prompt' | 'body'>, usualAnswerTokens: number): number {
   const { prompt, body } = request;
-  const promptTokens = Math.ceil(prompt.bytes / BYTES_PER_TOKEN) + prompt.media * MEDIA_TOKENS;
+  const promptTokens = Math.ceil(prompt.mostBytes / BYTES_PER_TOKEN) + prompt.media * MEDIA_TOKENS;
   return promptTokens + (prompt.maxOutputTokens ?? usualAnswerTokens) * answersOf(body);
 }
 

@@ -29,6 +29,8 @@ describe('what a key may be used for', () => {
     [['*'], '', true],
     [['gpt-4*'], '', false],
     [['gpt-4*'], 'auto', false],
+    [['a*'], 'auto', false],
+    [['a*'], '', false],
     [['auto'], '', true],
     [[], 'gpt-4o', false],
   ])('models %j and the question for "%s": %p', (allowed, name, expected) => {

@@ -45,9 +45,12 @@ export function applyPolicies(caller: Caller, question: PolicyQuestion): PolicyA
 /** Does a key's list of models allow this one? Case does not matter; `prefix*` stands for all that begin so. */
 export function allowsModel(allowed: readonly string[], name: string): boolean {
   const asked = (name === '' ? ANY_MODEL : name).toLowerCase();
+  // It stands for every model, whatever letters it begins with.
   return allowed.some((entry) => {
     const pattern = entry.toLowerCase();
-    return pattern.endsWith('*') ? asked.startsWith(pattern.slice(0, -1)) : asked === pattern;
+    return pattern.endsWith('*') && (asked !== ANY_MODEL || pattern === '*')
+      ? asked.startsWith(pattern.slice(0, -1))
+      : asked === pattern;
   });
 }
 

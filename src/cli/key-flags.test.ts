@@ -48,6 +48,9 @@ test('every flag that makes no sense is told at once, with what it should be', (
     '--expires is "soon": it should be such as 90d, 12h, 2030-01-31, or never.',
     '--metadata is "team": it should be name=value.',
   ]);
+  expect(read({ expires: '999999y' })).toEqual([
+    '--expires is "999999y": it should be such as 90d, 12h, 2030-01-31, or never.',
+  ]);
   expect(read({ soft: true })).toEqual(['--soft says how the budgets of --budget are kept: give one, too.']);
 });
 

@@ -23,6 +23,7 @@ const BUDGET = /^(?<amount>\d+(?:\.\d+)?)\s*(?<unit>usd|\$|tokens)\/(?<window>da
 const LEADING_DOLLAR = /^\$(?=\d)/;
 const SPAN = /^(?<count>\d{1,6})(?<unit>[hdwmy])$/i;
 const HOUR_MS = 3_600_000;
+const LATEST_MS = Date.UTC(9_999, 11, 31);
 const SPAN_HOURS: Readonly<Record<string, number>> = { h: 1, d: 24, w: 168, m: 720, y: 8_760 };
 
 /** Flags → the body of the admin API. Pure; what the gateway judges (names, ranges) it is left to judge. */
@@ -99,7 +100,8 @@ function expiryOf(text: string, nowMs: number, problems: string[]): string | nul
   if (text === 'never') return null;
   const { count, unit } = SPAN.exec(text)?.groups ?? {};
   if (count !== undefined && unit !== undefined) {
-    return new Date(nowMs + Number(count) * (SPAN_HOURS[unit.toLowerCase()] ?? 0) * HOUR_MS).toISOString();
+    const endMs = nowMs + Number(count) * (SPAN_HOURS[unit.toLowerCase()] ?? 0) * HOUR_MS;
+    if (endMs <= LATEST_MS) return new Date(endMs).toISOString();
   }
   const ms = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(ms)) return new Date(ms).toISOString();

@@ -116,19 +116,29 @@ async function findKey(client: AdminClient, terminal: Terminal, named: string): 
   if (!all.ok) return failed(terminal, all);
   const exact = all.keys.filter((key) => fieldOf(key, 'id') === named);
   const byName = all.keys.filter(
-    (key) =>
-      fieldOf(key, 'name') === named || (named.startsWith('wgl_') && show(fieldOf(key, 'prefix')).startsWith(named)),
+    (key) => fieldOf(key, 'name') === named || (named.startsWith('wgl_') && isTextOf(key, named)),
   );
   const live = byName.filter((key) => fieldOf(key, 'state') === 'live');
   const candidates = [exact, live, byName].find((some) => some.length > 0) ?? [];
   if (candidates.length === 1) return candidates[0];
   if (candidates.length === 0) {
-    terminal.error(`swarmrouter: There is no key "${named}". "swarmrouter keys list" shows them.`);
+    // What may be the text of a key is a secret, also of one that is not known here.
+    const shown = named.startsWith('wgl_') ? `${named.slice(0, SHOWN_OF_TEXT)}…` : named;
+    terminal.error(`swarmrouter: There is no key "${shown}". "swarmrouter keys list" shows them.`);
     return EXIT_FAILED;
   }
   const ids = candidates.map((key) => show(fieldOf(key, 'id'))).join(', ');
   terminal.error(`swarmrouter: ${candidates.length} keys are called "${named}": say which by its id (${ids}).`);
   return EXIT_WRONG_USE;
+}
+
+const SHOWN_OF_TEXT = 13;
+
+/** How its text begins, or all of it: only its beginning and end are known. */
+function isTextOf(key: unknown, text: string): boolean {
+  const shown = show(fieldOf(key, 'prefix'));
+  const [begin = '', end = ''] = shown.split('…');
+  return shown.startsWith(text) || (end !== '' && text.startsWith(begin) && text.endsWith(end));
 }
 
 const pathOf = (key: unknown): string => `${PATH}/${encodeURIComponent(show(fieldOf(key, 'id')))}`;

@@ -10,6 +10,8 @@ export interface PromptNeeds {
 export interface PromptFacts {
   /** Of the text that the model reads (messages, tools), UTF-8, ≥ 0. */
   readonly bytes: number;
+  /** The same with all that only some servers read, ≥ `bytes`: what may have to be paid for. */
+  readonly mostBytes: number;
   /** Parts that are no text (images, audio, files): their tokens are not in `bytes`. */
   readonly media: number;
   /** Answers of the model that it contains, ≥ 0: servers may have the turns before them cached. */
@@ -61,6 +63,7 @@ export function bytesOfBlocks(count: number): number {
 /** Of a request whose prompt is not looked at. */
 export const NO_PROMPT: PromptFacts = {
   bytes: 0,
+  mostBytes: 0,
   media: 0,
   earlierTurns: 0,
   cutOnRequest: false,
@@ -75,8 +78,19 @@ export const NO_PROMPT: PromptFacts = {
 
 /** The same once a stream has begun, which must not hold its prompt in memory: for judging its end. */
 export function withoutText(prompt: PromptFacts): PromptFacts {
-  const { bytes, media, earlierTurns, cutOnRequest, needs, maxOutputTokens, conversation, sentBytes } = prompt;
+  const { bytes, mostBytes, media, earlierTurns, cutOnRequest, needs, maxOutputTokens, conversation, sentBytes } =
+    prompt;
   const words = prompt.words(Number.POSITIVE_INFINITY);
-  const facts = { bytes, media, earlierTurns, cutOnRequest, needs, maxOutputTokens, conversation, sentBytes };
+  const facts = {
+    bytes,
+    mostBytes,
+    media,
+    earlierTurns,
+    cutOnRequest,
+    needs,
+    maxOutputTokens,
+    conversation,
+    sentBytes,
+  };
   return { ...NO_PROMPT, ...facts, words: (atMost) => Math.min(words, atMost) };
 }

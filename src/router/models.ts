@@ -104,7 +104,7 @@ const STATE_WORDS = { loaded: 'loaded', loading: 'loading', 'on-disk': 'on disk'
 export function matchCloud(entry: TargetEntry, asked: AskedModel, strict: boolean): MatchResult {
   const { target, snapshot } = entry;
   if (asked.name === '') return matchAnyCloud(entry);
-  const deployment = deploymentFor(target.deployments, asked.name);
+  const deployment = deploymentFor(target.deployments, asked.name, strict);
   if (deployment !== null)
     return { match: { ...assumed(deployment), how: 'named', words: `deployment ${deployment}` } };
   const info = snapshot === null ? null : modelIndex(snapshot).find(asked.name);
@@ -131,10 +131,11 @@ function matchAnyCloud(entry: TargetEntry): MatchResult {
   return { leftOut: 'no model was named and it has no default model' };
 }
 
-function deploymentFor(deployments: ReadonlyMap<string, string>, name: string): string | null {
+/** `strict`: the whole name, since it is what a key was allowed by. */
+function deploymentFor(deployments: ReadonlyMap<string, string>, name: string, strict: boolean): string | null {
   if (deployments.size === 0) return null;
   const key = name.toLowerCase();
-  const bare = bareName(key);
+  const bare = strict ? key : bareName(key);
   for (const [asked, deployment] of deployments) {
     const known = asked.toLowerCase();
     if (known === key || known === bare || deployment.toLowerCase() === key) return deployment;

@@ -2,7 +2,7 @@ import { FAILURE_RULES } from '../core/failure.ts';
 import type { LeftOut, NoRoute } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
 
-type PlanRequest = Pick<InferenceRequest, 'requestedModel' | 'fence'>;
+type PlanRequest = Pick<InferenceRequest, 'requestedModel' | 'fence'> & Partial<Pick<InferenceRequest, 'caller'>>;
 
 import type { Cooldown } from './cooldown.ts';
 import type { AskedModel } from './models.ts';
@@ -52,7 +52,17 @@ export function noRoute(
   const unfit = unfitAnswer(leftOut, answer);
   if (unfit !== null) return unfit;
   const name = asked.name === '' ? 'No model is loaded' : `The model "${asked.name}" does not exist on any target`;
-  return answer(404, 'model_not_found', `${name}. ${availableModels(allowed)}`, null);
+  return answer(
+    404,
+    'model_not_found',
+    `${name}. ${seesAllModels(request) ? availableModels(allowed) : 'GET /v1/models lists what this key may use.'}`,
+    null,
+  );
+}
+
+/** A key with a list of models is told of no others. */
+function seesAllModels({ caller }: PlanRequest): boolean {
+  return caller === undefined || caller.policies.models === null;
 }
 
 type Answer = (status: number, code: string, message: string, retryAfterMs: number | null) => NoRoute;

@@ -312,6 +312,12 @@ describe('which model answers', () => {
     expect(steps([router, deployments], 'qwen3', {}, { strictModel: true })).toEqual(['404 model_not_found']);
   });
 
+  test('no vendor before the name of a deployment makes it another name under strict', () => {
+    expect(steps([azure()], 'qwen/gpt-4o')).toEqual(['azure:my-gpt4o']);
+    expect(steps([azure()], 'qwen/gpt-4o', {}, { strictModel: true })).toEqual(['404 model_not_found']);
+    expect(steps([azure()], 'gpt-4o', {}, { strictModel: true })).toEqual(['azure:my-gpt4o']);
+  });
+
   test('a cloud target whose list is not known yet is given the name as asked', () => {
     const router = openRouter({ models: [], listsEverything: false });
     expect(steps([router], 'openai/new-model')).toEqual(['openrouter:openai/new-model']);

@@ -115,6 +115,18 @@ describe('a key', () => {
     expect(third.versions).toHaveLength(2);
     const last = await rotate({ grace_seconds: 0 });
     expect(await Promise.all([second, third, last].map(({ key }) => chat(on, key)))).toEqual([401, 401, 200]);
+    expect((await rotate({ grace: 0 })).error.message).toContain('grace_seconds');
+    expect(await chat(on, last.key)).toBe(200);
+  });
+
+  test('is revoked also while others change it', async () => {
+    const { on } = await started();
+    const made = (await admin(on, 'POST', '/admin/keys', { name: 'kim' })).body;
+    const path = `/admin/keys/${made.id}`;
+    const changes = ['one', 'two', 'three', 'four'].map((owner) => admin(on, 'PATCH', path, { owner }));
+    const [revoked] = await Promise.all([admin(on, 'DELETE', path), ...changes]);
+    expect(revoked.body.state).toBe('revoked');
+    expect(await chat(on, made.key)).toBe(401);
   });
 
   test('opens nothing from the moment that it is revoked, also after a restart, and keeps its record', async () => {
@@ -160,6 +172,22 @@ describe('a key', () => {
     }
     expect(listed.sort()).toEqual([...names].sort());
   });
+});
+
+test('a name that nobody has tells a limited key of no model that it may not use', async () => {
+  const { on } = await started();
+  const { key } = (await admin(on, 'POST', '/admin/keys', { name: 'lea', allowed_models: ['zz*'] })).body;
+  const reply = await on.chat({ ...ask, model: 'zz-nope' }, { headers: bearer(key) });
+  const { message } = ((await reply.json()) as { error: { message: string } }).error;
+  expect([reply.status, message]).toEqual([404, expect.stringContaining('GET /v1/models')]);
+  expect(message).not.toContain('Available');
+});
+
+test('a name with invisible characters is refused', async () => {
+  const { on } = await started();
+  for (const name of ['a\u202eb', 'a\u2028b', 'a\u0000b']) {
+    expect((await admin(on, 'POST', '/admin/keys', { name })).status).toBe(400);
+  }
 });
 
 test('a body with mistakes changes nothing and names each of them', async () => {

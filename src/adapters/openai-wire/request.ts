@@ -46,8 +46,17 @@ export function bodyFor(request: InferenceRequest, model: string, ask: AskFor, r
   if (request.continues) Object.assign(changes, rules.continuation === 'flags' ? CONTINUE : NO_ECHO);
   if (rules.maxTokensOnly) renameTokenLimit(body, changes);
   for (const field of rules.refuses) if (Object.hasOwn(body, field)) changes[field] = undefined;
+  if (request.caller.kind === 'key') {
+    for (const field of OTHER_MODELS) if (Object.hasOwn(body, field)) changes[field] = undefined;
+  }
   return patchTopLevel(request.rawBody, changes, body);
 }
+
+/**
+ * OpenRouter's ways to name further models. A key's list of models was checked for `model` alone, and its budget was
+ * asked for that one's price.
+ */
+const OTHER_MODELS = ['models', 'route', 'preset'];
 
 /** Whatever the client set: the client has the beginning already. */
 const NO_ECHO = { echo: undefined };

@@ -5,10 +5,10 @@ import { AdminError } from './error-envelope.ts';
 const MAX_BODY_BYTES = 64 * 1024;
 
 /** What every route with a body goes through first: JSON alone, and not much of it. */
-export const jsonBody: [MiddlewareHandler, MiddlewareHandler] = [
-  jsonOnly(),
-  bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }),
-];
+/** For what may come without a body. */
+export const smallBody: MiddlewareHandler = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge });
+
+export const jsonBody: [MiddlewareHandler, MiddlewareHandler] = [jsonOnly(), smallBody];
 
 /** Anything but JSON is refused: a form that a foreign page can send without asking never gets further. */
 function jsonOnly(): MiddlewareHandler {

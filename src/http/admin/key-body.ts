@@ -157,7 +157,7 @@ function readBudgets(reader: Reader, value: unknown): void {
 }
 
 /** Control characters would garble tables and logs. */
-const GARBLES = /\p{Cc}/u;
+const GARBLES = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
 function isText(value: unknown, atMost: number): value is string {
   return typeof value === 'string' && value.trim() !== '' && value.length <= atMost && !GARBLES.test(value);

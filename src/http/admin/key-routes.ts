@@ -2,12 +2,13 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { AuditOrigin } from '../../core/audit.ts';
 import { type ClientKey, KEY_STATES } from '../../core/client-key.ts';
+import { objectOf } from '../../core/json-shape.ts';
 import type { KeyPage, KeyQuery, KeyRecord } from '../../core/key-store.ts';
 import { NO_LIMITS } from '../../core/limits.ts';
 import type { Secret } from '../../core/secret.ts';
 import { AdminError } from './error-envelope.ts';
 import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
-import { bodyOf, jsonBody } from './json-body.ts';
+import { bodyOf, jsonBody, smallBody } from './json-body.ts';
 import { type KeyFieldsGiven, limitsWith, policiesWith, readKeyBody } from './key-body.ts';
 import { keyBody, keyFieldsSchema, keySchema, newKeySchema } from './key-schemas.ts';
 import { auditOriginOf } from './origin.ts';
@@ -227,7 +228,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     },
     responses: { 200: jsonReply('The new text is in this reply and nowhere else', newKeySchema), ...writeErrors },
   });
-  app.post(`${PATH}/:id/rotate`, async (context) => {
+  app.post(`${PATH}/:id/rotate`, smallBody, async (context) => {
     const id = context.req.param('id') ?? '';
     const graceMs = await graceOf(context);
     const desk = await ports.keys();
@@ -280,8 +281,14 @@ async function graceOf(context: Context): Promise<number> {
   if (text.trim() === '') return DAY_MS;
   let seconds: unknown;
   try {
-    seconds = (JSON.parse(text) as { grace_seconds?: unknown } | null)?.grace_seconds ?? DAY_MS / 1_000;
-  } catch {
+    const { grace_seconds, ...unknown } = objectOf(JSON.parse(text));
+    const [field] = Object.keys(unknown);
+    if (field !== undefined) {
+      throw refuseFor([{ field, seen: JSON.stringify(unknown[field]), allowed: 'only grace_seconds' }], 'invalid_key');
+    }
+    seconds = grace_seconds ?? DAY_MS / 1_000;
+  } catch (error) {
+    if (error instanceof AdminError) throw error;
     seconds = text.slice(0, 80);
   }
   if (Number.isSafeInteger(seconds) && (seconds as number) >= 0 && (seconds as number) <= MOST_GRACE_S) {

@@ -15,6 +15,7 @@ export function promptFacts(rawBody: Uint8Array, body: JsonObject, sessionId: st
 
 class ChatPrompt implements PromptFacts {
   readonly bytes: number;
+  readonly mostBytes: number;
   readonly media: number;
   readonly earlierTurns: number;
   readonly cutOnRequest: boolean;
@@ -29,8 +30,9 @@ class ChatPrompt implements PromptFacts {
   #blocked: Blocked | null = null;
 
   constructor(rawBody: Uint8Array, body: JsonObject, sessionId: string | null) {
-    const { texts, bytes, images, media, earlierTurns } = readPromptText(body);
+    const { texts, bytes, mostBytes, images, media, earlierTurns } = readPromptText(body);
     this.bytes = bytes;
+    this.mostBytes = mostBytes;
     this.media = media;
     this.earlierTurns = earlierTurns;
     this.cutOnRequest = asksToCut(body);
@@ -39,7 +41,11 @@ class ChatPrompt implements PromptFacts {
       tools: listOf(body['tools']).length > 0,
       jsonSchema: objectOf(body['response_format'])['type'] === 'json_schema',
     };
-    this.maxOutputTokens = countOf(body['max_completion_tokens'], 1) ?? countOf(body['max_tokens'], 1);
+    // Which of the two counts where both are given is the server's choice.
+    const limits = [countOf(body['max_completion_tokens'], 1), countOf(body['max_tokens'], 1)].filter(
+      (limit) => limit !== null,
+    );
+    this.maxOutputTokens = limits.length === 0 ? null : Math.max(...limits);
     this.#sessionId = sessionId;
     this.#body = body;
     this.#rawBody = rawBody;

@@ -11,7 +11,7 @@ describe('what counts as prompt', () => {
     const plain = readPromptText(user('Hello'));
     const padding = 'y'.repeat(20_000);
     const padded = { ...user('Hello'), metadata: { padding }, response_format: { json_schema: { padding } } };
-    expect(readPromptText(padded)).toEqual(plain);
+    expect(readPromptText(padded)).toEqual({ ...plain, mostBytes: expect.any(Number) });
   });
 
   test('is text without its escapes, in UTF-8', () => {
@@ -38,6 +38,15 @@ describe('what counts as prompt', () => {
     expect(readPromptText({ messages: [thought] }).texts).toEqual(['Yes.']);
     const inParts = { ...thought, content: [{ type: 'text', text: thought.content }] };
     expect(readPromptText({ messages: [inParts] }).texts).toEqual(['Yes.']);
+  });
+
+  test('may cost what some servers read nevertheless: thoughts, functions, schemas', () => {
+    const thought = { role: 'assistant', content: `${'long '.repeat(1_000)}</think>Yes.` };
+    const { bytes, mostBytes } = readPromptText({ messages: [thought] });
+    expect(mostBytes - bytes).toBe(5_000 + '</think>'.length);
+    const functions = [{ name: 'find', description: 'x'.repeat(1_000) }];
+    expect(readPromptText({ ...user('x'), functions }).mostBytes).toBeGreaterThan(1_000);
+    expect(readPromptText(user('x'))).toMatchObject({ mostBytes: readPromptText(user('x')).bytes });
   });
 
   test('is something for whatever shape', () => {

@@ -7,6 +7,8 @@ export interface PromptText {
   /** UTF-8 of `texts`, of what templates put around each message, and of the tools. */
   readonly bytes: number;
   readonly images: number;
+  /** The same with all that only some servers read: earlier thoughts, `functions`, schemas, predictions, further texts of parts. */
+  readonly mostBytes: number;
   /** Parts that are no text: images, audio, files. */
   readonly media: number;
   /** Messages of the model's own: turns before this one. */
@@ -29,13 +31,20 @@ export function readPromptText(body: JsonObject): PromptText {
   const tools = listOf(body['tools']);
   const toolBytes = tools.length === 0 ? 0 : jsonBytes(tools);
   const { texts, bytes, images, media, earlierTurns } = reader;
-  return { texts, bytes: bytes + toolBytes, images, media, earlierTurns };
+  const rest = ['functions', 'response_format', 'prediction', 'documents'].reduce(
+    (sum, name) => sum + (body[name] === undefined ? 0 : jsonBytes(body[name])),
+    0,
+  );
+  const mostBytes = bytes + toolBytes + reader.hidden + rest;
+  return { texts, bytes: bytes + toolBytes, mostBytes, images, media, earlierTurns };
 }
 
 class Reader {
   readonly texts: string[] = [];
   #role: unknown = null;
   bytes = 0;
+  /** Bytes of thoughts that some templates drop. */
+  hidden = 0;
   images = 0;
   media = 0;
   earlierTurns = 0;
@@ -55,7 +64,8 @@ class Reader {
 
   #part(part: JsonObject): void {
     const text = textOf(part['text']) ?? textOf(part['refusal']);
-    if (text !== null) {
+    const isText = ['text', 'input_text', 'refusal', undefined].includes(part['type'] as string | undefined);
+    if (text !== null && isText) {
       this.#text(text);
       return;
     }
@@ -65,6 +75,7 @@ class Reader {
 
   #text(said: string): void {
     const text = this.#role === 'assistant' ? afterThoughts(said) : said;
+    this.hidden += Buffer.byteLength(said) - Buffer.byteLength(text);
     if (text.length === 0) return;
     this.bytes += Buffer.byteLength(text);
     // Many templates drop what functions said, the forerunners of tools.

@@ -14,12 +14,12 @@ const bounds = (
 };
 
 test('a call may use a token for three bytes, or more where the router counted more', () => {
-  expect(bounds(10, { bytes: 100, maxOutputTokens: 50 })).toEqual({ promptTokens: 34, outputTokens: 50 });
-  expect(bounds(80.5, { bytes: 100, maxOutputTokens: 50 })).toEqual({ promptTokens: 81, outputTokens: 50 });
+  expect(bounds(10, { mostBytes: 100, maxOutputTokens: 50 })).toEqual({ promptTokens: 34, outputTokens: 50 });
+  expect(bounds(80.5, { mostBytes: 100, maxOutputTokens: 50 })).toEqual({ promptTokens: 81, outputTokens: 50 });
 });
 
 test('pictures and sounds are tokens too', () => {
-  expect(bounds(1, { bytes: 3, media: 2 }).promptTokens).toBe(5_001);
+  expect(bounds(1, { mostBytes: 3, media: 2 }).promptTokens).toBe(5_001);
 });
 
 test('an answer without a limit has the usual one, and several answers are several times as long', () => {
@@ -30,5 +30,5 @@ test('an answer without a limit has the usual one, and several answers are sever
 });
 
 test('an embedding writes nothing', () => {
-  expect(bounds(5, { bytes: 30 }, {}, 'embedding')).toEqual({ promptTokens: 10, outputTokens: 0 });
+  expect(bounds(5, { mostBytes: 30 }, {}, 'embedding')).toEqual({ promptTokens: 10, outputTokens: 0 });
 });

@@ -18,7 +18,7 @@ export interface TokenBounds {
  */
 export function boundsOf({ request, promptTokens }: Purchase, usualOutputTokens: number): TokenBounds {
   const { prompt } = request;
-  const atMost = Math.ceil(prompt.bytes / BYTES_PER_TOKEN) + prompt.media * MEDIA_TOKENS;
+  const atMost = Math.ceil(prompt.mostBytes / BYTES_PER_TOKEN) + prompt.media * MEDIA_TOKENS;
   return {
     promptTokens: Math.max(atMost, Math.ceil(promptTokens)),
     outputTokens: outputTokens(request, usualOutputTokens),
