@@ -39,6 +39,13 @@ async function run({ url, adminKey }: TestGateway, ...words: string[]) {
   return { code, ...terminal.written() };
 }
 
+/** The first reply that is 503; the one at hand after five. */
+async function until503(ask: () => Promise<Response>): Promise<Response> {
+  let reply = await ask();
+  for (let asked = 1; reply.status !== 503 && asked < 5; asked++) reply = await ask();
+  return reply;
+}
+
 /** As somebody does who can write to the file. */
 function meddle({ dataDir }: TestGateway, ...statements: string[]): void {
   const db = new Database(join(dataDir, 'swarmrouter.db'));
@@ -126,5 +133,17 @@ describe('the ledger of a running gateway', () => {
     await database.close();
     const { code, error } = await run(started, 'ledger', 'verify');
     expect([code, error]).toEqual([1, expect.stringContaining('the window is not on record')]);
+  });
+
+  test.skipIf(postgres === null)('cannot be checked while PostgreSQL is away, and the reply says so', async () => {
+    const away = await startPostgres();
+    const started = await withCalls({ databaseUrl: new Secret((await away?.database()) ?? '') });
+    await away?.stop();
+    // What was connected is told first that the server went.
+    const reply = await until503(() => verify(started));
+    expect((await reply.json()).error.code).toBe('store_unavailable');
+    expect((await fetch(`${started.url}/health`)).status).toBe(200);
+    const { code, error } = await run(started, 'ledger', 'verify');
+    expect([code, error]).toEqual([1, expect.stringContaining('The store takes nothing now (gone)')]);
   });
 });

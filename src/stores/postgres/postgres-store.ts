@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 import pg from 'pg';
 import type { LedgerResult } from '../../core/ledger.ts';
 import { commit, Overtaken } from '../sql/ledger/commit.ts';
@@ -55,6 +55,17 @@ function safeInteger(text: string): number {
   return value;
 }
 
+/** A server that is away is trouble of the store to reports and the admin API, too, not a mistake of ours. */
+function reporting(pool: pg.Pool): PostgresPool {
+  return {
+    connect: () =>
+      pool.connect().catch((error: unknown) => {
+        throw storeError(error);
+      }),
+    end: () => pool.end(),
+  };
+}
+
 class PostgresStore implements SqlStore {
   readonly dialect = 'postgres';
   readonly db: Kysely<Tables>;
@@ -62,7 +73,7 @@ class PostgresStore implements SqlStore {
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
-    this.db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+    this.db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: reporting(pool) }) });
   }
 
   commit(...[ownerId, operations]: Parameters<SqlStore['commit']>): Promise<readonly LedgerResult[]> {
