@@ -7,7 +7,13 @@ import { OverloadGuard } from './admission/overload-guard.ts';
 import { RateLimiter } from './admission/rate-limiter.ts';
 import { RecordedRefusals } from './admission/recorded-refusals.ts';
 import { RefusalCounts } from './admission/refusal-counts.ts';
-import { type RefusalFrom, refusedKey, refusedLogin, refusedRequest } from './admission/refusal-events.ts';
+import {
+  type RefusalFrom,
+  refusedKey,
+  refusedLogin,
+  refusedPermission,
+  refusedRequest,
+} from './admission/refusal-events.ts';
 import { RequestGate } from './admission/request-gate.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
@@ -206,6 +212,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             routeNames: () => ['default', ...reloader.config.routes.keys()],
             audit: () => accounts.auditReports,
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
+            refusedPermission: (...refused) => recordedRefusals.note(refusedPermission(...refused)),
             prices: () => accounts.prices(),
             wallMs: () => clock.wallMs(),
             chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },

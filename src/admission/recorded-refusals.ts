@@ -10,6 +10,8 @@ export interface RefusalEvent {
   readonly origin: AuditOrigin;
   /** One of a few words of ours; null: there is only one. */
   readonly reason: string | null;
+  /** Default: `default`. */
+  readonly organisationId?: string;
   /** More of it, in plain data. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
@@ -40,7 +42,7 @@ interface Span {
 /** Puts refusals on record, and keeps whoever is refused on and on from filling the store. Nobody waits for it. */
 export class RecordedRefusals {
   readonly #parts: RecordedRefusalsParts;
-  /** By action and reason: many of one must not hide a few of another. */
+  /** By organisation, action and reason: many of one must not hide a few of another. */
   readonly #spans = new Map<string, Span>();
   readonly #writing = new Set<Promise<void>>();
 
@@ -53,7 +55,7 @@ export class RecordedRefusals {
     if (span.recorded < MOST_RECORDED) {
       span.recorded++;
       const { action, subject, origin } = event;
-      this.#write({ action, subject, origin, after: detailsOf(event), outcome: 'refused' });
+      this.#write({ action, subject, origin, after: detailsOf(event), outcome: 'refused', ...tenantOf(event) });
       return;
     }
     span.leftOut++;
@@ -100,6 +102,7 @@ export class RecordedRefusals {
         by_address: Object.fromEntries(span.byAddress),
       },
       outcome: 'refused',
+      ...tenantOf(span.event),
     });
   }
 
@@ -115,7 +118,10 @@ export class RecordedRefusals {
   }
 }
 
-const kindOf = ({ action, reason }: RefusalEvent): string => `${action} ${reason ?? ''}`;
+const kindOf = ({ action, reason, organisationId = '' }: RefusalEvent): string =>
+  `${organisationId} ${action} ${reason ?? ''}`;
+
+const tenantOf = ({ organisationId }: RefusalEvent) => (organisationId === undefined ? {} : { organisationId });
 
 function detailsOf({ reason, details = {} }: RefusalEvent): unknown {
   if (reason === null && Object.keys(details).length === 0) return null;

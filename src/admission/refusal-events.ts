@@ -1,4 +1,5 @@
 import type { AuditOrigin } from '../core/audit.ts';
+import type { Principal } from '../core/principal.ts';
 import type { Refusal } from '../core/refusal.ts';
 import type { InferenceRequest } from '../core/request.ts';
 import type { KeyFault } from './key-guard.ts';
@@ -14,6 +15,22 @@ const MOST_SHOWN = 200;
 export function refusedLogin(from: RefusalFrom): RefusalEvent {
   const origin = { actor: { kind: 'anyone', id: null }, ...from } as const;
   return { action: 'admin.login', subject: 'admin', origin, reason: null };
+}
+
+/** What a person or machine of the admin API asked for and may not do. @param permission the one that is missing */
+export function refusedPermission(
+  { kind, id, organisationId }: Principal,
+  permission: string,
+  from: RefusalFrom,
+): RefusalEvent {
+  const origin = { actor: { kind, id }, ...from } as const;
+  return {
+    action: 'permission.refuse',
+    subject: `permission:${permission}`,
+    origin,
+    reason: permission,
+    organisationId,
+  };
 }
 
 /** A credential that opens nothing. @param keyId null: it never was a client key */

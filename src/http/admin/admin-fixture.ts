@@ -145,6 +145,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     routeNames: () => ['default'],
     audit: () => null,
     refusedLogin: () => undefined,
+    refusedPermission: () => undefined,
     prices: () => Promise.reject(new Error('no prices here')),
     wallMs: () => 1_700_000_000_000,
     decisions: { capacity: 0, recent: () => [], find: () => null },

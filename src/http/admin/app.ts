@@ -2,7 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Secret } from '../../core/secret.ts';
 import type { RequestOrigin } from '../connection.ts';
 import { type AuditPorts, addAuditRoutes } from './audit-routes.ts';
-import { requireAdminKey } from './authentication.ts';
+import { NO_PRINCIPALS, type PrincipalSource, requirePrincipal } from './authentication.ts';
 import { addBudgetRoutes, type BudgetPorts } from './budget-routes.ts';
 import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
@@ -13,6 +13,7 @@ import { addLedgerRoutes, type LedgerPorts } from './ledger-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
+import { type PermissionPorts, refuseUnguarded, requirePermissions } from './permission.ts';
 import { addPriceRoutes, type PricePorts } from './price-routes.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
@@ -29,10 +30,13 @@ export interface AdminPorts
     AuditPorts,
     KeyPorts,
     BudgetPorts,
-    PricePorts {
+    PricePorts,
+    PermissionPorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
-  /** Told of each login with a credential that is not the admin key. */
+  /** People and machines besides whoever has the admin key. Default: there are none. */
+  readonly principals?: PrincipalSource;
+  /** Told of each login with a credential that opens nothing. */
   refusedLogin(from: RequestOrigin): void;
 }
 
@@ -60,11 +64,11 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
 
   addDocsPage(app);
   addOpenApiDocument(app, ports.version);
-  // Everything registered below this line, and every path that nothing answers, needs the key: no list of paths to forget one on.
-  app.use(
-    '*',
-    requireAdminKey(ports.adminKey, (from) => ports.refusedLogin(from)),
-  );
+  const open = new Set(app.routes.filter(({ method }) => method !== 'ALL').map(({ path }) => path));
+  // Everything registered below this line, and every path that nothing answers, needs to be somebody's: no list of paths to forget one on.
+  const { adminKey, principals = NO_PRINCIPALS } = ports;
+  app.use('*', requirePrincipal({ adminKey, principals, refused: (from) => ports.refusedLogin(from) }));
+  app.use('*', requirePermissions(app, ports));
   addStatusRoute(app, ports);
   addExplainRoute(app, ports);
   addDecisionRoutes(app, ports);
@@ -77,6 +81,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addReloadRoute(app, ports);
   addOverflowProviderRoutes(app, ports.overflowProviders);
   refuseOtherMethods(app);
+  refuseUnguarded(app, (path) => open.has(path));
   return app;
 }
 

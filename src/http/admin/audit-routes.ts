@@ -10,7 +10,8 @@ import {
 import { DEFAULT_ORGANISATION } from '../../core/caller.ts';
 import { AdminError } from './error-envelope.ts';
 import { exportStream } from './export-stream.ts';
-import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { needs } from './permission.ts';
+import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface AuditPorts {
@@ -114,7 +115,7 @@ const ALLOWED: Readonly<Record<string, string>> = {
   format: 'json or csv',
 };
 
-const common = { tags: ['Audit'], security: ADMIN_SECURITY, method: 'get' as const };
+const common = { tags: ['Audit'], method: 'get' as const };
 const notKeptReply = jsonReply('There is no store to keep it in', errorSchema);
 const refusals = {
   400: jsonReply('A parameter is wrong', errorSchema),
@@ -124,6 +125,7 @@ const refusals = {
 const listRoute = createRoute({
   ...common,
   path: PATH,
+  ...needs('audit:read'),
   operationId: 'listAuditEntries',
   summary: 'Who changed what, and who was refused',
   request: { query: listQuery },
@@ -132,6 +134,7 @@ const listRoute = createRoute({
 const exportRoute = createRoute({
   ...common,
   path: `${PATH}/export`,
+  ...needs('audit:read'),
   operationId: 'exportAuditEntries',
   summary: 'The audit log as lines of JSON or CSV, with the hashes that chain its entries',
   request: { query: exportQuery },
@@ -146,6 +149,7 @@ const exportRoute = createRoute({
 const verifyRoute = createRoute({
   ...common,
   path: `${PATH}/verify`,
+  ...needs('audit:read'),
   operationId: 'verifyAuditLog',
   summary: 'Whether the audit log is as it was written; if not, the first bad entry and why',
   responses: {

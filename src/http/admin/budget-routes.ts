@@ -12,9 +12,10 @@ import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { bodyOf, jsonBody } from './json-body.ts';
 import { budgetBody } from './key-schemas.ts';
 import { auditOriginOf } from './origin.ts';
+import { needs } from './permission.ts';
 import { questionsFor } from './price-question.ts';
 import { refuseFor } from './problems.ts';
-import { ADMIN_SECURITY, changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
+import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 type Change = Partial<Pick<BudgetLimit, 'limit' | 'hard'>>;
@@ -43,7 +44,7 @@ export interface BudgetPorts {
 
 const PATH = '/admin/budgets';
 
-const common = { tags: ['Keys'], security: ADMIN_SECURITY };
+const common = { tags: ['Keys'] };
 const idParam = z.object({ id: z.string().openapi({ example: 'bud_0199…' }) });
 const noSuchBudget = jsonReply('There is no such budget', errorSchema);
 const writeErrors = {
@@ -107,6 +108,7 @@ const listRoute = createRoute({
   ...common,
   method: 'get',
   path: PATH,
+  ...needs('budget:read'),
   operationId: 'listBudgets',
   summary: 'Budgets of organisations, projects and models, with what they have spent; those of keys are with the keys',
   request: { query: listQuery },
@@ -121,6 +123,7 @@ const oneRoute = createRoute({
   ...common,
   method: 'get',
   path: `${PATH}/{id}`,
+  ...needs('budget:read'),
   operationId: 'getBudget',
   summary: 'One budget, with what it has spent',
   request: { params: idParam },
@@ -131,6 +134,7 @@ const removeRoute = createRoute({
   ...common,
   method: 'delete',
   path: `${PATH}/{id}`,
+  ...needs('budget:write'),
   operationId: 'removeBudget',
   summary: 'Remove a budget',
   description: 'It limits nothing any more, at once. What it counted stays on record.',
@@ -172,6 +176,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
     ...common,
     method: 'post',
     path: PATH,
+    ...needs('budget:write'),
     operationId: 'createBudget',
     summary: 'Limit what an organisation, a project or a model may cost',
     description: 'In force for the next call. Of one unit and window each of them has one budget.',
@@ -196,6 +201,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
     ...common,
     method: 'patch',
     path: `${PATH}/{id}`,
+    ...needs('budget:write'),
     operationId: 'updateBudget',
     summary: 'Change the limit of a budget',
     description: 'In force for the next call. What was spent stays.',

@@ -1,8 +1,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Decision, DecisionAttempt, DecisionLog } from '../../core/decision.ts';
 import { AdminError } from './error-envelope.ts';
+import { needs } from './permission.ts';
 import { leftOutSchema, plannedStepBody, plannedStepSchema } from './planned-step.ts';
-import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface DecisionPorts {
@@ -89,12 +90,13 @@ const ALLOWED: Readonly<Record<string, string>> = {
   since: 'a time such as 2026-11-23T06:00:00Z',
 };
 
-const common = { tags: ['Administration'], security: ADMIN_SECURITY };
+const common = { tags: ['Administration'] };
 
 const listRoute = createRoute({
   ...common,
   method: 'get',
   path: PATH,
+  ...needs('decision:read'),
   operationId: 'listDecisions',
   summary: 'The latest routing decisions: where each request went, why, and what became of it',
   request: { query: querySchema },
@@ -109,6 +111,7 @@ const oneRoute = createRoute({
   ...common,
   method: 'get',
   path: `${PATH}/{id}`,
+  ...needs('decision:read'),
   operationId: 'getDecision',
   summary: 'The routing decision for one request',
   request: { params: z.object({ id: z.string().openapi({ example: 'req_6f1c' }) }) },

@@ -7,7 +7,7 @@ import { HttpError } from '../http-error.ts';
 /** An answer other than success, in the words of OpenAI's envelope. Its message is meant for the caller. */
 export class AdminError extends Error {
   override readonly name = 'AdminError';
-  readonly status: 400 | 401 | 404 | 405 | 409 | 412 | 413 | 415 | 422 | 500 | 503;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 422 | 429 | 500 | 503;
   /** Stable, for programs. */
   readonly code: string;
   /** The field at fault; null: none. */
@@ -62,5 +62,6 @@ function asAdminError(error: unknown): AdminError {
 
 function typeOf(status: AdminError['status']): string {
   if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
   return status >= 500 ? 'server_error' : 'invalid_request_error';
 }

@@ -6,8 +6,9 @@ import type { PlanResult } from '../../router/plan.ts';
 import { type ChatRequestReading, readChatRequest } from '../openai/read-chat-request.ts';
 import { requestId } from '../request-id.ts';
 import { chatRequest, routingHeaders } from './openapi-data-plane.ts';
+import { needs } from './permission.ts';
 import { leftOutSchema, plannedStepBody, plannedStepSchema } from './planned-step.ts';
-import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
 
 export interface ExplainPorts {
   /** The plan for this request at this moment. Sends nothing, changes nothing. */
@@ -46,7 +47,7 @@ export function addExplainRoute(app: OpenAPIHono, ports: ExplainPorts): void {
     operationId: 'explain',
     tags: ['Administration'],
     summary: 'Where a chat request would go now, why, and at what cost, without sending it',
-    security: ADMIN_SECURITY,
+    ...needs('route:explain'),
     request: {
       headers: routingHeaders,
       body: { required: true, content: { 'application/json': { schema: chatRequest } } },

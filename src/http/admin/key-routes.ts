@@ -12,8 +12,9 @@ import { bodyOf, jsonBody, smallBody } from './json-body.ts';
 import { type KeyFieldsGiven, limitsWith, policiesWith, readKeyBody } from './key-body.ts';
 import { keyBody, keyFieldsSchema, keySchema, newKeySchema } from './key-schemas.ts';
 import { auditOriginOf } from './origin.ts';
+import { needs } from './permission.ts';
 import { refuseFor } from './problems.ts';
-import { ADMIN_SECURITY, changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
+import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 type Fields = Partial<
@@ -49,7 +50,7 @@ const PATH = '/admin/keys';
 const DAY_MS = 86_400_000;
 const MOST_GRACE_S = 30 * 86_400;
 
-const common = { tags: ['Keys'], security: ADMIN_SECURITY };
+const common = { tags: ['Keys'] };
 const idParam = z.object({ id: z.string().openapi({ example: 'key_0199…' }) });
 const noSuchKey = jsonReply('There is no such key', errorSchema);
 const writeErrors = {
@@ -97,6 +98,7 @@ const listRoute = createRoute({
   ...common,
   method: 'get',
   path: PATH,
+  ...needs('key:read'),
   operationId: 'listKeys',
   summary: 'Client keys, oldest first',
   request: { query: listQuery },
@@ -111,6 +113,7 @@ const oneRoute = createRoute({
   ...common,
   method: 'get',
   path: `${PATH}/{id}`,
+  ...needs('key:read'),
   operationId: 'getKey',
   summary: 'One client key, with what its budgets have spent',
   request: { params: idParam },
@@ -121,6 +124,7 @@ const revokeRoute = createRoute({
   ...common,
   method: 'delete',
   path: `${PATH}/{id}`,
+  ...needs('key:write'),
   operationId: 'revokeKey',
   summary: 'Revoke a client key',
   description: 'In force at once and for good. Its record and what it used stay.',
@@ -166,6 +170,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     ...common,
     method: 'post',
     path: PATH,
+    ...needs('key:write'),
     operationId: 'createKey',
     summary: 'Make a client key',
     description:
@@ -190,6 +195,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     ...common,
     method: 'patch',
     path: `${PATH}/{id}`,
+    ...needs('key:write'),
     operationId: 'updateKey',
     summary: 'Change a client key',
     description: 'What is given takes the place of what was there; null takes it away. In force for the next request.',
@@ -218,6 +224,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     ...common,
     method: 'post',
     path: `${PATH}/{id}/rotate`,
+    ...needs('key:write'),
     operationId: 'rotateKey',
     summary: 'Give a client key a new text',
     description: 'The text before opens the door a while longer, so that nobody is locked out; never more than two do.',

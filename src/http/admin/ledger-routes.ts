@@ -7,7 +7,8 @@ import {
 } from '../../core/ledger-check.ts';
 import { AdminError } from './error-envelope.ts';
 import { keepOpen } from './origin.ts';
-import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { needs } from './permission.ts';
+import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
 
 export interface LedgerPorts {
   /** Null: there is no store. */
@@ -58,7 +59,7 @@ const verifyRoute = createRoute({
   method: 'get',
   path: '/admin/ledger/verify',
   tags: ['Usage'],
-  security: ADMIN_SECURITY,
+  ...needs('ledger:verify'),
   operationId: 'verifyLedger',
   summary: 'Whether what calls cost and what budgets have spent agrees; if not, the first broken invariant and the row',
   description:

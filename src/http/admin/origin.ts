@@ -1,9 +1,14 @@
 import type { Context } from 'hono';
 import type { AuditOrigin } from '../../core/audit.ts';
+import type { Principal } from '../../core/principal.ts';
 import type { AdminConnection, RequestOrigin } from '../connection.ts';
 
-/** What is on record of whoever has the admin key. */
-export const ADMIN_ACTOR = { kind: 'admin', id: 'admin-key' } as const;
+declare module 'hono' {
+  interface ContextVariableMap {
+    /** Whom the request comes from; set before any route is reached. */
+    principal: Principal;
+  }
+}
 
 const FROM_NOWHERE: RequestOrigin = { requestId: null, peerAddress: null };
 
@@ -18,7 +23,8 @@ export function keepOpen(context: Context): void {
   (context.env as Partial<AdminConnection> | undefined)?.setIdleTimeout?.(0);
 }
 
-/** Who asks for the change that a request is. Past the admin key it is whoever has that. */
+/** Who asks for the change that a request is. */
 export function auditOriginOf(context: Context): AuditOrigin {
-  return { actor: ADMIN_ACTOR, ...requestOriginOf(context) };
+  const { kind, id } = context.get('principal');
+  return { actor: { kind, id }, ...requestOriginOf(context) };
 }

@@ -6,8 +6,9 @@ import { auditOriginOf } from './origin.ts';
 import { overflowProviderBody, toOverflowProvider } from './overflow-provider-body.ts';
 import { problemsOf } from './overflow-provider-problems.ts';
 import type { OverflowProviderService, RemovedProvider } from './overflow-providers.ts';
+import { needs } from './permission.ts';
 import { refuseFor } from './problems.ts';
-import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
 
 const PATH = '/admin/overflow_provider';
 
@@ -49,13 +50,14 @@ const removedSchema = z
 
 const listSchema = z.object({ providers: z.array(providerSchema) }).openapi('OverflowProviderList');
 
-const common = { tags: ['Administration'], security: ADMIN_SECURITY };
+const common = { tags: ['Administration'] };
 const notStored = jsonReply('It could not be stored; nothing was changed', errorSchema);
 
 const listRoute = createRoute({
   ...common,
   method: 'get',
   path: PATH,
+  ...needs('provider:read'),
   operationId: 'listOverflowProviders',
   summary: 'The overflow providers given through this API',
   responses: { 200: jsonReply('All of them, keys masked', listSchema), 401: errorReplies.unauthorized, 500: notStored },
@@ -65,6 +67,7 @@ const addRoute = createRoute({
   ...common,
   method: 'post',
   path: PATH,
+  ...needs('provider:write'),
   operationId: 'addOverflowProvider',
   summary: 'Add or replace an overflow provider',
   description:
@@ -88,6 +91,7 @@ const removeRoute = createRoute({
   ...common,
   method: 'delete',
   path: `${PATH}/{name}`,
+  ...needs('provider:write'),
   operationId: 'removeOverflowProvider',
   summary: 'Delete an overflow provider',
   request: { params: z.object({ name: z.string().openapi({ example: 'openrouter' }) }) },

@@ -8,10 +8,11 @@ import type { UsageReports } from '../../core/usage-report.ts';
 import { AdminError } from './error-envelope.ts';
 import { jsonBody } from './json-body.ts';
 import { auditOriginOf } from './origin.ts';
+import { needs } from './permission.ts';
 import { questionsFor, type TargetPriceQuestion } from './price-question.ts';
 import { priceRequestSchema, setPriceSchema, targetPriceSchema } from './price-schemas.ts';
 import { shown } from './problems.ts';
-import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface PricePorts {
@@ -49,12 +50,13 @@ const removedSchema = z
   .object({ removed: z.object({ model: z.string(), provider: z.string().nullable() }), message: z.string() })
   .openapi('PriceRemoved');
 
-const common = { tags: ['Usage'], security: ADMIN_SECURITY, path: PATH };
+const common = { tags: ['Usage'], path: PATH };
 const notKept = jsonReply('It could not be kept; nothing was changed', errorSchema);
 
 const listRoute = createRoute({
   ...common,
   method: 'get',
+  ...needs('price:read'),
   operationId: 'listPrices',
   summary: 'The prices that were set, and what a model costs at each target',
   request: { query: listQuery },
@@ -68,6 +70,7 @@ const listRoute = createRoute({
 const setRoute = createRoute({
   ...common,
   method: 'post',
+  ...needs('price:write'),
   operationId: 'setPrice',
   summary: 'Set what a model costs',
   description:
@@ -89,6 +92,7 @@ const setRoute = createRoute({
 const removeRoute = createRoute({
   ...common,
   method: 'delete',
+  ...needs('price:write'),
   operationId: 'removePrice',
   summary: 'Remove a price that was set over this API',
   request: { query: removeQuery },

@@ -3,7 +3,8 @@ import type { AuditOrigin } from '../../core/audit.ts';
 import type { Problem } from '../../core/problem.ts';
 import type { ConfigState, ReloadResult } from '../../core/reload.ts';
 import { auditOriginOf } from './origin.ts';
-import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { needs } from './permission.ts';
+import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
 
 export interface ReloadPorts {
   /** Resolves when it is in force or refused, and on record. */
@@ -44,7 +45,7 @@ const route = createRoute({
   operationId: 'reload',
   tags: ['Administration'],
   summary: 'Reads the configuration anew; with any problem the old one stays in force',
-  security: ADMIN_SECURITY,
+  ...needs('configuration:reload'),
   responses: {
     200: jsonReply('It is in force', reloadedSchema),
     401: errorReplies.unauthorized,

@@ -2,8 +2,9 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { ConfigState } from '../../core/reload.ts';
 import type { ModelInfo } from '../../core/target.ts';
 import type { LearnedModel, TargetView } from '../../core/target-view.ts';
+import { needs } from './permission.ts';
 import { configStateBody, configStateSchema } from './reload-routes.ts';
-import { ADMIN_SECURITY, errorReplies, jsonReply } from './schemas.ts';
+import { errorReplies, jsonReply } from './schemas.ts';
 
 /** A setting in force. The value must already be free of secrets. */
 export interface SettingInForce {
@@ -119,7 +120,7 @@ const route = createRoute({
   operationId: 'getStatus',
   tags: ['Administration'],
   summary: 'Targets, load, errors and the configuration in force',
-  security: ADMIN_SECURITY,
+  ...needs('status:read'),
   responses: { 200: jsonReply('The gateway at this moment', statusSchema), 401: errorReplies.unauthorized },
 });
 

@@ -9,7 +9,8 @@ import {
 } from '../../core/usage-report.ts';
 import { AdminError } from './error-envelope.ts';
 import { exportStream } from './export-stream.ts';
-import { ADMIN_SECURITY, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { needs } from './permission.ts';
+import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface UsagePorts {
@@ -92,11 +93,12 @@ const ALLOWED: Readonly<Record<string, string>> = {
   format: 'csv or json',
 };
 
-const common = { tags: ['Usage'], security: ADMIN_SECURITY, method: 'get' as const };
+const common = { tags: ['Usage'], method: 'get' as const };
 const notKeptReply = jsonReply('Usage is not kept', errorSchema);
 const sumsRoute = createRoute({
   ...common,
   path: PATH,
+  ...needs('usage:read'),
   operationId: 'getUsage',
   summary: 'What upstream calls used and cost',
   request: { query: sumsQuery },
@@ -110,6 +112,7 @@ const sumsRoute = createRoute({
 const exportRoute = createRoute({
   ...common,
   path: `${PATH}/export`,
+  ...needs('usage:export'),
   operationId: 'exportUsage',
   summary: 'Every upstream call on record, as CSV or lines of JSON',
   request: { query: exportQuery },
