@@ -32,7 +32,7 @@ export async function measureStart(dataDir: string, keys: number, rows: number):
   const store = await openSqliteStore({ dataDir });
   const query = {
     organisationId: 'default',
-    projectId: null,
+    projectIds: null,
     fromMs: 0,
     toMs: Date.now() * 2,
     groupBy: ['model'],

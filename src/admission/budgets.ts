@@ -1,6 +1,5 @@
 import type { AuditOrigin } from '../core/audit.ts';
 import type { BudgetStore, SharedBudget, SharedBudgetRecord } from '../core/budget-store.ts';
-import { DEFAULT_ORGANISATION } from '../core/caller.ts';
 import type { BudgetLimit } from '../core/client-key.ts';
 import type { Clock } from '../core/clock.ts';
 import { RevisionConflict } from '../core/key-store.ts';
@@ -32,11 +31,11 @@ export class Budgets {
 
   /** Rejects with BudgetExists or NoSuchProject. */
   async create(
-    given: Pick<SharedBudget, 'scope' | 'scopeId' | keyof BudgetLimit>,
+    given: Pick<SharedBudget, 'organisationId' | 'scope' | 'scopeId' | keyof BudgetLimit>,
     origin: AuditOrigin,
   ): Promise<SharedBudgetRecord> {
     const { store, clock, newId, onStored } = this.#parts;
-    const budget = { ...given, id: newId(), organisationId: DEFAULT_ORGANISATION, createdAtMs: clock.wallMs() };
+    const budget = { ...given, id: newId(), createdAtMs: clock.wallMs() };
     await store.create(budget, { action: 'budget.create', origin });
     await onStored();
     return (await this.find(budget.id)) ?? { ...budget, spent: 0, reserved: 0, resetsAtMs: null, revision: 1 };

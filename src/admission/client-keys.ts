@@ -1,5 +1,5 @@
 import type { AuditOrigin } from '../core/audit.ts';
-import { DEFAULT_ORGANISATION, DEFAULT_PROJECT } from '../core/caller.ts';
+import { DEFAULT_PROJECT } from '../core/caller.ts';
 import { ANYTHING, type ClientKey, rotateKey } from '../core/client-key.ts';
 import type { Clock } from '../core/clock.ts';
 import {
@@ -57,12 +57,15 @@ export class ClientKeys {
     return record ?? null;
   }
 
-  async create(fields: Partial<KeyFields> & Pick<KeyFields, 'name'>, origin: AuditOrigin): Promise<ShownOnce> {
+  async create(
+    fields: Partial<KeyFields> & Pick<ClientKey, 'name' | 'organisationId'>,
+    origin: AuditOrigin,
+  ): Promise<ShownOnce> {
     const { store, hash, clock, newId } = this.#parts;
     const nowMs = clock.wallMs();
     const { text, version } = newKey(hash, nowMs);
     const key: ClientKey = {
-      ...{ id: newId(), organisationId: DEFAULT_ORGANISATION, projectId: DEFAULT_PROJECT, owner: null },
+      ...{ id: newId(), projectId: DEFAULT_PROJECT, owner: null },
       ...{ policies: ANYTHING, limits: NO_LIMITS, budgets: [], metadata: {}, expiresAtMs: null },
       ...fields,
       ...{ versions: [version], createdAtMs: nowMs, revokedAtMs: null },

@@ -52,6 +52,7 @@ export function refusedRequest(
     subject: `key:${caller.keyId ?? 'unknown'}`,
     origin: { actor: { kind, id: caller.keyId }, ...from },
     reason: code,
+    organisationId: caller.organisationId,
     details: { model: requestedModel.slice(0, MOST_SHOWN), ...(param === null ? {} : { param }) },
   };
 }

@@ -23,9 +23,11 @@ export interface KeyRecord {
   readonly budgets: readonly BudgetUse[];
 }
 
-/** Which keys; null: all. */
+/** Which keys of an organisation; null: all. */
 export interface KeyFilter {
-  readonly projectId: string | null;
+  readonly organisationId: string;
+  /** Of these projects. */
+  readonly projectIds: readonly string[] | null;
   readonly name: string | null;
   /** How a text of theirs begins. */
   readonly prefix: string | null;

@@ -5,8 +5,8 @@ export type UsageGroup = (typeof USAGE_GROUPS)[number];
 /** Which calls: of one organisation, by when each began. */
 export interface UsageScope {
   readonly organisationId: string;
-  /** Null: of all its projects. */
-  readonly projectId: string | null;
+  /** Null: all of its projects. */
+  readonly projectIds: readonly string[] | null;
   /** Wall clock, ms since the Unix epoch; `toMs` excluded. */
   readonly fromMs: number;
   readonly toMs: number;

@@ -30,7 +30,7 @@ const origin = { actor: { kind: 'admin', id: 'admin-key' }, peerAddress: null, r
 const monthly: BudgetLimit = { unit: 'usd', limit: 20e9, window: 'month', hard: true };
 const daily: BudgetLimit = { unit: 'tokens', limit: 1_000, window: 'day', hard: false };
 const EVERYTHING: KeyQuery = {
-  ...{ projectId: null, name: null, prefix: null, state: null },
+  ...{ organisationId: 'default', projectIds: null, name: null, prefix: null, state: null },
   ...{ limit: 1_000, afterId: null },
 };
 
@@ -80,7 +80,8 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
       ...{ db: store.db, append, newId: () => `bud_${String(++count).padStart(6, '0')}`, ...change },
       pepperCheck: pepperCheck(hash),
     });
-  const create = (name: string, fields: object = {}): Promise<ShownOnce> => keys.create({ name, ...fields }, origin);
+  const create = (name: string, fields: object = {}): Promise<ShownOnce> =>
+    keys.create({ name, organisationId: 'default', ...fields }, origin);
   const stateOf = ({ text }: ShownOnce) => book.find(text.reveal(), clock.wallMs())?.state ?? null;
   const names = async (query: Partial<KeyQuery> = {}) =>
     (await keys.page({ ...EVERYTHING, ...query })).records.map(({ key }) => key.name);
@@ -115,7 +116,10 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
       onStored: async () => undefined,
       store: keyStore({ append: () => Promise.reject(new Error('the log is full')) }),
     });
-    const making = failing.create({ name: 'alice', projectId: 'web', budgets: [monthly] }, origin);
+    const making = failing.create(
+      { name: 'alice', organisationId: 'default', projectId: 'web', budgets: [monthly] },
+      origin,
+    );
     expect(await errorOf(making)).toMatchObject({ message: 'the log is full' });
     expect([await names(), await budgetRows(), book.size]).toEqual([[], [], 0]);
     expect(await new TenantRepository(store.db).projects('default')).toHaveLength(1);
@@ -229,7 +233,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
       throw new Error('the pages have no end');
     };
     for (const limit of [1, 3, 10, 11, 12]) expect(await pagesOf({ limit })).toEqual(everyName);
-    expect(await pagesOf({ limit: 2, projectId: 'odd' })).toEqual(['key 1', 'key 3', 'key 5', 'key 7', 'key 9']);
+    expect(await pagesOf({ limit: 2, projectIds: ['odd'] })).toEqual(['key 1', 'key 3', 'key 5', 'key 7', 'key 9']);
     await clock.advance(50);
     const [revoked] = (await keys.page({ ...EVERYTHING, name: 'key 1' })).records;
     await keys.revoke(revoked?.key.id ?? '', null, origin);
@@ -252,7 +256,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
 
   test('a shared budget is made once of each unit and window, for a project that there is', async () => {
     await create('alice', { projectId: 'web' });
-    const web = { ...monthly, scope: 'project', scopeId: 'web' } as const;
+    const web = { ...monthly, organisationId: 'default', scope: 'project', scopeId: 'web' } as const;
     const made = await budgets.create(web, origin);
     expect(made).toMatchObject({ ...web, spent: 0, revision: 1 });
     expect(await errorOf(budgets.create(web, origin))).toBeInstanceOf(BudgetExists);
@@ -272,7 +276,9 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
 
   test('of many that ask for the same budget at once one makes it', async () => {
     const asking = Array.from({ length: 6 }, () =>
-      budgets.create({ ...monthly, scope: 'model', scopeId: 'm' }, origin).catch((error) => error),
+      budgets
+        .create({ ...monthly, organisationId: 'default', scope: 'model', scopeId: 'm' }, origin)
+        .catch((error) => error),
     );
     const refused = (await Promise.all(asking)).filter((outcome) => outcome instanceof Error);
     expect(refused).toHaveLength(5);
@@ -281,7 +287,10 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
   });
 
   test('a shared budget is changed at the revision that was seen, and removed once', async () => {
-    const { id } = await budgets.create({ ...monthly, scope: 'organisation', scopeId: 'default' }, origin);
+    const { id } = await budgets.create(
+      { ...monthly, organisationId: 'default', scope: 'organisation', scopeId: 'default' },
+      origin,
+    );
     const payer = { organisationId: 'default', projectId: 'default', keyId: null };
     const call = { payer, startedAtMs: clock.wallMs(), reservedNanoUsd: 7e9 };
     await store.commit('me', [starting('a', call), ending('a', { costNanoUsd: 5e9 })]);

@@ -291,7 +291,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
       ending('c', { costNanoUsd: null, costSource: 'unknown' }),
     );
     const usage = new UsageRepository(store.db);
-    const query = { organisationId: 'default', projectId: null, fromMs: 0, toMs: NOON_MS * 2 };
+    const query = { organisationId: 'default', projectIds: null, fromMs: 0, toMs: NOON_MS * 2 };
     expect(await usage.sums({ ...query, groupBy: [] })).toEqual([
       {
         group: {},
@@ -338,14 +338,14 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
       ['default', 'openrouter', 1],
       ['web', 'lmstudio', 1],
     ]);
-    expect(await usage.sums({ ...query, projectId: 'web', groupBy: [] })).toMatchObject([{ requests: 1 }]);
+    expect(await usage.sums({ ...query, projectIds: ['web'], groupBy: [] })).toMatchObject([{ requests: 1 }]);
   });
 
   test('exports each row once, oldest first, over several pages', async () => {
     const ids = Array.from({ length: 2_300 }, (_, index) => `attempt-${index}`);
     await kinds(...ids.map((id, index) => starting(id, { startedAtMs: NOON_MS + Math.floor(index / 7) })));
     const exported: string[] = [];
-    const query = { organisationId: 'default', projectId: null, fromMs: NOON_MS, toMs: NOON_MS + DAY_MS };
+    const query = { organisationId: 'default', projectIds: null, fromMs: NOON_MS, toMs: NOON_MS + DAY_MS };
     for await (const row of new UsageRepository(store.db).export(query)) exported.push(row.attempt_id);
     expect(exported).toHaveLength(ids.length);
     expect(new Set(exported)).toEqual(new Set(ids));

@@ -7,7 +7,6 @@ import {
   type AuditReports,
   type AuditVerdict,
 } from '../../core/audit.ts';
-import { DEFAULT_ORGANISATION } from '../../core/caller.ts';
 import { AdminError } from './error-envelope.ts';
 import { exportStream } from './export-stream.ts';
 import { needs } from './permission.ts';
@@ -165,7 +164,11 @@ export function addAuditRoutes(app: OpenAPIHono, { audit }: AuditPorts): void {
     async (context) => {
       const { limit, cursor, ...filter } = context.req.valid('query');
       const beforeSequence = cursor === undefined ? null : Number(cursor);
-      const { entries, nextBefore } = await kept(audit()).list({ ...filterOf(filter), limit, beforeSequence });
+      const { entries, nextBefore } = await kept(audit()).list({
+        ...filterOf(filter, context.get('principal').organisationId),
+        limit,
+        beforeSequence,
+      });
       const body = {
         entries: entries.map(entryBody),
         next_cursor: nextBefore === null ? null : String(nextBefore),
@@ -181,7 +184,7 @@ export function addAuditRoutes(app: OpenAPIHono, { audit }: AuditPorts): void {
     exportRoute,
     (context) => {
       const { format, ...filter } = context.req.valid('query');
-      const records = flat(kept(audit()).export(filterOf(filter)));
+      const records = flat(kept(audit()).export(filterOf(filter, context.get('principal').organisationId)));
       const [type, ending] = format === 'csv' ? ['text/csv; charset=utf-8', 'csv'] : ['application/x-ndjson', 'ndjson'];
       return new Response(exportStream(records, format, COLUMNS), {
         headers: { 'content-type': type, 'content-disposition': `attachment; filename="audit.${ending}"` },
@@ -193,7 +196,7 @@ export function addAuditRoutes(app: OpenAPIHono, { audit }: AuditPorts): void {
   );
 
   app.openapi(verifyRoute, async (context) => {
-    return context.json(verdictBody(await kept(audit()).verify(DEFAULT_ORGANISATION)), 200);
+    return context.json(verdictBody(await kept(audit()).verify(context.get('principal').organisationId)), 200);
   });
 }
 
@@ -213,14 +216,14 @@ interface FilterQuery {
   readonly subject?: string | undefined;
 }
 
-function filterOf({ from, to, actor, action = '', subject = '' }: FilterQuery): AuditFilter {
+function filterOf({ from, to, actor, action = '', subject = '' }: FilterQuery, organisationId: string): AuditFilter {
   const [fromMs, toMs] = [from, to].map((text) => (text === undefined ? null : Date.parse(text)));
   if (typeof fromMs === 'number' && typeof toMs === 'number' && fromMs >= toMs) {
     const message = `"from" is ${JSON.stringify(from)}, which is not before "to" (${JSON.stringify(to)}).`;
     throw new AdminError(400, 'invalid_query', message, { param: 'from' });
   }
   return {
-    organisationId: DEFAULT_ORGANISATION,
+    organisationId,
     fromMs: fromMs ?? null,
     toMs: toMs ?? null,
     actor: actor === undefined ? null : actorOf(actor),

@@ -5,7 +5,6 @@ import {
   SHARED_SCOPES,
   type SharedScope,
 } from '../../core/budget.ts';
-import { DEFAULT_ORGANISATION } from '../../core/caller.ts';
 import type { BudgetLimit } from '../../core/client-key.ts';
 import { scaledDecimal } from '../../core/decimal.ts';
 import { isObject } from '../../core/json-shape.ts';
@@ -33,15 +32,18 @@ export type BudgetReading<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** The body of a new budget of an organisation, project or model. Pure; reports every problem at once. */
-export function readSharedBudget(body: unknown): BudgetReading<SharedBudgetGiven> {
+/**
+ * The body of a new budget of an organisation, project or model. Pure; reports every problem at once.
+ * @param organisationId whose budget it is to be
+ */
+export function readSharedBudget(body: unknown, organisationId: string): BudgetReading<SharedBudgetGiven> {
   const reader = new BodyReader();
   if (!isObject(body)) {
     reader.problem('body', body, 'one JSON object');
     return { ok: false, problems: reader.problems };
   }
   const { scope, name, ...budget } = body;
-  const place = readPlace(reader, scope, name);
+  const place = readPlace(reader, scope, name, organisationId);
   const limit = readBudget(reader, budget, '', SHARED_NAMES);
   if (place === null || limit === null || reader.problems.length > 0) return { ok: false, problems: reader.problems };
   return { ok: true, value: { ...limit, ...place } };
@@ -128,6 +130,7 @@ function readPlace(
   reader: BodyReader,
   scope: unknown,
   name: unknown,
+  organisationId: string,
 ): Pick<SharedBudgetGiven, 'scope' | 'scopeId'> | null {
   if (!(SHARED_SCOPES as readonly unknown[]).includes(scope)) {
     reader.problem(
@@ -138,8 +141,8 @@ function readPlace(
     return null;
   }
   if (scope === 'organisation') {
-    if (name === undefined || name === DEFAULT_ORGANISATION) return { scope, scopeId: DEFAULT_ORGANISATION };
-    reader.problem('name', name, `left out, or "${DEFAULT_ORGANISATION}"`);
+    if (name === undefined || name === organisationId) return { scope, scopeId: organisationId };
+    reader.problem('name', name, `left out, or "${organisationId}"`);
     return null;
   }
   if (typeof name === 'string' && name.trim() !== '' && name.length <= MOST_NAME && !/\p{Cc}/u.test(name)) {

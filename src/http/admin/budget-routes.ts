@@ -16,6 +16,7 @@ import { needs } from './permission.ts';
 import { questionsFor } from './price-question.ts';
 import { refuseFor } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
+import { requireIn, sees, type Tenancy, tenancyOf } from './tenancy.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 type Change = Partial<Pick<BudgetLimit, 'limit' | 'hard'>>;
@@ -25,7 +26,7 @@ export interface BudgetDesk {
   all(): Promise<readonly SharedBudgetRecord[]>;
   find(id: string): Promise<SharedBudgetRecord | null>;
   create(
-    budget: Pick<SharedBudget, 'scope' | 'scopeId' | keyof BudgetLimit>,
+    budget: Pick<SharedBudget, 'organisationId' | 'scope' | 'scopeId' | keyof BudgetLimit>,
     origin: AuditOrigin,
   ): Promise<SharedBudgetRecord>;
   update(id: string, to: Change, revision: number | null, origin: AuditOrigin): Promise<SharedBudgetRecord | null>;
@@ -148,8 +149,12 @@ export function addBudgetRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
     listRoute,
     async (context) => {
       const { scope, name } = context.req.valid('query');
+      const tenancy = tenancyOf(context, 'budget:read');
       const budgets = ((await (await ports.budgetsIfAny())?.all()) ?? []).filter(
-        (budget) => (scope === undefined || budget.scope === scope) && (name === undefined || budget.scopeId === name),
+        (budget) =>
+          isSeen(budget, tenancy) &&
+          (scope === undefined || budget.scope === scope) &&
+          (name === undefined || budget.scopeId === name),
       );
       return context.json({ budgets: budgets.map(recordBody) }, 200);
     },
@@ -159,11 +164,13 @@ export function addBudgetRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
   );
   app.openapi(oneRoute, async (context) => {
     const { id } = context.req.valid('param');
-    return context.json(shownRecord(context, found(await (await ports.budgetsIfAny())?.find(id), id)), 200);
+    const record = await (await ports.budgetsIfAny())?.find(id);
+    return context.json(shownRecord(context, seen(record, tenancyOf(context, 'budget:read'), id)), 200);
   });
   app.openapi(removeRoute, async (context) => {
     const { id } = context.req.valid('param');
     const desk = found(await ports.budgetsIfAny(), id);
+    changeable(await desk.find(id), context, id);
     const removed = await orConflict('budget', desk.remove(id, revisionOf(context), auditOriginOf(context)));
     return context.json(recordBody(found(removed, id)), 200);
   });
@@ -190,9 +197,12 @@ function addWritingRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
     },
   });
   app.post(PATH, ...jsonBody, async (context) => {
-    const given = readOf(readSharedBudget(await bodyOf(context)));
+    const tenancy = tenancyOf(context, 'budget:write');
+    const { organisationId } = tenancy;
+    const given = readOf(readSharedBudget(await bodyOf(context), organisationId));
+    requireIn(tenancy, projectOf(given));
     const desk = await ports.budgets();
-    const made = await desk.create(given, auditOriginOf(context)).catch(refused);
+    const made = await desk.create({ ...given, organisationId }, auditOriginOf(context)).catch(refused);
     context.header('location', `${PATH}/${made.id}`);
     return context.json({ ...shownRecord(context, made), warnings: warningsFor(given, ports) }, 201);
   });
@@ -215,11 +225,32 @@ function addWritingRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
   app.patch(`${PATH}/:id`, ...jsonBody, async (context) => {
     const id = context.req.param('id') ?? '';
     const desk = found(await ports.budgetsIfAny(), id);
-    const before = found(await desk.find(id), id);
+    const before = changeable(await desk.find(id), context, id);
     const to = readOf(readBudgetChange(await bodyOf(context), before.unit));
     const changing = desk.update(id, to, revisionOf(context), auditOriginOf(context));
     return context.json(shownRecord(context, found(await orConflict('budget', changing), id)), 200);
   });
+}
+
+/** Null: it is the whole organisation's, as one of a model is. */
+function projectOf({ scope, scopeId }: Pick<SharedBudget, 'scope' | 'scopeId'>): string | null {
+  return scope === 'project' ? scopeId : null;
+}
+
+function isSeen(budget: SharedBudgetRecord, tenancy: Tenancy): boolean {
+  return sees(tenancy, { organisationId: budget.organisationId, projectId: projectOf(budget) });
+}
+
+function seen(record: SharedBudgetRecord | null | undefined, tenancy: Tenancy, id: string): SharedBudgetRecord {
+  const budget = found(record, id);
+  return found(isSeen(budget, tenancy) ? budget : null, id);
+}
+
+/** To change it takes more than to see it. */
+function changeable(record: SharedBudgetRecord | null, context: Context, id: string): SharedBudgetRecord {
+  const budget = seen(record, tenancyOf(context, 'budget:read'), id);
+  requireIn(tenancyOf(context, 'budget:write'), projectOf(budget));
+  return budget;
 }
 
 function recordBody(record: SharedBudgetRecord): z.infer<typeof budgetSchema> {

@@ -1,6 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { AuditOrigin } from '../../core/audit.ts';
+import { DEFAULT_PROJECT } from '../../core/caller.ts';
 import { type ClientKey, KEY_STATES } from '../../core/client-key.ts';
 import { objectOf } from '../../core/json-shape.ts';
 import type { KeyPage, KeyQuery, KeyRecord } from '../../core/key-store.ts';
@@ -15,6 +16,7 @@ import { auditOriginOf } from './origin.ts';
 import { needs } from './permission.ts';
 import { refuseFor } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
+import { projectsOf, requireIn, sees, type Tenancy, tenancyOf } from './tenancy.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 type Fields = Partial<
@@ -29,7 +31,7 @@ interface ShownOnce {
 export interface KeyDesk {
   page(query: KeyQuery): Promise<KeyPage>;
   find(id: string): Promise<KeyRecord | null>;
-  create(fields: Fields & Pick<ClientKey, 'name'>, origin: AuditOrigin): Promise<ShownOnce>;
+  create(fields: Fields & Pick<ClientKey, 'name' | 'organisationId'>, origin: AuditOrigin): Promise<ShownOnce>;
   update(id: string, fields: Fields, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
   rotate(id: string, graceMs: number, revision: number | null, origin: AuditOrigin): Promise<ShownOnce | null>;
   revoke(id: string, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
@@ -144,19 +146,20 @@ const rotateSchema = z
 export function addKeyRoutes(app: OpenAPIHono, ports: KeyPorts): void {
   app.openapi(
     listRoute,
-    async (context) => context.json(await page(ports, context.req.valid('query')), 200),
+    async (context) => context.json(await page(ports, tenancyOf(context, 'key:read'), context.req.valid('query')), 200),
     (result, context) => {
       if (!result.success) throw wrongQuery(listQuery.shape, ALLOWED, context.req.query());
     },
   );
   app.openapi(oneRoute, async (context) => {
     const { id } = context.req.valid('param');
-    const record = found((await (await ports.keysIfAny())?.find(id)) ?? null, id);
-    return context.json(shownRecord(context, ports, record), 200);
+    const record = (await (await ports.keysIfAny())?.find(id)) ?? null;
+    return context.json(shownRecord(context, ports, seen(record, tenancyOf(context, 'key:read'), id)), 200);
   });
   app.openapi(revokeRoute, async (context) => {
     const { id } = context.req.valid('param');
     const desk = await ports.keys();
+    changeable(await desk.find(id), context, id);
     const record = await orConflict('key', desk.revoke(id, revisionOf(context), auditOriginOf(context)));
     return context.json(shownRecord(context, ports, found(record, id)), 200);
   });
@@ -185,7 +188,10 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
   });
   app.post(PATH, ...jsonBody, async (context) => {
     const { name, fields } = readNew(await bodyOf(context), ports);
-    const made = await (await ports.keys()).create({ ...fields, name }, auditOriginOf(context));
+    const tenancy = tenancyOf(context, 'key:write');
+    requireIn(tenancy, fields.projectId ?? DEFAULT_PROJECT);
+    const { organisationId } = tenancy;
+    const made = await (await ports.keys()).create({ ...fields, name, organisationId }, auditOriginOf(context));
     const body = { ...shownRecord(context, ports, made.record), key: made.text.reveal() };
     context.header('location', `${PATH}/${made.record.key.id}`);
     return context.json(body, 201);
@@ -210,7 +216,9 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     const id = context.req.param('id') ?? '';
     const given = readGiven(await bodyOf(context), ports, []);
     const desk = await ports.keys();
-    const before = found(await desk.find(id), id);
+    const before = changeable(await desk.find(id), context, id);
+    // Whoever moves it must be at home in both projects.
+    requireIn(tenancyOf(context, 'key:write'), given.projectId ?? before.key.projectId);
     const fields = {
       ...plainFields(given),
       policies: policiesWith(before.key.policies, given),
@@ -239,7 +247,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     const id = context.req.param('id') ?? '';
     const graceMs = await graceOf(context);
     const desk = await ports.keys();
-    const before = found(await desk.find(id), id);
+    const before = changeable(await desk.find(id), context, id);
     if (before.key.revokedAtMs !== null)
       throw new AdminError(400, 'key_revoked', `The key ${id} was revoked; make a new one.`);
     const rotated = await orConflict('key', desk.rotate(id, graceMs, revisionOf(context), auditOriginOf(context)));
@@ -248,11 +256,16 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
   });
 }
 
-async function page(ports: KeyPorts, { limit = 100, cursor, project, name, prefix, state }: z.infer<typeof listQuery>) {
+async function page(
+  ports: KeyPorts,
+  tenancy: Tenancy,
+  { limit = 100, cursor, project, name, prefix, state }: z.infer<typeof listQuery>,
+) {
   const desk = await ports.keysIfAny();
   if (desk === null) return { keys: [], next_cursor: null };
   const { records, nextAfterId } = await desk.page({
-    ...{ limit, afterId: cursor ?? null, projectId: project ?? null, name: name ?? null },
+    ...{ organisationId: tenancy.organisationId, projectIds: projectsOf(tenancy, project) },
+    ...{ limit, afterId: cursor ?? null, name: name ?? null },
     ...{ prefix: prefix ?? null, state: state ?? null },
   });
   const nowMs = ports.wallMs();
@@ -303,6 +316,19 @@ async function graceOf(context: Context): Promise<number> {
   }
   const allowed = `a whole number of seconds from 0 to ${MOST_GRACE_S}`;
   throw refuseFor([{ field: 'grace_seconds', seen: JSON.stringify(seconds), allowed }], 'invalid_key');
+}
+
+/** A key of a project that its asker does not see is not there. */
+function seen(record: KeyRecord | null, tenancy: Tenancy, id: string): KeyRecord {
+  if (record === null || !sees(tenancy, record.key)) throw notFound(id);
+  return record;
+}
+
+/** To change it takes more than to see it. */
+function changeable(record: KeyRecord | null, context: Context, id: string): KeyRecord {
+  const { key } = seen(record, tenancyOf(context, 'key:read'), id);
+  requireIn(tenancyOf(context, 'key:write'), key.projectId);
+  return found(record, id);
 }
 
 function found<Record>(record: Record | null, id: string): Record {

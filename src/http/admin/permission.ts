@@ -2,7 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { matchedRoutes } from 'hono/route';
 import { PERMISSIONS, type Permission, rolesWith } from '../../core/permissions.ts';
-import { mayAtAll, type Principal, type ProjectScope, scopeOf } from '../../core/principal.ts';
+import { mayAtAll, type Principal } from '../../core/principal.ts';
 import type { RequestOrigin } from '../connection.ts';
 import { AdminError } from './error-envelope.ts';
 import { requestOriginOf } from './origin.ts';
@@ -86,17 +86,4 @@ function missing(permission: Permission | undefined): AdminError {
       ? 'Nobody may do this.'
       : `This needs the permission ${permission}, which you do not have. Roles that have it: ${rolesWith(permission).join(', ')}. Ask an owner or admin of your organisation.`;
   return new AdminError(403, 'permission_denied', message, { param: permission ?? null });
-}
-
-/** In which projects of its organisation the request's principal may do it. */
-export function requestScope(context: { get(name: 'principal'): Principal }, permission: Permission): ProjectScope {
-  return scopeOf(context.get('principal'), permission);
-}
-
-/** For what is done to something of a project, or of none: then it takes the whole organisation. */
-export function requireIn(scope: ProjectScope, permission: Permission, projectId: string | null): void {
-  if (scope === 'all' || (projectId !== null && scope.has(projectId))) return;
-  const where = projectId === null ? 'in the whole organisation' : `in the project "${projectId}"`;
-  const message = `This needs the permission ${permission} ${where}; you have it in ${[...scope].map((id) => `"${id}"`).join(', ') || 'none'}. Ask an owner or admin of your organisation.`;
-  throw new AdminError(403, 'permission_denied', message, { param: permission });
 }

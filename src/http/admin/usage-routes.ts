@@ -11,6 +11,7 @@ import { AdminError } from './error-envelope.ts';
 import { exportStream } from './export-stream.ts';
 import { needs } from './permission.ts';
 import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { projectsOf, type Tenancy, tenancyOf } from './tenancy.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface UsagePorts {
@@ -23,7 +24,6 @@ export interface UsagePorts {
 const PATH = '/admin/usage';
 const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 30;
-const ORGANISATION = 'default';
 const NANO_PER_USD = 1e9;
 
 const sums = {
@@ -67,6 +67,12 @@ const usageSchema = z
 
 const time = z.union([z.iso.datetime({ offset: true }), z.iso.date()]);
 const scopeQuery = {
+  project: z
+    .string()
+    .min(1)
+    .max(63)
+    .optional()
+    .openapi({ description: 'Only this one. Default: all that you may see.' }),
   from: time.optional().openapi({ description: `Default: ${DEFAULT_DAYS} days ago.`, example: '2026-11-01' }),
   to: time.optional().openapi({ description: 'Excluded. Default: now.', example: '2026-12-01T00:00:00Z' }),
 };
@@ -87,6 +93,7 @@ const exportQuery = z.strictObject({
   format: z.enum(['csv', 'json']).default('csv').openapi({ description: '`json`: one object a line.' }),
 });
 const ALLOWED: Readonly<Record<string, string>> = {
+  project: 'the id of a project',
   from: 'a day or time such as 2026-11-01 or 2026-11-01T06:00:00Z',
   to: 'a day or time such as 2026-12-01 or 2026-12-01T06:00:00Z',
   group_by: `any of ${USAGE_GROUPS.join(', ')}, each once, joined by commas`,
@@ -131,8 +138,8 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
   app.openapi(
     sumsRoute,
     async (context) => {
-      const { from, to, group_by: groupBy = ['model', 'target'] } = context.req.valid('query');
-      const scope = scopeOf(from, to, wallMs());
+      const { group_by: groupBy = ['model', 'target'], ...asked } = context.req.valid('query');
+      const scope = scopeOf(asked, tenancyOf(context, 'usage:read'), wallMs());
       const reports = kept(usage());
       const rows = await reports.sums({ ...scope, groupBy });
       const [total] = await reports.sums({ ...scope, groupBy: [] });
@@ -151,8 +158,8 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
   app.openapi(
     exportRoute,
     (context) => {
-      const { from, to, format } = context.req.valid('query');
-      const records = kept(usage()).export(scopeOf(from, to, wallMs()));
+      const { format, ...asked } = context.req.valid('query');
+      const records = kept(usage()).export(scopeOf(asked, tenancyOf(context, 'usage:export'), wallMs()));
       const type = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson';
       return new Response(exportStream(records, format, EXPORT_COLUMNS), {
         headers: {
@@ -173,10 +180,13 @@ function kept(usage: UsageReports | null): UsageReports {
   throw new AdminError(404, 'usage_not_kept', message);
 }
 
-function scopeOf(from: string | undefined, to: string | undefined, nowMs: number): UsageScope {
+type Asked = Pick<z.infer<typeof sumsQuery>, 'from' | 'to' | 'project'>;
+
+function scopeOf({ from, to, project }: Asked, tenancy: Tenancy, nowMs: number): UsageScope {
   const toMs = to === undefined ? nowMs + 1 : Date.parse(to);
   const fromMs = from === undefined ? toMs - DEFAULT_DAYS * DAY_MS : Date.parse(from);
-  if (fromMs < toMs) return { organisationId: ORGANISATION, projectId: null, fromMs, toMs };
+  const { organisationId } = tenancy;
+  if (fromMs < toMs) return { organisationId, projectIds: projectsOf(tenancy, project), fromMs, toMs };
   const message = `"from" is ${JSON.stringify(from)}, which is not before "to" (${to ?? 'now'}).`;
   throw new AdminError(400, 'invalid_query', message, { param: 'from' });
 }

@@ -69,9 +69,10 @@ export class ClientKeyRepository {
 
   /** Ids of those that match, oldest first. Of keys made in the same millisecond in the order of their ids. */
   async ids(query: KeyQuery, nowMs: number): Promise<readonly string[]> {
-    const { projectId, name, prefix, state, afterId, limit } = query;
-    let select = this.#db.selectFrom('client_key').select('key_id');
-    if (projectId !== null) select = select.where('project_id', '=', projectId);
+    const { organisationId, projectIds, name, prefix, state, afterId, limit } = query;
+    if (projectIds?.length === 0) return [];
+    let select = this.#db.selectFrom('client_key').select('key_id').where('organisation_id', '=', organisationId);
+    if (projectIds !== null) select = select.where('project_id', 'in', projectIds);
     if (name !== null) select = select.where('name', '=', name);
     if (prefix !== null) {
       select = select.where('key_id', 'in', (eb) =>

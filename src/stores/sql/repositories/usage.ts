@@ -1,4 +1,4 @@
-import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
+import { type ExpressionBuilder, type Kysely, type RawBuilder, type Selectable, sql } from 'kysely';
 import {
   EXPORT_COLUMNS,
   type UsageGroup,
@@ -49,7 +49,7 @@ export class UsageRepository implements UsageReports {
   }
 
   /** One row a group, in the order of the groups; without groups one row. */
-  async sums({ organisationId, projectId, fromMs, toMs, groupBy }: UsageQuery): Promise<readonly UsageRow[]> {
+  async sums({ organisationId, projectIds, fromMs, toMs, groupBy }: UsageQuery): Promise<readonly UsageRow[]> {
     const columns = groupBy.map((group) => GROUPS[group].as(`by_${group}`));
     const sums = Object.entries(SUMS).map(([name, text]) => sql<number>`cast(${sql.raw(text)} as bigint)`.as(name));
     let query = this.#db
@@ -58,7 +58,7 @@ export class UsageRepository implements UsageReports {
       .where('organisation_id', '=', organisationId)
       .where('started_at_ms', '>=', fromMs)
       .where('started_at_ms', '<', toMs);
-    if (projectId !== null) query = query.where('project_id', '=', projectId);
+    if (projectIds !== null) query = query.where((eb) => inProjects(eb, projectIds));
     // By position: the names of days and hours are expressions.
     for (const [index] of groupBy.entries()) {
       query = query.groupBy(sql.raw(String(index + 1))).orderBy(sql.raw(String(index + 1)));
@@ -80,7 +80,7 @@ export class UsageRepository implements UsageReports {
   }
 
   #page(
-    { organisationId, projectId, fromMs, toMs }: UsageScope,
+    { organisationId, projectIds, fromMs, toMs }: UsageScope,
     after: { readonly atMs: number; readonly attemptId: string } | null,
   ): Promise<readonly ExportedAttempt[]> {
     let query = this.#db
@@ -92,7 +92,7 @@ export class UsageRepository implements UsageReports {
       .orderBy('started_at_ms')
       .orderBy('attempt_id')
       .limit(PAGE);
-    if (projectId !== null) query = query.where('project_id', '=', projectId);
+    if (projectIds !== null) query = query.where((eb) => inProjects(eb, projectIds));
     if (after !== null) {
       const { atMs, attemptId } = after;
       query = query.where(({ eb, or }) => or([eb('started_at_ms', '>', atMs), eb('attempt_id', '>', attemptId)]));
@@ -105,4 +105,9 @@ function usageRow(row: Readonly<Record<string, string | number | null>>, groupBy
   const group = Object.fromEntries(groupBy.map((name) => [name, row[`by_${name}`] ?? null]));
   const sums = Object.fromEntries(Object.keys(SUMS).map((name) => [name, Number(row[name])]));
   return { ...(sums as unknown as UsageSums), group };
+}
+
+/** None of them: no row. */
+function inProjects(eb: ExpressionBuilder<Tables, 'ledger_attempt'>, projectIds: readonly string[]) {
+  return projectIds.length === 0 ? sql<boolean>`1 = 0` : eb('project_id', 'in', projectIds);
 }
