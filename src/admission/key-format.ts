@@ -1,5 +1,7 @@
 /** What every client key begins with. `live` leaves room for keys that open a test environment only. */
 export const KEY_START = 'wgl_live_';
+/** What every service token of the admin API begins with: nobody takes one for a client key. */
+export const TOKEN_START = 'wgl_admin_';
 /**
  * 214 bits. Lists show four characters at the beginning and, with the checksum's last four, give away as many again:
  * 166 bits stay secret.
@@ -7,8 +9,7 @@ export const KEY_START = 'wgl_live_';
 const RANDOM_LENGTH = 36;
 /** The least that holds 32 bits in base 62. */
 const CHECKSUM_LENGTH = 6;
-const KEY_LENGTH = KEY_START.length + RANDOM_LENGTH + CHECKSUM_LENGTH;
-const SHOWN_START = KEY_START.length + 4;
+const SHOWN_DIGITS = 4;
 const SHOWN_END = 4;
 
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -24,13 +25,13 @@ const systemRandom: FillRandom = (bytes) => {
 };
 
 /** A new client key: `wgl_live_`, 36 random characters, and a checksum of both that secret scanners can check too. */
-export function generateKey(fillRandom: FillRandom = systemRandom): string {
-  let text = KEY_START;
+export function generateKey(fillRandom: FillRandom = systemRandom, start: string = KEY_START): string {
+  let text = start;
   const bytes = new Uint8Array(RANDOM_LENGTH * 2);
-  while (text.length < KEY_START.length + RANDOM_LENGTH) {
+  while (text.length < start.length + RANDOM_LENGTH) {
     fillRandom(bytes);
     for (const byte of bytes) {
-      if (byte < FAIR_BYTES && text.length < KEY_START.length + RANDOM_LENGTH) text += DIGITS[byte % DIGITS.length];
+      if (byte < FAIR_BYTES && text.length < start.length + RANDOM_LENGTH) text += DIGITS[byte % DIGITS.length];
     }
   }
   return text + checksum(text);
@@ -40,18 +41,22 @@ export function generateKey(fillRandom: FillRandom = systemRandom): string {
  * What is wrong with a key's text, a clause that names none of it; null: it may be a key. Needs nothing but the text,
  * so that what cannot be a key is refused before anything is looked up.
  */
-export function keyFault(text: string): string | null {
-  if (!text.startsWith(KEY_START)) return `it does not begin with "${KEY_START}"`;
-  if (text.length !== KEY_LENGTH) return `it has ${text.length} characters in place of ${KEY_LENGTH}`;
-  if (!KEY_DIGITS.test(text.slice(KEY_START.length))) return 'it has characters that are no letters and no digits';
+export function keyFault(text: string, start: string = KEY_START): string | null {
+  if (!text.startsWith(start)) return `it does not begin with "${start}"`;
+  const length = start.length + RANDOM_LENGTH + CHECKSUM_LENGTH;
+  if (text.length !== length) return `it has ${text.length} characters in place of ${length}`;
+  if (!KEY_DIGITS.test(text.slice(start.length))) return 'it has characters that are no letters and no digits';
   const body = text.slice(0, -CHECKSUM_LENGTH);
   if (checksum(body) !== text.slice(-CHECKSUM_LENGTH)) return 'its checksum does not fit: it was mistyped or cut';
   return null;
 }
 
 /** The parts of a key's text that lists may show. */
-export function shownParts(text: string): { readonly prefix: string; readonly lastFour: string } {
-  return { prefix: text.slice(0, SHOWN_START), lastFour: text.slice(-SHOWN_END) };
+export function shownParts(
+  text: string,
+  start: string = KEY_START,
+): { readonly prefix: string; readonly lastFour: string } {
+  return { prefix: text.slice(0, start.length + SHOWN_DIGITS), lastFour: text.slice(-SHOWN_END) };
 }
 
 /** CRC-32, as zlib's, in base 62, the highest digit first. */

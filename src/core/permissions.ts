@@ -36,6 +36,8 @@ const TABLE = {
   'key:write': { reach: 'project', roles: ['owner', 'admin'] },
   'budget:read': { reach: 'project', roles: EVERYONE },
   'budget:write': { reach: 'project', roles: ['owner', 'admin'] },
+  'limit:read': { reach: 'project', roles: EVERYONE },
+  'limit:write': { reach: 'project', roles: ['owner', 'admin'] },
   'usage:read': { reach: 'project', roles: EVERYONE },
   'usage:export': { reach: 'project', roles: ['owner', 'admin', 'auditor'] },
   'audit:read': { reach: 'organisation', roles: ['owner', 'admin', 'auditor'] },

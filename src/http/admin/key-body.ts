@@ -2,6 +2,7 @@ import { ANYTHING, type ClientKey } from '../../core/client-key.ts';
 import { isObject } from '../../core/json-shape.ts';
 import { type Limits, NO_LIMITS } from '../../core/limits.ts';
 import type { Place } from '../../core/target.ts';
+import { TENANT_ID, TENANT_ID_ALLOWED } from '../../core/tenants.ts';
 import { BodyReader, readBudget, unknownField } from './budget-body.ts';
 import { type Problem, shown } from './problems.ts';
 
@@ -21,9 +22,6 @@ export interface KeyBodyReading {
   readonly problems: readonly Problem[];
 }
 
-/** Of the store's own names. */
-const PROJECT = /^[a-z0-9][a-z0-9._-]{0,62}$/;
-const PROJECT_ALLOWED = 'at most 63 of a-z, 0-9, ".", "_" and "-", beginning with a letter or digit';
 const MOST_NAMES = 1_000;
 const MOST_METADATA = 32;
 const MOST_BUDGETS = 8;
@@ -43,8 +41,8 @@ function readers(routes: readonly string[], nowMs: number): Readonly<Record<stri
       else reader.problem('name', value, 'text of 1 to 100 characters');
     },
     project: (reader, value) => {
-      if (typeof value === 'string' && PROJECT.test(value)) reader.fields.projectId = value;
-      else reader.problem('project', value, PROJECT_ALLOWED);
+      if (typeof value === 'string' && TENANT_ID.test(value)) reader.fields.projectId = value;
+      else reader.problem('project', value, TENANT_ID_ALLOWED);
     },
     owner: (reader, value) => {
       if (value === null || isText(value, 200)) reader.fields.owner = value === null ? null : value.trim();

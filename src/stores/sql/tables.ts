@@ -1,4 +1,5 @@
-import type { BudgetScope, BudgetUnit, BudgetWindow } from '../../core/budget.ts';
+import type { Generated } from 'kysely';
+import type { BudgetScope, BudgetUnit, BudgetWindow, SharedScope } from '../../core/budget.ts';
 import type { ClientOutcome } from '../../core/ledger.ts';
 import type { CostSource } from '../../core/price.ts';
 import type { AttemptState } from './ledger/attempt-state.ts';
@@ -21,6 +22,10 @@ export interface Tables {
   audit_entry: AuditEntryTable;
   audit_end: AuditEndTable;
   audit_checkpoint: AuditCheckpointTable;
+  person: PersonTable;
+  service_token: ServiceTokenTable;
+  admin_session: AdminSessionTable;
+  shared_limit: SharedLimitTable;
   meta: MetaTable;
 }
 
@@ -28,6 +33,8 @@ export interface OrganisationTable {
   organisation_id: string;
   name: string;
   created_at_ms: number;
+  /** Goes up with every change of the row, for If-Match. */
+  revision: Generated<number>;
 }
 
 export interface ProjectTable {
@@ -35,6 +42,7 @@ export interface ProjectTable {
   project_id: string;
   name: string;
   created_at_ms: number;
+  revision: Generated<number>;
 }
 
 export interface ClientKeyTable {
@@ -200,4 +208,54 @@ export interface AuditCheckpointTable {
 export interface MetaTable {
   name: string;
   value: string;
+}
+
+/** People who log in. */
+export interface PersonTable {
+  organisation_id: string;
+  user_id: string;
+  name: string;
+  /** The name in lower case; unique in the whole store. */
+  login: string;
+  password_hash: string;
+  /** JSON: roles, and where they hold. */
+  grants: string;
+  created_at_ms: number;
+  disabled_at_ms: number | null;
+  revision: number;
+}
+
+/** Machines of the admin API. */
+export interface ServiceTokenTable {
+  organisation_id: string;
+  token_id: string;
+  name: string;
+  prefix: string;
+  last_four: string;
+  token_hash: string;
+  /** JSON: roles, and where they hold. */
+  grants: string;
+  created_at_ms: number;
+  expires_at_ms: number | null;
+  revoked_at_ms: number | null;
+}
+
+/** Logins that go on. A row that is gone is one that ended. */
+export interface AdminSessionTable {
+  organisation_id: string;
+  session_hash: string;
+  user_id: string;
+  created_at_ms: number;
+  seen_at_ms: number;
+}
+
+/** Null: no limit. */
+export interface SharedLimitTable {
+  organisation_id: string;
+  scope: SharedScope;
+  scope_id: string;
+  rpm: number | null;
+  tpm: number | null;
+  concurrent: number | null;
+  revision: number;
 }

@@ -1,0 +1,244 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
+import { NoSuchProject } from '../core/budget-store.ts';
+import type { Clock } from '../core/clock.ts';
+import { RevisionConflict } from '../core/key-store.ts';
+import {
+  GrantRefused,
+  type PeopleStore,
+  type ServiceToken,
+  type Session,
+  type TokenShownOnce,
+  tokenState,
+  type User,
+} from '../core/people.ts';
+import { type Grant, mayGrant, type Principal } from '../core/principal.ts';
+import { Secret } from '../core/secret.ts';
+import { generateKey, keyFault, shownParts, TOKEN_START } from './key-format.ts';
+import type { HashKey } from './key-hash.ts';
+import type { LoginThrottle } from './login-throttle.ts';
+import { hashPassword, isPassword, wasteAsMuch } from './passwords.ts';
+
+export interface PeopleParts {
+  readonly store: PeopleStore;
+  readonly hash: HashKey;
+  readonly clock: Pick<Clock, 'wallMs'>;
+  readonly throttle: LoginThrottle;
+  readonly newId: (kind: 'usr' | 'tok') => string;
+}
+
+/** Who asks, and from where. */
+export interface Asker {
+  readonly principal: Principal;
+  readonly origin: AuditOrigin;
+}
+
+export interface UserChange {
+  readonly grants?: readonly Grant[];
+  readonly password?: Secret;
+  readonly disabled?: boolean;
+}
+
+export type LoginResult =
+  | { readonly ok: true; readonly text: Secret; readonly user: User; readonly expiresAtMs: number }
+  | { readonly ok: false; readonly reason: 'wrong_password' }
+  | { readonly ok: false; readonly reason: 'throttled'; readonly waitMs: number };
+
+/** A session ends so long after it began, or was last used. */
+const SESSION_MS = 7 * 86_400_000;
+const IDLE_MS = 12 * 3_600_000;
+/** How exactly it is known when a session was last used: each look would be a write. */
+const SEEN_EVERY_MS = 60_000;
+const SESSION_BYTES = 32;
+const SESSION_TEXT = /^[\w-]{43}$/;
+
+/**
+ * People and machines of the admin API: who they are, and what they may. Always asked of the store, so that what one
+ * gateway changes counts at once at every other; the data plane never asks.
+ */
+export class People {
+  readonly #parts: PeopleParts;
+
+  constructor(parts: PeopleParts) {
+    this.#parts = parts;
+  }
+
+  users(organisationId: string): Promise<readonly User[]> {
+    return this.#parts.store.users(organisationId);
+  }
+
+  /** Rejects with NameTaken, GrantRefused, NoSuchProject, TooManyLogins. */
+  async createUser(
+    { name, grants, password }: { readonly name: string; readonly grants: readonly Grant[]; readonly password: Secret },
+    { principal, origin }: Asker,
+  ): Promise<User> {
+    const { store, clock, newId } = this.#parts;
+    await this.#checkGrants(principal, grants);
+    const { organisationId } = principal;
+    const passwordHash = await hashPassword(password.reveal());
+    const user: User = {
+      ...{ id: newId('usr'), organisationId, name, grants },
+      ...{ createdAtMs: clock.wallMs(), disabledAtMs: null, revision: 1 },
+    };
+    await store.createUser({ user, passwordHash }, eventOf('user.create', origin, null, user));
+    return user;
+  }
+
+  /** Their sessions end. Null: there is no such user. Rejects as `createUser`, and with RevisionConflict. */
+  async changeUser(
+    id: string,
+    change: UserChange,
+    revision: number | null,
+    { principal, origin }: Asker,
+  ): Promise<User | null> {
+    const { store, clock } = this.#parts;
+    const { organisationId } = principal;
+    const before = (await store.users(organisationId)).find((user) => user.id === id);
+    if (before === undefined) return null;
+    if (revision !== null && revision !== before.revision) {
+      throw new RevisionConflict(`The user is at revision ${before.revision}, not at ${revision} any more.`);
+    }
+    // Whoever may not give a role may not take it, nor the password of somebody who has it.
+    await this.#checkGrants(principal, [...before.grants, ...(change.grants ?? [])]);
+    const disabledAtMs = change.disabled === false ? null : before.disabledAtMs;
+    const user: User = {
+      ...before,
+      grants: change.grants ?? before.grants,
+      disabledAtMs: change.disabled === true ? (disabledAtMs ?? clock.wallMs()) : disabledAtMs,
+      revision: before.revision + 1,
+    };
+    const passwordHash = change.password === undefined ? null : await hashPassword(change.password.reveal());
+    const event = eventOf('user.update', origin, before, user, passwordHash !== null);
+    await store.changeUser(user, passwordHash, before.revision, event);
+    return user;
+  }
+
+  tokens(organisationId: string): Promise<readonly ServiceToken[]> {
+    return this.#parts.store.tokens(organisationId);
+  }
+
+  /** Rejects with GrantRefused, NoSuchProject. */
+  async createToken(
+    given: Pick<ServiceToken, 'name' | 'grants' | 'expiresAtMs'>,
+    { principal, origin }: Asker,
+  ): Promise<TokenShownOnce> {
+    const { store, hash, clock, newId } = this.#parts;
+    await this.#checkGrants(principal, given.grants);
+    const text = generateKey(undefined, TOKEN_START);
+    const token: ServiceToken = {
+      ...{ id: newId('tok'), organisationId: principal.organisationId, ...given, ...shownParts(text, TOKEN_START) },
+      ...{ createdAtMs: clock.wallMs(), revokedAtMs: null },
+    };
+    await store.createToken(token, hash(text), eventOf('token.create', origin, null, token));
+    return { token, text: new Secret(text) };
+  }
+
+  /** At once and for good. Null: there is no such token. */
+  async revokeToken(id: string, { principal, origin }: Asker): Promise<ServiceToken | null> {
+    const { store, clock } = this.#parts;
+    const before = (await store.tokens(principal.organisationId)).find((token) => token.id === id);
+    if (before === undefined) return null;
+    const after = { ...before, revokedAtMs: before.revokedAtMs ?? clock.wallMs() };
+    await store.revokeToken(before, after.revokedAtMs, eventOf('token.revoke', origin, before, after));
+    return after;
+  }
+
+  /** @param address of the connection's other end, for the throttle */
+  async login(name: string, password: Secret, from: Omit<AuditOrigin, 'actor'>): Promise<LoginResult> {
+    const { store, clock, throttle } = this.#parts;
+    const waitMs = throttle.waitMs(name, from.peerAddress);
+    if (waitMs > 0) return { ok: false, reason: 'throttled', waitMs };
+    throttle.begin(name, from.peerAddress);
+    const found = await store.userByLogin(name);
+    const text = password.reveal();
+    const isRight = found === null ? await wasteAsMuch(text) : await isPassword(text, found.passwordHash);
+    if (!isRight || found === null || found.user.disabledAtMs !== null) return { ok: false, reason: 'wrong_password' };
+    throttle.succeed(name, from.peerAddress);
+    const { user } = found;
+    const nowMs = clock.wallMs();
+    const cookie = randomBytes(SESSION_BYTES).toString('base64url');
+    const session: Session = {
+      ...{ hash: digest(cookie), organisationId: user.organisationId, userId: user.id },
+      ...{ createdAtMs: nowMs, seenAtMs: nowMs },
+    };
+    const before = { createdMs: nowMs - SESSION_MS, seenMs: nowMs - IDLE_MS };
+    await store.beginSession(session, before, sessionEvent('session.login', user, from));
+    return { ok: true, text: new Secret(cookie), user, expiresAtMs: nowMs + SESSION_MS };
+  }
+
+  /** Null: it opens nothing, or nothing any more. */
+  async ofSession(cookie: string): Promise<Principal | null> {
+    const { store, clock } = this.#parts;
+    const found = await this.#session(cookie);
+    if (found === null) return null;
+    const { session, user } = found;
+    const nowMs = clock.wallMs();
+    if (nowMs - session.seenAtMs >= SEEN_EVERY_MS) await store.touchSession(session, nowMs);
+    return { kind: 'user', id: user.id, name: user.name, organisationId: user.organisationId, grants: user.grants };
+  }
+
+  /** False: there was no such session. */
+  async logout(cookie: string, from: Omit<AuditOrigin, 'actor'>): Promise<boolean> {
+    const found = await this.#session(cookie);
+    if (found === null) return false;
+    await this.#parts.store.endSession(found.session, sessionEvent('session.logout', found.user, from));
+    return true;
+  }
+
+  /** Null: it opens nothing, or nothing any more. */
+  async ofToken(text: string): Promise<Principal | null> {
+    // What cannot be one is not looked up.
+    if (keyFault(text, TOKEN_START) !== null) return null;
+    const { store, hash, clock } = this.#parts;
+    const token = await store.tokenByHash(hash(text));
+    if (token === null || tokenState(token, clock.wallMs()) !== 'live') return null;
+    const { id, name, organisationId, grants } = token;
+    return { kind: 'token', id, name, organisationId, grants };
+  }
+
+  async #session(cookie: string): Promise<{ readonly session: Session; readonly user: User } | null> {
+    if (!SESSION_TEXT.test(cookie)) return null;
+    const found = await this.#parts.store.session(digest(cookie));
+    if (found === null || found.user.disabledAtMs !== null) return null;
+    const { createdAtMs, seenAtMs } = found.session;
+    const nowMs = this.#parts.clock.wallMs();
+    return nowMs - createdAtMs < SESSION_MS && nowMs - seenAtMs < IDLE_MS ? found : null;
+  }
+
+  async #checkGrants(giver: Principal, grants: readonly Grant[]): Promise<void> {
+    const projects = await this.#parts.store.projects(giver.organisationId);
+    for (const grant of grants) {
+      if (!mayGrant(giver, grant)) throw new GrantRefused(grant);
+      const { projectId } = grant;
+      if (projectId !== null && !projects.includes(projectId)) throw new NoSuchProject(projectId, projects);
+    }
+  }
+}
+
+type Named = User | ServiceToken;
+
+/** @param passwordChanged what the log shows of a password is that it is another one */
+function eventOf(
+  action: `${'user' | 'token'}.${string}`,
+  origin: AuditOrigin,
+  before: Named | null,
+  after: Named,
+  passwordChanged = false,
+): AuditEvent {
+  const subject = `${action.slice(0, action.indexOf('.'))}:${after.id}`;
+  const shown = { ...after, ...(passwordChanged && { password: 'changed' }) };
+  return { origin, action, subject, before, after: shown, organisationId: after.organisationId };
+}
+
+function sessionEvent(
+  action: `session.${string}`,
+  { id, organisationId }: User,
+  from: Omit<AuditOrigin, 'actor'>,
+): AuditEvent {
+  const origin: AuditOrigin = { actor: { kind: 'user', id }, ...from };
+  return { origin, action, subject: `user:${id}`, organisationId };
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
