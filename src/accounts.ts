@@ -7,6 +7,10 @@ import { ClientKeys } from './admission/client-keys.ts';
 import { KeyBook } from './admission/key-book.ts';
 import { type HashKey, keyHasher, pepperCheck } from './admission/key-hash.ts';
 import { KeysInForce } from './admission/keys-in-force.ts';
+import { LoginThrottle } from './admission/login-throttle.ts';
+import type { People } from './admission/people.ts';
+import type { SharedLimitDesk } from './admission/shared-limits.ts';
+import type { Tenants } from './admission/tenants.ts';
 import type { Config } from './config/config.ts';
 import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
@@ -16,6 +20,7 @@ import type { Clock } from './core/clock.ts';
 import type { ClientKeyStore, KeyRecord } from './core/key-store.ts';
 import type { Ledger } from './core/ledger.ts';
 import type { LedgerVerification } from './core/ledger-check.ts';
+import { NO_SHARED_LIMITS, type SharedLimits, sharedLimits } from './core/limits.ts';
 import type { Logger } from './core/logger.ts';
 import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
 import type { StoreChange } from './core/store-changes.ts';
@@ -86,6 +91,8 @@ export class Accounts {
   #configuredPrices: ConfiguredPrices;
   #prices: OperatorPrices | null = null;
   #readingPrices: Promise<OperatorPrices> | null = null;
+  #sharedLimits: SharedLimits = NO_SHARED_LIMITS;
+  readonly #throttle: LoginThrottle;
 
   private constructor(config: Config, parts: AccountsParts) {
     this.#config = config;
@@ -94,6 +101,7 @@ export class Accounts {
     // Without a store no key exists whose hash could be asked for.
     this.book = new KeyBook((text) => this.#opened?.hash(text) ?? '');
     this.#inForce = new KeysInForce(this.book, this.budgets);
+    this.#throttle = new LoginThrottle(parts.clock);
   }
 
   static async open(config: Config, parts: AccountsParts): Promise<Accounts> {
@@ -158,6 +166,64 @@ export class Accounts {
   /** Null: there is no store, and so no budget. To look makes none. */
   async sharedBudgetsIfAny(): Promise<Budgets | null> {
     return this.#opening === null ? null : this.sharedBudgets();
+  }
+
+  /** Those of organisations, projects and models that requests are checked against. */
+  get sharedLimits(): SharedLimits {
+    return this.#sharedLimits;
+  }
+
+  /** To set limits that several keys share; opens the store. */
+  async limits(): Promise<SharedLimitDesk> {
+    const [{ store, audit }, { SharedLimitDesk }, { recordedSharedLimits, recordedTenants }] = await Promise.all([
+      this.#open(),
+      import('./admission/shared-limits.ts'),
+      import('./stores/recorded-tenants.ts'),
+    ]);
+    const tenants = recordedTenants(store.db, audit);
+    return new SharedLimitDesk({
+      store: recordedSharedLimits(store.db, audit),
+      projects: async (organisation) => (await tenants.projects(organisation)).map(({ projectId }) => projectId),
+      onStored: () => this.#readSharedLimits(store),
+    });
+  }
+
+  /** Null: there is no store, and so no limit. To look makes none. */
+  async limitsIfAny(): Promise<SharedLimitDesk | null> {
+    return this.#opening === null ? null : this.limits();
+  }
+
+  /** To make organisations and projects; opens the store. */
+  async tenants(): Promise<Tenants> {
+    const [{ store, audit }, { Tenants }, { recordedTenants }] = await Promise.all([
+      this.#open(),
+      import('./admission/tenants.ts'),
+      import('./stores/recorded-tenants.ts'),
+    ]);
+    return new Tenants(recordedTenants(store.db, audit), this.#parts.clock);
+  }
+
+  /** Null: there is no store, and so nothing but `default`. To look makes none. */
+  async tenantsIfAny(): Promise<Tenants | null> {
+    return this.#opening === null ? null : this.tenants();
+  }
+
+  /** People and machines of the admin API; opens the store. */
+  async people(): Promise<People> {
+    const [{ store, audit, hash }, { People }, { recordedPeople }] = await Promise.all([
+      this.#open(),
+      import('./admission/people.ts'),
+      import('./stores/recorded-people.ts'),
+    ]);
+    return new People({
+      ...{ store: recordedPeople(store.db, audit), hash, clock: this.#parts.clock, throttle: this.#throttle },
+      newId: (kind) => `${kind}_${Bun.randomUUIDv7()}`,
+    });
+  }
+
+  /** Null: there is no store, and so nobody. To look makes none. */
+  async peopleIfAny(): Promise<People | null> {
+    return this.#opening === null ? null : this.people();
   }
 
   /** From the first key on, what is used is on record. */
@@ -238,6 +304,7 @@ export class Accounts {
     const follower = this.#config.databaseUrl === null ? null : await this.#followerOf(opened);
     const records = await keys.all(this.#parts.clock.wallMs());
     await this.#readSharedBudgets(store);
+    await this.#readSharedLimits(store);
     this.#opened = opened;
     this.#inForce.replace(records);
     await this.#checkPepper(opened);
@@ -259,6 +326,11 @@ export class Accounts {
     this.#sharedBudgets = states.length;
   }
 
+  async #readSharedLimits({ db }: SqlStore): Promise<void> {
+    const { SharedLimitRepository } = await import('./stores/sql/repositories/shared-limits.ts');
+    this.#sharedLimits = sharedLimits(await new SharedLimitRepository(db).all());
+  }
+
   async #followerOf(opened: Opened): Promise<ChangeFollower> {
     const [{ ChangeFollower }, { ChangeRepository }] = await Promise.all([
       import('./admission/change-follower.ts'),
@@ -274,6 +346,9 @@ export class Accounts {
   async #follow(opened: Opened, changes: readonly StoreChange[] | null): Promise<void> {
     if (changes === null || changes.some(({ action }) => action.startsWith('budget.'))) {
       await this.#readSharedBudgets(opened.store);
+    }
+    if (changes === null || changes.some(({ action }) => action.startsWith('limit.'))) {
+      await this.#readSharedLimits(opened.store);
     }
     const records = await this.#changedKeys(opened, changes);
     // First: whoever has the key may call with it as soon as it is known.

@@ -11,6 +11,7 @@ import {
   type RefusalFrom,
   refusedKey,
   refusedLogin,
+  refusedPassword,
   refusedPermission,
   refusedRequest,
 } from './admission/refusal-events.ts';
@@ -28,7 +29,6 @@ import { type AuditOrigin, type AuditSink, systemOrigin } from './core/audit.ts'
 import type { Billing } from './core/billing.ts';
 import type { Caller } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
-import { NO_SHARED_LIMITS } from './core/limits.ts';
 import type { OutcomeSink } from './core/outcome.ts';
 import type { ReloadResult } from './core/reload.ts';
 import type { InferenceRequest } from './core/request.ts';
@@ -153,7 +153,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const door = createDoor(
     new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key }),
     new RequestGate({
-      limits: new RateLimiter({ clock, shared: () => NO_SHARED_LIMITS }),
+      limits: new RateLimiter({ clock, shared: () => accounts.sharedLimits }),
       meaningOf: (requested) => engine.meaningOf(requested),
     }),
     refusals,
@@ -212,6 +212,25 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             routeNames: () => ['default', ...reloader.config.routes.keys()],
             audit: () => accounts.auditReports,
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
+            loopback,
+            principals: {
+              ofToken: async (text) => (await accounts.peopleIfAny())?.ofToken(text) ?? null,
+              ofSession: async (cookie) => (await accounts.peopleIfAny())?.ofSession(cookie) ?? null,
+              hasOrganisation: async (id) =>
+                ((await (await accounts.tenantsIfAny())?.organisations()) ?? []).some(
+                  (one) => one.organisationId === id,
+                ),
+            },
+            sessionsIfAny: () => accounts.peopleIfAny(),
+            refusedPassword: (...refused) => recordedRefusals.note(refusedPassword(...refused)),
+            users: () => accounts.people(),
+            usersIfAny: () => accounts.peopleIfAny(),
+            tokens: () => accounts.people(),
+            tokensIfAny: () => accounts.peopleIfAny(),
+            tenants: () => accounts.tenants(),
+            tenantsIfAny: () => accounts.tenantsIfAny(),
+            limits: () => accounts.limits(),
+            limitsIfAny: () => accounts.limitsIfAny(),
             refusedPermission: (...refused) => recordedRefusals.note(refusedPermission(...refused)),
             prices: () => accounts.prices(),
             wallMs: () => clock.wallMs(),

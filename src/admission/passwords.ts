@@ -63,8 +63,9 @@ async function derive(password: string, salt: Buffer, { bits, block, parallel }:
       const options = { N: 2 ** bits, r: block, p: parallel, maxmem: MAX_MEMORY_BYTES };
       // One form for what may be typed in two ways, as RFC 8265 wants it.
       scrypt(password.normalize('NFC'), salt, HASH_BYTES, options, (error, key) => {
-        if (error === null) resolve(key);
-        else reject(error);
+        // Bun says undefined where Node says null.
+        if (error) reject(error);
+        else resolve(key);
       });
     });
   } finally {

@@ -17,6 +17,12 @@ export function refusedLogin(from: RefusalFrom): RefusalEvent {
   return { action: 'admin.login', subject: 'admin', origin, reason: null };
 }
 
+/** A login that failed. @param name as it was sent, which may be anything */
+export function refusedPassword(name: string, reason: string, from: RefusalFrom): RefusalEvent {
+  const origin = { actor: { kind: 'anyone', id: null }, ...from } as const;
+  return { action: 'session.login', subject: `login:${name.slice(0, MOST_SHOWN)}`, origin, reason };
+}
+
 /** What a person or machine of the admin API asked for and may not do. @param permission the one that is missing */
 export function refusedPermission(
   { kind, id, organisationId }: Principal,

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { ADMIN_KEY, adminPorts, overflowFixture, someTarget } from './admin-fixture.ts';
 import { buildAdminApp, createAdminApp } from './app.ts';
 
-const PUBLIC = ['/docs', '/docs/app.js', '/docs/style.css', '/openapi.json'];
+const PUBLIC = ['/admin/login', '/docs', '/docs/app.js', '/docs/style.css', '/openapi.json'];
 const base = someTarget({ id: 'openrouter', provider: 'openrouter', adapterKind: 'openrouter', place: 'cloud' });
 const ports = adminPorts({ overflowProviders: overflowFixture({ baseTargets: [base] }).service });
 const NOWHERE = { requestId: null, peerAddress: null };
@@ -209,13 +209,24 @@ describe('the OpenAPI document', () => {
       '/admin/keys/{id}',
       '/admin/keys/{id}/rotate',
       '/admin/ledger/verify',
+      '/admin/limits',
+      '/admin/login',
+      '/admin/organisations',
+      '/admin/organisations/{id}',
       '/admin/overflow_provider',
       '/admin/overflow_provider/{name}',
       '/admin/prices',
+      '/admin/projects',
+      '/admin/projects/{id}',
       '/admin/reload',
+      '/admin/session',
       '/admin/status',
+      '/admin/tokens',
+      '/admin/tokens/{id}',
       '/admin/usage',
       '/admin/usage/export',
+      '/admin/users',
+      '/admin/users/{id}',
       '/health',
       '/metrics',
       '/ready',
@@ -238,7 +249,7 @@ describe('the OpenAPI document', () => {
 
   test('says of each operation under /admin that it needs the admin key', async () => {
     const { paths } = await (await call('/openapi.json')).json();
-    const operations = Object.entries(paths).filter(([path]) => path.startsWith('/admin/'));
+    const operations = Object.entries(paths).filter(([path]) => path.startsWith('/admin/') && path !== '/admin/login');
     for (const [, item] of operations) {
       for (const operation of Object.values(item as Record<string, { security: unknown }>)) {
         expect(operation.security).toEqual([{ adminKey: [] }]);

@@ -2,7 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Secret } from '../../core/secret.ts';
 import type { RequestOrigin } from '../connection.ts';
 import { type AuditPorts, addAuditRoutes } from './audit-routes.ts';
-import { NO_PRINCIPALS, type PrincipalSource, requirePrincipal } from './authentication.ts';
+import { type PrincipalSource, requirePrincipal } from './authentication.ts';
 import { addBudgetRoutes, type BudgetPorts } from './budget-routes.ts';
 import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
@@ -10,14 +10,19 @@ import { AdminError, errorReply } from './error-envelope.ts';
 import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
 import { addKeyRoutes, type KeyPorts } from './key-routes.ts';
 import { addLedgerRoutes, type LedgerPorts } from './ledger-routes.ts';
+import { addLimitRoutes, type LimitPorts } from './limit-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
 import { type PermissionPorts, refuseUnguarded, requirePermissions } from './permission.ts';
 import { addPriceRoutes, type PricePorts } from './price-routes.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
+import { addLoginRoute, addSessionRoutes, type SessionPorts } from './session-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
+import { addTenantRoutes, type TenantPorts } from './tenant-routes.ts';
+import { addTokenRoutes, type TokenPorts } from './token-routes.ts';
 import { addUsageRoutes, type UsagePorts } from './usage-routes.ts';
+import { addUserRoutes, type UserPorts } from './user-routes.ts';
 
 /** What the control plane shows and changes. */
 export interface AdminPorts
@@ -31,11 +36,16 @@ export interface AdminPorts
     KeyPorts,
     BudgetPorts,
     PricePorts,
-    PermissionPorts {
+    PermissionPorts,
+    LimitPorts,
+    SessionPorts,
+    TenantPorts,
+    TokenPorts,
+    UserPorts {
   readonly adminKey: Secret;
   readonly overflowProviders: OverflowProviderService;
-  /** People and machines besides whoever has the admin key. Default: there are none. */
-  readonly principals?: PrincipalSource;
+  /** People and machines besides whoever has the admin key. */
+  readonly principals: PrincipalSource;
   /** Told of each login with a credential that opens nothing. */
   refusedLogin(from: RequestOrigin): void;
 }
@@ -64,10 +74,11 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
 
   addDocsPage(app);
   addOpenApiDocument(app, ports.version);
+  addLoginRoute(app, ports);
   const open = new Set(app.routes.filter(({ method }) => method !== 'ALL').map(({ path }) => path));
   // Everything registered below this line, and every path that nothing answers, needs to be somebody's: no list of paths to forget one on.
-  const { adminKey, principals = NO_PRINCIPALS } = ports;
-  app.use('*', requirePrincipal({ adminKey, principals, refused: (from) => ports.refusedLogin(from) }));
+  const { adminKey, principals, loopback } = ports;
+  app.use('*', requirePrincipal({ adminKey, principals, loopback, refused: (from) => ports.refusedLogin(from) }));
   app.use('*', requirePermissions(app, ports));
   addStatusRoute(app, ports);
   addExplainRoute(app, ports);
@@ -76,6 +87,11 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addLedgerRoutes(app, ports);
   addKeyRoutes(app, ports);
   addBudgetRoutes(app, ports);
+  addLimitRoutes(app, ports);
+  addTenantRoutes(app, ports);
+  addUserRoutes(app, ports);
+  addTokenRoutes(app, ports);
+  addSessionRoutes(app, ports);
   addAuditRoutes(app, ports);
   addPriceRoutes(app, ports);
   addReloadRoute(app, ports);

@@ -1,27 +1,30 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
-import { ADMIN_KEY_PRINCIPAL, type Principal } from '../../core/principal.ts';
+import { ADMIN_KEY_PRINCIPAL, mayAtAll, type Principal } from '../../core/principal.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { RequestOrigin } from '../connection.ts';
+import { refuseCrossSite, sessionCookie } from './cookies.ts';
 import { AdminError } from './error-envelope.ts';
 import { requestOriginOf } from './origin.ts';
 
 const BEARER = /^bearer +([^\s]+) *$/i;
+/** In which organisation whoever runs the gateway acts. */
+const ORGANISATION_HEADER = 'x-swarmrouter-organisation';
 
 /** Whom a credential other than the admin key belongs to. */
 export interface PrincipalSource {
   /** Of a service token's text. Null: it is none that opens anything now. */
-  ofToken(text: string): Principal | null;
-  /** Of the session that the request's cookie names. Null: there is none, or it is over. */
-  ofSession(cookies: string): Principal | null;
+  ofToken(text: string): Promise<Principal | null>;
+  /** Of what a session's cookie holds. Null: there is no such session, or it is over. */
+  ofSession(cookie: string): Promise<Principal | null>;
+  hasOrganisation(organisationId: string): Promise<boolean>;
 }
-
-/** Where there are neither people nor tokens. */
-export const NO_PRINCIPALS: PrincipalSource = { ofToken: () => null, ofSession: () => null };
 
 export interface AuthenticationParts {
   readonly adminKey: Secret;
   readonly principals: PrincipalSource;
+  /** True: the gateway listens on loopback only. */
+  readonly loopback: boolean;
   /** Told of each credential that opens nothing. */
   readonly refused: (from: RequestOrigin) => void;
 }
@@ -30,34 +33,50 @@ export interface AuthenticationParts {
  * Lets nothing pass that nobody has sent, and says who it was. Runs before the body is read and before the path is
  * looked at. A credential in "Authorization" counts before a cookie, which browsers send by themselves.
  */
-export function requirePrincipal({ adminKey, principals, refused }: AuthenticationParts): MiddlewareHandler {
-  const expected = digest(adminKey.reveal());
-  const ofBearer = (text: string): Principal | null => {
+export function requirePrincipal(parts: AuthenticationParts): MiddlewareHandler {
+  const expected = digest(parts.adminKey.reveal());
+  const isAdminKey = (text: string): boolean =>
     // Digests have one length, so the comparison's time tells nothing about the key.
-    const isAdminKey = timingSafeEqual(digest(text), expected) && adminKey.reveal() !== '';
-    return isAdminKey ? ADMIN_KEY_PRINCIPAL : principals.ofToken(text);
-  };
+    timingSafeEqual(digest(text), expected) && parts.adminKey.reveal() !== '';
   return async (context, next) => {
-    const principal = principalOf(context, ofBearer, principals);
+    const principal = await principalOf(context, isAdminKey, parts);
     if (principal === null) {
       const header = context.req.header('authorization');
-      if (header !== undefined) refused(requestOriginOf(context));
+      if (header !== undefined) parts.refused(requestOriginOf(context));
       throw refusal(header === undefined);
     }
-    context.set('principal', principal);
+    context.set('principal', await acting(context, principal, parts.principals));
     await next();
   };
 }
 
-function principalOf(
+async function principalOf(
   context: Context,
-  ofBearer: (text: string) => Principal | null,
-  { ofSession }: PrincipalSource,
-): Principal | null {
+  isAdminKey: (text: string) => boolean,
+  { principals, loopback }: AuthenticationParts,
+): Promise<Principal | null> {
   const header = context.req.header('authorization');
-  if (header !== undefined) return ofBearer(BEARER.exec(header)?.[1] ?? '');
-  const cookies = context.req.header('cookie');
-  return cookies === undefined ? null : ofSession(cookies);
+  if (header !== undefined) {
+    const text = BEARER.exec(header)?.[1] ?? '';
+    return isAdminKey(text) ? ADMIN_KEY_PRINCIPAL : principals.ofToken(text);
+  }
+  const cookie = sessionCookie(context.req.header('cookie') ?? '', loopback);
+  if (cookie === null) return null;
+  const principal = await principals.ofSession(cookie);
+  if (principal !== null) refuseCrossSite(context);
+  return principal;
+}
+
+/** Whoever may make organisations may look after them: as the owner of the one that is named, and of nothing else. */
+async function acting(context: Context, principal: Principal, principals: PrincipalSource): Promise<Principal> {
+  const organisationId = context.req.header(ORGANISATION_HEADER);
+  if (organisationId === undefined || organisationId === principal.organisationId) return principal;
+  const may = mayAtAll(principal, 'organisation:write');
+  if (may && (await principals.hasOrganisation(organisationId))) {
+    return { ...principal, organisationId, grants: [{ role: 'owner', projectId: null }] };
+  }
+  const message = `There is no organisation ${JSON.stringify(organisationId.slice(0, 80))} that you may act in. Leave ${ORGANISATION_HEADER} out to act in your own.`;
+  throw new AdminError(404, 'organisation_not_found', message);
 }
 
 function refusal(missing: boolean): AdminError {

@@ -39,6 +39,8 @@ export function openApiDocument(app: OpenAPIHono, version: string): object {
       { name: 'Operation', description: 'Health and metrics.' },
       { name: 'Administration', description: 'Needs the admin key.' },
       { name: 'Keys', description: 'Who may call, for what, and how much. Needs the admin key.' },
+      { name: 'Tenants', description: 'Organisations and projects. Needs the admin key, a token or a login.' },
+      { name: 'People', description: 'Who may use the control plane, and as what.' },
       { name: 'Usage', description: 'What calls used and cost. Needs the admin key.' },
       { name: 'Audit', description: 'Who changed what. Needs the admin key.' },
     ],

@@ -27,27 +27,46 @@ const ROUTES: Readonly<Record<string, string>> = {
   'DELETE /admin/keys/:id': 'key:write',
   'POST /admin/keys/:id/rotate': 'key:write',
   'GET /admin/ledger/verify': 'ledger:verify',
+  'GET /admin/limits': 'limit:read',
+  'POST /admin/limits': 'limit:write',
+  'DELETE /admin/limits': 'limit:write',
+  'GET /admin/organisations': 'organisation:read',
+  'POST /admin/organisations': 'organisation:write',
+  'PATCH /admin/organisations/:id': 'organisation:write',
   'GET /admin/overflow_provider': 'provider:read',
   'POST /admin/overflow_provider': 'provider:write',
   'DELETE /admin/overflow_provider/:name': 'provider:write',
   'GET /admin/prices': 'price:read',
   'POST /admin/prices': 'price:write',
   'DELETE /admin/prices': 'price:write',
+  'GET /admin/projects': 'project:read',
+  'POST /admin/projects': 'project:write',
+  'PATCH /admin/projects/:id': 'project:write',
   'POST /admin/reload': 'configuration:reload',
   'GET /admin/status': 'status:read',
+  'GET /admin/tokens': 'token:read',
+  'POST /admin/tokens': 'token:write',
+  'DELETE /admin/tokens/:id': 'token:write',
   'GET /admin/usage': 'usage:read',
   'GET /admin/usage/export': 'usage:export',
+  'GET /admin/users': 'user:read',
+  'POST /admin/users': 'user:write',
+  'PATCH /admin/users/:id': 'user:write',
 };
 
+/** Open to whoever is somebody. */
+const OWN = { 'GET /admin/session': 'self', 'DELETE /admin/session': 'self' };
+
 /** What each role may in the whole of the organisation that runs the gateway, likewise. */
-const READING = 'audit:read budget:read decision:read key:read ledger:verify organisation:read price:read project:read';
+const READING =
+  'audit:read budget:read decision:read key:read ledger:verify limit:read organisation:read price:read project:read';
 const RIGHTS: Readonly<Record<(typeof ROLES)[number], string>> = {
   owner: PERMISSIONS.join(' '),
   admin: PERMISSIONS.filter((permission) => permission !== 'organisation:write').join(' '),
   operator:
-    'budget:read configuration:reload decision:read key:read price:read price:write project:read provider:read provider:write route:explain status:read usage:read',
+    'budget:read configuration:reload decision:read key:read limit:read price:read price:write project:read provider:read provider:write route:explain status:read usage:read',
   auditor: `${READING} provider:read status:read token:read usage:export usage:read user:read`,
-  member: 'budget:read key:read price:read project:read status:read usage:read',
+  member: 'budget:read key:read limit:read price:read project:read status:read usage:read',
 };
 
 function principal(organisationId: string, ...grants: readonly Grant[]): Principal {
@@ -58,7 +77,11 @@ const refusals: string[] = [];
 function appFor(someone: Principal | null) {
   return buildAdminApp(
     adminPorts({
-      principals: { ofToken: (text) => (text === 'right' ? someone : null), ofSession: () => null },
+      principals: {
+        ofToken: async (text) => (text === 'right' ? someone : null),
+        ofSession: async () => null,
+        hasOrganisation: async () => false,
+      },
       refusedPermission: (_who, permission) => void refusals.push(permission),
     }),
   );
@@ -77,7 +100,7 @@ describe('every route of the control plane', () => {
   const permissions = permissionsOf(app);
 
   test('has a permission, and the one that was meant', () => {
-    expect(Object.fromEntries(permissions)).toEqual(ROUTES as never);
+    expect(Object.fromEntries(permissions)).toEqual({ ...ROUTES, ...OWN } as never);
   });
 
   test('says in the OpenAPI document which permission it needs', async () => {
@@ -132,7 +155,7 @@ describe('every route of the control plane', () => {
       );
       if (of?.type !== 'route') throw new Error(route);
       delete (of.route as { 'x-permission'?: unknown })['x-permission'];
-      const isPublic = (path: string) => !path.startsWith('/admin');
+      const isPublic = (path: string) => !path.startsWith('/admin') || path === '/admin/login';
       expect(() => refuseUnguarded(spoilt, isPublic)).toThrow(`routes without a permission: ${route}`);
     });
   }
