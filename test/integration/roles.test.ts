@@ -389,6 +389,33 @@ describe('a shared limit', () => {
   });
 });
 
+describe('every route of the admin API', () => {
+  test('is closed to tokens that were revoked or have expired, to sessions that ended, and to client keys', async () => {
+    const { on } = await started();
+    const revoked = await tokenFor(on, 'owner');
+    await call(on, 'DELETE', `/admin/tokens/${revoked.id}`);
+    const soon = { name: 'old', grants: [{ role: 'owner' }], expires_at: new Date(Date.now() + 50).toISOString() };
+    const expired = (await call(on, 'POST', '/admin/tokens', { body: soon })).body.token;
+    await call(on, 'POST', '/admin/users', { body: { name: 'olga', password: PASSWORD, grants: [{ role: 'owner' }] } });
+    const { as: ended } = await login(on, 'olga');
+    await call(on, 'DELETE', '/admin/session', { as: ended });
+    const client = (await keyFor(on, { name: 'client' })).body.key;
+    await Bun.sleep(60);
+    const document = await (await fetch(`${on.url}/openapi.json`)).json();
+    const routes = Object.entries<Record<string, { 'x-permission'?: string }>>(document.paths).flatMap(([path, item]) =>
+      Object.entries(item).flatMap(([method, operation]) =>
+        operation['x-permission'] === undefined ? [] : [[method.toUpperCase(), path.replaceAll(/\{\w+\}/g, 'some-id')]],
+      ),
+    );
+    expect(routes.length).toBeGreaterThan(40);
+    for (const [method = '', path = ''] of routes) {
+      for (const as of [revoked.as, bearer(expired), ended, bearer(client), { 'x-api-key': on.adminKey }]) {
+        expect(`${method} ${path} ${(await call(on, method, path, { as })).status}`).toBe(`${method} ${path} 401`);
+      }
+    }
+  });
+});
+
 describe('a single user', () => {
   test('who looks at people, tokens, projects and limits has no store made for it', async () => {
     const { on, dataDir } = await started();
