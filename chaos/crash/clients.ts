@@ -25,6 +25,8 @@ export class Clients {
   sent = 0;
   /** Those that a budget had no room for. */
   refused = 0;
+  /** Those whose answer had no end: the kill came between. */
+  cut = 0;
   #stopped = false;
   readonly #running: readonly Promise<void>[];
 
@@ -49,8 +51,11 @@ export class Clients {
         this.refused++;
         await Bun.sleep(20);
       } else if (answer !== null) this.seen.push(answer);
-      // It is being killed.
-      else await Bun.sleep(5);
+      else {
+        // It is being killed.
+        this.cut++;
+        await Bun.sleep(5);
+      }
     }
   }
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { freePort } from '../../test/e2e/llama-cpp/start.ts';
+import { corruptionIn } from './corruption.ts';
 
 const PROGRAM = resolve(import.meta.dir, '..', '..', 'src', 'cli', 'index.ts');
 const START_LIMIT_MS = 30_000;
@@ -67,6 +68,11 @@ export class KilledGateway {
   async kill(): Promise<void> {
     this.#child?.kill('SIGKILL');
     await this.#child?.exited;
+  }
+
+  /** What is wrong with the SQLite file as the kill left it. */
+  corruption(): readonly string[] {
+    return corruptionIn(join(this.#folder, 'data'), join(this.#folder, 'copy'));
   }
 
   /** Ends it for good, and takes its data with it. */

@@ -20,6 +20,11 @@ describe('the judge of a crash run', () => {
     expect(kinds([{ ...row, state: 'unknown' }], [seen], nothing)).toEqual(['missing']);
   });
 
+  test('finds one answer that is on record twice', () => {
+    expect(kinds([row, { ...row, attempt_id: 'a2' }], [seen], nothing)).toEqual(['doubled']);
+    expect(kinds([row, { ...row, attempt_id: 'a2', state: 'voided' }], [seen], nothing)).toEqual([]);
+  });
+
   test('finds other usage than its client was told', () => {
     expect(kinds([{ ...row, output_tokens: 11 }], [seen], nothing)).toEqual(['other usage']);
   });

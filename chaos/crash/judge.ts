@@ -11,7 +11,7 @@ export interface LedgerRow {
   readonly output_tokens: number | null;
 }
 
-export type FindingKind = 'missing' | 'other usage' | 'altered' | 'gone' | 'still open';
+export type FindingKind = 'missing' | 'doubled' | 'other usage' | 'altered' | 'gone' | 'still open';
 
 export interface Finding {
   readonly kind: FindingKind;
@@ -46,11 +46,16 @@ export function endedRows(rows: readonly LedgerRow[]): ReadonlyMap<string, Ledge
 
 function findingOf(answer: SeenAnswer, rows: readonly LedgerRow[]): Finding[] {
   const { requestId, target, inputTokens, outputTokens } = answer;
-  const settled = rows.find((row) => row.target_id === target && row.state === 'settled');
+  const [settled, ...more] = rows.filter((row) => row.target_id === target && row.state === 'settled');
   if (settled === undefined) {
     const states = rows.map(({ target_id, state }) => `${state} at ${target_id}`).join(', ');
     const text = `${requestId} ended at its client, and no call at ${target} is settled (${states || 'no call'})`;
     return [{ kind: 'missing', text }];
+  }
+  if (more.length > 0) {
+    return [
+      { kind: 'doubled', text: `${requestId} was one answer of ${target}, and is settled ${more.length + 1} times` },
+    ];
   }
   if (settled.input_tokens === inputTokens && settled.output_tokens === outputTokens) return [];
   const recorded = `${settled.input_tokens} + ${settled.output_tokens}`;

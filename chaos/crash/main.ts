@@ -45,18 +45,26 @@ async function runAll(flags: Flags): Promise<StoreResult[]> {
   return results;
 }
 
-function isGood({ findings, broken, slowestReadyMs, slowestOrphansMs, overspentUsd, answers }: StoreResult): boolean {
+/** A run without an answer, a request that a kill cut, and a refusal over a budget could not have found anything. */
+function isGood({ findings, broken, slowestReadyMs, slowestOrphansMs, overspentUsd, ...counts }: StoreResult): boolean {
   const inTime = slowestReadyMs <= READY_WITHIN_MS && slowestOrphansMs <= ORPHANS_WITHIN_MS;
-  return findings.length + broken.length === 0 && inTime && overspentUsd <= 0 && answers > 0;
+  return (
+    findings.length + broken.length === 0 &&
+    inTime &&
+    overspentUsd <= 0 &&
+    counts.answers > 0 &&
+    counts.cut > 0 &&
+    counts.refused > 0
+  );
 }
 
 function linesOf(results: readonly StoreResult[], { seed }: Flags, ok: boolean): string[] {
   const lines = results.flatMap((result) => {
-    const { store, kills, requests, answers, refused, rows, states } = result;
+    const { store, kills, requests, answers, cut, refused, rows, states } = result;
     const shown = [...result.findings.map(({ kind, text }) => `${kind}: ${text}`), ...result.broken];
     const more = shown.length > MOST_SHOWN ? [`    and ${shown.length - MOST_SHOWN} more`] : [];
     return [
-      `${store}: ${kills} kills, ${requests} requests, ${answers} answers that ended at their clients, ${refused} refused by the budget`,
+      `${store}: ${kills} kills, ${requests} requests, ${answers} answers that ended at their clients, ${cut} cut by a kill, ${refused} refused by the budget`,
       `  on record: ${rows} calls (${Object.entries(states)
         .map(([state, count]) => `${count} ${state}`)
         .join(', ')})`,
