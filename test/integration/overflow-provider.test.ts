@@ -72,6 +72,19 @@ describe('an overflow provider given at run time', () => {
     }
   });
 
+  test('is never the gateway itself, whatever it is called', async () => {
+    const here = await gateway([]);
+    const { port } = new URL(here.url);
+    for (const host of ['127.0.0.1', '[::ffff:127.0.0.1]', '0.0.0.0', '[2002:7f00:1::]']) {
+      const base_url = `http://${host}:${port}/v1`;
+      const body = { type: 'openai-compatible', name: 'x', base_url, api_key: 'key-key-key-key', network: 'lan' };
+      const refused = await admin(here, 'POST', '/overflow_provider', body);
+      const text = await refused.text();
+      expect(refused.status).toBe(400);
+      expect(text).toContain('this gateway itself');
+    }
+  });
+
   test('is kept over a restart, stronger than the settings, until it is deleted; streams in flight go on', async () => {
     const settings = await simulator({
       kind: 'openrouter',
