@@ -26,21 +26,26 @@ type AdminFailure = Extract<AdminReply, { readonly ok: false }>;
 
 const TIMEOUT_MS = 30_000;
 
-/** Talks to the running gateway that the settings describe; `url` overrules where it is. */
-export function adminClient(config: Config, url: string | null): AdminClient {
+/**
+ * Talks to the running gateway that the settings describe; `url` overrules where it is.
+ * @param organisation to act in; null: one's own
+ */
+export function adminClient(config: Config, url: string | null, organisation: string | null = null): AdminClient {
   const base = (url ?? gatewayUrl(config)).replace(/\/+$/, '');
+  const acting: Readonly<Record<string, string>> =
+    organisation === null ? {} : { 'x-swarmrouter-organisation': organisation };
   return {
     url: base,
     request: async (method, path, body, headers = {}, timeoutMs = TIMEOUT_MS) => {
       const key = adminKey(config);
       if (!key.ok) return key;
-      const authorized = { ...headers, authorization: `Bearer ${key.key}` };
+      const authorized = { ...headers, ...acting, authorization: `Bearer ${key.key}` };
       return call(`${base}${path}`, method, authorized, body, base, timeoutMs);
     },
     download: async (path, take) => {
       const key = adminKey(config);
       if (!key.ok) return key;
-      return download(`${base}${path}`, { authorization: `Bearer ${key.key}` }, take, base);
+      return download(`${base}${path}`, { ...acting, authorization: `Bearer ${key.key}` }, take, base);
     },
   };
 }
@@ -140,7 +145,8 @@ function judge(status: number, text: string, base: string): AdminReply {
   const body = parseJson(text);
   if (status >= 200 && status < 300 && body !== undefined) return { ok: true, body };
   if (status === 401) {
-    const fix = 'Set SWARMROUTER_ADMIN_KEY (or --admin-key) to the key that it was started with.';
+    const fix =
+      'Set SWARMROUTER_ADMIN_KEY (or --admin-key) to the key that it was started with, or to a service token.';
     return { ok: false, message: `The gateway at ${base} refused the admin key. ${fix}` };
   }
   const said = errorMessage(body);

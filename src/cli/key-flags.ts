@@ -96,7 +96,7 @@ function withUnit(text: string): string {
   return /usd/i.test(bare) ? bare : bare.replace('/', 'usd/');
 }
 
-function expiryOf(text: string, nowMs: number, problems: string[]): string | null {
+export function expiryOf(text: string, nowMs: number, problems: string[]): string | null {
   if (text === 'never') return null;
   const { count, unit } = SPAN.exec(text)?.groups ?? {};
   if (count !== undefined && unit !== undefined) {

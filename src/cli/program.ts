@@ -30,6 +30,7 @@ import {
   updateKey,
 } from './keys.ts';
 import { ledgerVerify } from './ledger.ts';
+import { addPeopleCommands } from './people-commands.ts';
 import { listPrices, RATE_FLAGS, type RemoveFlags, removePrice, type SetFlags, setPrice, showPrice } from './prices.ts';
 import { problemsText } from './print-problems.ts';
 import { type AddFlags, addProvider, listProviders, PROVIDER_TYPES, removeProvider } from './providers.ts';
@@ -95,6 +96,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addDecisions(program, terminal, finish);
   addKeys(program, terminal, finish);
   addBudgets(program, terminal, finish);
+  addPeopleCommands(program, terminal, (command, run) => adminCommand(command, terminal, finish, run));
   addUsage(program, terminal, finish);
   addLedger(program, terminal, finish);
   addAudit(program, terminal, finish);
@@ -184,14 +186,16 @@ function adminCommand(
   finish: Finish,
   run: (client: AdminClient, command: Command) => Promise<number>,
 ): void {
-  addSettingFlags(command.option('--url <url>', 'address of the gateway'), CONNECTION_SETTINGS).action(async () => {
+  command.option('--url <url>', 'address of the gateway');
+  command.option('--in <organisation>', 'act in this organisation; only whoever runs the gateway may');
+  addSettingFlags(command, CONNECTION_SETTINGS).action(async () => {
     const result = loadConnection(command, terminal);
     if (!result.ok) {
       terminal.error(problemsText(result.problems));
       return finish(EXIT_WRONG_USE);
     }
-    const url: unknown = command.opts()['url'];
-    finish(await run(adminClient(result.config, typeof url === 'string' ? url : null), command));
+    const { url = null, in: organisation = null } = command.opts<{ url?: string; in?: string }>();
+    finish(await run(adminClient(result.config, url, organisation), command));
   });
 }
 

@@ -1,0 +1,223 @@
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { keyHasher } from '../../src/admission/key-hash.ts';
+import { LoginThrottle } from '../../src/admission/login-throttle.ts';
+import { People } from '../../src/admission/people.ts';
+import { SharedLimitDesk } from '../../src/admission/shared-limits.ts';
+import { Tenants } from '../../src/admission/tenants.ts';
+import { RevisionConflict } from '../../src/core/key-store.ts';
+import { GrantRefused, NameTaken } from '../../src/core/people.ts';
+import { ADMIN_KEY_PRINCIPAL, type Principal } from '../../src/core/principal.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { TenantExists } from '../../src/core/tenants.ts';
+import { type AuditLog, openAuditLog } from '../../src/stores/audit-log.ts';
+import { recordedPeople } from '../../src/stores/recorded-people.ts';
+import { recordedSharedLimits, recordedTenants } from '../../src/stores/recorded-tenants.ts';
+import type { SqlStore } from '../../src/stores/sql/sql-store.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import { backends, openAt, type StorePlace } from './store-support.ts';
+
+const all = await backends();
+afterAll(() => Promise.all(all.map((backend) => backend.end())));
+
+const HOUR_MS = 3_600_000;
+const origin = { actor: { kind: 'admin', id: 'admin-key' }, peerAddress: '10.0.0.9', requestId: null } as const;
+const from = { peerAddress: '10.0.0.9', requestId: null };
+const asAdminKey = { principal: ADMIN_KEY_PRINCIPAL, origin };
+const password = new Secret('correct horse battery');
+const wrong = new Secret('wrong');
+const hash = keyHasher(new Secret('ab'.repeat(32)));
+
+/** What it was rejected with. */
+const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => null,
+    (error: unknown) => error,
+  );
+
+describe.each(all.map((backend) => [backend.name, backend] as const))('people in %s', (_, backend) => {
+  let place: StorePlace;
+  let dataDir: string;
+  let clock: ManualClock;
+  let store: SqlStore;
+  let audit: AuditLog;
+  let people: People;
+  let tenants: Tenants;
+  let limits: SharedLimitDesk;
+  beforeEach(async () => {
+    place = await backend.place();
+    dataDir = await mkdtemp(join(tmpdir(), 'swarmrouter-people-'));
+    clock = new ManualClock();
+    store = await openAt(place);
+    const note = (): void => undefined;
+    audit = await openAuditLog({
+      db: store.db,
+      dataDir,
+      clock,
+      logger: { debug: note, info: note, warn: note, error: note },
+    });
+    people = peopleOf();
+    tenants = new Tenants(recordedTenants(store.db, audit), clock);
+    limits = new SharedLimitDesk({
+      store: recordedSharedLimits(store.db, audit),
+      projects: async (id) => (await tenants.projects(id)).map(({ projectId }) => projectId),
+      onStored: async () => undefined,
+    });
+  });
+  afterEach(async () => {
+    await audit.close();
+    await store.close();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  let count = 0;
+  /** As another gateway on the same store has it. */
+  const peopleOf = (): People =>
+    new People({
+      ...{ store: recordedPeople(store.db, audit), hash, clock, throttle: new LoginThrottle(clock) },
+      newId: (kind) => `${kind}_${++count}`,
+    });
+  const create = (name: string) =>
+    people.createUser({ name, grants: [{ role: 'member', projectId: null }], password }, asAdminKey);
+  const login = async (name = 'alice'): Promise<string> => {
+    const result = await people.login(name, password, from);
+    if (!result.ok) throw new Error(result.reason);
+    return result.text.reveal();
+  };
+
+  test('a login is whose it is at every gateway on the store, until it ends', async () => {
+    const { id } = await create('Alice');
+    const cookie = await login('aLICE');
+    const other = peopleOf();
+    expect(await other.ofSession(cookie)).toMatchObject({ kind: 'user', id, name: 'Alice', organisationId: 'default' });
+    expect(await other.ofSession(cookie.replace(/.$/, '!'))).toBeNull();
+    expect(await people.logout(cookie, from)).toBe(true);
+    expect(await other.ofSession(cookie)).toBeNull();
+    expect(await people.logout(cookie, from)).toBe(false);
+  });
+
+  test('a session ends twelve hours after its last request, and seven days after its login whatever it did', async () => {
+    await create('alice');
+    const idle = await login();
+    await clock.advance(12 * HOUR_MS - 1);
+    expect(await people.ofSession(idle)).not.toBeNull();
+    await clock.advance(12 * HOUR_MS);
+    expect(await people.ofSession(idle)).toBeNull();
+    const busy = await login();
+    for (let hours = 0; hours < 7 * 24 - 8; hours += 8) {
+      await clock.advance(8 * HOUR_MS);
+      expect(await people.ofSession(busy)).not.toBeNull();
+    }
+    await clock.advance(8 * HOUR_MS);
+    expect(await people.ofSession(busy)).toBeNull();
+  });
+
+  test('a change of a user ends their sessions, and is made at the revision that was seen', async () => {
+    const { id } = await create('alice');
+    const cookie = await login();
+    const change = { grants: [{ role: 'auditor', projectId: 'default' }] } as const;
+    expect(await people.changeUser(id, change, 1, asAdminKey)).toMatchObject({ ...change, revision: 2 });
+    expect(await people.ofSession(cookie)).toBeNull();
+    expect(await errorOf(people.changeUser(id, { disabled: true }, 1, asAdminKey))).toBeInstanceOf(RevisionConflict);
+    expect(await login()).toHaveLength(43);
+    await people.changeUser(id, { disabled: true }, 2, asAdminKey);
+    expect(await people.login('alice', password, from)).toEqual({ ok: false, reason: 'wrong_password' });
+    await people.changeUser(id, { disabled: false, password: new Secret('another long one') }, 3, asAdminKey);
+    expect(await people.login('alice', password, from)).toEqual({ ok: false, reason: 'wrong_password' });
+    expect(await people.changeUser('usr_nobody', {}, null, asAdminKey)).toBeNull();
+  });
+
+  test('of one name there is one user, however many make it at once', async () => {
+    const outcomes = await Promise.all(Array.from({ length: 4 }, () => errorOf(create('bob'))));
+    expect(outcomes.filter((error) => error instanceof NameTaken)).toHaveLength(3);
+    expect(await people.users('default')).toHaveLength(1);
+  });
+
+  test('whoever tries passwords is slowed down by account, however it is written, and by address', async () => {
+    await create('alice');
+    for (let tries = 0; tries < 10; tries++) await people.login(tries % 2 === 0 ? 'alice' : 'ALICE', wrong, from);
+    expect(await people.login('alice', password, { ...from, peerAddress: '10.0.0.10' })).toMatchObject({
+      reason: 'throttled',
+    });
+    await clock.advance(15 * 60_000);
+    expect(await people.login('alice', password, from)).toMatchObject({ ok: true });
+  });
+
+  test('a token is what its role is until it is revoked or expires, at every gateway with the same pepper', async () => {
+    const expiresAtMs = clock.wallMs() + 1_000;
+    const grants = [{ role: 'operator', projectId: null }] as const;
+    const { text, token } = await people.createToken({ name: 'ci', grants, expiresAtMs }, asAdminKey);
+    const other = peopleOf();
+    expect(await other.ofToken(text.reveal())).toMatchObject({ kind: 'token', id: token.id, grants });
+    expect(await other.ofToken(`${text.reveal().slice(0, -1)}x`)).toBeNull();
+    await clock.advance(1_000);
+    expect(await other.ofToken(text.reveal())).toBeNull();
+    const lasting = await people.createToken({ name: 'ci', grants, expiresAtMs: null }, asAdminKey);
+    await people.revokeToken(lasting.token.id, asAdminKey);
+    expect(await other.ofToken(lasting.text.reveal())).toBeNull();
+    expect(await people.revokeToken('tok_nobody', asAdminKey)).toBeNull();
+  });
+
+  test('what an organisation’s people do reaches nobody of another one', async () => {
+    await tenants.createOrganisation({ organisationId: 'acme', name: 'Acme' }, origin);
+    const alice = await create('alice');
+    const theirs: Principal = { ...ADMIN_KEY_PRINCIPAL, kind: 'user', organisationId: 'acme' };
+    const asTheirs = { principal: theirs, origin };
+    expect(await people.changeUser(alice.id, { disabled: true }, null, asTheirs)).toBeNull();
+    expect(await people.users('acme')).toEqual([]);
+    const admin = { ...theirs, grants: [{ role: 'admin', projectId: null }] } as const;
+    const owner = { name: 'x', grants: [{ role: 'owner', projectId: null }], expiresAtMs: null } as const;
+    expect(await errorOf(people.createToken(owner, { principal: admin, origin }))).toBeInstanceOf(GrantRefused);
+  });
+
+  test('a tenant is made once, and renamed at the revision that was seen', async () => {
+    const acme = { organisationId: 'acme', name: 'Acme' };
+    await tenants.createOrganisation(acme, origin);
+    expect(await errorOf(tenants.createOrganisation(acme, origin))).toBeInstanceOf(TenantExists);
+    expect((await tenants.projects('acme')).map(({ projectId }) => projectId)).toEqual(['default']);
+    await tenants.createProject({ organisationId: 'acme', projectId: 'web', name: 'Web' }, origin);
+    const web = { organisationId: 'acme', projectId: 'web' };
+    expect(await tenants.renameProject(web, 'Website', 1, origin)).toMatchObject({ name: 'Website', revision: 2 });
+    expect(await errorOf(tenants.renameProject(web, 'Site', 1, origin))).toBeInstanceOf(RevisionConflict);
+    expect(await tenants.renameOrganisation('acme', 'ACME', null, origin)).toMatchObject({ name: 'ACME', revision: 2 });
+    expect(await tenants.renameProject({ ...web, projectId: 'wbe' }, 'x', null, origin)).toBeNull();
+    const names = (await tenants.organisations()).map(({ organisationId, name }) => [organisationId, name]);
+    expect(names).toEqual([
+      ['acme', 'ACME'],
+      ['default', 'Default'],
+    ]);
+  });
+
+  test('a shared limit is changed in parts, and two changes of one revision do not both count', async () => {
+    const place = { organisationId: 'default', scope: 'model', scopeId: 'qwen' } as const;
+    expect(await limits.set(place, { rpm: 5 }, null, origin)).toMatchObject({
+      revision: 1,
+      limits: { rpm: 5, tpm: null },
+    });
+    const both = await Promise.all([
+      errorOf(limits.set(place, { tpm: 7 }, 1, origin)),
+      errorOf(limits.set(place, { concurrent: 9 }, 1, origin)),
+    ]);
+    expect(both.filter((error) => error instanceof RevisionConflict)).toHaveLength(1);
+    expect((await limits.of('default'))[0]).toMatchObject({ revision: 2, limits: { rpm: 5 } });
+    expect(await limits.remove(place, 2, origin)).toMatchObject({ revision: 2 });
+    expect(await limits.remove(place, null, origin)).toBeNull();
+  });
+
+  test('every change is on the log in its own transaction, with no password and no token', async () => {
+    const { id } = await create('alice');
+    await people.changeUser(id, { password: new Secret('another long one') }, null, asAdminKey);
+    const grants = [{ role: 'member', projectId: null }] as const;
+    const { text } = await people.createToken({ name: 'ci', grants, expiresAtMs: null }, asAdminKey);
+    const query = { organisationId: 'default', fromMs: null, toMs: null, actor: null, action: null, subject: null };
+    const { entries } = await audit.list({ ...query, limit: 10, beforeSequence: null });
+    expect(entries.map(({ action }) => action)).toEqual(['token.create', 'user.update', 'user.create']);
+    const shown = JSON.stringify(entries);
+    for (const secret of [password.reveal(), 'another long one', text.reveal().slice(14, -4), 'scrypt']) {
+      expect(shown).not.toContain(secret);
+    }
+    expect((await audit.verify('default')).ok).toBe(true);
+  });
+});
