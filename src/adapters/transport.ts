@@ -89,15 +89,19 @@ export class Transport {
     origin: string,
     sentAtMs: number,
   ): Promise<Response> {
+    const mark = this.#idle.send(origin, sentAtMs);
     for (const [index, dial] of dials.entries()) {
       try {
-        return await this.#send(dial, call, watch, origin, sentAtMs);
+        return await this.#send(dial, call, watch, origin, mark, sentAtMs);
       } catch (error) {
         const notConnected = isNotConnected(error);
         if (dial.pinned !== null && (notConnected || watch.cause !== null)) {
           this.#hosts.demote(origin, call.target.network, dial.pinned.address);
         }
-        if (!notConnected || watch.cause !== null || index === dials.length - 1) throw error;
+        const isLast = index === dials.length - 1;
+        // Only now: there may be idle connections to the other addresses.
+        if (notConnected && isLast) this.#idle.forget(origin);
+        if (!notConnected || watch.cause !== null || isLast) throw error;
       }
     }
     throw new Error('there is always one way to call a URL');
@@ -109,13 +113,12 @@ export class Transport {
     call: TransportCall,
     watch: AttemptWatch,
     origin: string,
+    mark: SentMark,
     sentAtMs: number,
   ): Promise<Response> {
-    const mark = this.#idle.send(origin, sentAtMs);
     try {
       return await send(dial, call, watch.signal, true);
     } catch (error) {
-      if (isNotConnected(error)) this.#idle.forget(origin);
       if (watch.cause !== null || !this.#wasStaleSocket(error, origin, mark, sentAtMs)) throw error;
       return send(dial, call, watch.signal, false);
     }

@@ -36,8 +36,11 @@ export class VettedHosts {
   async vet(url: string, origin: string, network: AllowedNetwork, resolveWithinMs: number): Promise<VettedAddresses> {
     const { clock, resolve, isOwnListener = () => false } = this.#tools;
     const vetted = await vetAddress(url, { network, isOwnListener, resolveWithinMs }, resolve);
-    this.#known.set(keyOf(origin, network), { vetted, atMs: clock.nowMs() });
-    return vetted;
+    const key = keyOf(origin, network);
+    const former = this.#known.get(key)?.vetted.addresses ?? [];
+    const known = { vetted: { ...vetted, addresses: inFormerOrder(vetted.addresses, former) }, atMs: clock.nowMs() };
+    this.#known.set(key, known);
+    return known.vetted;
   }
 
   /** No connection to this address came to stand: the others are dialled before it. */
@@ -47,6 +50,12 @@ export class VettedHosts {
     const [first = address, ...others] = known.vetted.addresses;
     known.vetted = { ...known.vetted, addresses: [...others, first] };
   }
+}
+
+/** What was demoted stays so, else a dead address would cost a call each time that the name is vetted anew. */
+function inFormerOrder(addresses: readonly string[], former: readonly string[]): readonly string[] {
+  const rank = (address: string): number => (former.includes(address) ? former.indexOf(address) : former.length);
+  return [...addresses].sort((one, other) => rank(one) - rank(other));
 }
 
 const keyOf = (origin: string, network: AllowedNetwork): string =>
