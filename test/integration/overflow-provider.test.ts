@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { targetOf } from '../support/fleet.ts';
 import { readEvents, type TestGateway, targetFor } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
@@ -124,5 +125,17 @@ describe('an overflow provider given at run time', () => {
     } finally {
       rmSync(dataDir, { recursive: true, force: true });
     }
+  });
+});
+
+describe('a target of the settings that leads back to the gateway', () => {
+  test('is out of service from the start, and says why', async () => {
+    const held = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } });
+    const { port } = held;
+    held.stop(true);
+    const target = targetOf({ id: 'myself', kind: 'openai-compatible' });
+    const here = await gateway([{ ...target, baseUrl: `http://localhost:${port}/v1` }], { port });
+    expect(JSON.stringify(here.gateway.targets())).toContain('this gateway itself');
+    expect((await ask(here)).status).toBe(503);
   });
 });
