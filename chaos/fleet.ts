@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type GatewayProcess, startGatewayProcess } from '../test/e2e/gateway-process.ts';
+import { PRICES } from './billing/invoice.ts';
 import { type ChaosServers, CLOUD_KEY, SERVERS } from './servers.ts';
 
 /** Clocks short enough for hangs to be many, long enough for a machine that is busy with us. */
@@ -42,13 +43,14 @@ export async function startChaosGateway(servers: ChaosServers, logFile: string |
     ...(kind === 'azure-openai' ? { deployments: { 'sim-model': 'sim-model' } } : {}),
   }));
   // JSON is YAML.
-  writeFileSync(file, JSON.stringify({ targets }));
+  writeFileSync(file, JSON.stringify({ targets, prices: [PRICES] }));
   const log = logFile === null ? null : Bun.file(logFile).writer();
   const settings = {
     ...SETTINGS,
     SWARMROUTER_LOG_LEVEL: log === null ? 'ERROR' : 'INFO',
     SWARMROUTER_MAX_RETRIES: String(MAX_RETRIES),
     SWARMROUTER_CONFIG: file,
+    SWARMROUTER_USAGE: 'true',
   };
   const gateway = await startGatewayProcess(settings, { onOutput: (text) => log?.write(text) });
   return {

@@ -1,5 +1,6 @@
 /** `npm run chaos -- --help` */
 import type { GatewayProcess } from '../test/e2e/gateway-process.ts';
+import { checkBilling } from './billing/ledger.ts';
 import { type Flags, HELP, readFlags } from './flags.ts';
 import { HUNG_AFTER_MS, LEAVING_MS, MAX_RETRIES, startChaosGateway } from './fleet.ts';
 import { leftovers } from './leftovers.ts';
@@ -38,6 +39,7 @@ async function run(flags: Flags): Promise<Result> {
       seed: flags.seed,
       hungAfterMs: HUNG_AFTER_MS,
       leavingMs: LEAVING_MS,
+      invoice: [],
     };
     const tally = new Tally();
     const startedAtMs = performance.now();
@@ -54,7 +56,8 @@ async function run(flags: Flags): Promise<Result> {
     const memory = flags.soakSeconds > 0 ? await soak(arena, flags, tally) : null;
     clearInterval(progress);
     await servers.calm();
-    return { flags, seconds, tally, rssMegabytes, memory, leftovers: await leftovers(gateway, servers) };
+    const billing = await checkBilling(gateway, arena.invoice);
+    return { flags, seconds, tally, rssMegabytes, memory, billing, leftovers: await leftovers(gateway, servers) };
   } finally {
     // Nothing to do, but where something was thrown.
     await gateway?.stop();

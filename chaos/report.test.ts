@@ -29,7 +29,7 @@ const evidence: Evidence = {
       target: 'vee',
       atMs: 110,
       fault: { kind: 'status', status: 500 },
-      call: { status: 500, endedAtMs: 120, aborted: false },
+      call: { status: 500, endedAtMs: 120, aborted: false, reports: null },
     },
   ],
   absences: [
@@ -38,11 +38,13 @@ const evidence: Evidence = {
   ],
 };
 
+const BILLING = { rows: 1, states: { voided: 1 }, totals: {}, findings: [], broken: [] };
+
 function resultOf(change: Partial<Result>, ...violations: readonly ('wrongly failed' | 'lost')[]): Result {
   const tally = new Tally();
   tally.add({ outcome: 'failed', violations }, evidence);
   const flags = readFlags(['--seed', '3', '--requests', '1'], 0) as Flags;
-  return { flags, seconds: 2, tally, rssMegabytes: 80, memory: null, leftovers: [], ...change };
+  return { flags, seconds: 2, tally, rssMegabytes: 80, memory: null, billing: BILLING, leftovers: [], ...change };
 }
 
 describe('the result of a chaos run', () => {
@@ -50,10 +52,13 @@ describe('the result of a chaos run', () => {
     expect(isGood(resultOf({}))).toBe(true);
   });
 
-  test('is bad through one violation, one thing left behind, memory that grows, or no request at all', () => {
+  test('is bad through one violation, one thing left behind, a wrong bill, memory that grows, or no request at all', () => {
     expect(isGood(resultOf({}, 'lost'))).toBe(false);
     expect(isGood(resultOf({ leftovers: ['2 slots are still taken'] }))).toBe(false);
     expect(isGood(resultOf({ memory: memoryTrend([]) }))).toBe(false);
+    const wrong = { fault: 'not billed', text: 'chaos-1 at vee: …' } as const;
+    expect(isGood(resultOf({ billing: { ...BILLING, findings: [wrong] } }))).toBe(false);
+    expect(isGood(resultOf({ billing: { ...BILLING, broken: ['I1: …'] } }))).toBe(false);
     expect(isGood(resultOf({ tally: new Tally() }))).toBe(false);
   });
 
@@ -100,7 +105,7 @@ describe('the counts of a chaos run', () => {
   test('say how long a server went on after its client had left', () => {
     const tally = new Tally();
     const left = (endedAtMs: number, aborted: boolean) => {
-      const call = { status: 200, endedAtMs, aborted };
+      const call = { status: 200, endedAtMs, aborted, reports: null };
       const arrivals = [{ target: 'vee', atMs: 110, fault: null, call }];
       tally.add({ outcome: 'aborted', violations: [] }, { ...evidence, arrivals });
     };

@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import type { BillingReport } from './billing/ledger.ts';
 import type { Flags } from './flags.ts';
 import type { MemoryTrend } from './memory.ts';
 import type { Finding, Tally } from './tally.ts';
@@ -11,16 +12,19 @@ export interface Result {
   readonly rssMegabytes: number | null;
   /** Of the soak; null: there was none. */
   readonly memory: MemoryTrend | null;
+  /** The ledger against what the servers say that they billed. */
+  readonly billing: BillingReport;
   readonly leftovers: readonly string[];
 }
 
 /** All that must be 0 is, and the run was one. */
-export function isGood({ tally, memory, leftovers }: Result): boolean {
-  return tally.requests > 0 && tally.bad === 0 && leftovers.length === 0 && memory?.isFlat !== false;
+export function isGood({ tally, memory, billing, leftovers }: Result): boolean {
+  const isClean = leftovers.length === 0 && billing.findings.length === 0 && billing.broken.length === 0;
+  return tally.requests > 0 && tally.bad === 0 && isClean && memory?.isFlat !== false;
 }
 
 /** The table at the end. */
-export function summaryLines({ flags, tally, seconds, rssMegabytes, memory, leftovers }: Result): string[] {
+export function summaryLines({ flags, tally, seconds, rssMegabytes, memory, billing, leftovers }: Result): string[] {
   const { served, cut, failed, aborted } = tally.outcomes;
   const calls = `${tally.requests} requests, ${tally.attempts} upstream calls`;
   const lines = [
@@ -33,10 +37,28 @@ export function summaryLines({ flags, tally, seconds, rssMegabytes, memory, left
     ...Object.entries(tally.violations).map(([name, count]) => mark(count === 0, `${name.padEnd(18)} ${count}`)),
   ];
   if (memory !== null) lines.push(mark(memory.isFlat, `soak: ${memoryText(memory)}`));
+  lines.push(...billingLines(billing));
   lines.push(
     mark(leftovers.length === 0, `left behind        ${leftovers.length === 0 ? 'nothing' : leftovers.join('; ')}`),
   );
   return lines;
+}
+
+const MOST_BILLS = 10;
+
+function billingLines({ rows, states, totals, findings, broken }: BillingReport): string[] {
+  const sum = (name: 'answers' | 'invoicedNanoUsd' | 'recordedNanoUsd'): number =>
+    Object.values(totals).reduce((all, one) => all + one[name], 0);
+  const counts = Object.entries(states).map(([state, count]) => `${count} ${state}`);
+  return [
+    `  ledger: ${rows} calls (${counts.join(', ')})`,
+    mark(
+      findings.length === 0,
+      `bills              ${sum('answers')} answers, invoiced ${sum('invoicedNanoUsd')} nano-USD, on record ${sum('recordedNanoUsd')}, wrong rows ${findings.length}`,
+    ),
+    ...findings.slice(0, MOST_BILLS).map(({ fault, text }) => `      ${fault}: ${text}`),
+    mark(broken.length === 0, `invariants         ${broken.length === 0 ? 'all hold' : broken.slice(0, 5).join('; ')}`),
+  ];
 }
 
 function memoryText(memory: MemoryTrend): string {
@@ -82,7 +104,7 @@ export function findingLine({
 
 /** The result for machines. */
 export function jsonOf(result: Result): unknown {
-  const { flags, seconds, tally, rssMegabytes, memory, leftovers } = result;
+  const { flags, seconds, tally, rssMegabytes, memory, billing, leftovers } = result;
   const { outcomes, violations, attempts, failedOver, slowestCancelMs, findings } = tally;
   const durationMs = { half: tally.durationMs(0.5), p99: tally.durationMs(0.99), slowest: tally.durationMs(1) };
   const counts = { requests: tally.requests, outcomes, violations, attempts, failedOver, durationMs, slowestCancelMs };
@@ -93,6 +115,7 @@ export function jsonOf(result: Result): unknown {
     ...counts,
     rssMegabytes,
     memory,
+    billing: { ...billing, findings: billing.findings.slice(0, MOST_BILLS), wrongRows: billing.findings.length },
     leftovers,
     findings: findings.map(plain),
   };

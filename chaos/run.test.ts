@@ -53,7 +53,10 @@ async function judged(door: Door, { faults = 0, numbers = upTo(60), hungAfterMs 
     error: () => new Response('broken', { status: 500 }),
   });
   stops.push(() => server.stop(true));
-  const tally = await run({ url: server.url.origin, servers, seed: SEED, hungAfterMs, leavingMs: 100 }, numbers);
+  const tally = await run(
+    { url: server.url.origin, servers, seed: SEED, hungAfterMs, leavingMs: 100, invoice: [] },
+    numbers,
+  );
   return { tally, servers };
 }
 
@@ -94,7 +97,7 @@ describe('the chaos run', () => {
     const gateway = await startChaosGateway(servers);
     stops.push(() => gateway.stop());
     const tally = await run(
-      { url: gateway.url, servers, seed: SEED, hungAfterMs: HUNG_AFTER_MS, leavingMs: LEAVING_MS },
+      { url: gateway.url, servers, seed: SEED, hungAfterMs: HUNG_AFTER_MS, leavingMs: LEAVING_MS, invoice: [] },
       upTo(300),
     );
     expect([tally.requests, tally.findings.map(findingLine)]).toEqual([300, []]);

@@ -1,3 +1,4 @@
+import { type InvoiceLine, linesOf } from './billing/invoice.ts';
 import { askGateway } from './client.ts';
 import { type RequestPlan, requestPlan } from './schedule.ts';
 import type { ChaosServers } from './servers.ts';
@@ -12,6 +13,8 @@ export interface Arena {
   readonly hungAfterMs: number;
   /** After a client has left, its request may still be on its way to a server for so long. */
   readonly leavingMs: number;
+  /** Gets what the servers bill. */
+  readonly invoice: InvoiceLine[];
 }
 
 const LOOK_AGAIN_MS = 20;
@@ -41,12 +44,15 @@ async function untilClosed(arena: Arena, number: number, seen: Observation): Pro
 }
 
 /** Joins what the client and the servers saw. */
-function judgeOne({ servers }: Arena, plan: RequestPlan, seen: Observation, tally: Tally): void {
+function judgeOne(arena: Arena, plan: RequestPlan, seen: Observation, tally: Tally): void {
+  const { servers } = arena;
   const { number } = plan;
   const arrivals = servers.arrivals(number);
   const expected = seen.target === null ? null : servers.expected(plan, seen.target);
   const evidence = { plan, expected, seen, arrivals, absences: servers.absences };
-  tally.add(judge(evidence, servers.judged), evidence);
+  const verdict = judge(evidence, servers.judged);
+  tally.add(verdict, evidence);
+  arena.invoice.push(...linesOf(number, arrivals, verdict.outcome === 'served' ? seen.target : null));
   servers.forget(number);
 }
 

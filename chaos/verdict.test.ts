@@ -57,7 +57,12 @@ const arrival = (
   fault: Fault | null = null,
   call: Partial<Arrival['call']> = {},
   atMs = 1_010,
-): Arrival => ({ target, atMs, fault, call: { status: 200, endedAtMs: 1_050, aborted: false, ...call } });
+): Arrival => ({
+  target,
+  atMs,
+  fault,
+  call: { status: 200, endedAtMs: 1_050, aborted: false, reports: null, ...call },
+});
 
 interface Case {
   readonly seen?: Partial<Observation>;

@@ -14,6 +14,8 @@ export interface Arrival {
     readonly endedAtMs: number | null;
     /** The gateway closed the connection before the answer's end. */
     readonly aborted: boolean;
+    /** What its answer says that it used; null: nothing was generated. */
+    readonly reports: Readonly<Record<string, unknown>> | null;
   };
 }
 

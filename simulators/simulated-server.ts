@@ -191,13 +191,18 @@ export class SimulatedServer implements Simulator {
     const { errorBody, streamErrorBody = errorBody(500, 'simulated error in the stream') } = this.#wire;
     const streamed = body?.['stream'] === true;
     const inPlace = fault === null ? null : answerInPlace(fault, streamed, errorBody);
-    const answer = inPlace ?? (await this.#answer(request, withStreamFlag(body, fault), wire));
+    const answer = inPlace ?? (await this.#answer(request, withStreamFlag(body, fault), wire, record));
     const spoilt = fault === null || inPlace !== null ? answer : spoil(answer, fault, streamErrorBody);
     const headers = { ...this.#wire.headers, ...spoilt.headers };
     await sendAnswer(wire, { ...spoilt, headers }, fault, record);
   }
 
-  #answer(request: HttpRequest, body: JsonObject | null, wire: ResponseWire): Answer | Promise<Answer> {
+  #answer(
+    request: HttpRequest,
+    body: JsonObject | null,
+    wire: ResponseWire,
+    record: RequestRecord,
+  ): Answer | Promise<Answer> {
     const exchange = {
       request,
       query: new URLSearchParams(request.query),
@@ -206,6 +211,9 @@ export class SimulatedServer implements Simulator {
       behaviour: this.#behaviour,
       shelf: this.#shelf,
       serverName: this.name,
+      reports: (usage: JsonObject) => {
+        record.reports = usage;
+      },
     };
     const { apiKey } = this.#behaviour;
     const refusal = apiKey === null ? null : this.#wire.refuseStranger(exchange, apiKey);
@@ -228,6 +236,7 @@ export class SimulatedServer implements Simulator {
       answered: '',
       concurrentAtStart: inference ? this.#active : 0,
       fault: fault?.kind ?? null,
+      reports: null,
     };
     if (this.#logLimit > 0) this.#log.push(record);
     if (this.#log.length > this.#logLimit) this.#log.shift();

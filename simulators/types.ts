@@ -127,6 +127,8 @@ export interface SimulatedRequest {
   readonly concurrentAtStart: number;
   /** The kind of fault it met; null: none. */
   readonly fault: Fault['kind'] | null;
+  /** What the answer says that it used, in the words of its wire, if it gets so far; null: nothing was generated. */
+  readonly reports: Readonly<Record<string, unknown>> | null;
 }
 
 /** What a server did to have models in memory. */

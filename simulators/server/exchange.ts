@@ -14,6 +14,8 @@ export interface Exchange {
   readonly behaviour: Behaviour;
   readonly shelf: ModelShelf;
   readonly serverName: string;
+  /** Puts on record what the answer says that it used. */
+  reports(usage: JsonObject): void;
 }
 
 /** One server family: its paths, its words, its habits. */

@@ -129,7 +129,13 @@ async function generate(
     return manner.overflow(request.promptTokens, contextLength, replyModel(model));
   const kept = isTooLong ? { ...request, promptTokens: contextLength } : request;
   const generation = prepare(model, planChat(kept, behaviour));
-  const begin = (): Promise<Turn> => beginTurn(exchange, manner, model, generation.plan);
+  const begin = async (): Promise<Turn> => {
+    const turn = await beginTurn(exchange, manner, model, generation.plan);
+    // Only now is it known how much of the prompt was cached.
+    const tells = !generation.stream || request.includeUsage || manner.dialect.streamedUsage === 'always';
+    if (tells) exchange.reports(manner.dialect.usage(generation.plan));
+    return turn;
+  };
   return generation.stream
     ? streamAnswer(exchange, manner, generation, begin)
     : wholeAnswer(exchange, manner, generation, begin);
