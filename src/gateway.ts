@@ -1,6 +1,7 @@
 import { Accounts } from './accounts.ts';
 import { vetAddress } from './adapters/address-guard.ts';
 import { createAdapters, createSeeker } from './adapters/index.ts';
+import { addressesOfThisMachine, type Listening, reachesListener } from './adapters/own-listener.ts';
 import { type Admitted, KeyGuard } from './admission/key-guard.ts';
 import { leaseSettler } from './admission/lease-settler.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
@@ -111,21 +112,32 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     wallMs: () => clock.wallMs(),
   });
 
+  let listening: Listening | null = null;
+  const isOwnListener = (address: string, port: number): boolean =>
+    listening !== null && reachesListener(listening, address, port, addressesOfThisMachine);
   const foundKinds = new FoundKinds();
-  const seeker = createSeeker({ clock }, (target, kind) => {
+  const seeker = createSeeker({ clock, isOwnListener }, (target, kind) => {
     // Configured anew, or gone, while it was looked at.
     if (directory.get(target.id)?.target !== target) return;
     directory.put(foundKinds.found(target, kind));
     log.info({ target: target.id, url: target.baseUrl, kind }, 'the kind of the target was found');
   });
-  const adapters = new Map(createAdapters({ clock })).set('auto', seeker);
+  const adapters = new Map(createAdapters({ clock, isOwnListener })).set('auto', seeker);
   const learned = await openKeptBook(learnedFile(config.dataDir), MOST_LEARNED_BYTES, clock, log);
   const directory = new TargetDirectory(adapters, clock, config.retryBudget, learned.book);
   for (const target of config.targets) directory.put(target);
   const slots = new SlotTable(clock, directory, config.queueLimit);
   const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
   const audit: AuditSink = { record: (event) => accounts.audit.record(event) };
-  const providers = createProviders(() => reloader.config, config.dataDir, adapters, directory, prober, audit);
+  const providers = createProviders(
+    () => reloader.config,
+    config.dataDir,
+    adapters,
+    directory,
+    prober,
+    audit,
+    isOwnListener,
+  );
   await providers.restore();
 
   const guard = createOverloadGuard(config, clock, () => server.running());
@@ -247,6 +259,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     ),
   );
 
+  listening = { host: config.host, port: server.port };
   // Only now, so that a port that is taken leaves nothing running.
   prober.start();
   guard.start();
@@ -311,9 +324,10 @@ function createProviders(
   directory: TargetDirectory,
   prober: HealthProber,
   audit: AuditSink,
+  isOwnListener: (address: string, port: number) => boolean,
 ): OverflowProviderService {
   return createOverflowProviders({
-    vetAddress: (url, network) => vetAddress(url, { network }),
+    vetAddress: async (url, network) => void (await vetAddress(url, { network, isOwnListener })),
     toTarget: (provider) => targetFromOverflowProvider(provider, current().clocksFor('cloud')),
     probe: (target, signal) => {
       const adapter = adapters.get(target.adapterKind);

@@ -8,6 +8,18 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   'hidden.example.com': ['169.254.169.254'],
   'six.example.com': ['::1'],
   'nowhere.example.com': [],
+  'mapped.example.com': ['::ffff:169.254.169.254'],
+  'nat64.example.com': ['64:ff9b::a9fe:a9fe'],
+  'six-to-four.example.com': ['2002:a9fe:a9fe::1'],
+  'compatible.example.com': ['::7f00:1'],
+  'null.example.com': ['0.0.0.0'],
+  'alibaba.example.com': ['100.100.100.200'],
+  'zone.example.com': ['fe80::1%eth0'],
+  'no-address.example.com': ['example.org'],
+  'second-bad.example.com': ['93.184.216.34', '::ffff:169.254.169.254'],
+  'tailnet.example.com': ['100.101.102.103'],
+  'ula.local': ['fd12:3456:789a::5'],
+  localhost: ['127.0.0.1', '::1'],
 };
 
 async function resolve(host: string): Promise<readonly string[]> {
@@ -96,6 +108,109 @@ const CORPUS: readonly (readonly [string, Verdict])[] = [
   ['', 'never'],
   ['http://', 'never'],
   ['http://nowhere.example.com', 'never'],
+  // Names that lead to what must not be called, in every form that a record may have.
+  ['http://mapped.example.com', 'never'],
+  ['http://nat64.example.com', 'never'],
+  ['http://six-to-four.example.com', 'never'],
+  ['http://compatible.example.com', 'lan'],
+  ['http://null.example.com', 'never'],
+  ['http://alibaba.example.com', 'never'],
+  ['http://zone.example.com', 'never'],
+  ['http://no-address.example.com', 'never'],
+  ['http://second-bad.example.com', 'never'],
+  ['http://tailnet.example.com', 'lan'],
+  ['http://ula.local:1234', 'lan'],
+  ['http://LOCALHOST:1234', 'lan'],
+  ['http://localhost.:1234', 'lan'],
+  // The metadata services of clouds.
+  ['http://169.254.170.2/v2/credentials', 'never'],
+  ['http://169.254.170.23/v1/credentials', 'never'],
+  ['http://169.254.0.23', 'never'],
+  ['http://169.254.42.42', 'never'],
+  ['http://192.0.0.192', 'never'],
+  ['http://[fd00:ec2::23]', 'never'],
+  ['http://[fd00:42::42]', 'never'],
+  ['http://[fd00:c1::a9fe:a9fe]', 'never'],
+  ['http://[fd20:ce::254]', 'never'],
+  ['http://[fd00:0ec2:0000:0000:0000:0000:0000:0254]', 'never'],
+  ['http://metadata.goog', 'never'],
+  ['http://metadata.azure.com', 'never'],
+  ['http://metadata.tencentyun.com', 'never'],
+  ['http://instance-data', 'never'],
+  ['http://instance-data.ec2.internal.', 'never'],
+  ['http://metadata.google.internal。', 'never'],
+  ['http://ｍetadata.google.internal', 'never'],
+  ['http://metadata%2egoogle%2einternal', 'never'],
+  // Spellings of 169.254.169.254 and 127.0.0.1.
+  ['http://2852039166', 'never'],
+  ['http://0xa9fea9fe', 'never'],
+  ['http://0xA9.0xFE.0xA9.0xFE', 'never'],
+  ['http://0251.0376.0251.0376', 'never'],
+  ['http://169.254.43518', 'never'],
+  ['http://169.16689662', 'never'],
+  ['http://169.254.169.254.', 'never'],
+  ['http://169。254。169。254', 'never'],
+  ['http://①⑥⑨.②⑤④.①⑥⑨.②⑤④', 'never'],
+  ['http://%31%36%39.254.169.254', 'never'],
+  ['http://00000251.00000376.0251.0376', 'never'],
+  ['http://017700000001', 'never'],
+  ['http://127.0.1', 'never'],
+  ['http://127.0.0.1.', 'lan'],
+  ['http://127.000.000.001', 'never'],
+  ['http://0x7f.0.0.1', 'never'],
+  ['http://127。0。0。1', 'never'],
+  ['http://[0:0:0:0:0:0:0:1]', 'lan'],
+  ['http://[0000::1]', 'lan'],
+  ['http://[::ffff:7f00:1]', 'lan'],
+  ['http://[::ffff:a9fe:a9fe]', 'never'],
+  ['http://[0:0:0:0:0:ffff:a9fe:a9fe]', 'never'],
+  ['http://[::127.0.0.1]', 'lan'],
+  ['http://[::ffff:0:169.254.169.254]', 'never'],
+  ['http://[::ffff:0:8.8.8.8]', 'never'],
+  ['http://[64:ff9b:1::a9fe:a9fe]', 'never'],
+  ['http://[64:ff9b:1::808:808]', 'never'],
+  ['http://[64:ff9b::]', 'never'],
+  ['http://[64:ff9b::6440:1]', 'lan'],
+  ['http://[2002::]', 'never'],
+  ['http://[2002:6440:1::]', 'lan'],
+  ['http://[2001:0:a9fe:a9fe::1]', 'never'],
+  ['http://[2606:4700::5efe:a9fe:a9fe]', 'never'],
+  ['http://[2606:4700::200:5efe:7f00:1]', 'lan'],
+  ['http://[100::1]', 'never'],
+  ['http://[5f00::1]', 'never'],
+  ['http://[fe80::1%25eth0]', 'never'],
+  ['http://[febf::1]', 'never'],
+  ['http://[ff05::1:3]', 'never'],
+  ['http://[::1', 'never'],
+  ['http://[127.0.0.1]', 'never'],
+  ['http://0.0.0.0.', 'never'],
+  ['http://[::0]', 'never'],
+  ['http://[0:0:0:0:0:0:0:0]', 'never'],
+  ['http://192.88.99.1', 'never'],
+  ['http://203.0.113.1', 'never'],
+  ['http://192.0.0.8', 'never'],
+  // Parsers that disagree, and what hides the host.
+  ['http://api.example.com@169.254.169.254/', 'never'],
+  ['http://api.example.com%40169.254.169.254/', 'never'],
+  ['http://169.254.169.254#@api.example.com/', 'never'],
+  ['http://169.254.169.254?@api.example.com/', 'never'],
+  ['http://169.254.169.254\\@api.example.com/', 'never'],
+  ['http:\\\\169.254.169.254', 'never'],
+  ['http:169.254.169.254', 'never'],
+  ['http:///169.254.169.254', 'never'],
+  ['http://169.254.169.254:80/', 'never'],
+  ['http://169.254\t.169.254/', 'never'],
+  ['http://169.254.\n169.254/', 'never'],
+  [' http://169.254.169.254', 'never'],
+  ['http://api.example.com:99999', 'never'],
+  ['http://@169.254.169.254', 'never'],
+  ['http://:@api.example.com', 'public'],
+  ['http://:secret@api.example.com', 'never'],
+  ['ws://api.example.com', 'never'],
+  ['data:text/plain,hello', 'never'],
+  ['unix:///var/run/docker.sock', 'never'],
+  ['HTTP://169.254.169.254', 'never'],
+  ['//169.254.169.254', 'never'],
   ['http://unknown.example.com', 'never'],
 ];
 
@@ -124,5 +239,50 @@ describe('which addresses a provider given at run time may have', () => {
   test('the name is resolved for real when nobody says otherwise', async () => {
     await vetAddress('http://localhost:1', { network: 'lan' });
     await expect(vetAddress('http://localhost:1', { network: 'public' })).rejects.toThrow('loopback');
+  });
+});
+
+describe('which addresses the environment and YAML may give', () => {
+  const anyway = (url: string) => vetAddress(url, { network: 'any' }, resolve);
+
+  test.each([
+    'http://169.254.169.254/v1',
+    'http://2852039166',
+    'http://[::ffff:169.254.169.254]',
+    'http://[64:ff9b::a9fe:a9fe]',
+    'http://[2002:a9fe:a9fe::1]',
+    'http://[::ffff:0:169.254.169.254]',
+    'http://[fe80::a9fe:a9fe]',
+    'http://[fd00:ec2::254]',
+    'http://100.100.100.200',
+    'http://metadata.google.internal',
+    'http://hidden.example.com',
+    'http://mapped.example.com',
+  ])('never a metadata service: %s', async (url) => {
+    await expect(anyway(url)).rejects.toThrow('metadata service');
+  });
+
+  test.each([
+    'http://127.0.0.1:1234',
+    'http://192.168.1.2',
+    'http://169.254.10.20:1234',
+    'http://[fd12::1]',
+    'http://0.0.0.0:11434',
+    'http://box.local:1234',
+    // The call says that the name is unknown; a proxy may know it.
+    'http://unknown.example.com',
+  ])('but what else the operator wrote: %s', async (url) => {
+    await anyway(url);
+  });
+});
+
+describe('the gateway itself', () => {
+  const isOwnListener = (address: string, port: number) => address === '127.0.0.1' && port === 8000;
+
+  test.each(['any', 'lan'] as const)('is never a target, whatever its name (network %s)', async (network) => {
+    for (const url of ['http://127.0.0.1:8000/v1', 'http://localhost:8000', 'http://[::ffff:127.0.0.1]:8000']) {
+      await expect(vetAddress(url, { network, isOwnListener }, resolve)).rejects.toThrow('this gateway itself');
+    }
+    await vetAddress('http://127.0.0.1:8001/v1', { network, isOwnListener }, resolve);
   });
 });

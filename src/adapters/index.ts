@@ -52,6 +52,6 @@ export function createFingerprinter(
 
 const wireToolsOf = (tools: AdapterTools): WireTools => ({
   ...tools,
-  transport: new Transport(tools.clock),
+  transport: new Transport(tools.clock, tools),
   deadlines: new Deadlines(tools.clock),
 });

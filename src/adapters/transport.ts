@@ -1,14 +1,16 @@
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { Target } from '../core/target.ts';
-import { vetAddress } from './address-guard.ts';
+import type { VettedAddresses } from './address-guard.ts';
 import type { AttemptWatch } from './attempt-watch.ts';
 import { startConnectCheck } from './connect-check.ts';
+import { type Dial, dialsFor } from './dial.ts';
 import { IdleConnections, type SentMark } from './idle-connections.ts';
 import { goesThroughProxy } from './proxy-rules.ts';
 import { SendingTurns } from './sending-turns.ts';
 import { isNotConnected, isReset, socketFault } from './socket-faults.ts';
 import { UpstreamBody } from './upstream-body.ts';
+import { type HostTools, VettedHosts } from './vetted-hosts.ts';
 
 export interface TransportCall {
   readonly target: Target;
@@ -32,8 +34,6 @@ const ORIGIN_FRESH_MS = 2_000;
  * the answer to our first packet and takes one round trip; one second covers every sane one.
  */
 const STALE_SOCKET_MS = 1_000;
-/** Vetted names are trusted this long, so that a call does not wait for the name service each time. */
-const VETTED_FOR_MS = 30_000;
 
 /** The one place that opens connections: fetch, the connect clock, the keep-alive replay, the address check. */
 export class Transport {
@@ -42,10 +42,11 @@ export class Transport {
   readonly #lastSeenMs = new Map<string, number>();
   readonly #idle = new IdleConnections();
   readonly #turns = new SendingTurns();
-  readonly #vettedAtMs = new Map<string, number>();
+  readonly #hosts: VettedHosts;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, hosts: Omit<HostTools, 'clock'> = {}) {
     this.#clock = clock;
+    this.#hosts = new VettedHosts({ ...hosts, clock });
   }
 
   /** Resolves with the reply's head. The caller has set the watch's other clocks. Rejects only with UpstreamError. */
@@ -55,15 +56,16 @@ export class Transport {
     const sendingTurn = this.#turns.begin();
     try {
       const { network } = call.target;
-      if (network !== 'any') await this.#vet(call.url, origin, network);
+      const vetted = this.#hosts.known(origin, network) ?? (await this.#vet(call, origin));
+      const dials = dialsFor(call.url, network, vetted);
       if (sendingTurn !== null) await sendingTurn;
       if (watch.cause !== null) throw watch.cause;
       const sentAtMs = this.#clock.nowMs();
       const lastSeenMs = this.#lastSeenMs.get(origin);
       if (lastSeenMs === undefined || sentAtMs - lastSeenMs >= ORIGIN_FRESH_MS) {
-        stopConnectClock = this.#startConnectClock(call, watch);
+        stopConnectClock = this.#startConnectClock(call, dials, watch);
       }
-      const response = await this.#send(call, watch, origin, sentAtMs);
+      const response = await this.#sendByOneOf(dials, call, watch, origin, sentAtMs);
       stopConnectClock?.();
       this.#lastSeenMs.set(origin, this.#clock.nowMs());
       refuseRedirect(response, call, origin);
@@ -79,15 +81,46 @@ export class Transport {
     }
   }
 
-  /** Once more on a fresh connection where the first try met the keep-alive race. */
-  async #send(call: TransportCall, watch: AttemptWatch, origin: string, sentAtMs: number): Promise<Response> {
+  /** By the next address where no connection to the one before came to stand: nothing was sent there. */
+  async #sendByOneOf(
+    dials: readonly Dial[],
+    call: TransportCall,
+    watch: AttemptWatch,
+    origin: string,
+    sentAtMs: number,
+  ): Promise<Response> {
     const mark = this.#idle.send(origin, sentAtMs);
+    for (const [index, dial] of dials.entries()) {
+      try {
+        return await this.#send(dial, call, watch, origin, mark, sentAtMs);
+      } catch (error) {
+        const notConnected = isNotConnected(error);
+        if (dial.pinned !== null && (notConnected || watch.cause !== null)) {
+          this.#hosts.demote(origin, call.target.network, dial.pinned.address);
+        }
+        const isLast = index === dials.length - 1;
+        // Only now: there may be idle connections to the other addresses.
+        if (notConnected && isLast) this.#idle.forget(origin);
+        if (!notConnected || watch.cause !== null || isLast) throw error;
+      }
+    }
+    throw new Error('there is always one way to call a URL');
+  }
+
+  /** Once more on a fresh connection where the first try met the keep-alive race. */
+  async #send(
+    dial: Dial,
+    call: TransportCall,
+    watch: AttemptWatch,
+    origin: string,
+    mark: SentMark,
+    sentAtMs: number,
+  ): Promise<Response> {
     try {
-      return await send(call, watch.signal, true);
+      return await send(dial, call, watch.signal, true);
     } catch (error) {
-      if (isNotConnected(error)) this.#idle.forget(origin);
       if (watch.cause !== null || !this.#wasStaleSocket(error, origin, mark, sentAtMs)) throw error;
-      return send(call, watch.signal, false);
+      return send(dial, call, watch.signal, false);
     }
   }
 
@@ -96,7 +129,7 @@ export class Transport {
   }
 
   /** Returns what ends it. */
-  #startConnectClock(call: TransportCall, watch: AttemptWatch): () => void {
+  #startConnectClock(call: TransportCall, [dial]: readonly Dial[], watch: AttemptWatch): () => void {
     const { connectMs } = call.target.clocks;
     watch.start('connect', connectMs, this.#clock.nowMs());
     let check: { stop(): void } | null = null;
@@ -105,7 +138,7 @@ export class Transport {
       const url = new URL(call.url);
       // The proxy connects for us, and its own clocks say when that fails: ours for the reply still count.
       if (goesThroughProxy(url)) watch.stop('connect');
-      else check = startConnectCheck(url, () => watch.stop('connect'));
+      else check = startConnectCheck(new URL(dial?.url ?? call.url), () => watch.stop('connect'));
     });
     return () => {
       cancelCheck();
@@ -114,22 +147,19 @@ export class Transport {
     };
   }
 
-  async #vet(url: string, origin: string, network: 'lan' | 'public'): Promise<void> {
-    const key = `${network} ${origin}`;
-    const vettedAtMs = this.#vettedAtMs.get(key);
-    const nowMs = this.#clock.nowMs();
-    if (vettedAtMs !== undefined && nowMs - vettedAtMs < VETTED_FOR_MS) return;
+  async #vet({ url, target }: TransportCall, origin: string): Promise<VettedAddresses> {
     try {
-      await vetAddress(url, { network });
+      return await this.#hosts.vet(url, origin, target.network, target.clocks.connectMs);
     } catch (error) {
       throw new UpstreamError('unreachable', messageOf(error), { cause: error });
     }
-    this.#vettedAtMs.set(key, nowMs);
   }
 }
 
-function send(call: TransportCall, signal: AbortSignal, keepalive: boolean): Promise<Response> {
-  const options: BunFetchRequestInit & { timeout: false } = {
+type FetchOptions = Omit<BunFetchRequestInit, 'proxy'> & { timeout: false; proxy?: false };
+
+function send({ url, pinned }: Dial, call: TransportCall, signal: AbortSignal, keepalive: boolean): Promise<Response> {
+  const options: FetchOptions = {
     method: call.method,
     headers: call.headers,
     redirect: 'manual',
@@ -139,7 +169,14 @@ function send(call: TransportCall, signal: AbortSignal, keepalive: boolean): Pro
     timeout: false,
   };
   if (call.body !== null) options.body = call.body as Uint8Array<ArrayBuffer>;
-  return fetch(call.url, options);
+  if (pinned !== null) {
+    options.headers = { ...call.headers, host: pinned.hostHeader };
+    // The name of the certificate, also what fetch keeps its idle connections apart by (measured, Bun 1.4.5).
+    options.tls = { serverName: pinned.serverName };
+    // Whether a proxy is used was decided by the name; fetch would look at NO_PROXY again, for the address.
+    options.proxy = false;
+  }
+  return fetch(url, options as BunFetchRequestInit);
 }
 
 /** A redirect would carry the credential and the prompt to an address that nobody configured. */

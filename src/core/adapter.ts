@@ -83,4 +83,6 @@ export interface ProviderAdapter {
 /** What every adapter is made with. */
 export interface AdapterTools {
   readonly clock: Clock;
+  /** Does the gateway itself listen on this address and port? Then no target is called there. Default: nowhere. */
+  readonly isOwnListener?: (address: string, port: number) => boolean;
 }

@@ -41,10 +41,13 @@ async function startWith(targets: Readonly<Record<string, string>>) {
   );
   const { url } = await start(
     { NODE_EXTRA_CA_CERTS: 'authority.pem', SWARMROUTER_ADMIN_KEY: ADMIN_KEY, LMSTUDIO_ENABLED: 'false' },
-    { 'authority.pem': authority.cert, 'swarmrouter.yaml': `targets:\n${entries.join('\n')}\n` },
+    {
+      'authority.pem': authority.cert,
+      ...(entries.length === 0 ? {} : { 'swarmrouter.yaml': `targets:\n${entries.join('\n')}\n` }),
+    },
   );
   const address = await url();
-  await until('all were probed', async () => (await fetch(`${address}/ready`)).ok, 10_000);
+  if (entries.length > 0) await until('all were probed', async () => (await fetch(`${address}/ready`)).ok, 10_000);
   const status = await fetch(`${address}/admin/status`, { headers: { authorization: `Bearer ${ADMIN_KEY}` } });
   return { address, status: JSON.stringify(await status.json()) };
 }
@@ -76,5 +79,37 @@ describe('F-03 a server whose TLS is wrong', () => {
       Object.keys(wrong).map((name) => [name, 0]),
     );
     for (const reason of ['self-signed', 'has expired', 'for another name', 'TLS']) expect(status).toContain(reason);
+  }, 20_000);
+});
+
+describe('S-05 a provider given at run time, which is dialled by the address that was vetted', () => {
+  test('has its certificate held against its name', async () => {
+    const good = modelServer(authority.issue('localhost'));
+    // What the address alone would be content with.
+    const wrong = modelServer(authority.issue('127.0.0.1'));
+    const { address } = await startWith({});
+    const add = async (name: string, base_url: string) => {
+      const body = {
+        type: 'openai-compatible',
+        name,
+        base_url,
+        api_key: 'key-of-12-and-more',
+        network: 'lan',
+        verify: true,
+      };
+      const reply = await fetch(`${address}/admin/overflow_provider`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      return { status: reply.status, text: await reply.text() };
+    };
+    const refused = await add('wrong', wrong.url);
+    expect(refused.status).toBe(422);
+    expect(refused.text).toContain('for another name');
+    expect((await add('good', good.url)).status).toBe(201);
+    const reply = await ask(address);
+    expect([reply.status, servedBy(reply)]).toEqual([200, 'good']);
+    expect([good.seen.chats, wrong.seen.chats]).toEqual([1, 0]);
   }, 20_000);
 });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'bun:test';
+import { afterEach, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
 import type { Target } from '../../src/core/target.ts';
 import { targetOf } from '../support/fleet.ts';
@@ -236,11 +236,28 @@ describe('who is let in', () => {
 });
 
 describe('a gateway that is its own target', () => {
+  const relays: { stop(force: boolean): Promise<void> }[] = [];
+  afterEach(async () => {
+    for (const relay of relays.splice(0)) await relay.stop(true);
+  });
+
   test('ends the loop with a clear error instead of asking itself for ever', async () => {
     const port = await freePort();
+    // By its own address it would know itself at once: the way back leads through a relay, as a reverse proxy is one.
+    const relay = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: (request) => {
+        const headers = new Headers(request.headers);
+        headers.delete('host');
+        const { pathname } = new URL(request.url);
+        return fetch(`http://127.0.0.1:${port}${pathname}`, { method: request.method, headers, body: request.body });
+      },
+    });
+    relays.push(relay);
     const self: Target = {
       ...targetOf({ id: 'self', kind: 'openai-compatible', place: 'cloud', defaultModel: 'm' }),
-      baseUrl: `http://127.0.0.1:${port}/v1`,
+      baseUrl: `http://127.0.0.1:${relay.port}/v1`,
     };
     const { chat, outcomes } = await gateway([self], { port, maxRetries: 0 });
     const response = await chat('hi');

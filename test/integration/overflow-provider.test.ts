@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { targetOf } from '../support/fleet.ts';
 import { readEvents, type TestGateway, targetFor } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
@@ -72,6 +73,19 @@ describe('an overflow provider given at run time', () => {
     }
   });
 
+  test('is never the gateway itself, whatever it is called', async () => {
+    const here = await gateway([]);
+    const { port } = new URL(here.url);
+    for (const host of ['127.0.0.1', '[::ffff:127.0.0.1]', '0.0.0.0', '[2002:7f00:1::]']) {
+      const base_url = `http://${host}:${port}/v1`;
+      const body = { type: 'openai-compatible', name: 'x', base_url, api_key: 'key-key-key-key', network: 'lan' };
+      const refused = await admin(here, 'POST', '/overflow_provider', body);
+      const text = await refused.text();
+      expect(refused.status).toBe(400);
+      expect(text).toContain('this gateway itself');
+    }
+  });
+
   test('is kept over a restart, stronger than the settings, until it is deleted; streams in flight go on', async () => {
     const settings = await simulator({
       kind: 'openrouter',
@@ -111,5 +125,17 @@ describe('an overflow provider given at run time', () => {
     } finally {
       rmSync(dataDir, { recursive: true, force: true });
     }
+  });
+});
+
+describe('a target of the settings that leads back to the gateway', () => {
+  test('is out of service from the start, and says why', async () => {
+    const held = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } });
+    const { port } = held;
+    held.stop(true);
+    const target = targetOf({ id: 'myself', kind: 'openai-compatible' });
+    const here = await gateway([{ ...target, baseUrl: `http://localhost:${port}/v1` }], { port });
+    expect(JSON.stringify(here.gateway.targets())).toContain('this gateway itself');
+    expect((await ask(here)).status).toBe(503);
   });
 });
