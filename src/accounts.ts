@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { BudgetBook } from './admission/budget-book.ts';
+import type { BudgetWatch } from './admission/budget-watch.ts';
 import { Budgets } from './admission/budgets.ts';
 import type { ChangeFollower } from './admission/change-follower.ts';
 import { ClientKeys } from './admission/client-keys.ts';
@@ -60,6 +61,7 @@ interface Books {
   readonly billing: Billing;
   readonly reports: UsageReports;
   readonly ledger: Ledger;
+  readonly watch: BudgetWatch;
   close(): Promise<void>;
 }
 
@@ -114,6 +116,11 @@ export class Accounts {
   /** Null: not kept. */
   get reports(): UsageReports | null {
     return this.#books?.reports ?? null;
+  }
+
+  /** How much of their limits budgets have used, the highest first; none while nothing is kept. */
+  budgetsUsed(): ReturnType<BudgetWatch['used']> {
+    return this.#books?.watch.used() ?? [];
   }
 
   /** Null: there is no store. */
@@ -439,14 +446,16 @@ async function openBooks(
   config: Config,
   { clock, logger, directory, budgets, prices }: BooksParts,
 ): Promise<Books> {
-  const [{ openLedger }, { LedgerBilling }, { UsageRepository }, { UpToDateReports }, { sqliteFileLocks }] =
+  const [{ openLedger }, { LedgerBilling }, { UsageRepository }, { UpToDateReports }, { sqliteFileLocks }, budgeting] =
     await Promise.all([
       import('./usage/ledger/open-ledger.ts'),
       import('./usage/billing/ledger-billing.ts'),
       import('./stores/sql/repositories/usage.ts'),
       import('./usage/ledger/up-to-date-reports.ts'),
       import('./stores/sqlite/file-locks.ts'),
+      Promise.all([import('./admission/budget-watch.ts'), import('./stores/sql/repositories/budgets.ts')]),
     ]);
+  const [{ BudgetWatch }, { BudgetRepository }] = budgeting;
   const ledger = await openLedger({
     store,
     clock,
@@ -475,10 +484,17 @@ async function openBooks(
         target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),
     },
   });
+  const budgetRows = new BudgetRepository(store.db);
+  const watch = new BudgetWatch({ read: () => budgetRows.states(clock.wallMs()), clock, logger });
+  watch.start();
   return {
     billing,
     reports: new UpToDateReports(new UsageRepository(store.db), ledger),
     ledger,
-    close: () => ledger.close(),
+    watch,
+    close: async () => {
+      await watch.stop();
+      await ledger.close();
+    },
   };
 }

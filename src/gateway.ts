@@ -147,6 +147,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     version: VERSION,
     shed: () => guard.refused,
     refused: () => refusals.all(),
+    budgets: () => accounts.budgetsUsed(),
   });
   const requestLog = createRequestLog({
     log,

@@ -8,7 +8,8 @@ export interface MetricDescription {
 
 /**
  * Every metric the gateway exposes; the code that counts and the reference page both read this list.
- * No label ever holds text that a client can choose, so the number of series is bounded by the number of targets.
+ * No label ever holds text that a client can choose, so the number of series is bounded by the number of targets, and of
+ * budgets by a hundred.
  */
 export const METRICS = [
   {
@@ -28,6 +29,12 @@ export const METRICS = [
     type: 'counter',
     labels: ['reason'],
     help: 'Requests refused at the door, by reason: of credentials (missing, several, malformed, unknown, revoked, expired, operator_key), of what a key may have (model_not_allowed, place_not_allowed, route_not_allowed) or of its limits (rate_limit_exceeded).',
+  },
+  {
+    name: 'swarmrouter_budget_used_ratio',
+    type: 'gauge',
+    labels: ['organisation', 'scope', 'name', 'unit', 'window', 'hard'],
+    help: 'Share of its limit that a budget has used in the window that runs, looked at every ten seconds; the 100 that have used most.',
   },
   {
     name: 'swarmrouter_attempts_total',

@@ -6,12 +6,16 @@ import { metricsPage } from './metrics-page.ts';
 import { cut, exhausted, failedAttempt, served, someAttempt, someRequest } from './outcome-fixture.ts';
 import { fanOut } from './sinks.ts';
 
+const BUDGET = {
+  ...{ organisationId: 'default', scope: 'project', scopeId: 'web', unit: 'usd', window: 'month', hard: true },
+};
 const create = (targets: () => readonly TargetView[] = () => []) =>
   createMetrics({
     version: '9.9.9',
     targets,
     shed: () => ({ memory: 0, loop_lag: 2 }),
     refused: () => ({ revoked: 3 }),
+    budgets: () => [{ budget: BUDGET, ratio: 0.75 }],
   });
 const lines = async (metrics: { text(): Promise<string> }, start: string) =>
   (await metrics.text()).split('\n').filter((line) => line.startsWith(start));
@@ -192,5 +196,19 @@ describe('several sinks', () => {
     }
     expect(seen).toEqual(['a served', 'b served', 'a exhausted', 'b exhausted']);
     expect(warned).toEqual(['an outcome could not be recorded: full disk']);
+  });
+});
+
+describe('a budget', () => {
+  test('shows how much of its limit it has used', async () => {
+    const text = await createMetrics({
+      version: '1',
+      targets: () => [],
+      shed: () => ({}),
+      refused: () => ({}),
+      budgets: () => [{ budget: BUDGET, ratio: 0.75 }],
+    }).text();
+    const labels = 'organisation="default",scope="project",name="web",unit="usd",window="month",hard="true"';
+    expect(text).toContain(`swarmrouter_budget_used_ratio{${labels}} 0.75\n`);
   });
 });

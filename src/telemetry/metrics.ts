@@ -13,6 +13,21 @@ export interface MetricsOptions {
   readonly shed: () => Readonly<Record<string, number>>;
   /** Requests refused at the door, by reason. */
   readonly refused: () => Readonly<Record<string, number>>;
+  /** Those budgets that have used most of their limits. */
+  readonly budgets: () => readonly BudgetUsed[];
+}
+
+/** How much of its limit a budget has used. */
+export interface BudgetUsed {
+  readonly budget: {
+    readonly organisationId: string;
+    readonly scope: string;
+    readonly scopeId: string;
+    readonly unit: string;
+    readonly window: string;
+    readonly hard: boolean;
+  };
+  readonly ratio: number;
 }
 
 /** Everything behind `/metrics`. */
@@ -36,6 +51,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         swarmrouter_request_duration_seconds: [{ labels: [], value: requestDuration }],
         swarmrouter_shed_requests_total: reasonSamples(options.shed()),
         swarmrouter_refused_requests_total: reasonSamples(options.refused()),
+        swarmrouter_budget_used_ratio: options.budgets().map(budgetSample),
         ...countedSamples(counts.all()),
         ...gaugeSamples(options.targets()),
         swarmrouter_build_info: [{ labels: [options.version], value: 1 }],
@@ -85,6 +101,11 @@ function requestSamples(requests: RequestCounts): Sample[] {
 /** A series begins with its first count, so that a page does not list all that never happened. */
 function aboveZero<Counted extends { readonly value: number }>(samples: readonly Counted[]): Counted[] {
   return samples.filter(({ value }) => value > 0);
+}
+
+function budgetSample({ budget, ratio }: BudgetUsed): Sample {
+  const { organisationId, scope, scopeId, unit, window, hard } = budget;
+  return { labels: [organisationId, scope, scopeId, unit, window, String(hard)], value: ratio };
 }
 
 function reasonSamples(shed: Readonly<Record<string, number>>): Sample[] {
