@@ -31,6 +31,7 @@ import type { Billing } from './core/billing.ts';
 import type { Caller } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import type { OutcomeSink } from './core/outcome.ts';
+import type { OverflowProviderStore } from './core/overflow-provider.ts';
 import type { ReloadResult } from './core/reload.ts';
 import type { InferenceRequest } from './core/request.ts';
 import { RESERVED_PROVIDERS } from './core/target.ts';
@@ -46,6 +47,7 @@ import { TargetDirectory } from './router/targets.ts';
 import { loadOrCreateAdminKey } from './stores/admin-key-file.ts';
 import { learnedFile, MOST_LEARNED_BYTES } from './stores/learned-file.ts';
 import { overflowProviderFile } from './stores/overflow-provider-file.ts';
+import { givenMasterKeys, masterKeyFile } from './stores/sealing/master-key-file.ts';
 import { systemClock } from './system-clock.ts';
 import { DecisionRing } from './telemetry/decision-ring.ts';
 import { openLineOutput } from './telemetry/line-output.ts';
@@ -129,9 +131,11 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const slots = new SlotTable(clock, directory, config.queueLimit);
   const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
   const audit: AuditSink = { record: (event) => accounts.audit.record(event) };
+  const masterKeys = config.masterKey === null ? masterKeyFile(config.dataDir) : givenMasterKeys(config.masterKey);
+  const providerFile = overflowProviderFile(config.dataDir, masterKeys, (message) => log.warn({}, message));
   const providers = createProviders(
     () => reloader.config,
-    config.dataDir,
+    providerFile,
     adapters,
     directory,
     prober,
@@ -215,6 +219,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             version: VERSION,
             uptimeMs: () => clock.nowMs() - startedAtMs,
             overflowProviders: providers,
+            renewMasterKey: providerFile.renewMasterKey,
+            recordAudit: (event) => audit.record(event),
             decisions,
             usage: () => accounts.reports,
             ledger: () => accounts.ledgerVerification,
@@ -320,7 +326,7 @@ async function orClose<Value>(accounts: Accounts, start: () => Value): Promise<V
 
 function createProviders(
   current: () => Config,
-  dataDir: string,
+  file: OverflowProviderStore,
   adapters: ReturnType<typeof createAdapters>,
   directory: TargetDirectory,
   prober: HealthProber,
@@ -335,7 +341,7 @@ function createProviders(
       if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}"`);
       return adapter.probe(target, signal);
     },
-    store: overflowProviderFile(dataDir),
+    store: file,
     audit,
     directory: {
       has: (id) => directory.has(id),

@@ -14,6 +14,7 @@ import {
   whoami,
 } from './people.ts';
 import type { JsonFlag } from './reply-text.ts';
+import { rotateSecrets } from './secrets.ts';
 import { createTenant, listTenants, renameTenant, type TenantKind } from './tenants.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -32,6 +33,9 @@ export function addPeopleCommands(program: Command, terminal: Terminal, add: Add
   addTenants(program.command('projects').description('parts of an organisation'), 'projects', terminal, add);
   const organisations = program.command('organisations').description('tenants, none of which sees another');
   addTenants(organisations, 'organisations', terminal, add);
+  const secrets = program.command('secrets').description('what is sealed on the disk');
+  const rotate = json(secrets.command('rotate').description('another master key for the keys of providers'));
+  add(rotate, (client) => rotateSecrets(client, terminal, rotate.opts<JsonFlag>()));
   addLimits(program.command('limits').description('what several keys may use within a minute'), terminal, add);
 }
 

@@ -63,6 +63,8 @@ export interface Config {
   readonly databaseUrl: Secret | null;
   /** What client keys are hashed with, 64 hexadecimal digits; null: kept in the data folder. */
   readonly keyPepper: Secret | null;
+  /** The newest first. Null: one is made at first use and kept in the data folder. */
+  readonly masterKey: readonly [Secret, ...Secret[]] | null;
   /** Prices that the YAML file sets. */
   readonly prices: readonly PriceOverride[];
   /** What answers of local servers cost; whoever has none is free. */

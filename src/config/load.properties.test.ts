@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { LoadInput } from './config.ts';
 import { loadConfig } from './load.ts';
 import { flagOf, isSecret, SETTING_LIST, type Setting, yamlKeyOf } from './schema.ts';
-import { pepper } from './setting-kinds.ts';
+import { masterKeys, pepper } from './setting-kinds.ts';
 
 /** What makes every combination of single settings a whole that fits together. */
 const TOGETHER = {
@@ -47,7 +47,7 @@ function goodText({ kind }: Setting<unknown>): fc.Arbitrary<string> {
     case 'choice':
       return fc.constantFrom(...kind.placeholder.split('|'));
     case 'secret':
-      return kind === pepper ? fc.stringMatching(/^[0-9a-f]{64}$/) : key;
+      return kind === pepper || kind === masterKeys ? fc.stringMatching(/^[0-9a-f]{64}$/) : key;
     case 'url':
       return address;
     case 'url list':

@@ -117,6 +117,7 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     usage: values.usage,
     databaseUrl: values.databaseUrl,
     keyPepper: values.keyPepper,
+    masterKey: values.masterKey,
     prices: specs.prices,
     localRates: specs.localRates,
     compareWith: values.compareWith ?? new Map(),

@@ -47,6 +47,7 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   SWARMROUTER_USAGE: 'true',
   SWARMROUTER_DATABASE_URL: 'postgres://router:secret@db:5432/router',
   SWARMROUTER_KEY_PEPPER: '0123456789abcdef'.repeat(4),
+  SWARMROUTER_MASTER_KEY: '0123456789abcdef'.repeat(4),
 };
 
 describe('a setting that needs a restart', () => {

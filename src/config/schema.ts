@@ -12,6 +12,7 @@ import {
   type Kind,
   listOf,
   mapping,
+  masterKeys,
   pepper,
   seconds,
   secret,
@@ -408,6 +409,16 @@ export const SETTINGS = {
       restart: true,
       group: 'Usage',
       doc: 'What client keys are hashed with. Several gateways on one PostgreSQL need the same one. Make it with `openssl rand -hex 32`, or take what the file `key-pepper` of the first gateway holds.',
+    },
+  ),
+  masterKey: optional(
+    'SWARMROUTER_MASTER_KEY',
+    masterKeys,
+    'unset: made with the first provider key and kept in the data folder',
+    {
+      restart: true,
+      group: 'Server',
+      doc: 'What the keys of providers that are given at run time are sealed with. Kept outside the data folder, a copy of that folder opens none of them. Make it with `openssl rand -hex 32`. To change it, put the new one and a comma before it and start again; then the old one may go.',
     },
   ),
   localWatts: optional(

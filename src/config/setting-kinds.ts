@@ -173,6 +173,24 @@ export const pepper: Kind<Secret> = {
       : bad('it is not 64 hexadecimal digits; make them with: openssl rand -hex 32'),
 };
 
+/** What provider keys are sealed with: one, or the new one and those before it. */
+export const masterKeys: Kind<readonly [Secret, ...Secret[]]> = {
+  type: secret.type,
+  unit: null,
+  allowed:
+    '64 hexadecimal digits, or several such keys joined by commas, the newest first; env:NAME (another variable holds them) or file:/path (a file holds them)',
+  placeholder: 'digits',
+  parse: (value) => {
+    const [first = '', ...rest] = value.toLowerCase().split(',');
+    if (![first, ...rest].every((key) => /^[0-9a-f]{64}$/.test(key))) {
+      return bad('each key should be 64 hexadecimal digits; make one with: openssl rand -hex 32');
+    }
+    return good([new Secret(first), ...rest.map((key) => new Secret(key))]);
+  },
+  show: ([first]) => maskSecret(first.reveal()),
+  showSeen: maskSecret,
+};
+
 export const url: Kind<string> = {
   type: 'url',
   allowed: 'an http:// or https:// URL without user name, query and fragment',

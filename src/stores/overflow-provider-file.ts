@@ -1,30 +1,129 @@
 import { join } from 'node:path';
 import type { OverflowProvider, OverflowProviderStore } from '../core/overflow-provider.ts';
-import { parseProviders, serialiseProviders } from './overflow-provider-format.ts';
+import { Turns } from '../core/turns.ts';
+import { parseProviders, providerRecord, serialiseProviders } from './overflow-provider-format.ts';
 import { readPrivateFile, replacePrivateFile } from './private-file.ts';
+import type { MasterKeys, SealedSecret } from './sealing/envelope.ts';
+import type { MasterKeySource } from './sealing/master-key-file.ts';
+
+/** What a renewal of the master key did. */
+export interface Renewal {
+  /** Provider keys that it opens now. */
+  readonly sealed: number;
+}
+
+export interface OverflowProviderFile extends OverflowProviderStore {
+  readonly path: string;
+  /** Another master key; every provider key is put under it, while the gateway runs. Null: the operator gives the master keys. */
+  readonly renewMasterKey: (() => Promise<Renewal>) | null;
+}
+
+interface Held {
+  readonly providers: readonly OverflowProvider[];
+  readonly sealed: ReadonlyMap<string, SealedSecret>;
+}
 
 /**
- * Overflow providers in `<dataDir>/overflow-providers.json`, readable by its owner alone: it holds API keys.
+ * Overflow providers in `<dataDir>/overflow-providers.json`, their API keys sealed, readable by its owner alone.
  * `load` rejects for a file that it cannot read in full and leaves it untouched: dropping a provider silently
- * would send requests elsewhere than the operator believes.
+ * would send requests elsewhere than the operator believes. A file of an earlier version, or one that was sealed with
+ * an older master key, is sealed anew when it is read.
  */
-export function overflowProviderFile(dataDir: string): OverflowProviderStore & { readonly path: string } {
+export function overflowProviderFile(
+  dataDir: string,
+  source: MasterKeySource,
+  warn: (message: string) => void = () => undefined,
+): OverflowProviderFile {
   const path = join(dataDir, 'overflow-providers.json');
+  const turns = new Turns();
+  let held: Held = { providers: [], sealed: new Map() };
+
+  const write = async (providers: readonly OverflowProvider[], sealed: Held['sealed']): Promise<void> => {
+    await replacePrivateFile(path, serialiseProviders(providers, sealed));
+    held = { providers, sealed };
+  };
+
+  const load = async (): Promise<readonly OverflowProvider[]> => {
+    const text = await readPrivateFile(path);
+    if (text === null) return [];
+    const keys = isSealed(text) ? await source.load() : null;
+    held = parsed(text, path, keys);
+    const { providers, sealed } = held;
+    const isCurrent = keys !== null && [...sealed.values()].every((one) => keys.isCurrent(one));
+    if (providers.length > 0 && !isCurrent) {
+      // They are known by now: what cannot be written now is written with the next change, or at the next start.
+      const sealing = source.load().then((newest) => sealAnew(newest, source.forgetOld));
+      await sealing.catch((error: unknown) => {
+        warn(`the keys in ${path} could not be sealed anew: ${error instanceof Error ? error.message : String(error)}`);
+      });
+    }
+    return providers;
+  };
+
+  const sealAnew = async (keys: MasterKeys, done: () => Promise<void>): Promise<void> => {
+    const { providers, sealed } = held;
+    await write(providers, sealAll(keys, providers, held));
+    // Not before: until then the old ones are needed.
+    if (sealed.size > 0) await done();
+  };
+
   return {
     path,
-    async load(): Promise<readonly OverflowProvider[]> {
-      const text = await readPrivateFile(path);
-      if (text === null) return [];
-      try {
-        return parseProviders(text);
-      } catch (error) {
-        throw new Error(
-          `The overflow provider file ${path} is damaged: ${error instanceof Error ? error.message : String(error)}. ` +
-            'Nothing was changed. Repair the file, restore it from a backup, or move it away to start without the ' +
-            'providers that were added through the admin API.',
-        );
-      }
-    },
-    save: (providers) => replacePrivateFile(path, serialiseProviders(providers)),
+    load: () => turns.run(load),
+    save: (providers) =>
+      turns.run(async () => {
+        if (providers.length === 0) return write([], new Map());
+        return write(providers, sealAll(await source.load(), providers, held));
+      }),
+    renewMasterKey:
+      source.renew === null
+        ? null
+        : () =>
+            turns.run(async () => {
+              const keys = await source.renew?.();
+              if (keys !== undefined && held.providers.length > 0) await sealAnew(keys, source.forgetOld);
+              else await source.forgetOld();
+              return { sealed: held.providers.length };
+            }),
   };
+}
+
+/** What is there already stays sealed as it is, under the newest master key; what is new, or was changed, is sealed. */
+function sealAll(
+  keys: MasterKeys,
+  providers: readonly OverflowProvider[],
+  before: Held,
+): ReadonlyMap<string, SealedSecret> {
+  return new Map(
+    providers.map(({ name, apiKey }) => {
+      const record = providerRecord(name);
+      const old = before.sealed.get(name);
+      const oldKey = before.providers.find((provider) => provider.name === name)?.apiKey;
+      if (old === undefined || oldKey?.reveal() !== apiKey.reveal()) {
+        return [name, keys.seal(apiKey, record, (old?.version ?? 0) + 1)];
+      }
+      return [name, keys.isCurrent(old) ? old : keys.rewrap(old, record)];
+    }),
+  );
+}
+
+/** Whether it takes a master key to read it. What cannot be read is for the parser to say. */
+function isSealed(text: string): boolean {
+  return /"sealedApiKey"/.test(text);
+}
+
+function parsed(text: string, path: string, keys: MasterKeys | null): Held {
+  try {
+    return parseProviders(text, (sealed, name) => {
+      if (keys === null) throw new Error('there is no master key');
+      return keys.open(sealed, providerRecord(name));
+    });
+  } catch (error) {
+    throw new Error(
+      `The overflow provider file ${path} is damaged: ${error instanceof Error ? error.message : String(error)}. ` +
+        'Nothing was changed. Repair the file, restore it from a backup together with the master key ' +
+        '(SWARMROUTER_MASTER_KEY, or the file master-key beside it), or move it away to start without the ' +
+        'providers that were added through the admin API.',
+    );
+  }
 }

@@ -1,35 +1,70 @@
 import type { OverflowProvider } from '../core/overflow-provider.ts';
 import { Secret } from '../core/secret.ts';
+import type { SealedSecret } from './sealing/envelope.ts';
 
 /** Raised whenever the meaning of a field changes; a newer file than this program knows is refused, not guessed at. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
+/** Of a file whose keys are not sealed: read, and never written any more. */
+const PLAIN_VERSION = 1;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The file's text. The only place where the keys of overflow providers leave their `Secret`. */
-export function serialiseProviders(providers: readonly OverflowProvider[]): string {
-  const plain = providers.map(({ apiKey, ...provider }) => ({ ...provider, apiKey: apiKey.reveal() }));
-  return `${JSON.stringify({ version: FORMAT_VERSION, providers: plain }, null, 2)}\n`;
+/** What a provider's key is sealed as: a sealed key of one provider does not open as another's. */
+export function providerRecord(name: string): string {
+  return `provider/default/${name}`;
 }
 
-/** @throws Error saying which entry and field is wrong; it never quotes a value, which might be a key. */
-export function parseProviders(text: string): OverflowProvider[] {
+export interface ProviderFile {
+  readonly providers: readonly OverflowProvider[];
+  /** By name; empty: the keys were not sealed. */
+  readonly sealed: ReadonlyMap<string, SealedSecret>;
+}
+
+/** The file's text. @param sealed the key of each provider, by name */
+export function serialiseProviders(
+  providers: readonly OverflowProvider[],
+  sealed: ReadonlyMap<string, SealedSecret>,
+): string {
+  const entries = providers.map(({ apiKey: _, ...provider }) => ({
+    ...provider,
+    sealedApiKey: sealed.get(provider.name),
+  }));
+  return `${JSON.stringify({ version: FORMAT_VERSION, providers: entries }, null, 2)}\n`;
+}
+
+/**
+ * @param open gives what a provider's key is
+ * @throws Error saying which entry and field is wrong; it never quotes a value, which might be a key.
+ */
+export function parseProviders(text: string, open: (sealed: SealedSecret, name: string) => Secret): ProviderFile {
   const file = asFields(parseJson(text), 'the file');
-  if (file['version'] !== FORMAT_VERSION) {
+  if (file['version'] !== FORMAT_VERSION && file['version'] !== PLAIN_VERSION) {
     throw new Error(
       typeof file['version'] === 'number' && file['version'] > FORMAT_VERSION
         ? `format version ${file['version']} is newer than this program knows (${FORMAT_VERSION})`
-        : `"version" should be ${FORMAT_VERSION}`,
+        : `"version" should be ${FORMAT_VERSION} or ${PLAIN_VERSION}`,
     );
   }
   if (!Array.isArray(file['providers'])) throw new Error('"providers" should be a list');
-  const providers = file['providers'].map((entry: unknown, at) => parseProvider(entry, `providers[${at}]`));
+  const sealed = new Map<string, SealedSecret>();
+  const keyOf = (entry: Fields, name: string, where: string): Secret => {
+    if (file['version'] === PLAIN_VERSION) return new Secret(textOf(entry, 'apiKey', where));
+    const found = sealedOf(entry, where);
+    sealed.set(name, found);
+    try {
+      return open(found, name);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`the key of the provider "${name}" (${where}.sealedApiKey) does not open: ${why}`);
+    }
+  };
+  const providers = file['providers'].map((entry: unknown, at) => parseProvider(entry, `providers[${at}]`, keyOf));
   const names = new Set<string>();
   for (const { name } of providers) {
     if (names.has(name)) throw new Error(`two providers are named "${name}"`);
     names.add(name);
   }
-  return providers;
+  return { providers, sealed };
 }
 
 function parseJson(text: string): unknown {
@@ -41,10 +76,23 @@ function parseJson(text: string): unknown {
   }
 }
 
-function parseProvider(value: unknown, where: string): OverflowProvider {
+type KeyOf = (entry: Fields, name: string, where: string) => Secret;
+
+function sealedOf(entry: Fields, where: string): SealedSecret {
+  const at = `${where}.sealedApiKey`;
+  const fields = asFields(entry['sealedApiKey'], at);
+  const { version } = fields;
+  if (typeof version !== 'number' || !Number.isSafeInteger(version)) {
+    throw new Error(`${at}.version should be a whole number`);
+  }
+  const text = (field: string): string => textOf(fields, field, at);
+  return { masterKeyId: text('masterKeyId'), version, dataKey: text('dataKey'), value: text('value') };
+}
+
+function parseProvider(value: unknown, where: string, keyOf: KeyOf): OverflowProvider {
   const entry = asFields(value, where);
   const name = textOf(entry, 'name', where);
-  const apiKey = new Secret(textOf(entry, 'apiKey', where));
+  const apiKey = keyOf(entry, name, where);
   switch (entry['type']) {
     case 'openrouter':
       return {

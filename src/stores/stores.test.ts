@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -8,7 +8,9 @@ import { Secret } from '../core/secret.ts';
 import { loadOrCreateAdminKey } from './admin-key-file.ts';
 import { learnedFile, MOST_LEARNED_BYTES } from './learned-file.ts';
 import { overflowProviderFile } from './overflow-provider-file.ts';
-import { parseProviders, serialiseProviders } from './overflow-provider-format.ts';
+import { parseProviders, providerRecord, serialiseProviders } from './overflow-provider-format.ts';
+import { MasterKeys } from './sealing/envelope.ts';
+import { givenMasterKeys, masterKeyFile } from './sealing/master-key-file.ts';
 
 let parent: string;
 let folder: string;
@@ -49,22 +51,26 @@ const PROVIDERS: readonly OverflowProvider[] = [
   },
 ];
 
+const [ONE, TWO] = [new Secret('ab'.repeat(32)), new Secret('cd'.repeat(32))];
+const KEYS = new MasterKeys([ONE]);
+const fileIn = (dataDir: string) => overflowProviderFile(dataDir, givenMasterKeys([ONE]));
+
 /** With the keys shown, so that a lost key is seen. */
 const plain = (providers: readonly OverflowProvider[]) =>
   providers.map((provider) => ({ ...provider, apiKey: provider.apiKey.reveal() }));
 
 describe('the overflow provider file', () => {
   test('gives back what was saved, keys included, to a new process', async () => {
-    await overflowProviderFile(folder).save(PROVIDERS);
-    expect(plain(await overflowProviderFile(folder).load())).toEqual(plain(PROVIDERS));
+    await fileIn(folder).save(PROVIDERS);
+    expect(plain(await fileIn(folder).load())).toEqual(plain(PROVIDERS));
   });
 
   test('is empty when there is no file yet', async () => {
-    expect(await overflowProviderFile(folder).load()).toEqual([]);
+    expect(await fileIn(folder).load()).toEqual([]);
   });
 
   test.skipIf(process.platform === 'win32')('is readable by its owner alone, and so is its new folder', async () => {
-    const store = overflowProviderFile(folder);
+    const store = fileIn(folder);
     await store.save(PROVIDERS);
     expect([await permissions(store.path), await permissions(folder)]).toEqual(['600', '700']);
     await chmod(store.path, 0o644);
@@ -73,12 +79,12 @@ describe('the overflow provider file', () => {
   });
 
   test('leaves no temporary file behind, also when saving fails', async () => {
-    await overflowProviderFile(folder).save(PROVIDERS);
+    await fileIn(folder).save(PROVIDERS);
     expect(await readdir(folder)).toEqual(['overflow-providers.json']);
     await writeFile(join(parent, 'file'), '');
-    const blocked = overflowProviderFile(join(parent, 'file', 'below'));
+    const blocked = fileIn(join(parent, 'file', 'below'));
     await expect(blocked.save(PROVIDERS)).rejects.toThrow();
-    const taken = overflowProviderFile(parent);
+    const taken = fileIn(parent);
     await Bun.write(join(taken.path, 'x'), 'a folder in the place of the file');
     await expect(taken.save(PROVIDERS)).rejects.toThrow();
     expect((await readdir(parent)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
@@ -88,8 +94,13 @@ describe('the overflow provider file', () => {
     ['cut off', '{"version":1,"providers":[{"type":"openrouter","apiKey":"sk-canary"', 'it is not JSON'],
     ['empty', '', 'it is not JSON'],
     ['a list', '[]', 'the file should be a JSON object'],
-    ['without version', '{"providers":[]}', '"version" should be 1'],
-    ['from a newer program', '{"version":2,"providers":[]}', 'format version 2 is newer'],
+    ['without version', '{"providers":[]}', '"version" should be 2 or 1'],
+    ['from a newer program', '{"version":3,"providers":[]}', 'format version 3 is newer'],
+    [
+      'with a key that is not sealed in a version that seals them',
+      '{"version":2,"providers":[{"type":"openrouter","name":"n","network":"public","apiKey":"sk-canary"}]}',
+      'providers[0].sealedApiKey',
+    ],
     [
       'of an unknown type',
       '{"version":1,"providers":[{"type":"x","name":"n","network":"public","apiKey":"sk-canary"}]}',
@@ -108,7 +119,7 @@ describe('the overflow provider file', () => {
   ];
   for (const [how, text, message] of damaged) {
     test(`that is ${how} is refused by name, without showing a key, and left as it is`, async () => {
-      const store = overflowProviderFile(parent);
+      const store = fileIn(parent);
       await writeFile(store.path, text);
       const error = await store.load().then(
         () => new Error('it loaded'),
@@ -136,9 +147,104 @@ describe('the overflow provider file', () => {
     });
     fc.assert(
       fc.property(fc.uniqueArray(provider, { selector: ({ name }) => name, maxLength: 4 }), (providers) => {
-        expect(plain(parseProviders(serialiseProviders(providers)))).toEqual(plain(providers));
+        const sealed = new Map(
+          providers.map(({ name, apiKey }) => [name, KEYS.seal(apiKey, providerRecord(name), 1)] as const),
+        );
+        const read = parseProviders(serialiseProviders(providers, sealed), (one, name) =>
+          KEYS.open(one, providerRecord(name)),
+        );
+        expect(plain(read.providers)).toEqual(plain(providers));
       }),
     );
+  });
+});
+
+describe('provider keys on the disk', () => {
+  const texts = async () => {
+    const files = await readdir(folder);
+    return (await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')))).join('\n');
+  };
+  const PLAIN = JSON.stringify({
+    version: 1,
+    providers: PROVIDERS.map((provider) => ({ ...provider, apiKey: provider.apiKey.reveal() })),
+  });
+
+  test('are sealed: no file of the data folder holds one', async () => {
+    await overflowProviderFile(folder, masterKeyFile(folder)).save(PROVIDERS);
+    for (const { apiKey } of PROVIDERS)
+      if (apiKey.reveal().length > 3) expect(await texts()).not.toContain(apiKey.reveal());
+    expect(plain(await overflowProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
+  });
+
+  test('of a file of an earlier version are sealed when it is read, and stay what they were', async () => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'overflow-providers.json'), PLAIN);
+    const store = overflowProviderFile(folder, masterKeyFile(folder));
+    expect(plain(await store.load())).toEqual(plain(PROVIDERS));
+    const key = PROVIDERS.find(({ apiKey }) => apiKey.reveal().length > 8)?.apiKey.reveal() ?? '';
+    expect(key).not.toBe('');
+    expect(await texts()).not.toContain(key);
+    expect(plain(await overflowProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
+  });
+
+  test('that cannot be sealed now are known all the same, and somebody is told', async () => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'overflow-providers.json'), PLAIN);
+    const warnings: string[] = [];
+    const broken = { ...givenMasterKeys([ONE]), load: () => Promise.reject(new Error('no key here')) };
+    const store = overflowProviderFile(folder, broken, (message) => void warnings.push(message));
+    expect(await store.load().then(plain, String)).toEqual(plain(PROVIDERS));
+    expect(warnings[0]).toContain('no key here');
+    expect(await readFile(store.path, 'utf8')).toBe(PLAIN);
+  });
+
+  test('swapped between providers do not open, and the message names the provider and shows nothing', async () => {
+    const store = fileIn(folder);
+    await store.save(PROVIDERS);
+    const file = JSON.parse(await readFile(store.path, 'utf8'));
+    const [first, second] = file.providers;
+    [first.sealedApiKey, second.sealedApiKey] = [second.sealedApiKey, first.sealedApiKey];
+    await writeFile(store.path, JSON.stringify(file));
+    const message = await fileIn(folder)
+      .load()
+      .then(() => 'it loaded', String);
+    expect(message).toContain(`the key of the provider "${first.name}"`);
+    expect(message).toContain('belongs to another record');
+    expect(message).toContain('SWARMROUTER_MASTER_KEY');
+  });
+
+  test('are useless without the master key', async () => {
+    await fileIn(folder).save(PROVIDERS);
+    const message = await overflowProviderFile(folder, givenMasterKeys([TWO]))
+      .load()
+      .then(() => 'it loaded', String);
+    expect(message).toContain('which is not here');
+  });
+
+  test('open with a new master key and the old one behind it, and from then on without the old one', async () => {
+    await fileIn(folder).save(PROVIDERS);
+    expect(plain(await overflowProviderFile(folder, givenMasterKeys([TWO, ONE])).load())).toEqual(plain(PROVIDERS));
+    expect(plain(await overflowProviderFile(folder, givenMasterKeys([TWO])).load())).toEqual(plain(PROVIDERS));
+  });
+
+  test('are put under a new master key while the gateway runs, and the old one is forgotten', async () => {
+    const store = overflowProviderFile(folder, masterKeyFile(folder));
+    await store.save(PROVIDERS);
+    const before = await readFile(join(folder, 'master-key'), 'utf8');
+    expect(await store.renewMasterKey?.()).toEqual({ sealed: PROVIDERS.length });
+    const after = await readFile(join(folder, 'master-key'), 'utf8');
+    expect([after.length, after === before]).toEqual([before.length, false]);
+    expect(plain(await overflowProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
+  });
+
+  test('survive a renewal that dies after the new master key was written', async () => {
+    const store = overflowProviderFile(folder, masterKeyFile(folder));
+    await store.save(PROVIDERS);
+    await masterKeyFile(folder).renew?.();
+    const again = overflowProviderFile(folder, masterKeyFile(folder));
+    expect(plain(await again.load())).toEqual(plain(PROVIDERS));
+    expect((await readFile(join(folder, 'master-key'), 'utf8')).trim().split('\n')).toHaveLength(1);
+    expect(plain(await overflowProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
   });
 });
 

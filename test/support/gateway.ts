@@ -70,6 +70,7 @@ export async function startTestGateway(
     usage: false,
     databaseUrl: null,
     keyPepper: null,
+    masterKey: null,
     prices: [],
     localRates: [],
     compareWith: new Map(),

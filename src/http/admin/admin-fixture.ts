@@ -148,6 +148,8 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     refusedPermission: () => undefined,
     principals: { ofToken: async () => null, ofSession: async () => null, hasOrganisation: async () => false },
     loopback: true,
+    renewMasterKey: null,
+    recordAudit: async () => undefined,
     refusedPassword: () => undefined,
     sessionsIfAny: () => Promise.resolve(null),
     users: () => Promise.reject(new Error('there is no store')),

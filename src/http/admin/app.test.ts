@@ -219,6 +219,7 @@ describe('the OpenAPI document', () => {
       '/admin/projects',
       '/admin/projects/{id}',
       '/admin/reload',
+      '/admin/secrets/rotate',
       '/admin/session',
       '/admin/status',
       '/admin/tokens',

@@ -17,6 +17,7 @@ import type { OverflowProviderService } from './overflow-providers.ts';
 import { type PermissionPorts, refuseUnguarded, requirePermissions } from './permission.ts';
 import { addPriceRoutes, type PricePorts } from './price-routes.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
+import { addSecretRoutes, type SecretPorts } from './secret-routes.ts';
 import { addLoginRoute, addSessionRoutes, type SessionPorts } from './session-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
 import { addTenantRoutes, type TenantPorts } from './tenant-routes.ts';
@@ -38,6 +39,7 @@ export interface AdminPorts
     PricePorts,
     PermissionPorts,
     LimitPorts,
+    SecretPorts,
     SessionPorts,
     TenantPorts,
     TokenPorts,
@@ -96,6 +98,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addPriceRoutes(app, ports);
   addReloadRoute(app, ports);
   addOverflowProviderRoutes(app, ports.overflowProviders);
+  addSecretRoutes(app, ports);
   refuseOtherMethods(app);
   refuseUnguarded(app, (path) => open.has(path));
   return app;

@@ -43,6 +43,7 @@ const ROUTES: Readonly<Record<string, string>> = {
   'POST /admin/projects': 'project:write',
   'PATCH /admin/projects/:id': 'project:write',
   'POST /admin/reload': 'configuration:reload',
+  'POST /admin/secrets/rotate': 'secret:rotate',
   'GET /admin/status': 'status:read',
   'GET /admin/tokens': 'token:read',
   'POST /admin/tokens': 'token:write',
