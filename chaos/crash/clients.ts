@@ -30,7 +30,8 @@ export class Clients {
   #stopped = false;
   readonly #running: readonly Promise<void>[];
 
-  constructor(load: Load, round: number) {
+  /** @param round tells their requests from those of other rounds */
+  constructor(load: Load, round: number | string) {
     this.#running = Array.from({ length: load.clients }, (_, client) => this.#run(load, `${round}-${client}`, client));
   }
 

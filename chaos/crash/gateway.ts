@@ -20,6 +20,8 @@ export class KilledGateway {
   readonly url: string;
   readonly #folder = mkdtempSync(join(tmpdir(), 'swarmrouter-crash-'));
   readonly #port = freePort();
+  /** Where all that it keeps is. */
+  readonly dataDir: string;
   readonly #settings: Readonly<Record<string, string>>;
   #child: Bun.Subprocess<'ignore', 'pipe', 'pipe'> | null = null;
   #printed = '';
@@ -27,6 +29,7 @@ export class KilledGateway {
   /** @param databaseUrl null: SQLite in the data folder */
   constructor(servers: readonly Server[], databaseUrl: string | null) {
     this.url = `http://127.0.0.1:${this.#port}`;
+    this.dataDir = join(this.#folder, 'data');
     const file = join(this.#folder, 'swarmrouter.yaml');
     const prices = [{ model: 'sim-model', input_usd_per_mtok: 3, output_usd_per_mtok: 15 }];
     // JSON is YAML.
@@ -62,6 +65,11 @@ export class KilledGateway {
       await Bun.sleep(10);
     }
     throw new Error(`the gateway was not ready within ${START_LIMIT_MS / 1_000} s; it printed:\n${this.#printed}`);
+  }
+
+  /** The end of what it has printed so far. */
+  get printed(): string {
+    return this.#printed;
   }
 
   /** As a machine that loses its power, as far as the process is concerned. */

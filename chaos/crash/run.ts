@@ -39,16 +39,7 @@ export async function runKills(
   place: { readonly store: StoreKind; readonly databaseUrl: string | null },
   progress: (line: string) => void,
 ): Promise<StoreResult> {
-  const simulators = await Promise.all([
-    startSimulator({
-      kind: 'lm-studio',
-      models: [{ id: 'sim-model' }],
-      replyTokens: 20,
-      tokensPerSecond: 400,
-      slots: 12,
-    }),
-    startSimulator({ kind: 'openrouter', models: [{ id: 'sim-model' }], replyTokens: 24, tokensPerSecond: 300 }),
-  ]);
+  const simulators = await startServers();
   const gateway = new KilledGateway(serversOf(simulators), place.databaseUrl);
   try {
     return await killAgainAndAgain(gateway, flags, kills, place.store, progress);
@@ -58,7 +49,21 @@ export async function runKills(
   }
 }
 
-function serversOf([studio, router]: readonly Simulator[]) {
+/** A local and a cloud server, slow enough for a moment to find answers on their way. */
+export function startServers(): Promise<Simulator[]> {
+  return Promise.all([
+    startSimulator({
+      kind: 'lm-studio',
+      models: [{ id: 'sim-model' }],
+      replyTokens: 20,
+      tokensPerSecond: 400,
+      slots: 12,
+    }),
+    startSimulator({ kind: 'openrouter', models: [{ id: 'sim-model' }], replyTokens: 24, tokensPerSecond: 300 }),
+  ]);
+}
+
+export function serversOf([studio, router]: readonly Simulator[]) {
   return [
     { name: 'studio', kind: 'lm-studio', place: 'local', url: studio?.baseUrl ?? '' },
     { name: 'router', kind: 'openrouter', place: 'cloud', url: router?.baseUrl ?? '', api_key: 'crash-key-0123' },
@@ -123,7 +128,7 @@ async function makeKey(gateway: KilledGateway, body: object): Promise<MadeKey> {
   return (await gateway.admin('POST', '/admin/keys', body)) as MadeKey;
 }
 
-async function orphansEnd(
+export async function orphansEnd(
   gateway: KilledGateway,
 ): Promise<{ readonly tookMs: number; readonly rows: readonly LedgerRow[] }> {
   const startedAtMs = performance.now();
@@ -135,7 +140,7 @@ async function orphansEnd(
   }
 }
 
-async function brokenInvariants(gateway: KilledGateway): Promise<readonly string[]> {
+export async function brokenInvariants(gateway: KilledGateway): Promise<readonly string[]> {
   const verdict = (await gateway.admin('GET', '/admin/ledger/verify')) as {
     readonly ok: boolean;
     readonly waiting: number;
