@@ -33,6 +33,8 @@ export async function openPostgresStore({ url }: PostgresStoreOptions): Promise<
   });
   // A connection that idles when the server goes away says so here, and nowhere else.
   pool.on('error', () => undefined);
+  // One that is in use when it breaks says so to nobody between two statements; the next statement is told.
+  pool.on('connect', (client) => void client.on('error', () => undefined));
   const store = new PostgresStore(pool);
   try {
     await migrate(store.db, 'postgres');
