@@ -131,7 +131,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const slots = new SlotTable(clock, directory, config.queueLimit);
   const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
   const audit: AuditSink = { record: (event) => accounts.audit.record(event) };
-  const masterKeys = config.masterKey === null ? masterKeyFile(config.dataDir) : givenMasterKeys(config.masterKey);
+  const masterKeys =
+    config.masterKey === null ? masterKeyFile(config.dataDir) : givenMasterKeys(config.masterKey, config.dataDir);
   const providerFile = overflowProviderFile(config.dataDir, masterKeys, (message) => log.warn({}, message));
   const providers = createProviders(
     () => reloader.config,

@@ -95,11 +95,13 @@ function sealAll(
   before: Held,
 ): ReadonlyMap<string, SealedSecret> {
   return new Map(
-    providers.map(({ name, apiKey }) => {
-      const record = providerRecord(name);
+    providers.map((provider) => {
+      const { name, apiKey } = provider;
+      const record = providerRecord(provider);
       const old = before.sealed.get(name);
-      const oldKey = before.providers.find((provider) => provider.name === name)?.apiKey;
-      if (old === undefined || oldKey?.reveal() !== apiKey.reveal()) {
+      const known = before.providers.find((other) => other.name === name);
+      const isSame = known?.apiKey.reveal() === apiKey.reveal() && providerRecord(known) === record;
+      if (old === undefined || !isSame) {
         return [name, keys.seal(apiKey, record, (old?.version ?? 0) + 1)];
       }
       return [name, keys.isCurrent(old) ? old : keys.rewrap(old, record)];
@@ -114,9 +116,9 @@ function isSealed(text: string): boolean {
 
 function parsed(text: string, path: string, keys: MasterKeys | null): Held {
   try {
-    return parseProviders(text, (sealed, name) => {
+    return parseProviders(text, (sealed, record) => {
       if (keys === null) throw new Error('there is no master key');
-      return keys.open(sealed, providerRecord(name));
+      return keys.open(sealed, record);
     });
   } catch (error) {
     throw new Error(

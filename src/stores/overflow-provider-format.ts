@@ -9,9 +9,22 @@ const PLAIN_VERSION = 1;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What a provider's key is sealed as: a sealed key of one provider does not open as another's. */
-export function providerRecord(name: string): string {
-  return `provider/default/${name}`;
+/** All of a provider that says where its key goes. */
+type Sealable =
+  | Pick<Extract<OverflowProvider, { type: 'azure' }>, 'type' | 'name' | 'network' | 'endpoint'>
+  | Pick<Exclude<OverflowProvider, { type: 'azure' }>, 'type' | 'name' | 'network' | 'baseUrl'>;
+
+/**
+ * What a provider's key is sealed as: it does not open as another provider's, nor for another address, so that whoever
+ * can write to the file cannot have it sent elsewhere.
+ */
+export function providerRecord(provider: Sealable): string {
+  const { type, name, network } = provider;
+  return JSON.stringify(['provider', 'default', type, name, addressOf(provider), network]);
+}
+
+function addressOf(provider: Sealable): string | null {
+  return provider.type === 'azure' ? provider.endpoint : provider.baseUrl;
 }
 
 export interface ProviderFile {
@@ -36,7 +49,7 @@ export function serialiseProviders(
  * @param open gives what a provider's key is
  * @throws Error saying which entry and field is wrong; it never quotes a value, which might be a key.
  */
-export function parseProviders(text: string, open: (sealed: SealedSecret, name: string) => Secret): ProviderFile {
+export function parseProviders(text: string, open: (sealed: SealedSecret, record: string) => Secret): ProviderFile {
   const file = asFields(parseJson(text), 'the file');
   if (file['version'] !== FORMAT_VERSION && file['version'] !== PLAIN_VERSION) {
     throw new Error(
@@ -47,18 +60,22 @@ export function parseProviders(text: string, open: (sealed: SealedSecret, name: 
   }
   if (!Array.isArray(file['providers'])) throw new Error('"providers" should be a list');
   const sealed = new Map<string, SealedSecret>();
-  const keyOf = (entry: Fields, name: string, where: string): Secret => {
-    if (file['version'] === PLAIN_VERSION) return new Secret(textOf(entry, 'apiKey', where));
+  const providers = file['providers'].map((value: unknown, at): OverflowProvider => {
+    const where = `providers[${at}]`;
+    const entry = asFields(value, where);
+    const provider = parseProvider(entry, where);
+    if (file['version'] === PLAIN_VERSION) {
+      return { ...provider, apiKey: new Secret(textOf(entry, 'apiKey', where)) };
+    }
     const found = sealedOf(entry, where);
-    sealed.set(name, found);
+    sealed.set(provider.name, found);
     try {
-      return open(found, name);
+      return { ...provider, apiKey: open(found, providerRecord(provider)) };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new Error(`the key of the provider "${name}" (${where}.sealedApiKey) does not open: ${why}`);
+      throw new Error(`the key of the provider "${provider.name}" (${where}.sealedApiKey) does not open: ${why}`);
     }
-  };
-  const providers = file['providers'].map((entry: unknown, at) => parseProvider(entry, `providers[${at}]`, keyOf));
+  });
   const names = new Set<string>();
   for (const { name } of providers) {
     if (names.has(name)) throw new Error(`two providers are named "${name}"`);
@@ -76,8 +93,6 @@ function parseJson(text: string): unknown {
   }
 }
 
-type KeyOf = (entry: Fields, name: string, where: string) => Secret;
-
 function sealedOf(entry: Fields, where: string): SealedSecret {
   const at = `${where}.sealedApiKey`;
   const fields = asFields(entry['sealedApiKey'], at);
@@ -89,10 +104,10 @@ function sealedOf(entry: Fields, where: string): SealedSecret {
   return { masterKeyId: text('masterKeyId'), version, dataKey: text('dataKey'), value: text('value') };
 }
 
-function parseProvider(value: unknown, where: string, keyOf: KeyOf): OverflowProvider {
-  const entry = asFields(value, where);
+/** Without its key, which is another matter. */
+function parseProvider(entry: Fields, where: string): OverflowProvider {
   const name = textOf(entry, 'name', where);
-  const apiKey = keyOf(entry, name, where);
+  const apiKey = new Secret('');
   switch (entry['type']) {
     case 'openrouter':
       return {

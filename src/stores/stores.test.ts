@@ -108,7 +108,7 @@ describe('the overflow provider file', () => {
     ],
     [
       'without a key',
-      '{"version":1,"providers":[{"type":"openrouter","name":"n","apiKey":""}]}',
+      '{"version":1,"providers":[{"type":"openrouter","name":"n","network":"public","apiKey":""}]}',
       'providers[0].apiKey',
     ],
     [
@@ -148,11 +148,9 @@ describe('the overflow provider file', () => {
     fc.assert(
       fc.property(fc.uniqueArray(provider, { selector: ({ name }) => name, maxLength: 4 }), (providers) => {
         const sealed = new Map(
-          providers.map(({ name, apiKey }) => [name, KEYS.seal(apiKey, providerRecord(name), 1)] as const),
+          providers.map((one) => [one.name, KEYS.seal(one.apiKey, providerRecord(one), 1)] as const),
         );
-        const read = parseProviders(serialiseProviders(providers, sealed), (one, name) =>
-          KEYS.open(one, providerRecord(name)),
-        );
+        const read = parseProviders(serialiseProviders(providers, sealed), (one, record) => KEYS.open(one, record));
         expect(plain(read.providers)).toEqual(plain(providers));
       }),
     );
@@ -211,6 +209,34 @@ describe('provider keys on the disk', () => {
     expect(message).toContain(`the key of the provider "${first.name}"`);
     expect(message).toContain('belongs to another record');
     expect(message).toContain('SWARMROUTER_MASTER_KEY');
+  });
+
+  test('do not open for another address than they were given for, nor after their provider moved in the file', async () => {
+    const store = fileIn(folder);
+    await store.save(PROVIDERS);
+    const text = await readFile(store.path, 'utf8');
+    await writeFile(store.path, text.replace('https://r.openai.azure.com', 'https://evil.example'));
+    expect(
+      await fileIn(folder)
+        .load()
+        .then(() => 'it loaded', String),
+    ).toContain('belongs to another record');
+    // Moved by whoever may: the key is sealed for the new address.
+    await writeFile(store.path, text);
+    await store.load();
+    const moved = PROVIDERS.map((one) =>
+      one.type === 'azure' ? { ...one, endpoint: 'https://new.openai.azure.com' } : one,
+    );
+    await store.save(moved);
+    expect(plain(await fileIn(folder).load())).toEqual(plain(moved));
+  });
+
+  test('that were sealed with the file’s master key open when SWARMROUTER_MASTER_KEY takes its place', async () => {
+    await overflowProviderFile(folder, masterKeyFile(folder)).save(PROVIDERS);
+    const given = givenMasterKeys([ONE], folder);
+    expect(plain(await overflowProviderFile(folder, given).load())).toEqual(plain(PROVIDERS));
+    await rm(join(folder, 'master-key'));
+    expect(plain(await fileIn(folder).load())).toEqual(plain(PROVIDERS));
   });
 
   test('are useless without the master key', async () => {

@@ -6,6 +6,7 @@ import { MasterKeys } from './envelope.ts';
 
 const KEY_BYTES = 32;
 const SHAPE = /^[0-9a-f]{64}$/;
+const FILE = 'master-key';
 
 /** Where master keys come from. */
 export interface MasterKeySource {
@@ -17,14 +18,25 @@ export interface MasterKeySource {
   forgetOld(): Promise<void>;
 }
 
-/** From `SWARMROUTER_MASTER_KEY`: one or several, the newest first. */
-export function givenMasterKeys(keys: readonly [Secret, ...Secret[]]): MasterKeySource {
-  return { load: async () => new MasterKeys(keys), renew: null, forgetOld: async () => undefined };
+/**
+ * From `SWARMROUTER_MASTER_KEY`: one or several, the newest first.
+ * @param dataDir where there may be a file of before that, whose keys go on to open; null: there is none
+ */
+export function givenMasterKeys(keys: readonly [Secret, ...Secret[]], dataDir: string | null = null): MasterKeySource {
+  return {
+    load: async () => {
+      const path = dataDir === null ? null : join(dataDir, FILE);
+      const text = path === null ? null : await readPrivateFile(path);
+      return new MasterKeys(text === null || path === null ? keys : [...keys, ...parse(text, path)]);
+    },
+    renew: null,
+    forgetOld: async () => undefined,
+  };
 }
 
 /** `<dataDir>/master-key`: a line a key, the newest first. */
 export function masterKeyFile(dataDir: string): MasterKeySource & { readonly path: string } {
-  const path = join(dataDir, 'master-key');
+  const path = join(dataDir, FILE);
   const read = async (): Promise<[Secret, ...Secret[]]> => {
     const made = randomBytes(KEY_BYTES).toString('hex');
     const text = (await readPrivateFile(path)) ?? ((await createPrivateFile(path, `${made}\n`)) ? made : null);
