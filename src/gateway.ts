@@ -38,6 +38,7 @@ import { RESERVED_PROVIDERS } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
 import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
 import { drain } from './http/drain.ts';
+import { BodyReader } from './http/read-body.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { HealthProber } from './router/health.ts';
 import { openKeptBook } from './router/learned/kept-book.ts';
@@ -145,6 +146,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   );
   await providers.restore();
 
+  const bodies = new BodyReader(clock, { timeoutMs: config.bodyTimeoutMs, slowLimit: config.slowBodyLimit });
   const guard = createOverloadGuard(config, clock, () => server.running());
   const refusals = new RefusalCounts();
   const metrics = createMetrics({
@@ -193,6 +195,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         engine,
         clock,
         logger: log,
+        bodies,
         ...door,
         routes: () => reloader.config.routes,
         modelAliases: () => reloader.config.modelAliases,
@@ -254,7 +257,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             refusedPermission: (...refused) => recordedRefusals.note(refusedPermission(...refused)),
             prices: () => accounts.prices(),
             wallMs: () => clock.wallMs(),
-            chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
+            chatRequests: { bodies, maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
             explain: async (request) => {
               // A request would wait for it too.
               await prober.firstRound(firstRoundMs(reloader.config));
@@ -299,6 +302,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       const finished = await drain(server, clock, graceMs, (error) => engine.interrupt(error));
       prober.stop();
       guard.stop();
+      bodies.stop();
       await learned.close();
       await recordedRefusals.close();
       await accounts.close();

@@ -56,6 +56,8 @@ export interface Config {
   readonly probeIntervalMs: number;
   readonly drainTimeoutMs: number;
   readonly maxBodyBytes: number;
+  readonly bodyTimeoutMs: number;
+  readonly slowBodyLimit: number;
   readonly logLevel: LogLevel;
   /** Upstream calls are on record in a database. */
   readonly usage: boolean;

@@ -113,6 +113,8 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     probeIntervalMs: values.probeIntervalMs,
     drainTimeoutMs: values.drainTimeoutMs,
     maxBodyBytes: values.maxBodyMegabytes * 1024 * 1024,
+    bodyTimeoutMs: values.bodyTimeoutMs,
+    slowBodyLimit: values.slowBodyLimit,
     logLevel: LOG_LEVELS[values.logLevel],
     usage: values.usage,
     databaseUrl: values.databaseUrl,

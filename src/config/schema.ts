@@ -363,6 +363,16 @@ export const SETTINGS = {
     group: 'Server',
     doc: 'Largest request body accepted.',
   }),
+  bodyTimeoutMs: setting('SWARMROUTER_BODY_TIMEOUT', seconds(0.1, 3600), '20', {
+    restart: true,
+    group: 'Clocks',
+    doc: 'How long the body of a request may take to come; each 16 KiB of it that came earn it one second more.',
+  }),
+  slowBodyLimit: setting('SWARMROUTER_SLOW_BODY_LIMIT', integer(1, 100_000), '64', {
+    restart: true,
+    group: 'Server',
+    doc: 'Request bodies of one key (of one address where no key is needed) that may be under way at once for more than a second; more are refused with 429.',
+  }),
   maxMemoryMegabytes: optional(
     'SWARMROUTER_MAX_MEMORY_MB',
     integer(64, 1_048_576, 'MB'),

@@ -66,6 +66,8 @@ export async function startTestGateway(
     probeIntervalMs: 100,
     drainTimeoutMs: 1_000,
     maxBodyBytes: 32 * 1_048_576,
+    bodyTimeoutMs: 20_000,
+    slowBodyLimit: 64,
     logLevel: 'error',
     usage: false,
     databaseUrl: null,

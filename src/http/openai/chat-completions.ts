@@ -10,7 +10,8 @@ export function chatCompletions(context: EndpointContext): Endpoint {
   return async (request, id, setIdleTimeout, from) => {
     const caller = authorize(context, request.headers, from);
     shedLoad(context);
-    const read = await readChatRequest(request, id, caller, {
+    const read = await readChatRequest(request, id, caller, from, {
+      bodies: parts.bodies,
       maxBodyBytes: options.maxBodyBytes,
       clock,
       routes,
