@@ -62,13 +62,15 @@ async function callUpstream(
 ): Promise<UpstreamReply> {
   const { target, request, model } = call;
   const ask = askFor(call);
+  // First, as a name that no URL can hold ends it here, before any clock runs.
+  const url = heads.url(target, model);
   const watch = new AttemptWatch(tools.clock, tools.deadlines, cancellation);
   startClocks(watch, call, ask);
   const reply = await tools.transport.open(
     {
       target,
       method: 'POST',
-      url: heads.url(target, model),
+      url,
       headers: heads.headers(target, request),
       body: bodyFor(request, model, ask, vendor.rules),
     },
