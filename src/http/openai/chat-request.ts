@@ -9,6 +9,7 @@ import { promptFacts } from './prompt-facts.ts';
 /** Ten keys for each message: a hundred thousand are parsed in less than 100 ms. */
 const LIMITS = { maxDepth: 64, maxKeys: 100_000 };
 const MAX_MESSAGES = 10_000;
+const MAX_TOOLS = 512;
 const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
 /** It goes into URLs, headers, logs and terminals. */
 const NO_NAME = /\p{Cc}/u;
@@ -27,6 +28,7 @@ export interface RequestContext {
 export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): InferenceRequest {
   const body = parseObject(rawBody);
   checkMessages(body['messages']);
+  checkTools(body['tools']);
   return {
     id: context.id,
     operation: 'chat',
@@ -106,6 +108,13 @@ function checkMessage(message: unknown, index: number): void {
   if ((role === 'user' || role === 'system' || role === 'developer') && (content === undefined || content === null)) {
     throw bad(`"${at}.content" is missing; a ${role} message needs it.`, `${at}.content`, 'missing_required_parameter');
   }
+}
+
+/** What is in them is between the client and the model server. */
+function checkTools(tools: unknown): void {
+  if (!Array.isArray(tools) || tools.length <= MAX_TOOLS) return;
+  const message = `"tools" has ${tools.length} entries; at most ${MAX_TOOLS} are allowed.`;
+  throw bad(message, 'tools', 'array_above_max_length');
 }
 
 function modelOf(model: unknown): string {
