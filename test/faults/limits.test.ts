@@ -84,7 +84,7 @@ describe('S-13 a body of too many', () => {
         `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`,
       );
       await until('it is refused', () => client.isClosed() || client.received().includes('}}'));
-      expect(client.received()).toMatch(/^HTTP\/1\.1 413 /);
+      expect(client.received()).toMatch(/^HTTP\/1\.1 4(?:13|00) /);
       // Bun itself refuses what no number here holds exactly, and knows no envelope.
       if (Number.isSafeInteger(Number(length))) expect(client.received()).toContain('"request_too_large"');
       client.destroy();
