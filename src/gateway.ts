@@ -62,6 +62,8 @@ export interface Gateway {
   readonly port: number;
   /** The admin key was made at this start, and where it is kept; null: it was there. */
   readonly newAdminKeyPath: string | null;
+  /** What a request to /v1 must bring along now; null: nothing. */
+  credentialNeeded(): 'client key' | 'admin key' | null;
   targets(): readonly TargetView[];
   /** Resolves when each target has been probed once, at the latest after `atMostMs`. */
   probed(atMostMs: number): Promise<void>;
@@ -168,8 +170,9 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
   const engine = new Engine(parts, engineOptions(config));
+  const keyGuard = new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key });
   const door = createDoor(
-    new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key }),
+    keyGuard,
     new RequestGate({
       limits: new RateLimiter({ clock, shared: () => accounts.sharedLimits }),
       meaningOf: (requested) => engine.meaningOf(requested),
@@ -292,6 +295,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     url: server.url,
     port: server.port,
     newAdminKeyPath: adminKey.newPath,
+    credentialNeeded: () => keyGuard.needed,
     targets: () => directory.views(),
     probed: (atMostMs) => prober.firstRound(atMostMs),
     reload: () => reload(systemOrigin('signal')).result,
