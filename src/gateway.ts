@@ -5,6 +5,7 @@ import { addressesOfThisMachine, type Listening, reachesListener } from './adapt
 import { type Admitted, KeyGuard } from './admission/key-guard.ts';
 import { leaseSettler } from './admission/lease-settler.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
+import { Principals } from './admission/principals.ts';
 import { RateLimiter } from './admission/rate-limiter.ts';
 import { RecordedRefusals } from './admission/recorded-refusals.ts';
 import { RefusalCounts } from './admission/refusal-counts.ts';
@@ -166,6 +167,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const ownSinks = [metrics, requestLog, decisions, leaseSettler];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
   const accounts = await Accounts.open(config, { clock, logger: log, directory });
+  const principals = new Principals(() => accounts.peopleIfAny(), clock);
   const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
@@ -237,8 +239,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
             loopback,
             principals: {
-              ofToken: async (text) => (await accounts.peopleIfAny())?.ofToken(text) ?? null,
-              ofSession: async (cookie) => (await accounts.peopleIfAny())?.ofSession(cookie) ?? null,
+              ofToken: (text) => principals.ofToken(text),
+              ofSession: (cookie) => principals.ofSession(cookie),
               hasOrganisation: async (id) =>
                 ((await (await accounts.tenantsIfAny())?.organisations()) ?? []).some(
                   (one) => one.organisationId === id,

@@ -156,7 +156,7 @@ describe('a person', () => {
     const late = await login(on, 'bob');
     expect([late.status, late.told.error.code]).toEqual([429, 'too_many_failed_logins']);
     expect(Number(late.sent.get('retry-after'))).toBeGreaterThan(0);
-  });
+  }, 30_000);
 
   test('loses every session when they are disabled or get another role or password', async () => {
     const { on } = await started();
