@@ -181,6 +181,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     }),
     refusals,
     recordedRefusals,
+    (caller) => metrics.countRefused(caller),
   );
 
   const startedAtMs = clock.nowMs();
@@ -207,7 +208,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         probed: () => prober.firstRoundDone,
         firstRound: () => prober.firstRound(firstRoundMs(config)),
         metricsText: () => metrics.text(),
-        tapResponse: config.logResponses ? (id) => requestLog.tapResponse(id) : null,
+        tapResponse: config.logResponses ? (id, caller) => requestLog.tapResponse(id, caller) : null,
         admin: once(async () => {
           // Loaded at its first request: schemas and documents must not slow the start of a laptop's gateway.
           const { createAdminApp } = await import('./http/admin/app.ts');
@@ -395,7 +396,13 @@ function engineOptions(config: Config) {
 }
 
 /** Who may come in, for what and how much; counts whom it refuses, and puts on record what is worth it. */
-function createDoor(guard: KeyGuard, gate: RequestGate, counts: RefusalCounts, recorded: RecordedRefusals) {
+function createDoor(
+  guard: KeyGuard,
+  gate: RequestGate,
+  counts: RefusalCounts,
+  recorded: RecordedRefusals,
+  countRefused: (caller: Caller) => void,
+) {
   const counted = (admitted: Admitted, from: () => RefusalFrom): Admitted => {
     if (admitted.ok) return admitted;
     counts.note(admitted.fault);
@@ -409,6 +416,7 @@ function createDoor(guard: KeyGuard, gate: RequestGate, counts: RefusalCounts, r
       const gated = gate.admit(request);
       if (gated.ok) return gated;
       counts.note(gated.refusal.code);
+      countRefused(request.caller);
       // Limits are no matter of who may do what.
       if (gated.refusal.status === 403) recorded.note(refusedRequest(request, gated.refusal, from()));
       return gated;
