@@ -5,6 +5,7 @@ import { addressesOfThisMachine, type Listening, reachesListener } from './adapt
 import { type Admitted, KeyGuard } from './admission/key-guard.ts';
 import { leaseSettler } from './admission/lease-settler.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
+import { Principals } from './admission/principals.ts';
 import { RateLimiter } from './admission/rate-limiter.ts';
 import { RecordedRefusals } from './admission/recorded-refusals.ts';
 import { RefusalCounts } from './admission/refusal-counts.ts';
@@ -63,6 +64,8 @@ export interface Gateway {
   readonly port: number;
   /** The admin key was made at this start, and where it is kept; null: it was there. */
   readonly newAdminKeyPath: string | null;
+  /** What a request to /v1 must bring along now; null: nothing. */
+  credentialNeeded(): 'client key' | 'admin key' | null;
   targets(): readonly TargetView[];
   /** Resolves when each target has been probed once, at the latest after `atMostMs`. */
   probed(atMostMs: number): Promise<void>;
@@ -166,18 +169,21 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const ownSinks = [metrics, requestLog, decisions, leaseSettler];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
   const accounts = await Accounts.open(config, { clock, logger: log, directory });
+  const principals = new Principals(() => accounts.peopleIfAny(), clock);
   const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
   const engine = new Engine(parts, engineOptions(config));
+  const keyGuard = new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key });
   const door = createDoor(
-    new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key }),
+    keyGuard,
     new RequestGate({
       limits: new RateLimiter({ clock, shared: () => accounts.sharedLimits }),
       meaningOf: (requested) => engine.meaningOf(requested),
     }),
     refusals,
     recordedRefusals,
+    (caller) => metrics.countRefused(caller),
   );
 
   const startedAtMs = clock.nowMs();
@@ -205,7 +211,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         probed: () => prober.firstRoundDone,
         firstRound: () => prober.firstRound(firstRoundMs(config)),
         metricsText: () => metrics.text(),
-        tapResponse: config.logResponses ? (id) => requestLog.tapResponse(id) : null,
+        tapResponse: config.logResponses ? (id, caller) => requestLog.tapResponse(id, caller) : null,
         admin: once(async () => {
           // Loaded at its first request: schemas and documents must not slow the start of a laptop's gateway.
           const { createAdminApp } = await import('./http/admin/app.ts');
@@ -237,8 +243,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
             loopback,
             principals: {
-              ofToken: async (text) => (await accounts.peopleIfAny())?.ofToken(text) ?? null,
-              ofSession: async (cookie) => (await accounts.peopleIfAny())?.ofSession(cookie) ?? null,
+              ofToken: (text) => principals.ofToken(text),
+              ofSession: (cookie) => principals.ofSession(cookie),
               hasOrganisation: async (id) =>
                 ((await (await accounts.tenantsIfAny())?.organisations()) ?? []).some(
                   (one) => one.organisationId === id,
@@ -295,6 +301,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     url: server.url,
     port: server.port,
     newAdminKeyPath: adminKey.newPath,
+    credentialNeeded: () => keyGuard.needed,
     targets: () => directory.views(),
     probed: (atMostMs) => prober.firstRound(atMostMs),
     reload: () => reload(systemOrigin('signal')).result,
@@ -393,7 +400,13 @@ function engineOptions(config: Config) {
 }
 
 /** Who may come in, for what and how much; counts whom it refuses, and puts on record what is worth it. */
-function createDoor(guard: KeyGuard, gate: RequestGate, counts: RefusalCounts, recorded: RecordedRefusals) {
+function createDoor(
+  guard: KeyGuard,
+  gate: RequestGate,
+  counts: RefusalCounts,
+  recorded: RecordedRefusals,
+  countRefused: (caller: Caller) => void,
+) {
   const counted = (admitted: Admitted, from: () => RefusalFrom): Admitted => {
     if (admitted.ok) return admitted;
     counts.note(admitted.fault);
@@ -407,6 +420,7 @@ function createDoor(guard: KeyGuard, gate: RequestGate, counts: RefusalCounts, r
       const gated = gate.admit(request);
       if (gated.ok) return gated;
       counts.note(gated.refusal.code);
+      countRefused(request.caller);
       // Limits are no matter of who may do what.
       if (gated.refusal.status === 403) recorded.note(refusedRequest(request, gated.refusal, from()));
       return gated;

@@ -29,6 +29,7 @@ export async function main(config: Config, load: LoadAnew): Promise<number> {
       targets: gateway.targets(),
       config,
       newAdminKeyPath: gateway.newAdminKeyPath,
+      credentialNeeded: gateway.credentialNeeded(),
       url: displayUrl(config, gateway),
     }),
   );

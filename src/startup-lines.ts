@@ -5,6 +5,8 @@ export interface StartupFacts {
   readonly targets: readonly TargetView[];
   readonly config: Pick<Config, 'hints'>;
   readonly newAdminKeyPath: string | null;
+  /** What a request to /v1 must bring along; null: nothing. */
+  readonly credentialNeeded: 'client key' | 'admin key' | null;
   readonly url: string;
 }
 
@@ -29,9 +31,15 @@ export function startupLines(facts: StartupFacts): string[] {
   for (const hint of facts.config.hints) lines.push(`  Next: ${hint}`);
   if (facts.newAdminKeyPath !== null) lines.push(`  Admin key: made now, kept in ${facts.newAdminKeyPath}`);
   lines.push(
-    `  Try: curl ${facts.url}/v1/chat/completions -H 'content-type: application/json' -d '{"messages":[{"role":"user","content":"Hello"}]}'`,
+    `  Try: curl ${facts.url}/v1/chat/completions${credentialHeader(facts)} -H 'content-type: application/json' -d '{"messages":[{"role":"user","content":"Hello"}]}'`,
   );
+  if (facts.credentialNeeded === 'client key')
+    lines.push('  A client key is made with: swarmrouter keys create --name …');
   return lines;
+}
+
+function credentialHeader({ credentialNeeded }: StartupFacts): string {
+  return credentialNeeded === null ? '' : ` -H 'authorization: Bearer <${credentialNeeded}>'`;
 }
 
 function targetLine(view: TargetView): string {

@@ -3,6 +3,7 @@ import type { BudgetStore, SharedBudget, SharedBudgetRecord } from '../core/budg
 import type { BudgetLimit } from '../core/client-key.ts';
 import type { Clock } from '../core/clock.ts';
 import { RevisionConflict } from '../core/key-store.ts';
+import { againOnConflict } from './again-on-conflict.ts';
 
 export interface BudgetsParts {
   readonly store: BudgetStore;
@@ -49,22 +50,26 @@ export class Budgets {
     origin: AuditOrigin,
   ): Promise<SharedBudgetRecord | null> {
     const { store, clock, onStored } = this.#parts;
-    const before = await this.#at(id, revision);
-    if (before === null) return null;
-    const { limit, hard } = { ...before, ...to };
-    await store.change(before, { limit, hard }, clock.wallMs(), { action: 'budget.update', origin });
-    await onStored();
-    return this.find(id);
+    return againOnConflict(revision, async () => {
+      const before = await this.#at(id, revision);
+      if (before === null) return null;
+      const { limit, hard } = { ...before, ...to };
+      await store.change(before, { limit, hard }, clock.wallMs(), { action: 'budget.update', origin });
+      await onStored();
+      return this.find(id);
+    });
   }
 
   /** What it was. Null and rejections: as `update`. */
   async remove(id: string, revision: number | null, origin: AuditOrigin): Promise<SharedBudgetRecord | null> {
     const { store, clock, onStored } = this.#parts;
-    const before = await this.#at(id, revision);
-    if (before === null) return null;
-    await store.remove(before, clock.wallMs(), { action: 'budget.remove', origin });
-    await onStored();
-    return before;
+    return againOnConflict(revision, async () => {
+      const before = await this.#at(id, revision);
+      if (before === null) return null;
+      await store.remove(before, clock.wallMs(), { action: 'budget.remove', origin });
+      await onStored();
+      return before;
+    });
   }
 
   async #at(id: string, revision: number | null): Promise<SharedBudgetRecord | null> {

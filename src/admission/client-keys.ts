@@ -11,6 +11,7 @@ import {
 } from '../core/key-store.ts';
 import { NO_LIMITS } from '../core/limits.ts';
 import type { Secret } from '../core/secret.ts';
+import { againOnConflict } from './again-on-conflict.ts';
 import type { HashKey } from './key-hash.ts';
 import type { KeysInForce } from './keys-in-force.ts';
 import { newKey } from './new-key.ts';
@@ -36,9 +37,6 @@ export interface ShownOnce {
   readonly record: KeyRecord;
   readonly text: Secret;
 }
-
-/** Others that change the same key at once. */
-const MOST_TRIES = 20;
 
 /** Makes, changes and ends client keys: in the store first, then at once in the book that requests are checked against. */
 export class ClientKeys {
@@ -74,9 +72,18 @@ export class ClientKeys {
     return { record: await this.#putInForce(key, 1), text };
   }
 
-  /** Null: there is none. Rejects with RevisionConflict when `revision` is given and is not the one that is stored. */
-  update(id: string, fields: Partial<KeyFields>, revision: number | null, origin: AuditOrigin) {
-    return this.#change(id, revision, 'key.update', origin, (key) => ({ ...key, ...fields }));
+  /**
+   * Null: there is none. Rejects with RevisionConflict when `revision` is given and is not the one that is stored.
+   * @param change what becomes of the key as it is stored then; asked again when somebody else was quicker. What it
+   * throws is what it rejects with, and nothing is changed.
+   */
+  update(
+    id: string,
+    change: (key: ClientKey) => Partial<KeyFields>,
+    revision: number | null,
+    origin: AuditOrigin,
+  ): Promise<KeyRecord | null> {
+    return this.#change(id, revision, 'key.update', origin, (key) => ({ ...key, ...change(key) }));
   }
 
   /** A new text; the one before it opens the door for `graceMs` longer. Null: there is no such key. */
@@ -99,28 +106,23 @@ export class ClientKeys {
     }));
   }
 
-  async #change(
+  #change(
     id: string,
     revision: number | null,
     action: `key.${string}`,
     origin: AuditOrigin,
     change: (key: ClientKey) => ClientKey,
-    tries = 1,
   ): Promise<KeyRecord | null> {
-    const before = await this.find(id);
-    if (before === null) return null;
-    if (revision !== null && revision !== before.revision) {
-      throw new RevisionConflict(`The key is at revision ${before.revision}, not at ${revision} any more.`);
-    }
-    const key = change(before.key);
-    try {
+    return againOnConflict(revision, async () => {
+      const before = await this.find(id);
+      if (before === null) return null;
+      if (revision !== null && revision !== before.revision) {
+        throw new RevisionConflict(`The key is at revision ${before.revision}, not at ${revision} any more.`);
+      }
+      const key = change(before.key);
       await this.#parts.store.change(before, key, this.#parts.clock.wallMs(), { action, origin });
-    } catch (error) {
-      // Nobody asked for a certain revision: the change is made to what is there now.
-      if (revision !== null || !(error instanceof RevisionConflict) || tries >= MOST_TRIES) throw error;
-      return this.#change(id, revision, action, origin, change, tries + 1);
-    }
-    return this.#putInForce(key, before.revision + 1);
+      return this.#putInForce(key, before.revision + 1);
+    });
   }
 
   /** At once: what follows may fail, and a key that was revoked must open nothing by then. */

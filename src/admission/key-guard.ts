@@ -48,6 +48,12 @@ export class KeyGuard {
     return !this.#options.loopback || this.#options.book.size > 0;
   }
 
+  /** What opens the data plane now, for people. Null: nothing is needed. */
+  get needed(): 'client key' | 'admin key' | null {
+    if (!this.required) return null;
+    return this.#options.book.size > 0 ? 'client key' : 'admin key';
+  }
+
   admit(headers: Headers): Admitted {
     if (!this.required) return ADMITTED_ANYONE;
     const credential = readCredential(headers);

@@ -133,11 +133,13 @@ export class People {
     return { token, text: new Secret(text) };
   }
 
-  /** At once and for good. Null: there is no such token. */
+  /** At once and for good. Null: there is no such token. Rejects with GrantRefused. */
   async revokeToken(id: string, { principal, origin }: Asker): Promise<ServiceToken | null> {
     const { store, clock } = this.#parts;
     const before = (await store.tokens(principal.organisationId)).find((token) => token.id === id);
     if (before === undefined) return null;
+    // Whoever may not give a role may not take it.
+    await this.#checkGrants(principal, before.grants);
     const after = { ...before, revokedAtMs: before.revokedAtMs ?? clock.wallMs() };
     await store.revokeToken(before, after.revokedAtMs, eventOf('token.revoke', origin, before, after));
     return after;

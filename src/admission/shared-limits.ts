@@ -3,6 +3,7 @@ import { NoSuchProject } from '../core/budget-store.ts';
 import { RevisionConflict } from '../core/key-store.ts';
 import { type Limits, NO_LIMITS, type SharedLimit } from '../core/limits.ts';
 import type { SharedLimitStore } from '../core/tenants.ts';
+import { againOnConflict } from './again-on-conflict.ts';
 
 export type LimitPlace = Pick<SharedLimit, 'organisationId' | 'scope' | 'scopeId'>;
 
@@ -38,21 +39,25 @@ export class SharedLimitDesk {
   ): Promise<SharedLimit> {
     const { store, projects, onStored } = this.#parts;
     await checkProject(place, projects);
-    const before = await this.#find(place, revision);
-    const limits = { ...(before?.limits ?? NO_LIMITS), ...given };
-    const after = { ...place, limits, revision: (before?.revision ?? 0) + 1 };
-    await store.set(after, after.revision - 1, eventOf('set', origin, before, after));
-    await onStored();
-    return after;
+    return againOnConflict(revision, async () => {
+      const before = await this.#find(place, revision);
+      const limits = { ...(before?.limits ?? NO_LIMITS), ...given };
+      const after = { ...place, limits, revision: (before?.revision ?? 0) + 1 };
+      await store.set(after, after.revision - 1, eventOf('set', origin, before, after));
+      await onStored();
+      return after;
+    });
   }
 
   /** What it was. Null: there was none. Rejects with RevisionConflict. */
   async remove(place: LimitPlace, revision: number | null, origin: AuditOrigin): Promise<SharedLimit | null> {
-    const before = await this.#find(place, revision);
-    if (before === null) return null;
-    await this.#parts.store.remove(before, eventOf('remove', origin, before, null));
-    await this.#parts.onStored();
-    return before;
+    return againOnConflict(revision, async () => {
+      const before = await this.#find(place, revision);
+      if (before === null) return null;
+      await this.#parts.store.remove(before, eventOf('remove', origin, before, null));
+      await this.#parts.onStored();
+      return before;
+    });
   }
 
   async #find({ organisationId, scope, scopeId }: LimitPlace, revision: number | null): Promise<SharedLimit | null> {

@@ -48,8 +48,8 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   SWARMROUTER_LOG_RESPONSES: 'true',
   SWARMROUTER_USAGE: 'true',
   SWARMROUTER_DATABASE_URL: 'postgres://router:secret@db:5432/router',
-  SWARMROUTER_KEY_PEPPER: '0123456789abcdef'.repeat(4),
-  SWARMROUTER_MASTER_KEY: '0123456789abcdef'.repeat(4),
+  SWARMROUTER_KEY_PEPPER: `${'0123456789abcdef'.repeat(3)}fedcba9876543210`,
+  SWARMROUTER_MASTER_KEY: `${'0123456789abcdef'.repeat(3)}fedcba9876543210`,
 };
 
 describe('a setting that needs a restart', () => {

@@ -4,6 +4,7 @@ import { USD_A_KWH, WATTS } from '../core/price-override.ts';
 import { MAX_FIRST_TOKEN_LIMIT_MS } from '../core/route.ts';
 import type { Parsed } from './setting-kinds.ts';
 import {
+  adminKey,
   boolean,
   choice,
   decimal,
@@ -347,10 +348,10 @@ export const SETTINGS = {
     doc: 'Further names that a request may carry in `Host` while the gateway listens on loopback (behind a reverse proxy, for instance).',
     example: 'ai.example.com',
   }),
-  adminKey: optional('SWARMROUTER_ADMIN_KEY', secret, 'unset: made at first start and kept in the data folder', {
+  adminKey: optional('SWARMROUTER_ADMIN_KEY', adminKey, 'unset: made at first start and kept in the data folder', {
     restart: true,
     group: 'Server',
-    doc: 'Key for `/admin/*`.',
+    doc: 'Key for `/admin/*`, at least 16 characters. Make it with `openssl rand -hex 32`.',
   }),
   dataDir: optional('SWARMROUTER_DATA_DIR', text('a folder', 'folder'), "unset: the platform's user data folder", {
     restart: true,

@@ -141,7 +141,7 @@ const PLACEHOLDERS = [
   /^your[-_ ]/i,
   /^(sk|sk-or|sk-or-v1|sk-proj)[-_ ]?(\.{2,}|…|x{3,}|\*{3,}|your.*)$/i,
   /^(x{3,}|\*{3,}|\.{2,}|…)$/i,
-  /^(todo|tbd|none|null|undefined|secret|password|placeholder|example|api[-_ ]?key|key|token)$/i,
+  /^(todo|tbd|none|null|undefined|secret|password|passw0rd|letmein|admin|root|test|default|placeholder|example|api[-_ ]?key|key|token|digits)$/i,
   /[-_ ](here|goes[-_ ]here)$/i,
 ];
 
@@ -162,15 +162,38 @@ export const secret: Kind<Secret> = {
   showSeen: maskSecret,
 };
 
+/** Below that a key can be found by trying. */
+const LEAST_ADMIN_KEY = 16;
+const MADE_BY_HAND = 'it repeats itself: nobody made it at random; make one with: openssl rand -hex 32';
+
+/** The same again and again, as people write it who want to be done. */
+const repeatsItself = (value: string): boolean => /^(.+?)\1+$/.test(value);
+
+/** What opens everything. */
+export const adminKey: Kind<Secret> = {
+  ...secret,
+  allowed: `at least ${LEAST_ADMIN_KEY} characters, env:NAME (another variable holds them) or file:/path (a file holds them)`,
+  parse: (value) => {
+    const parsed = secret.parse(value);
+    if (!parsed.ok) return parsed;
+    if (value.length < LEAST_ADMIN_KEY) {
+      return bad(`it has ${value.length} characters: anybody finds it by trying; make one with: openssl rand -hex 32`);
+    }
+    return repeatsItself(value) ? bad(MADE_BY_HAND) : parsed;
+  },
+};
+
 /** What client keys are hashed with. */
 export const pepper: Kind<Secret> = {
   ...secret,
   allowed: '64 hexadecimal digits, env:NAME (another variable holds them) or file:/path (a file holds them)',
   placeholder: 'digits',
-  parse: (value) =>
-    /^[0-9a-f]{64}$/i.test(value)
-      ? good(new Secret(value.toLowerCase()))
-      : bad('it is not 64 hexadecimal digits; make them with: openssl rand -hex 32'),
+  parse: (value) => {
+    if (!/^[0-9a-f]{64}$/i.test(value)) {
+      return bad('it is not 64 hexadecimal digits; make them with: openssl rand -hex 32');
+    }
+    return repeatsItself(value) ? bad(MADE_BY_HAND) : good(new Secret(value.toLowerCase()));
+  },
 };
 
 /** What provider keys are sealed with: one, or the new one and those before it. */
@@ -185,6 +208,7 @@ export const masterKeys: Kind<readonly [Secret, ...Secret[]]> = {
     if (![first, ...rest].every((key) => /^[0-9a-f]{64}$/.test(key))) {
       return bad('each key should be 64 hexadecimal digits; make one with: openssl rand -hex 32');
     }
+    if ([first, ...rest].some(repeatsItself)) return bad(MADE_BY_HAND);
     return good([new Secret(first), ...rest.map((key) => new Secret(key))]);
   },
   show: ([first]) => maskSecret(first.reveal()),

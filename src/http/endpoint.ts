@@ -52,7 +52,7 @@ export interface HttpServerParts {
   readonly firstRound: () => Promise<void>;
   readonly metricsText: () => Promise<string>;
   /** Sees the bytes of each reply when replies are logged; null: they are not. */
-  readonly tapResponse: ((requestId: string) => ResponseTap | null) | null;
+  readonly tapResponse: ((requestId: string, caller: Caller) => ResponseTap | null) | null;
   /** The control plane, loaded at its first request: it must not slow the start. */
   readonly admin: () => Promise<(request: Request, from: AdminConnection) => Response | Promise<Response>>;
 }

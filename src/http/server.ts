@@ -1,5 +1,6 @@
 import type { Server } from 'bun';
 import type { Logger } from '../core/logger.ts';
+import type { ServedPath } from './access.ts';
 import type { Endpoint, EndpointContext, HttpServerOptions, HttpServerParts } from './endpoint.ts';
 import { httpErrorReply } from './error-reply.ts';
 import { createGuard } from './guard.ts';
@@ -43,25 +44,28 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
   const guard = createGuard(options);
   const route = (endpoint: Endpoint): BunHandler => shared(withRequestId(endpoint), guard, parts.logger);
   const control = route(admin(context));
+  const routes: Readonly<
+    Record<ServedPath, BunHandler | Readonly<Partial<Record<'GET' | 'HEAD' | 'POST', BunHandler>>>>
+  > = {
+    '/v1/chat/completions': { POST: shared(chatCompletions(context), guard, parts.logger) },
+    '/v1/models': { GET: route(modelList(context)) },
+    '/v1/models/*': { GET: route(oneModel(context)) },
+    '/health': { GET: route(health(context)), HEAD: route(health(context)) },
+    '/ready': { GET: route(ready(context)), HEAD: route(ready(context)) },
+    '/metrics': { GET: route(metrics(context)) },
+    '/': { GET: route(root(context)) },
+    '/admin/*': control,
+    '/openapi.json': control,
+    '/docs': control,
+    '/docs/*': control,
+  };
   const server = Bun.serve({
     hostname: options.host,
     port: options.port,
     idleTimeout: IDLE_TIMEOUT_S,
     // Ours answers in OpenAI's envelope; Bun's own limit would answer an empty 413 first.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-    routes: {
-      '/v1/chat/completions': { POST: shared(chatCompletions(context), guard, parts.logger) },
-      '/v1/models': { GET: route(modelList(context)) },
-      '/v1/models/*': { GET: route(oneModel(context)) },
-      '/health': { GET: route(health(context)), HEAD: route(health(context)) },
-      '/ready': { GET: route(ready(context)), HEAD: route(ready(context)) },
-      '/metrics': { GET: route(metrics(context)) },
-      '/': { GET: route(root(context)) },
-      '/admin/*': control,
-      '/openapi.json': control,
-      '/docs': control,
-      '/docs/*': control,
-    },
+    routes,
     fetch: route((request) => {
       throw unknownRoute(request);
     }),

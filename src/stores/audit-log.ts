@@ -14,7 +14,6 @@ import type {
 import { type AuditCheckpoint, type ChainWitnesses, verifyChain } from '../core/audit-chain.ts';
 import { DEFAULT_ORGANISATION } from '../core/caller.ts';
 import type { Clock } from '../core/clock.ts';
-import { StoreUnavailable } from '../core/ledger.ts';
 import type { Logger } from '../core/logger.ts';
 import { Turns } from '../core/turns.ts';
 import { type AuditAnchorFile, auditAnchorFile } from './audit-anchor-file.ts';
@@ -22,6 +21,7 @@ import { type AuditKeys, loadAuditKeys } from './audit-keys.ts';
 import { auditJson, auditName } from './audit-text.ts';
 import { AuditRepository, type NewAuditEntry } from './sql/repositories/audit.ts';
 import type { Tables } from './sql/tables.ts';
+import { againWhileLocked } from './sql/while-locked.ts';
 
 export interface AuditLogParts {
   readonly db: Kysely<Tables>;
@@ -33,8 +33,6 @@ export interface AuditLogParts {
 
 /** What was appended is protected outside the database after this long. */
 const ANCHOR_AFTER_MS = 1_000;
-/** Another process holds SQLite's lock: each try waits for it a quarter of a second. */
-const MOST_TRIES = 20;
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -83,18 +81,13 @@ export class AuditLog implements AuditSink, AuditReports {
   }
 
   /** The change and its entry: both are written, or neither. `change` may be tried again. */
-  async recordChange(event: AuditEvent, change: (transaction: Transaction<Tables>) => Promise<void>): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#parts.db.transaction().execute(async (transaction) => {
-          await change(transaction);
-          await this.append(transaction, event);
-        });
-      } catch (error) {
-        const again = error instanceof StoreUnavailable && error.kind === 'locked' && tries < MOST_TRIES;
-        if (!again) throw error;
-      }
-    }
+  recordChange(event: AuditEvent, change: (transaction: Transaction<Tables>) => Promise<void>): Promise<void> {
+    return againWhileLocked(() =>
+      this.#parts.db.transaction().execute(async (transaction) => {
+        await change(transaction);
+        await this.append(transaction, event);
+      }),
+    );
   }
 
   list(query: AuditQuery): Promise<AuditPage> {

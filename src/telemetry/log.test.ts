@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import { ANYONE } from '../core/caller.ts';
 import { Secret } from '../core/secret.ts';
 import { createLog, type LogFormat, type LogLevel } from './log.ts';
 import { cut, exhausted, failedAttempt, served, someAttempt, someRequest } from './outcome-fixture.ts';
@@ -181,7 +182,7 @@ describe('the request log', () => {
       left_out: [{ target: 'openrouter', place: 'cloud', kind: 'down', reason: 'no key' }],
     });
     expect(written.join('')).not.toContain('_body');
-    expect(requests.tapResponse('req-1')).toBeNull();
+    expect(requests.tapResponse('req-1', ANYONE)).toBeNull();
   });
 
   test('mentions what was left out only when something was', () => {
@@ -205,7 +206,7 @@ describe('the request log', () => {
   test('adds bodies only when asked to, and of a large one only the beginning', () => {
     const { requests, objects } = requestLog('json', { logRequests: true, logResponses: true });
     requests.record(served({ request: someRequest({ rawBody: new Uint8Array(100_000).fill(0x61) }) }));
-    const tap = requests.tapResponse('req-1');
+    const tap = requests.tapResponse('req-1', ANYONE);
     const chunk = new TextEncoder().encode('héllo ');
     for (let at = 0; at < 20_000; at++) tap?.write(chunk);
     tap?.end();
@@ -222,7 +223,7 @@ describe('the request log', () => {
   test('keeps what a tap was given when its caller reuses the buffer', () => {
     const { requests, objects } = requestLog('json', { logResponses: true });
     const buffer = new TextEncoder().encode('first');
-    const tap = requests.tapResponse('req-1');
+    const tap = requests.tapResponse('req-1', ANYONE);
     tap?.write(buffer);
     buffer.fill(0x78);
     tap?.end();

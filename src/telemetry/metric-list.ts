@@ -8,8 +8,8 @@ export interface MetricDescription {
 
 /**
  * Every metric the gateway exposes; the code that counts and the reference page both read this list.
- * No label ever holds text that a client can choose, so the number of series is bounded by the number of targets, and of
- * budgets by a hundred.
+ * No label ever holds text that a client can choose, so the number of series is bounded by the number of targets, of
+ * projects by 256 and of budgets by a hundred.
  */
 export const METRICS = [
   {
@@ -29,6 +29,18 @@ export const METRICS = [
     type: 'counter',
     labels: ['reason'],
     help: 'Requests refused at the door, by reason: of credentials (missing, several, malformed, unknown, revoked, expired, operator_key), of what a key may have (model_not_allowed, place_not_allowed, route_not_allowed) or of its limits (rate_limit_exceeded).',
+  },
+  {
+    name: 'swarmrouter_tenant_requests_total',
+    type: 'counter',
+    labels: ['organisation', 'project', 'outcome'],
+    help: 'The same requests by whose they are (projects beyond 256 count together as (other)); refused ones include those that their key does not allow or that were over its limits.',
+  },
+  {
+    name: 'swarmrouter_tenant_tokens_total',
+    type: 'counter',
+    labels: ['organisation', 'project', 'type'],
+    help: 'Tokens of answers that targets reported, by whose they are: prompt, completion.',
   },
   {
     name: 'swarmrouter_budget_used_ratio',

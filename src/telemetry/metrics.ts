@@ -1,9 +1,11 @@
+import type { Caller } from '../core/caller.ts';
 import type { AttemptRecord, Outcome, OutcomeSink } from '../core/outcome.ts';
 import type { TargetView } from '../core/target-view.ts';
 import { DurationHistogram } from './duration-histogram.ts';
 import { exposition, type Sample, type Samples } from './exposition.ts';
 import { processSamples } from './process-metrics.ts';
 import { type TargetCounts, TargetCountsTable } from './target-counts.ts';
+import { type TenantCounts, TenantCountsTable } from './tenant-counts.ts';
 
 export interface MetricsOptions {
   readonly version: string;
@@ -34,16 +36,21 @@ export interface BudgetUsed {
 export interface Metrics extends OutcomeSink {
   /** The Prometheus text of this moment. */
   text(): Promise<string>;
+  /** A request of somebody who is known that was refused before it became one with an outcome. */
+  countRefused(caller: Caller): void;
 }
 
 /** Targets come and go through the admin API; beyond this many, their series are counted together as `other`. */
 const MAX_TARGET_LABELS = 256;
+/** The same for projects. */
+const MAX_TENANT_LABELS = 256;
 
 /** @param options.version Shown by `swarmrouter_build_info`. */
 export function createMetrics(options: MetricsOptions): Metrics {
   const requests = createRequestCounts();
   const requestDuration = new DurationHistogram();
   const counts = new TargetCountsTable(MAX_TARGET_LABELS);
+  const tenants = new TenantCountsTable(MAX_TENANT_LABELS);
   return {
     async text() {
       return exposition({
@@ -51,6 +58,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         swarmrouter_request_duration_seconds: [{ labels: [], value: requestDuration }],
         swarmrouter_shed_requests_total: reasonSamples(options.shed()),
         swarmrouter_refused_requests_total: reasonSamples(options.refused()),
+        ...tenantSamples(tenants.all()),
         swarmrouter_budget_used_ratio: options.budgets().map(budgetSample),
         ...countedSamples(counts.all()),
         ...gaugeSamples(options.targets()),
@@ -58,7 +66,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
         ...processSamples(),
       });
     },
+    countRefused: (caller) => tenants.countRequest(caller, 'refused'),
     record(outcome) {
+      const { caller } = outcome.request;
+      tenants.countRequest(caller, outcome.kind);
       const last = lastAttempt(outcome);
       requests[outcome.kind][last?.place ?? 'none']++;
       requestDuration.observe(outcome.durationMs / 1000);
@@ -66,6 +77,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         counts.of(attempt.targetId).countAttempt(attempt, failureOf(attempt, outcome));
       }
       const usage = 'usage' in outcome ? outcome.usage : null;
+      if (usage !== null) tenants.countTokens(caller, usage);
       if (usage !== null && last !== undefined) counts.of(last.targetId).countTokens(usage);
     },
   };
@@ -110,6 +122,22 @@ function budgetSample({ budget, ratio }: BudgetUsed): Sample {
 
 function reasonSamples(shed: Readonly<Record<string, number>>): Sample[] {
   return aboveZero(Object.entries(shed).map(([reason, value]) => ({ labels: [reason], value })));
+}
+
+function tenantSamples(tenants: readonly TenantCounts[]) {
+  const samples = (of: (tenant: TenantCounts) => Readonly<Record<string, number>>): Sample[] =>
+    tenants.flatMap((tenant) =>
+      aboveZero(
+        Object.entries(of(tenant)).map(([name, value]) => ({
+          labels: [tenant.organisation, tenant.project, name],
+          value,
+        })),
+      ),
+    );
+  return {
+    swarmrouter_tenant_requests_total: samples(({ requests }) => requests),
+    swarmrouter_tenant_tokens_total: samples(({ tokens }) => tokens),
+  } satisfies Partial<Samples>;
 }
 
 function countedSamples(targets: readonly TargetCounts[]) {

@@ -42,7 +42,7 @@ export function requestFields(outcome: Outcome): Record<string, unknown> {
 }
 
 /** Whose it is; nothing while no key is needed. */
-function callerFields({ keyId, organisationId, projectId }: Caller): Record<string, unknown> {
+export function callerFields({ keyId, organisationId, projectId }: Caller): Record<string, unknown> {
   return keyId === null ? {} : { key_id: keyId, organisation: organisationId, project: projectId };
 }
 

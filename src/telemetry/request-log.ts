@@ -1,7 +1,8 @@
+import type { Caller } from '../core/caller.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Outcome, OutcomeSink } from '../core/outcome.ts';
 import type { Log, LogFormat } from './log.ts';
-import { requestFields, requestSentence } from './request-line.ts';
+import { callerFields, requestFields, requestSentence } from './request-line.ts';
 
 export interface RequestLogOptions {
   readonly log: Log;
@@ -20,7 +21,7 @@ export interface BodyTap {
 
 export interface RequestLog extends OutcomeSink {
   /** Null unless replies are logged, so that the ordinary path does nothing at all. */
-  tapResponse(requestId: string): BodyTap | null;
+  tapResponse(requestId: string, caller: Caller): BodyTap | null;
 }
 
 /** Bytes of a body that are logged; the rest is only counted. */
@@ -37,7 +38,7 @@ export function createRequestLog(options: RequestLogOptions): RequestLog {
       if (format === 'readable') log.info(body, requestSentence(outcome));
       else log.info(Object.assign(requestFields(outcome), body), MESSAGES[outcome.kind]);
     },
-    tapResponse: (requestId) => (logResponses ? createTap(log, requestId) : null),
+    tapResponse: (requestId, caller) => (logResponses ? createTap(log, requestId, caller) : null),
   };
 }
 
@@ -49,7 +50,7 @@ const MESSAGES: Readonly<Record<Outcome['kind'], string>> = {
   refused: 'request refused',
 };
 
-function createTap(log: Logger, requestId: string): BodyTap {
+function createTap(log: Logger, requestId: string, caller: Caller): BodyTap {
   const pieces: Uint8Array[] = [];
   let keptBytes = 0;
   let totalBytes = 0;
@@ -68,7 +69,7 @@ function createTap(log: Logger, requestId: string): BodyTap {
       if (ended) return;
       ended = true;
       const fields = bodyFields('response_body', Buffer.concat(pieces), totalBytes);
-      log.info({ request_id: requestId, ...fields }, 'reply body');
+      log.info({ request_id: requestId, ...callerFields(caller), ...fields }, 'reply body');
     },
   };
 }

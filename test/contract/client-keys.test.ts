@@ -137,19 +137,19 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
   test('a change is on record and in force; its project moves with it and is there after a restart', async () => {
     const made = await create('alice');
     const { id } = made.record.key;
-    const changed = await keys.update(id, { projectId: 'other', owner: 'team b' }, 1, origin);
+    const changed = await keys.update(id, () => ({ projectId: 'other', owner: 'team b' }), 1, origin);
     expect(changed).toMatchObject({ revision: 2, key: { projectId: 'other', owner: 'team b', name: 'alice' } });
     expect(book.byId(id)?.projectId).toBe('other');
     const again = await keyStore().all(clock.wallMs());
     expect(again.map(({ key }) => [key.projectId, key.owner])).toEqual([['other', 'team b']]);
-    expect(await keys.update('key_nobody', { owner: null }, null, origin)).toBeNull();
+    expect(await keys.update('key_nobody', () => ({ owner: null }), null, origin)).toBeNull();
     expect(await entries()).toEqual(['key.create', 'key.update']);
   });
 
   test('of two that change the same revision one is refused, and changes nothing', async () => {
     const { id } = (await create('alice')).record.key;
     const changing = ['one', 'two', 'three'].map((owner) =>
-      keys.update(id, { owner }, 1, origin).catch((error) => error),
+      keys.update(id, () => ({ owner }), 1, origin).catch((error) => error),
     );
     const outcomes = await Promise.all(changing);
     const [winner, ...others] = outcomes.filter((outcome) => !(outcome instanceof Error));
@@ -167,16 +167,16 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
     const call = { payer, startedAtMs: clock.wallMs(), reservedNanoUsd: 7e9 };
     await store.commit('me', [starting('a', call), ending('a', { costNanoUsd: 5e9 })]);
     const more = { ...monthly, limit: 30e9 };
-    const raised = await keys.update(id, { budgets: [more, daily] }, null, origin);
+    const raised = await keys.update(id, () => ({ budgets: [more, daily] }), null, origin);
     expect(raised?.budgets.map(({ unit, limit, spent }) => [unit, limit, spent])).toEqual([
       ['usd', 30e9, 5e9],
       ['tokens', 1_000, 0],
     ]);
     expect(budgetBook.hardUnits(callerOf(id), 'm')).toEqual(['usd']);
-    const left = await keys.update(id, { budgets: [daily] }, null, origin);
+    const left = await keys.update(id, () => ({ budgets: [daily] }), null, origin);
     expect(left?.budgets.map(({ unit }) => unit)).toEqual(['tokens']);
     expect(budgetBook.hardUnits(callerOf(id), 'm')).toEqual([]);
-    const back = await keys.update(id, { budgets: [monthly] }, null, origin);
+    const back = await keys.update(id, () => ({ budgets: [monthly] }), null, origin);
     expect(back?.budgets.map(({ unit, spent }) => [unit, spent])).toEqual([['usd', 0]]);
   });
 
@@ -284,6 +284,18 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
     expect(refused).toHaveLength(5);
     expect(refused.every((error) => error instanceof BudgetExists)).toBe(true);
     expect(await budgets.all()).toHaveLength(1);
+  });
+
+  test('a shared budget takes two changes at once that ask for no certain revision', async () => {
+    const { id } = await budgets.create(
+      { organisationId: 'default', scope: 'organisation', scopeId: 'default', ...monthly },
+      origin,
+    );
+    await Promise.all([
+      budgets.update(id, { limit: 7e9 }, null, origin),
+      budgets.update(id, { hard: false }, null, origin),
+    ]);
+    expect(await budgets.find(id)).toMatchObject({ limit: 7e9, hard: false, revision: 3 });
   });
 
   test('a shared budget is changed at the revision that was seen, and removed once', async () => {

@@ -206,6 +206,14 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('people in
     expect(await limits.remove(place, null, origin)).toBeNull();
   });
 
+  test('a shared limit takes all of several changes at once that ask for no certain revision', async () => {
+    const place = { organisationId: 'default', scope: 'model', scopeId: 'qwen' } as const;
+    await Promise.all(
+      [{ rpm: 5 }, { tpm: 7 }, { concurrent: 9 }].map((given) => limits.set(place, given, null, origin)),
+    );
+    expect((await limits.of('default'))[0]).toMatchObject({ revision: 3, limits: { rpm: 5, tpm: 7, concurrent: 9 } });
+  });
+
   test('every change is on the log in its own transaction, with no password and no token', async () => {
     const { id } = await create('alice');
     await people.changeUser(id, { password: new Secret('another long one') }, null, asAdminKey);

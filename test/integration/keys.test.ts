@@ -145,6 +145,26 @@ describe('a key', () => {
     expect((await admin(again, 'POST', `/admin/keys/${eve.id}/rotate`)).status).toBe(400);
   });
 
+  test('takes all of several changes at once that ask for no certain state of it, each in full', async () => {
+    const { on } = await started();
+    const { id } = (await admin(on, 'POST', '/admin/keys', { name: 'fay', limits: { rpm: 1 } })).body;
+    const path = `/admin/keys/${id}`;
+    const changes = [
+      { owner: 'team a' },
+      { limits: { tpm: 5_000 } },
+      { limits: { concurrent: 3 } },
+      { allowed_models: ['qwen'] },
+      { allowed_places: ['local'] },
+      { metadata: { cost_centre: '7' } },
+    ];
+    const replies = await Promise.all(changes.map((change) => admin(on, 'PATCH', path, change)));
+    expect(replies.map(({ status }) => status)).toEqual(changes.map(() => 200));
+    expect((await admin(on, 'GET', path)).body).toMatchObject({
+      ...{ owner: 'team a', allowed_models: ['qwen'], allowed_places: ['local'], metadata: { cost_centre: '7' } },
+      ...{ limits: { rpm: 1, tpm: 5_000, concurrent: 3 }, revision: 1 + changes.length },
+    });
+  });
+
   test('that somebody else changed meanwhile is not overwritten', async () => {
     const { on } = await started();
     const made = await admin(on, 'POST', '/admin/keys', { name: 'gina' });
@@ -251,6 +271,30 @@ test('while the store takes nothing no key is made, those that are known open, a
   }
   const { keys } = (await admin(on, 'GET', '/admin/keys')).body;
   expect(keys.map(({ name }: { name: string }) => name)).toEqual(['jan']);
+}, 20_000);
+
+test('a key is made, changed and revoked also when another process held the lock of the store for a moment', async () => {
+  const { on, dataDir } = await started();
+  const { id } = (await admin(on, 'POST', '/admin/keys', { name: 'jan' })).body;
+  const path = `/admin/keys/${id}`;
+  const deeds = [
+    () => admin(on, 'POST', '/admin/keys', { name: 'kim' }),
+    () => admin(on, 'PATCH', path, { owner: 'team a' }),
+    () => admin(on, 'POST', '/admin/budgets', { scope: 'organisation', limit_usd: 1, window: 'day' }),
+    () => admin(on, 'DELETE', path),
+  ];
+  const other = new Database(join(dataDir, 'swarmrouter.db'));
+  const statuses: number[] = [];
+  for (const deed of deeds) {
+    other.run('begin immediate');
+    const doing = deed();
+    // Longer than one wait of SQLite's own.
+    await Bun.sleep(400);
+    other.run('rollback');
+    statuses.push((await doing).status);
+  }
+  other.close();
+  expect(statuses).toEqual([201, 200, 201, 200]);
 }, 20_000);
 
 test('whose a request was is in its line of the log', async () => {

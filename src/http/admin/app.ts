@@ -1,3 +1,4 @@
+import './zod-interpreted.ts';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Secret } from '../../core/secret.ts';
 import type { RequestOrigin } from '../connection.ts';

@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
+import { TooManyUnknownCredentials } from '../../core/credential-flood.ts';
 import { ADMIN_KEY_PRINCIPAL, mayAtAll, type Principal } from '../../core/principal.ts';
 import type { Secret } from '../../core/secret.ts';
 import type { RequestOrigin } from '../connection.ts';
@@ -13,9 +14,9 @@ const ORGANISATION_HEADER = 'x-swarmrouter-organisation';
 
 /** Whom a credential other than the admin key belongs to. */
 export interface PrincipalSource {
-  /** Of a service token's text. Null: it is none that opens anything now. */
+  /** Of a service token's text. Null: it is none that opens anything now. Rejects with TooManyUnknownCredentials. */
   ofToken(text: string): Promise<Principal | null>;
-  /** Of what a session's cookie holds. Null: there is no such session, or it is over. */
+  /** Of what a session's cookie holds. Null: there is no such session, or it is over. Rejects likewise. */
   ofSession(cookie: string): Promise<Principal | null>;
   hasOrganisation(organisationId: string): Promise<boolean>;
 }
@@ -39,7 +40,11 @@ export function requirePrincipal(parts: AuthenticationParts): MiddlewareHandler 
     // Digests have one length, so the comparison's time tells nothing about the key.
     timingSafeEqual(digest(text), expected) && parts.adminKey.reveal() !== '';
   return async (context, next) => {
-    const principal = await principalOf(context, isAdminKey, parts);
+    const principal = await principalOf(context, isAdminKey, parts).catch((error: unknown) => {
+      if (!(error instanceof TooManyUnknownCredentials)) throw error;
+      parts.refused(requestOriginOf(context));
+      throw flooded(error);
+    });
     if (principal === null) {
       const header = context.req.header('authorization');
       if (header !== undefined) parts.refused(requestOriginOf(context));
@@ -88,6 +93,12 @@ function refusal(missing: boolean): AdminError {
       : 'The credential in "Authorization" is neither the admin key nor a service token that is in force. Expected "Bearer <admin key>"; client keys do not work here.',
     { headers: { 'www-authenticate': 'Bearer' } },
   );
+}
+
+function flooded({ waitMs }: TooManyUnknownCredentials): AdminError {
+  const seconds = Math.max(1, Math.ceil(waitMs / 1_000));
+  const message = `So many credentials that open nothing were sent that no new one is looked up now. Try again in ${seconds} s. The admin key, and what was in use before, go on.`;
+  return new AdminError(429, 'too_many_unknown_credentials', message, { headers: { 'retry-after': String(seconds) } });
 }
 
 function digest(text: string): Buffer {

@@ -32,7 +32,13 @@ export interface KeyDesk {
   page(query: KeyQuery): Promise<KeyPage>;
   find(id: string): Promise<KeyRecord | null>;
   create(fields: Fields & Pick<ClientKey, 'name' | 'organisationId'>, origin: AuditOrigin): Promise<ShownOnce>;
-  update(id: string, fields: Fields, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
+  /** @param change asked for the key as it is stored then, again when somebody else was quicker */
+  update(
+    id: string,
+    change: (key: ClientKey) => Fields,
+    revision: number | null,
+    origin: AuditOrigin,
+  ): Promise<KeyRecord | null>;
   rotate(id: string, graceMs: number, revision: number | null, origin: AuditOrigin): Promise<ShownOnce | null>;
   revoke(id: string, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
 }
@@ -159,7 +165,7 @@ export function addKeyRoutes(app: OpenAPIHono, ports: KeyPorts): void {
   app.openapi(revokeRoute, async (context) => {
     const { id } = context.req.valid('param');
     const desk = await ports.keys();
-    changeable(await desk.find(id), context, id);
+    changeable(keyOf(await desk.find(id)), context, id);
     const record = await orConflict('key', desk.revoke(id, revisionOf(context), auditOriginOf(context)));
     return context.json(shownRecord(context, ports, found(record, id)), 200);
   });
@@ -216,15 +222,15 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     const id = context.req.param('id') ?? '';
     const given = readGiven(await bodyOf(context), ports, []);
     const desk = await ports.keys();
-    const before = changeable(await desk.find(id), context, id);
-    // Whoever moves it must be at home in both projects.
-    requireIn(tenancyOf(context, 'key:write'), given.projectId ?? before.key.projectId);
-    const fields = {
-      ...plainFields(given),
-      policies: policiesWith(before.key.policies, given),
-      limits: limitsWith(before.key.limits, given),
+    const change = (key: ClientKey): Fields => {
+      // As it is when it is changed: it may have moved since it was looked for.
+      changeable(key, context, id);
+      // Whoever moves it must be at home in both projects.
+      requireIn(tenancyOf(context, 'key:write'), given.projectId ?? key.projectId);
+      const policies = policiesWith(key.policies, given);
+      return { ...plainFields(given), policies, limits: limitsWith(key.limits, given) };
     };
-    const changing = desk.update(id, fields, revisionOf(context) ?? before.revision, auditOriginOf(context));
+    const changing = desk.update(id, change, revisionOf(context), auditOriginOf(context));
     return context.json(shownRecord(context, ports, found(await orConflict('key', changing), id)), 200);
   });
 
@@ -247,8 +253,8 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     const id = context.req.param('id') ?? '';
     const graceMs = await graceOf(context);
     const desk = await ports.keys();
-    const before = changeable(await desk.find(id), context, id);
-    if (before.key.revokedAtMs !== null)
+    const before = changeable(keyOf(await desk.find(id)), context, id);
+    if (before.revokedAtMs !== null)
       throw new AdminError(400, 'key_revoked', `The key ${id} was revoked; make a new one.`);
     const rotated = await orConflict('key', desk.rotate(id, graceMs, revisionOf(context), auditOriginOf(context)));
     if (rotated === null) throw notFound(id);
@@ -325,11 +331,13 @@ function seen(record: KeyRecord | null, tenancy: Tenancy, id: string): KeyRecord
 }
 
 /** To change it takes more than to see it. */
-function changeable(record: KeyRecord | null, context: Context, id: string): KeyRecord {
-  const { key } = seen(record, tenancyOf(context, 'key:read'), id);
+function changeable(key: ClientKey | null, context: Context, id: string): ClientKey {
+  if (key === null || !sees(tenancyOf(context, 'key:read'), key)) throw notFound(id);
   requireIn(tenancyOf(context, 'key:write'), key.projectId);
-  return found(record, id);
+  return key;
 }
+
+const keyOf = (record: KeyRecord | null): ClientKey | null => record?.key ?? null;
 
 function found<Record>(record: Record | null, id: string): Record {
   if (record === null) throw notFound(id);

@@ -82,6 +82,7 @@ const revokeRoute = createRoute({
   responses: {
     200: jsonReply('Revoked', tokenSchema),
     401: errorReplies.unauthorized,
+    403: jsonReply('It has a role that is not yours to take', errorSchema),
     404: jsonReply('There is no such token', errorSchema),
     503: storeTakesNothing,
   },
@@ -96,7 +97,8 @@ export function addTokenRoutes(app: OpenAPIHono, ports: TokenPorts): void {
   });
   app.openapi(revokeRoute, async (context) => {
     const { id } = context.req.valid('param');
-    const revoked = (await (await ports.tokensIfAny())?.revokeToken(id, askerOf(context))) ?? null;
+    const revoking = (await ports.tokensIfAny())?.revokeToken(id, askerOf(context)) ?? null;
+    const revoked = (await revoking?.catch(peopleRefused('token:write', 'grants'))) ?? null;
     if (revoked === null) {
       throw new AdminError(404, 'token_not_found', `There is no token "${id.slice(0, 100)}". GET ${PATH} lists them.`);
     }

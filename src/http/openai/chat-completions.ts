@@ -22,7 +22,7 @@ export function chatCompletions(context: EndpointContext): Endpoint {
     if (!gated.ok) throw refusalError(gated.refusal);
     const inference = gated.request;
     const result = await served(context, inference);
-    const response = toResponse(result, id, parts.tapResponse === null ? null : parts.tapResponse(id), setIdleTimeout);
+    const response = toResponse(result, id, parts.tapResponse?.(id, caller) ?? null, setIdleTimeout);
     for (const [name, value] of Object.entries(inference.rateLease?.headers() ?? {})) response.headers.set(name, value);
     return response;
   };

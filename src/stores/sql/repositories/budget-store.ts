@@ -11,6 +11,7 @@ import {
 import type { BudgetLimit } from '../../../core/client-key.ts';
 import type { KeyDeed } from '../../../core/key-store.ts';
 import type { Tables } from '../tables.ts';
+import { againWhileLocked } from '../while-locked.ts';
 import { BudgetRepository, type BudgetState, insertBudget } from './budgets.ts';
 import { TenantRepository } from './tenants.ts';
 
@@ -38,7 +39,7 @@ export class SqlBudgetStore implements BudgetStore {
 
   create(budget: SharedBudget, deed: KeyDeed): Promise<void> {
     const { id: budgetId, ...rest } = budget;
-    return this.#db.transaction().execute(async (work) => {
+    return this.#transact(async (work) => {
       // First, since whoever holds the end of the log is alone from here on: two that ask for the same budget at once
       // see each other.
       await this.#append(work, eventOf(deed, null, budget));
@@ -55,17 +56,21 @@ export class SqlBudgetStore implements BudgetStore {
     nowMs: number,
     deed: KeyDeed,
   ): Promise<void> {
-    return this.#db.transaction().execute(async (work) => {
+    return this.#transact(async (work) => {
       await new BudgetRepository(work).changeLimit(at(before), limit, nowMs, hard);
       await this.#append(work, eventOf(deed, before, { ...before, limit, hard }));
     });
   }
 
   remove(before: SharedBudgetRecord, nowMs: number, deed: KeyDeed): Promise<void> {
-    return this.#db.transaction().execute(async (work) => {
+    return this.#transact(async (work) => {
       await new BudgetRepository(work).retireAt(at(before), nowMs);
       await this.#append(work, eventOf(deed, before, null));
     });
+  }
+
+  #transact(change: (work: Work) => Promise<void>): Promise<void> {
+    return againWhileLocked(() => this.#db.transaction().execute(change));
   }
 }
 

@@ -86,7 +86,7 @@ export class ClientKeyRepository {
     if (state !== null) select = select.where((eb) => inState(eb, state, nowMs));
     if (afterId !== null) {
       const after = (column: 'created_at_ms' | 'key_id') =>
-        sql`(select ${sql.ref(column)} from client_key where key_id = ${afterId})`;
+        sql`(select ${sql.ref(column)} from client_key where organisation_id = ${organisationId} and key_id = ${afterId})`;
       select = select.where(
         sql<boolean>`(created_at_ms > ${after('created_at_ms')} or (created_at_ms = ${after('created_at_ms')} and key_id > ${afterId}))`,
       );

@@ -3,6 +3,7 @@ import type { AuditEvent } from '../../../core/audit.ts';
 import type { ClientKey } from '../../../core/client-key.ts';
 import type { ClientKeyStore, KeyDeed, KeyPage, KeyQuery, KeyRecord } from '../../../core/key-store.ts';
 import type { Tables } from '../tables.ts';
+import { againWhileLocked } from '../while-locked.ts';
 import { BudgetRepository, type BudgetState, insertBudget } from './budgets.ts';
 import { ClientKeyRepository, changeRow, insertKey, insertVersion, type StoredClientKey } from './client-keys.ts';
 import { clientKeyOf, storedKeyOf, storedVersionOf } from './key-records.ts';
@@ -62,8 +63,8 @@ export class SqlKeyStore implements ClientKeyStore {
   }
 
   create(key: ClientKey, deed: KeyDeed): Promise<void> {
-    const { db, append, newId, pepperCheck } = this.#parts;
-    return db.transaction().execute(async (work) => {
+    const { append, newId, pepperCheck } = this.#parts;
+    return this.#transact(async (work) => {
       await ensureProject(work, key);
       await insertKey(work, storedKeyOf(key));
       await keepPepperCheck(work, pepperCheck);
@@ -73,8 +74,8 @@ export class SqlKeyStore implements ClientKeyStore {
   }
 
   change({ key: before, revision }: KeyRecord, key: ClientKey, nowMs: number, deed: KeyDeed): Promise<void> {
-    const { db, append, newId, pepperCheck } = this.#parts;
-    return db.transaction().execute(async (work) => {
+    const { append, newId, pepperCheck } = this.#parts;
+    return this.#transact(async (work) => {
       const { organisationId, id: keyId } = key;
       await ensureProject(work, { ...key, createdAtMs: nowMs });
       await changeRow(work, { organisationId, keyId, revision }, storedKeyOf(key));
@@ -83,6 +84,10 @@ export class SqlKeyStore implements ClientKeyStore {
       await changeBudgets(work, key, newId, nowMs);
       await append(work, eventOf(deed, before, key));
     });
+  }
+
+  #transact(change: (work: Work) => Promise<void>): Promise<void> {
+    return againWhileLocked(() => this.#parts.db.transaction().execute(change));
   }
 }
 
@@ -144,13 +149,22 @@ async function changeVersions(
       await work
         .updateTable('client_key_version')
         .set({ expires_at_ms: version.expiresAtMs })
+        .where('organisation_id', '=', organisationId)
+        .where('key_id', '=', id)
         .where('key_hash', '=', version.hash)
         .execute();
     }
     known.delete(version.hash);
   }
   // Opens nothing any more, and is of no use to anybody.
-  for (const hash of known.keys()) await work.deleteFrom('client_key_version').where('key_hash', '=', hash).execute();
+  for (const hash of known.keys()) {
+    await work
+      .deleteFrom('client_key_version')
+      .where('organisation_id', '=', organisationId)
+      .where('key_id', '=', id)
+      .where('key_hash', '=', hash)
+      .execute();
+  }
   return added;
 }
 
