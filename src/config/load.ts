@@ -115,6 +115,7 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     maxBodyBytes: values.maxBodyMegabytes * 1024 * 1024,
     logLevel: LOG_LEVELS[values.logLevel],
     usage: values.usage,
+    budgetAnswerTokens: values.budgetAnswerTokens,
     databaseUrl: values.databaseUrl,
     keyPepper: values.keyPepper,
     masterKey: values.masterKey,

@@ -150,9 +150,8 @@ export class PlanRunner {
     const hasBegun = (): boolean => lease.call.live.contentAtMs !== null;
     const hurry = walk.kept === null ? null : hurried(walk.cancellation, this.#clock, walk.kept.untilMs, hasBegun);
     const cancellation = hurry?.cancellation ?? walk.cancellation;
-    const result = await runAttempt(request, step, lease, cancellation, this.#clock, (afterMs) =>
-      this.#directory.answering(lease.call, afterMs),
-    );
+    const begins = (afterMs: number): void => this.#directory.answering(lease.call, afterMs);
+    const result = await runAttempt(request, step, lease, cancellation, this.#clock, begins, bill.terms);
     hurry?.end();
     if (result.kind === 'failed') return { ...result, billed: bill.end(callEnd(null, result.error)), wasMade: true };
     return { kind: 'made', committed: flagCut(result, lease), bill };

@@ -28,6 +28,7 @@ class Books implements Billing {
     const entry: Entry = { purchase, ends: [] };
     this.entries.push(entry);
     return {
+      terms: null,
       end: (end) => {
         entry.ends.push(end);
         return this.#kept();
@@ -183,6 +184,7 @@ describe('whoever keeps the books', () => {
   test('holds up nobody who has left, and a bill that comes late is ended', async () => {
     const ends: CallEnd[] = [];
     const bill: Bill = {
+      terms: null,
       end: (end) => {
         ends.push(end);
         return null;

@@ -68,6 +68,7 @@ export async function startTestGateway(
     maxBodyBytes: 32 * 1_048_576,
     logLevel: 'error',
     usage: false,
+    budgetAnswerTokens: 4_096,
     databaseUrl: null,
     keyPepper: null,
     masterKey: null,
