@@ -407,6 +407,10 @@ function createDoor(guard: KeyGuard, gate: RequestGate, counts: RefusalCounts, r
       if (gated.refusal.status === 403) recorded.note(refusedRequest(request, gated.refusal, from()));
       return gated;
     },
+    noteNotAllowed: (request: InferenceRequest, { code }: { readonly code: string }, from: () => RefusalFrom) => {
+      counts.note(code);
+      recorded.note(refusedRequest(request, { code, param: 'model' }, from()));
+    },
     shows: (caller: Caller, model: string) => gate.shows(caller, model),
   };
 }

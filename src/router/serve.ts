@@ -4,7 +4,7 @@ import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
 import type { NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
-import type { InferenceRequest } from '../core/request.ts';
+import type { InferenceRequest, RequestFence } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
 import { AnswerInProgress, type Rerun } from './answer-in-progress.ts';
 import { Backlog } from './backlog.ts';
@@ -15,6 +15,7 @@ import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
 import { type AskedModel, type ModelRules, readAskedModel } from './models.ts';
 import { type PlanOptions, type PlanResult, type Progress, planRoute } from './plan.ts';
+import { policyRefusal } from './policy-refusal.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
 import { Spills } from './spills.ts';
@@ -128,7 +129,11 @@ export class Engine {
     const planning = this.#withNewcomers(plan);
     // Awaited only where there is something to wait for: the slot is then taken in the turn in which it was seen free.
     const planned = planning instanceof Promise ? await planning : planning;
-    if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
+    if ('noRoute' in planned) {
+      const planWith = (fence: RequestFence) =>
+        planRoute({ ...request, fence }, directory.entries(), options, clock.nowMs());
+      return this.#refuse(request, policyRefusal(request, planned.noRoute, planWith) ?? planned.noRoute);
+    }
     this.#noteSpill(request, planned.plan, options);
     const lifetime = this.#begin(request, inForce.options);
     const plannedAtMs = clock.nowMs();
