@@ -297,6 +297,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     reload: () => reload(systemOrigin('signal')).result,
     stop: async (graceMs) => {
       const finished = await drain(server, clock, graceMs, (error) => engine.interrupt(error));
+      await engine.stopDrains();
       prober.stop();
       guard.stop();
       await learned.close();

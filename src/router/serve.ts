@@ -10,6 +10,7 @@ import { AnswerInProgress, type Rerun } from './answer-in-progress.ts';
 import { Backlog } from './backlog.ts';
 import { CommittedStream, type ServedStream, type StreamTime } from './committed-stream.ts';
 import { asksForPlainText, continuationRequest, continuesAnswers, isAtLimit, mayEndHere } from './continuation.ts';
+import { type DrainLimits, Drains } from './drains.ts';
 import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
@@ -71,6 +72,8 @@ interface EngineParts {
   readonly clock: Clock;
   readonly sink: OutcomeSink;
   readonly billing: Billing;
+  /** Of what is read on for clients that have left. Default: DRAIN_LIMITS. */
+  readonly drainLimits?: DrainLimits;
 }
 
 /** The engine: a request's stages in order. Start reading here. */
@@ -80,11 +83,13 @@ export class Engine {
   readonly #backlog: Backlog;
   readonly #running = new Set<RequestLifetime>();
   readonly #spills = new Spills();
+  readonly #drains: Drains;
   #inForce: InForce;
 
   constructor(parts: EngineParts, options: ServeOptions) {
     this.#parts = parts;
     this.#deadlines = new Deadlines(parts.clock);
+    this.#drains = new Drains(parts.clock, parts.drainLimits);
     this.#backlog = new Backlog(parts.clock);
     this.#inForce = this.#with(options);
   }
@@ -104,7 +109,7 @@ export class Engine {
     return {
       options,
       planByStrategy: new Map(plans),
-      runner: new PlanRunner(directory, slots, clock, options, billing),
+      runner: new PlanRunner(directory, slots, clock, options, billing, this.#drains),
       time: { clock, deadlines: this.#deadlines, backlog: this.#backlog, stallMs: options.clientStallMs },
     };
   }
@@ -159,6 +164,11 @@ export class Engine {
   /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
   interrupt(error: UpstreamError): void {
     for (const lifetime of [...this.#running]) lifetime.cancel(error);
+  }
+
+  /** No answer is read on for a client that has left. Resolves when what they used has been handed in. */
+  stopDrains(): Promise<void> {
+    return this.#drains.stop();
   }
 
   /** A limit that one request brings along says nothing of the others. */
@@ -217,7 +227,7 @@ export class Engine {
       this.#record(outcome);
     });
     if (committed.kind === 'whole') {
-      const billed = answer.finish({ error: null });
+      const billed = answer.finish({ error: null, drained: null });
       if (billed !== null) await billed;
       return { kind: 'whole', bytes: committed.reply.bytes, by };
     }
@@ -228,7 +238,10 @@ export class Engine {
       () => answer.secret,
       inForce.time,
       (finished) => answer.finish(finished),
+      (cancel) => (answer.isChargedToItsEnd ? this.#drains.begin(cancel) : null),
     );
+    // Its call does not end with it: nothing else would tell the stream.
+    if (answer.isChargedToItsEnd) lifetime.onCancel(() => request.clientSignal.aborted && stream.cancel());
     return { kind: 'stream', by, stream };
   }
 
