@@ -6,6 +6,7 @@ import { asUpstreamError } from './attempt.ts';
 import type { Backlog } from './backlog.ts';
 import { type Drain, readOn } from './drains.ts';
 import type { CommittedReply } from './joined-reply.ts';
+import { onRecord } from './on-record.ts';
 
 export interface ServedStream {
   /** Bytes for the client; null after the last ones. Rejects with UpstreamError when the answer broke. */
@@ -115,8 +116,9 @@ export class CommittedStream implements ServedStream, Timed {
 
   /** A client sees the end of its answer only once what that cost cannot be lost any more. */
   async #endOnRecord(error: UpstreamError | null): Promise<null> {
-    const recorded = this.#end(error);
-    if (recorded !== null) await recorded;
+    const recorded = onRecord(this.#end(error), { clock: this.#clock, deadlines: this.#deadlines });
+    const problem = recorded === null ? null : await recorded;
+    if (problem !== null && error === null) throw problem;
     return null;
   }
 

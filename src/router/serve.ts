@@ -15,6 +15,7 @@ import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
 import { type AskedModel, type ModelRules, readAskedModel } from './models.ts';
+import { onRecord } from './on-record.ts';
 import { type PlanOptions, type PlanResult, type Progress, planRoute } from './plan.ts';
 import { policyRefusal } from './policy-refusal.ts';
 import { RequestLifetime } from './request-lifetime.ts';
@@ -148,7 +149,8 @@ export class Engine {
     lifetime.begun();
     if (result.kind === 'failed') {
       this.#end(lifetime);
-      if (result.billed !== null) await result.billed;
+      // It fails anyway, and nobody is held for ever.
+      await onRecord(result.billed, inForce.time);
       return this.#fail(request, planned.plan, result);
     }
     return this.#answer(request, planned.plan, result, lifetime, inForce);
@@ -227,8 +229,9 @@ export class Engine {
       this.#record(outcome);
     });
     if (committed.kind === 'whole') {
-      const billed = answer.finish({ error: null, drained: null });
-      if (billed !== null) await billed;
+      const recorded = onRecord(answer.finish({ error: null, drained: null }), inForce.time);
+      const problem = recorded === null ? null : await recorded;
+      if (problem !== null) return { kind: 'exhausted', error: problem, attempts: attempts.length };
       return { kind: 'whole', bytes: committed.reply.bytes, by };
     }
     result.lease.dropPrompt();
