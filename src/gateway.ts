@@ -307,6 +307,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     reload: () => reload(systemOrigin('signal')).result,
     stop: async (graceMs) => {
       const finished = await drain(server, clock, graceMs, (error) => engine.interrupt(error));
+      await engine.stopDrains();
       prober.stop();
       guard.stop();
       bodies.stop();
@@ -424,6 +425,10 @@ function createDoor(
       // Limits are no matter of who may do what.
       if (gated.refusal.status === 403) recorded.note(refusedRequest(request, gated.refusal, from()));
       return gated;
+    },
+    noteNotAllowed: (request: InferenceRequest, { code }: { readonly code: string }, from: () => RefusalFrom) => {
+      counts.note(code);
+      recorded.note(refusedRequest(request, { code, param: 'model' }, from()));
     },
     shows: (caller: Caller, model: string) => gate.shows(caller, model),
   };

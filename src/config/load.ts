@@ -117,6 +117,7 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     slowBodyLimit: values.slowBodyLimit,
     logLevel: LOG_LEVELS[values.logLevel],
     usage: values.usage,
+    budgetAnswerTokens: values.budgetAnswerTokens,
     databaseUrl: values.databaseUrl,
     keyPepper: values.keyPepper,
     masterKey: values.masterKey,

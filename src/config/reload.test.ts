@@ -47,6 +47,7 @@ const OTHER_VALUES: Readonly<Record<string, string>> = {
   SWARMROUTER_LOG_REQUESTS: 'true',
   SWARMROUTER_LOG_RESPONSES: 'true',
   SWARMROUTER_USAGE: 'true',
+  SWARMROUTER_BUDGET_ANSWER_TOKENS: '8192',
   SWARMROUTER_DATABASE_URL: 'postgres://router:secret@db:5432/router',
   SWARMROUTER_KEY_PEPPER: `${'0123456789abcdef'.repeat(3)}fedcba9876543210`,
   SWARMROUTER_MASTER_KEY: `${'0123456789abcdef'.repeat(3)}fedcba9876543210`,

@@ -407,6 +407,11 @@ export const SETTINGS = {
     group: 'Usage',
     doc: 'Keep what each upstream call used and cost, in a database: `swarmrouter usage`, `GET /admin/usage`. It holds no words of requests or answers.',
   }),
+  budgetAnswerTokens: setting('SWARMROUTER_BUDGET_ANSWER_TOKENS', integer(256, 1_000_000, 'tokens'), '4096', {
+    restart: true,
+    group: 'Usage',
+    doc: 'Under a hard budget: the most tokens of an answer whose length the client does not limit. So many are set aside before the call, and the server is asked for no more.',
+  }),
   databaseUrl: optional('SWARMROUTER_DATABASE_URL', secret, 'unset: SQLite, in the data folder', {
     restart: true,
     group: 'Usage',

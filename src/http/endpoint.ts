@@ -36,6 +36,12 @@ export interface HttpServerParts {
     request: InferenceRequest,
     from: () => RequestOrigin,
   ) => Admission<{ readonly request: InferenceRequest }>;
+  /** Only where the targets were looked at was it seen that its key does not allow the request. */
+  readonly noteNotAllowed: (
+    request: InferenceRequest,
+    refusal: { readonly code: string },
+    from: () => RequestOrigin,
+  ) => void;
   /** Whether the caller sees this model in lists. */
   readonly shows: (caller: Caller, model: string) => boolean;
   /** Why inference requests are refused now, counting one; null: they are not. */

@@ -70,6 +70,7 @@ export async function startTestGateway(
     slowBodyLimit: 64,
     logLevel: 'error',
     usage: false,
+    budgetAnswerTokens: 4_096,
     databaseUrl: null,
     keyPepper: null,
     masterKey: null,
