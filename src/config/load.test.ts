@@ -244,6 +244,25 @@ describe('problems', () => {
     }
   });
 
+  test('S-07 a key that would end its header, or go on in the next, is refused wherever it is written', () => {
+    for (const inside of ['\r\n', '\n', '\r', '\0', '\t', '\u007f', 'é', '\u2028']) {
+      const key = `sk-or-v1-0123456789${inside}x-injected: 1`;
+      const places = [
+        { environment: { OPENROUTER_API_KEY: key } },
+        { environment: { OPENROUTER_API_KEY: 'env:HELD', HELD: key } },
+        yaml(
+          `targets:\n  - name: box\n    kind: vllm\n    url: http://127.0.0.1:1\n    api_key: ${JSON.stringify(key)}`,
+        ),
+        { environment: { OPENROUTER_API_KEY: 'file:/run/key' }, files: { '/run/key': key } },
+      ];
+      for (const place of places) {
+        const problems = problemsOf(place);
+        expect([inside, problems.length]).toEqual([inside, 1]);
+        expect(problems.map(describeProblem).join()).not.toContain('0123456789');
+      }
+    }
+  });
+
   test('a password in a URL is refused and not shown', () => {
     const text = problemsOf({ environment: { LMSTUDIO_URL: 'http://me:hunter2@box:1234' } })
       .map(describeProblem)

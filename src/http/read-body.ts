@@ -13,29 +13,36 @@ export class BodyReader {
     this.#clock = new BodyClock(clock, limits);
   }
 
-  /** Rejects with HttpError: 413 as soon as it is known to be too large, 408 when it is dripped, 429 with too many of those. */
-  async read(request: Request, maxBytes: number, sender: () => BodySender): Promise<Uint8Array> {
+  /**
+   * Rejects with HttpError: 413 as soon as it is known to be too large, 408 when it is dripped, 429 with too many of
+   * those. Few promises, as every request pays for them.
+   */
+  read(request: Request, maxBytes: number, sender: () => BodySender): Promise<Uint8Array> {
     const declared = request.headers.get('content-length');
-    if (declared !== null && Number(declared) > maxBytes) throw tooLarge(maxBytes);
+    if (declared !== null && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes));
     const isShort = declared !== null && Number(declared) <= READ_AT_ONCE_BYTES;
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-    const inRead = this.#clock.start(sender, reject);
-    // What comes of it after it was given up is nobody's any more.
-    (isShort ? readAtOnce(request) : readPieces(request, maxBytes, inRead)).then(resolve, reject);
-    try {
-      return await promise;
-    } finally {
-      this.#clock.end(inRead);
-    }
+    return new Promise((resolve, reject) => {
+      const inRead = this.#clock.start(sender, reject);
+      const reading: Promise<ArrayBuffer | Uint8Array> = isShort
+        ? request.arrayBuffer()
+        : readPieces(request, maxBytes, inRead);
+      // What comes of it after it was given up is nobody's any more.
+      reading.then(
+        (bytes) => {
+          this.#clock.end(inRead);
+          resolve(bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes));
+        },
+        (error: unknown) => {
+          this.#clock.end(inRead);
+          reject(error);
+        },
+      );
+    });
   }
 
   stop(): void {
     this.#clock.stop();
   }
-}
-
-async function readAtOnce(request: Request): Promise<Uint8Array> {
-  return new Uint8Array(await request.arrayBuffer());
 }
 
 /** A chunked body says nothing of its size: count while it comes. */

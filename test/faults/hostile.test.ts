@@ -202,6 +202,84 @@ describe('a hostile upstream costs only its own request', () => {
   }
 });
 
+/** Pieces of an answer that never ends. */
+const ENDLESS_ANSWERS: readonly (readonly [string, object])[] = [
+  ['text', { content: PIECE }],
+  ['reasoning', { reasoning_content: PIECE }],
+  ['the arguments of a tool call', { tool_calls: [{ index: 0, id: 't', function: { name: 'f', arguments: PIECE } }] }],
+  ['a field that nobody knows', { content: 'a', unknown: PIECE }],
+];
+const eventOf = (delta: object): string =>
+  `data: ${JSON.stringify({ model: 'sim-model', choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`;
+
+describe('S-21 an answer without end', () => {
+  for (const [what, delta] of ENDLESS_ANSWERS) {
+    test(`of ${what}, asked for whole, is given up at our limit, and nobody else notices`, async () => {
+      const endless = forEver(STREAM_HEAD, framed(eventOf(delta).repeat(4)).toString());
+      const started = await hostileAndHonest(endless, undefined, PATIENT);
+      const { result, megabytes } = await growthOf(async () => {
+        let over = false;
+        const others = meanwhile(started, () => over);
+        const response = await started.chat(body('MINE', false));
+        over = true;
+        return { response, others: await others };
+      });
+      expect([result.response.status, servedBy(result.response)]).toEqual([200, 'honest']);
+      expect(result.others.wrong).toEqual([]);
+      const mine = started.outcomes.find(({ attempts }) => attempts.length === 2);
+      expect(mine?.attempts[0]).toMatchObject({
+        failure: 'malformed',
+        failureMessage: expect.stringContaining('67108864'),
+      });
+      expect(megabytes).toBeLessThan(MAX_GROWTH_MB * 2);
+      await until('its socket is closed', () => started.hostile.chats[0]?.socket.destroyed === true);
+    }, 40_000);
+  }
+
+  test('that is streamed ends with its clock and an error, costs no memory, and nobody else notices', async () => {
+    const endless = forEver(STREAM_HEAD, framed(eventOf({ content: PIECE }).repeat(4)).toString());
+    const started = await hostileAndHonest(endless, undefined, { ...PATIENT, streamMs: 1_500 });
+    const { result, megabytes } = await growthOf(async () => {
+      let over = false;
+      const others = meanwhile(started, () => over);
+      let tail = '';
+      const response = await started.chat(body('MINE', true));
+      for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
+        tail = (tail + Buffer.from(bytes).toString('latin1')).slice(-500);
+      }
+      over = true;
+      return { tail, others: await others };
+    });
+    expect(result.tail).toContain('"upstream_timeout"');
+    expect(result.tail).not.toContain('[DONE]');
+    expect(result.others.wrong).toEqual([]);
+    expect(megabytes).toBeLessThan(MAX_GROWTH_MB);
+    await until('its socket is closed', () => started.hostile.chats[0]?.socket.destroyed === true);
+  }, 20_000);
+
+  test('of half a million events in one go is one answer like any other', async () => {
+    const events = eventOf({ content: 'a' }).repeat(500_000);
+    const started = await hostileAndHonest(
+      ({ socket }) =>
+        void socket.write(`${STREAM_HEAD}${framed(`${events}${chunk(null)}data: [DONE]\n\n`)}${LAST_CHUNK}`),
+      undefined,
+      PATIENT,
+    );
+    let over = false;
+    const others = meanwhile(started, () => over);
+    const response = await started.chat(body('MINE', true));
+    let letters = 0;
+    for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
+      letters += Buffer.from(bytes).toString('latin1').split('"content":"a"').length - 1;
+    }
+    over = true;
+    expect(servedBy(response)).toBe('raw');
+    // An event may be cut between two pieces that were counted apart.
+    expect(letters).toBeGreaterThan(490_000);
+    expect((await others).wrong).toEqual([]);
+  }, 40_000);
+});
+
 function modelsOf(bytes: number): string {
   const model = { id: 'm', object: 'model', note: 'x'.repeat(1_000) };
   const data = Array.from({ length: Math.ceil(bytes / JSON.stringify(model).length) }, () => model);
