@@ -153,6 +153,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     shed: () => guard.refused,
     refused: () => refusals.all(),
     budgets: () => accounts.budgetsUsed(),
+    ledger: () => accounts.ledgerChecked,
   });
   const requestLog = createRequestLog({
     log,
