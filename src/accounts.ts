@@ -491,10 +491,11 @@ async function openBooks(
     clock,
     newAttemptId: () => Bun.randomUUIDv7(),
     usualOutputTokens: config.budgetAnswerTokens,
-    payerOf: ({ request: { caller }, model }) => ({
-      payer: { organisationId: caller.organisationId, projectId: caller.projectId, keyId: caller.keyId },
-      hardBudgets: budgets.hardUnits(caller, model),
-    }),
+    payerOf: ({ request: { caller }, model: asked }) => {
+      const { organisationId, projectId, keyId } = caller;
+      const model = budgets.modelName(organisationId, asked);
+      return { payer: { organisationId, projectId, keyId }, model, hardBudgets: budgets.hardUnits(caller, model) };
+    },
     pricing: {
       priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),
       estimateNanoUsd: (prompt, output, price, runningMs) => estimateNanoUsd(prompt, output, price, { runningMs }),

@@ -174,6 +174,10 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     new RequestGate({
       limits: new RateLimiter({ clock, shared: () => accounts.sharedLimits }),
       meaningOf: (requested) => engine.meaningOf(requested),
+      plannedModel: (request) => {
+        const planned = engine.explain(request);
+        return 'plan' in planned ? planned.plan.steps[0].model : null;
+      },
     }),
     refusals,
     recordedRefusals,
