@@ -32,6 +32,7 @@ import type { AuditLog } from './stores/audit-log.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
 import { STORE_FILE } from './stores/sqlite/store-file.ts';
 import type { PricedCall } from './usage/billing/pricing.ts';
+import type { LedgerState, LedgerWatch } from './usage/ledger/ledger-watch.ts';
 import type { ConfiguredPrices, OperatorPrices } from './usage/prices/operator-prices.ts';
 
 export interface AccountsParts {
@@ -42,6 +43,8 @@ export interface AccountsParts {
 
 interface BooksParts extends AccountsParts {
   readonly budgets: BudgetBook;
+  readonly audit: AuditSink;
+  readonly verify: LedgerVerification['verify'];
   readonly prices: OperatorPrices;
 }
 
@@ -62,6 +65,7 @@ interface Books {
   readonly reports: UsageReports;
   readonly ledger: Ledger;
   readonly watch: BudgetWatch;
+  readonly ledgerWatch: LedgerWatch;
   close(): Promise<void>;
 }
 
@@ -121,6 +125,11 @@ export class Accounts {
   /** How much of their limits budgets have used, the highest first; none while nothing is kept. */
   budgetsUsed(): ReturnType<BudgetWatch['used']> {
     return this.#books?.watch.used() ?? [];
+  }
+
+  /** What the latest check of the ledger found; null: none was made. */
+  get ledgerChecked(): LedgerState | null {
+    return this.#books?.ledgerWatch.state ?? null;
   }
 
   /** Null: there is no store. */
@@ -269,7 +278,9 @@ export class Accounts {
 
   async #openBooks(store: SqlStore): Promise<Books> {
     const prices = await this.prices();
-    return openBooks(store, this.#config, { ...this.#parts, budgets: this.budgets, prices });
+    const verify: LedgerVerification['verify'] = async () => (await this.#open()).verification.verify();
+    const { budgets, audit } = this;
+    return openBooks(store, this.#config, { ...this.#parts, budgets, audit, verify, prices });
   }
 
   async #readPrices(): Promise<OperatorPrices> {
@@ -444,7 +455,7 @@ async function openHasher({
 async function openBooks(
   store: SqlStore,
   config: Config,
-  { clock, logger, directory, budgets, prices }: BooksParts,
+  { clock, logger, directory, budgets, audit, verify, prices }: BooksParts,
 ): Promise<Books> {
   const [{ openLedger }, { LedgerBilling }, { UsageRepository }, { UpToDateReports }, { sqliteFileLocks }, budgeting] =
     await Promise.all([
@@ -456,11 +467,18 @@ async function openBooks(
       Promise.all([import('./admission/budget-watch.ts'), import('./stores/sql/repositories/budgets.ts')]),
     ]);
   const [{ BudgetWatch }, { BudgetRepository }] = budgeting;
+  const [{ LedgerWatch }, { journalOwners }] = await Promise.all([
+    import('./usage/ledger/ledger-watch.ts'),
+    import('./usage/ledger/adopt-journals.ts'),
+  ]);
+  const journalFolder = join(config.dataDir, 'journal');
+  // A process that ends properly leaves none.
+  const afterCrash = (await journalOwners(journalFolder)).length > 0;
   const ledger = await openLedger({
     store,
     clock,
     logger,
-    journalFolder: join(config.dataDir, 'journal'),
+    journalFolder,
     locks: sqliteFileLocks,
     newOwnerId: () => Bun.randomUUIDv7(),
   });
@@ -473,10 +491,11 @@ async function openBooks(
     clock,
     newAttemptId: () => Bun.randomUUIDv7(),
     usualOutputTokens: config.budgetAnswerTokens,
-    payerOf: ({ request: { caller }, model }) => ({
-      payer: { organisationId: caller.organisationId, projectId: caller.projectId, keyId: caller.keyId },
-      hardBudgets: budgets.hardUnits(caller, model),
-    }),
+    payerOf: ({ request: { caller }, model: asked }) => {
+      const { organisationId, projectId, keyId } = caller;
+      const model = budgets.modelName(organisationId, asked);
+      return { payer: { organisationId, projectId, keyId }, model, hardBudgets: budgets.hardUnits(caller, model) };
+    },
     pricing: {
       priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),
       estimateNanoUsd: (prompt, output, price, runningMs) => estimateNanoUsd(prompt, output, price, { runningMs }),
@@ -488,12 +507,16 @@ async function openBooks(
   const budgetRows = new BudgetRepository(store.db);
   const watch = new BudgetWatch({ read: () => budgetRows.states(clock.wallMs()), clock, logger });
   watch.start();
+  const ledgerWatch = new LedgerWatch({ verification: { verify }, clock, logger, audit, afterCrash });
+  ledgerWatch.start();
   return {
     billing,
     reports: new UpToDateReports(new UsageRepository(store.db), ledger),
     ledger,
     watch,
+    ledgerWatch,
     close: async () => {
+      await ledgerWatch.stop();
       await watch.stop();
       await ledger.close();
     },

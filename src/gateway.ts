@@ -158,6 +158,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     shed: () => guard.refused,
     refused: () => refusals.all(),
     budgets: () => accounts.budgetsUsed(),
+    ledger: () => accounts.ledgerChecked,
   });
   const requestLog = createRequestLog({
     log,
@@ -180,6 +181,10 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     new RequestGate({
       limits: new RateLimiter({ clock, shared: () => accounts.sharedLimits }),
       meaningOf: (requested) => engine.meaningOf(requested),
+      plannedModel: (request) => {
+        const planned = engine.explain(request);
+        return 'plan' in planned ? planned.plan.steps[0].model : null;
+      },
     }),
     refusals,
     recordedRefusals,

@@ -24,9 +24,14 @@ const NONE: readonly BudgetUnit[] = [];
 export class BudgetBook {
   /** Units of the hard budgets, by whose they are. */
   #hard = new Map<string, readonly BudgetUnit[]>();
+  /** Models that have a budget, soft ones too, by their names without case: as the budget calls them. */
+  #models = new Map<string, string>();
 
   /** Those of organisations, projects and models, in place of what was there; those of keys stay. */
-  replaceShared(budgets: Iterable<BudgetInForce>): void {
+  replaceShared(given: Iterable<BudgetInForce>): void {
+    const budgets = [...given];
+    const ofModels = budgets.filter(({ scope }) => scope === 'model');
+    this.#models = new Map(ofModels.map(({ organisationId, scopeId }) => [modelKey(organisationId, scopeId), scopeId]));
     const ofKeys = [...this.#hard].filter(([place]) => isOfKey(place));
     this.#hard = new Map([...ofKeys, ...hardUnits(budgets)]);
   }
@@ -37,6 +42,11 @@ export class BudgetBook {
     const units = unitsOf(budgets);
     if (units.length === 0) this.#hard.delete(place);
     else this.#hard.set(place, units);
+  }
+
+  /** The model as its budget calls it: a client may write a name otherwise, where its server does not list it. */
+  modelName(organisationId: string, model: string): string {
+    return this.#models.size === 0 ? model : (this.#models.get(modelKey(organisationId, model)) ?? model);
   }
 
   /** Units of the hard budgets that apply to a call. */
@@ -67,6 +77,10 @@ function unitsOf(budgets: readonly Pick<BudgetInForce, 'unit' | 'hard'>[]): read
 
 function placeKey({ organisationId, scope, scopeId }: BudgetPlace): string {
   return `${scope}\n${organisationId}\n${scopeId}`;
+}
+
+function modelKey(organisationId: string, model: string): string {
+  return `${organisationId}\n${model.toLowerCase()}`;
 }
 
 const isOfKey = (place: string): boolean => place.startsWith('key\n');

@@ -1,3 +1,4 @@
+import { answersOf } from '../core/answer-count.ts';
 import type { InferenceRequest } from '../core/request.ts';
 
 /** Of ordinary text, at least; code and most languages have more bytes to a token. */
@@ -14,13 +15,4 @@ export function expectedTokens(request: Pick<InferenceRequest, 'prompt' | 'body'
   const { prompt, body } = request;
   const promptTokens = Math.ceil(prompt.mostBytes / BYTES_PER_TOKEN) + prompt.media * MEDIA_TOKENS;
   return promptTokens + (prompt.maxOutputTokens ?? usualAnswerTokens) * answersOf(body);
-}
-
-/** `n` answers are n times as long, and `best_of` are written though fewer are shown. */
-function answersOf(body: Readonly<Record<string, unknown>>): number {
-  return Math.max(countOf(body['n']), countOf(body['best_of']));
-}
-
-function countOf(value: unknown): number {
-  return typeof value === 'number' && value >= 1 ? Math.ceil(value) : 1;
 }

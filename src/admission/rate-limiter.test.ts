@@ -231,3 +231,62 @@ describe('memory', () => {
     expect(ask(alice, 11).ok).toBe(false);
   });
 });
+
+describe('a refusal says which limit of whom, its value, what is used, what was asked, and when to come back', () => {
+  const LIMITS = {
+    rpm: {
+      limits: { rpm: 2 },
+      of: 2,
+      what: 'requests per minute',
+      needs: 1,
+      when: /^Try again in 1m0s\.$/,
+      retryAfter: '60',
+    },
+    tpm: {
+      limits: { tpm: 20 },
+      of: 20,
+      what: 'tokens per minute',
+      needs: 10,
+      when: /^Try again in 1m0s\.$/,
+      retryAfter: '60',
+    },
+    concurrent: {
+      ...{ limits: { concurrent: 2 }, of: 2, what: 'requests at once', needs: 1 },
+      ...{ when: /^Try again when one of them has ended\.$/, retryAfter: '1' },
+    },
+  };
+  const organisationId = DEFAULT_ORGANISATION;
+  const places = {
+    key: { named: 'name of alice', shared: () => NO_SHARED_LIMITS },
+    project: {
+      named: 'default',
+      shared: (limits: object) => sharedBy('projects', projectScopeId(organisationId, 'default'), limits),
+    },
+    organisation: {
+      named: organisationId,
+      shared: (limits: object) => sharedBy('organisations', organisationId, limits),
+    },
+    model: { named: 'gpt-4o', shared: (limits: object) => sharedBy('models', 'gpt-4o', limits) },
+  };
+  function sharedBy(scope: 'projects' | 'organisations' | 'models', id: string, limits: object): SharedLimits {
+    return { ...NO_SHARED_LIMITS, [scope]: new Map([[id, { ...NO_LIMITS, ...limits }]]) };
+  }
+
+  for (const [scope, { named, shared }] of Object.entries(places)) {
+    for (const [name, { limits, of, what, needs, when, retryAfter }] of Object.entries(LIMITS)) {
+      test(`${name} of a ${scope}`, async () => {
+        const { ask, clock } = limiter(shared(limits));
+        const caller = callerWith(scope === 'key' ? limits : {});
+        leaseOf(ask(caller, 10));
+        leaseOf(ask(caller, 10));
+        await clock.advance(1_000);
+        const { message, headers, code, status } = refusalOf(ask(caller, 10));
+        const used = name === 'tpm' ? 20 : 2;
+        const begin = `Rate limit reached: the ${scope} "${named}" has a limit of ${of} ${what}, ${used} are used, this request needs ${needs}. `;
+        expect([status, code, message.slice(0, begin.length)]).toEqual([429, 'rate_limit_exceeded', begin]);
+        expect(message.slice(begin.length)).toMatch(when);
+        expect(headers['retry-after']).toBe(retryAfter);
+      });
+    }
+  }
+});

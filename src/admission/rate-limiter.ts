@@ -42,6 +42,10 @@ export class RateLimiter implements RateLimits {
     return Object.values(this.#counters).reduce((sum, { size }) => sum + size, 0);
   }
 
+  get limitsModels(): boolean {
+    return this.#options.shared().models.size > 0;
+  }
+
   admit(request: LimitedRequest): RateDecision {
     const nowMs = this.#options.clock.nowMs();
     const scopes = this.#scopesOf(request, nowMs);

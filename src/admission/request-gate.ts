@@ -8,6 +8,8 @@ export interface RequestGateOptions {
   readonly limits: RateLimits;
   /** What a model's name stands for: aliases and pinned providers resolved; an empty name: any model. */
   readonly meaningOf: (requested: string) => { readonly name: string; readonly pin: string | null };
+  /** The model that is going to be asked first, as its server calls it; null: nobody can be asked. */
+  readonly plannedModel: (request: InferenceRequest) => string | null;
 }
 
 /** The request as its caller may make it, with its place among those that run, or why not. */
@@ -35,10 +37,18 @@ export class RequestGate {
     const allowed = applyPolicies(caller, { models: names, route, fence: request.fence });
     if (!allowed.ok) return allowed;
     const tokens = expectedTokens(request, USUAL_ANSWER_TOKENS);
-    const decision = this.#options.limits.admit({ caller, model: names.at(-1) ?? '', tokens });
-    if (!decision.ok) return decision;
     const narrowed = allowed.fence === request.fence ? {} : { fence: allowed.fence, fenceAsked: request.fence };
-    return { ok: true, request: { ...request, ...narrowed, rateLease: decision.lease } };
+    const fenced = { ...request, ...narrowed };
+    const model = this.#limitedModel(fenced, names);
+    const decision = this.#options.limits.admit({ caller, model, tokens });
+    if (!decision.ok) return decision;
+    return { ok: true, request: { ...fenced, rateLease: decision.lease } };
+  }
+
+  /** A limit is of a model, not of one of its names: it is looked up only where there is such a limit. */
+  #limitedModel(request: InferenceRequest, names: readonly [string, ...string[]]): string {
+    const { limits, plannedModel } = this.#options;
+    return (limits.limitsModels ? plannedModel(request) : null) ?? names.at(-1) ?? '';
   }
 
   /** Whether the caller sees this model in lists. */

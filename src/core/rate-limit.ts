@@ -37,5 +37,7 @@ export interface RateRefused {
 
 /** Lets requests in, all scopes or none. */
 export interface RateLimits {
+  /** Some model has a limit: only then does it matter which one is asked. */
+  readonly limitsModels: boolean;
   admit(request: LimitedRequest): RateDecision;
 }

@@ -21,6 +21,8 @@ export class ChargedCall {
 
   constructor(request: Cancellation, clientSignal: AbortSignal, drains: Drains) {
     this.#drains = drains;
+    // What has not begun is not to begin for nobody.
+    if (request.cause !== null) this.cancellation.cancel(request.cause);
     request.onCancel((cause) => {
       if (!clientSignal.aborted) this.cancellation.cancel(cause);
       // Past the commit point its stream knows what to do.

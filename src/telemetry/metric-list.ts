@@ -49,6 +49,18 @@ export const METRICS = [
     help: 'Share of its limit that a budget has used in the window that runs, looked at every ten seconds; the 100 that have used most.',
   },
   {
+    name: 'swarmrouter_ledger_findings',
+    type: 'gauge',
+    labels: ['invariant'],
+    help: 'What the latest check of the ledger found that cannot be, by invariant (I1 to I8, at most 100 each); it is checked once a day, and after a start that followed a crash.',
+  },
+  {
+    name: 'swarmrouter_ledger_checked_timestamp_seconds',
+    type: 'gauge',
+    labels: [],
+    help: 'When the ledger was checked last, Unix time.',
+  },
+  {
     name: 'swarmrouter_attempts_total',
     type: 'counter',
     labels: ['target', 'provider', 'result'],

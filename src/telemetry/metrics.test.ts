@@ -16,6 +16,7 @@ const create = (targets: () => readonly TargetView[] = () => []) =>
     shed: () => ({ memory: 0, loop_lag: 2 }),
     refused: () => ({ revoked: 3 }),
     budgets: () => [{ budget: BUDGET, ratio: 0.75 }],
+    ledger: () => ({ checkedAtMs: 1_796_000_000_500, findings: { I1: 0, I2: 3 } }),
   });
 const lines = async (metrics: { text(): Promise<string> }, start: string) =>
   (await metrics.text()).split('\n').filter((line) => line.startsWith(start));
@@ -207,8 +208,17 @@ describe('a budget', () => {
       shed: () => ({}),
       refused: () => ({}),
       budgets: () => [{ budget: BUDGET, ratio: 0.75 }],
+      ledger: () => null,
     }).text();
     const labels = 'organisation="default",scope="project",name="web",unit="usd",window="month",hard="true"';
     expect(text).toContain(`swarmrouter_budget_used_ratio{${labels}} 0.75\n`);
   });
+});
+
+test('the latest check of the ledger shows what it found, also nothing, and when; before the first one there is none', async () => {
+  expect(await lines(create(), 'swarmrouter_ledger')).toEqual([
+    'swarmrouter_ledger_findings{invariant="I1"} 0',
+    'swarmrouter_ledger_findings{invariant="I2"} 3',
+    'swarmrouter_ledger_checked_timestamp_seconds 1796000000.5',
+  ]);
 });

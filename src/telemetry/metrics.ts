@@ -17,6 +17,15 @@ export interface MetricsOptions {
   readonly refused: () => Readonly<Record<string, number>>;
   /** Those budgets that have used most of their limits. */
   readonly budgets: () => readonly BudgetUsed[];
+  /** What the latest check of the ledger found; null: none was made. */
+  readonly ledger: () => LedgerChecked | null;
+}
+
+export interface LedgerChecked {
+  /** Wall clock, ms since the Unix epoch. */
+  readonly checkedAtMs: number;
+  /** How many, by invariant. */
+  readonly findings: Readonly<Record<string, number>>;
 }
 
 /** How much of its limit a budget has used. */
@@ -60,6 +69,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         swarmrouter_refused_requests_total: reasonSamples(options.refused()),
         ...tenantSamples(tenants.all()),
         swarmrouter_budget_used_ratio: options.budgets().map(budgetSample),
+        ...ledgerSamples(options.ledger()),
         ...countedSamples(counts.all()),
         ...gaugeSamples(options.targets()),
         swarmrouter_build_info: [{ labels: [options.version], value: 1 }],
@@ -113,6 +123,14 @@ function requestSamples(requests: RequestCounts): Sample[] {
 /** A series begins with its first count, so that a page does not list all that never happened. */
 function aboveZero<Counted extends { readonly value: number }>(samples: readonly Counted[]): Counted[] {
   return samples.filter(({ value }) => value > 0);
+}
+
+function ledgerSamples(checked: LedgerChecked | null) {
+  if (checked === null) return { swarmrouter_ledger_findings: [], swarmrouter_ledger_checked_timestamp_seconds: [] };
+  return {
+    swarmrouter_ledger_findings: Object.entries(checked.findings).map(([rule, value]) => ({ labels: [rule], value })),
+    swarmrouter_ledger_checked_timestamp_seconds: [{ labels: [], value: checked.checkedAtMs / 1000 }],
+  };
 }
 
 function budgetSample({ budget, ratio }: BudgetUsed): Sample {

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import type { Bill, Billing, CallEnd, Purchase } from '../../src/core/billing.ts';
-import type { Clock } from '../../src/core/clock.ts';
 import { UpstreamError } from '../../src/core/failure.ts';
-import { systemClock } from '../../src/system-clock.ts';
 import { contentOf, readEvents, targetFor, until } from '../support/gateway.ts';
+import { hurried } from '../support/hurried-clock.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
 const { simulator, gateway } = runningParts();
@@ -48,13 +47,6 @@ class Books implements Billing {
 }
 
 const say = (stream = false) => ({ stream, messages: [{ role: 'user', content: 'one two three' }] });
-
-/** A clock on which time passes so many times faster. */
-const hurried = (factor: number): Clock => ({
-  nowMs: () => systemClock.nowMs() * factor,
-  wallMs: () => systemClock.wallMs(),
-  after: (delayMs, run) => systemClock.after(delayMs / factor, run),
-});
 
 describe('each upstream call has one bill', () => {
   for (const stream of [false, true]) {

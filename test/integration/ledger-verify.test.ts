@@ -1,18 +1,23 @@
 import { Database } from 'bun:sqlite';
 import { afterAll, describe, expect, test } from 'bun:test';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runProgram } from '../../src/cli/program.ts';
 import { recordedTerminal } from '../../src/cli/terminal-fixture.ts';
 import { Secret } from '../../src/core/secret.ts';
-import { type TestGateway, targetFor } from '../support/gateway.ts';
+import { type TestGateway, targetFor, until } from '../support/gateway.ts';
+import { hurried } from '../support/hurried-clock.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { runningParts } from '../support/running.ts';
 
 const { simulator, gateway } = runningParts();
 const postgres = await startPostgres();
-afterAll(() => postgres?.stop());
+const folders: string[] = [];
+afterAll(async () => {
+  await postgres?.stop();
+  await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
+});
 
 const ask = { model: 'qwen', messages: [{ role: 'user', content: 'hello there' }] };
 const INVARIANTS = ['I1', 'I2', 'I3', 'I4', 'I5', 'I6', 'I7', 'I8'];
@@ -52,6 +57,51 @@ function meddle({ dataDir }: TestGateway, ...statements: string[]): void {
   for (const statement of statements) db.run(statement);
   db.close();
 }
+
+describe('A-10: the gateway checks its ledger by itself', () => {
+  /** Stopped, changed by hand, and started again as after a crash; its first check comes at once. */
+  async function afterCrash(...statements: string[]): Promise<TestGateway> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'swarmrouter-check-'));
+    folders.push(dataDir);
+    const before = await withCalls({ dataDir });
+    await before.gateway.stop(1_000);
+    meddle(before, ...statements);
+    await writeFile(join(dataDir, 'journal', 'ledger-journal-of-the-dead-a.log'), '');
+    // A minute passes in 300 ms.
+    return gateway([], { dataDir, clock: hurried(200), probeIntervalMs: 600_000, logLevel: 'info' });
+  }
+
+  const logOf = async ({ dataDir }: TestGateway) => readFile(join(dataDir, 'log.jsonl'), 'utf8');
+  const findings = async ({ url, adminKey }: TestGateway) => {
+    const metrics = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${adminKey}` } });
+    return (await metrics.text()).split('\n').filter((line) => line.startsWith('swarmrouter_ledger_findings'));
+  };
+
+  test('after a crash, and says that all of it agrees', async () => {
+    const started = await afterCrash();
+    await until('it was checked', async () => (await findings(started)).length === INVARIANTS.length);
+    expect((await findings(started)).every((line) => line.endsWith(' 0'))).toBe(true);
+    await started.gateway.stop(1_000);
+    expect(await logOf(started)).toContain('all of it agrees');
+  });
+
+  test('and what does not agree is an error in the log, a metric, and an entry of the audit log', async () => {
+    const started = await afterCrash('update budget_window set settled = settled + 7');
+    await until('it was checked', async () => (await findings(started)).length === INVARIANTS.length);
+    expect(await findings(started)).toContain('swarmrouter_ledger_findings{invariant="I2"} 1');
+    const audit = async () => {
+      const headers = { authorization: `Bearer ${started.adminKey}` };
+      return (await (await fetch(`${started.url}/admin/audit?action=ledger.*`, { headers })).json()).entries;
+    };
+    await until('it is on the audit log', async () => (await audit()).length === 1);
+    expect((await audit())[0]).toMatchObject({
+      ...{ action: 'ledger.finding', subject: 'ledger:I2', actor: { kind: 'system', id: 'ledger-check' } },
+      after: { findings: 1, subject: expect.stringContaining('budget') },
+    });
+    await started.gateway.stop(1_000);
+    expect(await logOf(started)).toMatch(/"level":"error".*the ledger does not keep I2/);
+  });
+});
 
 describe('the ledger of a running gateway', () => {
   test('is found sound with all that ended a moment ago, by the API and the command', async () => {

@@ -1,5 +1,5 @@
-/** What a spreadsheet would take for a formula (OWASP, CSV injection): names of models come from clients. */
-const FORMULA = /^[=+\-@\t\r]/;
+/** What a spreadsheet would take for a formula (OWASP, CSV injection), wide signs too: names of models come from clients. */
+const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const NEEDS_QUOTES = /[",\r\n]/;
 
 type Cell = string | number | null;

@@ -24,6 +24,34 @@ export function addOpenApiDocument(app: OpenAPIHono, version: string): void {
 }
 
 export function openApiDocument(app: OpenAPIHono, version: string): object {
+  const document = documentOf(app, version);
+  for (const [path, item] of Object.entries(document.paths ?? {})) {
+    if (path.startsWith('/admin/')) addIdempotency(item);
+  }
+  return document;
+}
+
+const WRITES = ['post', 'put', 'patch', 'delete'] as const;
+const IDEMPOTENCY_KEY = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  schema: { type: 'string', maxLength: 255 },
+  description:
+    'Names this write, for 24 hours: sent once more it is not done once more, and gets the same reply, with `Idempotent-Replayed: true`. 409 while it is under way, 422 when the key came with another request.',
+} as const;
+
+/** Every write knows it. */
+function addIdempotency(item: PathItem): void {
+  for (const method of WRITES) {
+    const operation = item[method];
+    if (operation !== undefined) operation.parameters = [...(operation.parameters ?? []), IDEMPOTENCY_KEY];
+  }
+}
+
+type PathItem = NonNullable<ReturnType<typeof documentOf>['paths']>[string];
+
+function documentOf(app: OpenAPIHono, version: string) {
   return app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {

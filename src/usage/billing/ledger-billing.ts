@@ -25,6 +25,8 @@ import { answerLimitOf, likelyBounds, type TokenBounds, upperBounds } from './re
 /** Whose calls a request makes. */
 export interface PayingCaller {
   readonly payer: Payer;
+  /** As budgets call it; default: as its server is asked for it. */
+  readonly model?: string;
   /**
    * Units of the hard budgets that apply to it: of its organisation, project, key and model. Empty: none, and no call
    * waits for the ledger before it is made.
@@ -62,10 +64,11 @@ export class LedgerBilling<Price> implements Billing {
 
   open(purchase: Purchase): Bill | Promise<Bill> {
     const { ledger, payerOf, usualOutputTokens } = this.#options;
-    const { payer, hardBudgets } = payerOf(purchase);
+    const { payer, model = purchase.model, hardBudgets } = payerOf(purchase);
     const price = this.#priceOf(purchase, '');
-    if (hardBudgets.length > 0) return this.#underBudget({ purchase, payer, price }, hardBudgets);
-    const start = this.#startOf({ purchase, payer, price }, likelyBounds(purchase, usualOutputTokens));
+    const sale = { purchase, payer, model, price };
+    if (hardBudgets.length > 0) return this.#underBudget(sale, hardBudgets);
+    const start = this.#startOf(sale, likelyBounds(purchase, usualOutputTokens));
     return this.#bill(ledger.begin(start), purchase, price, null);
   }
 
@@ -146,7 +149,7 @@ export class LedgerBilling<Price> implements Billing {
   }
 
   #startOf(sale: Sale<Price>, bounds: TokenBounds): AttemptStart {
-    const { request, attempt, target, model } = sale.purchase;
+    const { request, attempt, target } = sale.purchase;
     const { clock, newAttemptId } = this.#options;
     return {
       attemptId: newAttemptId(),
@@ -156,7 +159,7 @@ export class LedgerBilling<Price> implements Billing {
       targetId: target.id,
       adapterKind: target.adapterKind,
       place: target.place,
-      model,
+      model: sale.model,
       operation: request.operation,
       stream: request.stream,
       startedAtMs: clock.wallMs(),
@@ -175,6 +178,8 @@ export class LedgerBilling<Price> implements Billing {
 interface Sale<Price> {
   readonly purchase: Purchase;
   readonly payer: Payer;
+  /** As budgets call it. */
+  readonly model: string;
   readonly price: Price | null;
 }
 

@@ -1,3 +1,4 @@
+import { answersOf } from '../../core/answer-count.ts';
 import type { Purchase } from '../../core/billing.ts';
 import { jsonBytes } from '../../core/json-bytes.ts';
 import { countOf, isObject, type JsonObject, listOf } from '../../core/json-shape.ts';
@@ -47,22 +48,11 @@ export function answerLimitOf({ body }: Pick<InferenceRequest, 'body'>): number 
   return given.length === 0 ? null : Math.max(...given);
 }
 
-/** How many answers the call writes: `n`, and of `best_of` all though fewer are shown. ≥ 1. */
-export function answersOf(body: Body): number {
-  return Math.max(answerCount(body['n']), answerCount(body['best_of']));
-}
-
 function outputTokens({ operation, body }: InferenceRequest, answerTokens: number): number {
   if (operation === 'embedding') return 0;
   // What a prediction foretold wrongly is paid for as if it had been written, beside the limit.
   const foretold = body['prediction'] === undefined ? 0 : jsonBytes(body['prediction']);
   return answerTokens * answersOf(body) + foretold;
-}
-
-/** Some servers read numbers that were sent as text. */
-function answerCount(value: unknown): number {
-  const count = typeof value === 'string' ? Number(value) : value;
-  return typeof count === 'number' && count >= 1 ? Math.ceil(Math.min(count, Number.MAX_SAFE_INTEGER)) : 1;
 }
 
 /** What templates add unasked: the beginning, the date, that an answer follows. gpt-oss adds most, some 70. */

@@ -1,0 +1,278 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { type Simulator, startSimulator } from '../../simulators/index.ts';
+import { admin, bearer } from '../support/admin-client.ts';
+import { startTestGateway, type TestGateway, targetFor, until } from '../support/gateway.ts';
+import { inference } from '../support/running.ts';
+
+const CLOUD_MODEL = 'openai/gpt-4o-mini';
+let on: TestGateway;
+let local: Simulator;
+let cloud: Simulator;
+let made = 0;
+
+beforeAll(async () => {
+  local = await startSimulator({ kind: 'lm-studio', models: [{ id: 'qwen' }], replyTokens: 6, slots: 64 });
+  cloud = await startSimulator({ kind: 'openrouter', models: [{ id: CLOUD_MODEL }], replyTokens: 6 });
+  on = await startTestGateway([targetFor(local, { maxConcurrent: 64 }), targetFor(cloud)], {
+    modelAliases: new Map([['cheap', 'qwen']]),
+    standIn: 'unknown',
+    maxRetries: 0,
+  });
+});
+afterAll(async () => {
+  await on.stop();
+  await Promise.all([local.stop(), cloud.stop()]);
+});
+
+interface Sent {
+  readonly body?: object;
+  readonly headers?: Record<string, string>;
+  readonly query?: string;
+}
+
+/** A new key with these limits, in a project of its own unless one is given. */
+async function keyWith(body: object): Promise<{ readonly id: string; readonly text: string }> {
+  const name = `key-${++made}`;
+  const reply = await admin(on, 'POST', 'keys', { name, project: name, ...body });
+  return { id: reply.body.id, text: reply.body.key };
+}
+
+const ask = (text: string, { body = {}, headers, query = '' }: Sent = {}) =>
+  fetch(`${on.url}/v1/chat/completions${query}`, {
+    method: 'POST',
+    headers: { ...bearer(text), 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ model: 'qwen', messages: [{ role: 'user', content: 'hello there' }], ...body }),
+  });
+const statusOf = async (text: string, sent?: Sent): Promise<number> => {
+  const reply = await ask(text, sent);
+  await reply.text();
+  return reply.status;
+};
+const limit = (scope: string, name: string, rpm: number) => admin(on, 'POST', 'limits', { scope, name, rpm });
+const unlimit = (scope: string, name: string) =>
+  admin(on, 'DELETE', `limits?scope=${scope}&name=${encodeURIComponent(name)}`);
+const left = (reply: Response, what: 'requests' | 'tokens') =>
+  Number(reply.headers.get(`x-ratelimit-remaining-${what}`));
+
+describe('S-19: each way of asking counts as a request of its key', () => {
+  const ways: Record<string, Sent> = {
+    'under an alias of the model': { body: { model: 'cheap' } },
+    'under its name in other letters': { body: { model: 'QWEN' } },
+    'pinned to its server': { body: { model: 'lmstudio/qwen' } },
+    'as any model': { body: { model: 'auto' } },
+    'without a model': { body: { model: undefined } },
+    'with blanks around the name': { body: { model: ' qwen ' } },
+    'for a model that is nowhere': { body: { model: 'lmstudio/none' } },
+    'for a model of another place': { body: { model: CLOUD_MODEL } },
+    streamed: { body: { stream: true } },
+    'as another user': { body: { user: 'somebody-else', metadata: { user_id: '2' } } },
+    'in another session': { headers: { 'x-session-id': 'another' } },
+    'from another address, as it says': { headers: { 'x-forwarded-for': '203.0.113.7', 'x-real-ip': '203.0.113.8' } },
+    'forwarded for somebody': { headers: { forwarded: 'for=203.0.113.9', 'true-client-ip': '203.0.113.9' } },
+    'under the id of an earlier request': { headers: { 'x-request-id': 'the-same' } },
+    'with a key for doing it once': { headers: { 'idempotency-key': 'the-same' } },
+    'as a retry': { headers: { 'x-stainless-retry-count': '1' } },
+    'on another route': { headers: { 'x-swarmrouter-route': 'fastest' } },
+    'fenced in': { headers: { 'x-swarmrouter-place': 'local', 'x-swarmrouter-strict-model': 'true' } },
+    'with a query': { query: '?api-version=2024-10-21&key=1' },
+    'with another method in a header': { headers: { 'x-http-method-override': 'GET' } },
+  };
+  for (const [way, sent] of Object.entries(ways)) {
+    test(way, async () => {
+      const { text } = await keyWith({ limits: { rpm: 2 } });
+      expect(await statusOf(text, sent)).not.toBe(429);
+      expect(await statusOf(text, sent)).not.toBe(429);
+      expect([await statusOf(text, sent), await statusOf(text)]).toEqual([429, 429]);
+    });
+  }
+
+  test('in another carrier of the key, in other letters', async () => {
+    const { text } = await keyWith({ limits: { rpm: 3 } });
+    const carriers: Record<string, string>[] = [
+      { 'x-api-key': text },
+      { 'api-key': text },
+      { authorization: `bearer ${text}` },
+    ];
+    const by = async (headers: Record<string, string>) => {
+      const body = JSON.stringify({ messages: [{ role: 'user', content: 'hi' }] });
+      const all = { 'content-type': 'application/json', ...headers };
+      return (await fetch(`${on.url}/v1/chat/completions`, { method: 'POST', headers: all, body })).status;
+    };
+    for (const headers of carriers) expect(await by(headers)).toBe(200);
+    for (const headers of carriers) expect(await by(headers)).toBe(429);
+  });
+
+  test('that fails, and that its client leaves', async () => {
+    const { text } = await keyWith({ limits: { rpm: 2 } });
+    await local.faultNext(1, { kind: 'status', status: 500 });
+    expect(await statusOf(text, { body: { model: 'lmstudio/qwen' } })).toBe(502);
+    const leaving = new AbortController();
+    const reply = await fetch(`${on.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { ...bearer(text), 'content-type': 'application/json' },
+      body: JSON.stringify({ stream: true, messages: [{ role: 'user', content: 'hi' }] }),
+      signal: leaving.signal,
+    });
+    await reply.body?.getReader().read();
+    leaving.abort();
+    expect(await statusOf(text)).toBe(429);
+  });
+
+  test('with the old and the new text of a key that was rotated', async () => {
+    const { id, text } = await keyWith({ limits: { rpm: 2 } });
+    const { body } = await admin(on, 'POST', `keys/${id}/rotate`, {});
+    expect([await statusOf(text), await statusOf(body.key)]).toEqual([200, 200]);
+    expect([await statusOf(text), await statusOf(body.key)]).toEqual([429, 429]);
+  });
+
+  test('with several keys of one project or organisation', async () => {
+    await keyWith({ name: 'first', project: 'crowd' });
+    expect((await limit('project', 'crowd', 2)).status).toBeLessThan(300);
+    const crowd = await Promise.all([1, 2, 3].map(() => keyWith({ project: 'crowd' })));
+    const statuses: number[] = [];
+    for (const { text } of crowd) statuses.push(await statusOf(text));
+    expect(statuses).toEqual([200, 200, 429]);
+  });
+});
+
+describe('S-19: each token counts, before it is used and after', () => {
+  const LIMIT = 10_000;
+  /** The tokens that a request takes when it is let in, if it is; else those that it asks for. */
+  async function taken(body: object): Promise<number> {
+    const { text } = await keyWith({ limits: { tpm: LIMIT } });
+    const reply = await ask(text, { body });
+    const said = await reply.text();
+    return reply.status === 429 ? Number(/this request needs (\d+)/.exec(said)?.[1]) : LIMIT - left(reply, 'tokens');
+  }
+
+  const ways: [string, object, number][] = [
+    ['many answers', { n: 20, max_tokens: 1_000 }, 20_000],
+    ['their number as text', { n: '20', max_tokens: 1_000 }, 20_000],
+    ['answers that are not shown', { best_of: 20, max_tokens: 1_000 }, 20_000],
+    ['a long answer', { max_tokens: 50_000 }, 50_000],
+    ['a long answer under its other name', { max_completion_tokens: 50_000 }, 50_000],
+    ['the greater of two limits', { max_tokens: 1, max_completion_tokens: 50_000 }, 50_000],
+    ['a long prompt', { max_tokens: 1, messages: [{ role: 'user', content: 'a'.repeat(90_000) }] }, 30_000],
+    ['a prompt in parts', { max_tokens: 1, messages: [{ role: 'user', content: parts(900, 100) }] }, 30_000],
+    ['what the model said before', { max_tokens: 1, messages: said('a'.repeat(90_000)) }, 30_000],
+    ['thoughts that it had', { max_tokens: 1, messages: said(`${'a'.repeat(90_000)}</think>ok`) }, 30_000],
+    [
+      'tools',
+      { max_tokens: 1, tools: [{ type: 'function', function: { name: 'f', description: 'a'.repeat(90_000) } }] },
+      30_000,
+    ],
+    [
+      'a form of the answer',
+      { max_tokens: 1, response_format: { type: 'json_schema', json_schema: { a: 'a'.repeat(90_000) } } },
+      30_000,
+    ],
+    ['pictures', { max_tokens: 1, messages: [{ role: 'user', content: pictures(20) }] }, 20_000],
+  ];
+  for (const [way, body, least] of ways) {
+    test(way, async () => {
+      expect(await taken(body)).toBeGreaterThanOrEqual(least);
+    });
+  }
+
+  test('an answer without a limit counts as usual, and as it was in the end', async () => {
+    const { text } = await keyWith({ limits: { tpm: LIMIT } });
+    const first = await ask(text);
+    await first.text();
+    const second = await ask(text, { body: { stream: true, max_tokens: 1 } });
+    await second.text();
+    // Two words and six: what was expected beyond that was given back.
+    const third = await ask(text, { body: { max_tokens: 1 } });
+    expect(LIMIT - left(third, 'tokens')).toBeLessThan(100);
+  });
+});
+
+function parts(count: number, length: number) {
+  return Array.from({ length: count }, () => ({ type: 'text', text: 'a'.repeat(length) }));
+}
+function pictures(count: number) {
+  return Array.from({ length: count }, () => ({ type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }));
+}
+function said(content: string) {
+  return [
+    { role: 'user', content: 'hi' },
+    { role: 'assistant', content },
+    { role: 'user', content: 'go on' },
+  ];
+}
+
+test('S-19: requests at once count until they have ended, however they end', async () => {
+  const { text } = await keyWith({ limits: { concurrent: 1 } });
+  await local.faultNext(1, { kind: 'stall', afterChunks: 1 });
+  const leaving = new AbortController();
+  const running = await fetch(`${on.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { ...bearer(text), 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'lmstudio/qwen', stream: true, messages: [{ role: 'user', content: 'hi' }] }),
+    signal: leaving.signal,
+  });
+  await running.body?.getReader().read();
+  expect(await statusOf(text, { headers: { 'x-forwarded-for': '203.0.113.7' } })).toBe(429);
+  leaving.abort();
+  await until('its place is free', async () => (await statusOf(text)) === 200);
+});
+
+describe('S-19: a model’s limit and budget hold under each of its names', () => {
+  for (const name of ['gpt-4o-mini', 'OPENAI/GPT-4O-MINI', `openrouter/${CLOUD_MODEL}`, 'openrouter/gpt-4o-mini']) {
+    test(name, async () => {
+      const { text } = await keyWith({});
+      expect((await limit('model', CLOUD_MODEL, 1)).status).toBeLessThan(300);
+      await statusOf(text, { body: { model: CLOUD_MODEL } });
+      expect(await statusOf(text, { body: { model: name } })).toBe(429);
+      await unlimit('model', CLOUD_MODEL);
+    });
+  }
+
+  test('also where another model stands in, and where the client writes what its server does not list', async () => {
+    const { text } = await keyWith({});
+    await limit('model', 'qwen', 1);
+    const statuses: number[] = [];
+    for (const model of ['auto', 'some-name-that-nobody-has', 'cheap'])
+      statuses.push(await statusOf(text, { body: { model } }));
+    await unlimit('model', 'qwen');
+    expect(statuses).toEqual([200, 429, 429]);
+    const budget = { scope: 'model', name: 'Unlisted-Model', limit_tokens: 0, window: 'total' };
+    expect((await admin(on, 'POST', 'budgets', budget)).status).toBe(201);
+    for (const model of ['openrouter/unlisted-model', 'openrouter/UNLISTED-MODEL']) {
+      expect(await statusOf(text, { body: { model } })).toBe(429);
+    }
+  });
+});
+
+describe('S-19: what opens nothing is served nothing', () => {
+  test('other paths, methods and carriers', async () => {
+    const { text } = await keyWith({ limits: { rpm: 1 } });
+    expect(await statusOf(text)).toBe(200);
+    const before = [inference(local).length, inference(cloud).length];
+    const body = JSON.stringify({ messages: [{ role: 'user', content: 'hi' }] });
+    const headers = { ...bearer(text), 'content-type': 'application/json' };
+    for (const path of [
+      ...['/v1/chat/completions/', '//v1/chat/completions', '/V1/chat/completions', '/v1/./chat/completions'],
+      ...['/v1/chat%2Fcompletions', '/v1/chat/completions;x=1', '/v1/models/../chat/completions', '/chat/completions'],
+    ]) {
+      const reply = await fetch(`${on.url}${path}`, { method: 'POST', headers, body });
+      expect([path, [404, 429].includes(reply.status)]).toEqual([path, true]);
+    }
+    for (const method of ['PUT', 'PATCH', 'DELETE', 'GET']) {
+      const reply = await fetch(`${on.url}/v1/chat/completions`, {
+        method,
+        headers,
+        ...(method === 'GET' ? {} : { body }),
+      });
+      expect([method, reply.status]).toEqual([method, 405]);
+    }
+    const twice = await fetch(`${on.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { ...headers, 'x-api-key': text },
+      body,
+    });
+    expect(twice.status).toBe(400);
+    const inQuery = await fetch(`${on.url}/v1/chat/completions?api_key=${text}&key=${text}`, { method: 'POST', body });
+    expect(inQuery.status).toBe(401);
+    expect([inference(local).length, inference(cloud).length]).toEqual(before);
+  });
+});
