@@ -479,6 +479,7 @@ async function openBooks(
     ledger,
     clock,
     newAttemptId: () => Bun.randomUUIDv7(),
+    usualOutputTokens: config.budgetAnswerTokens,
     payerOf: ({ request: { caller }, model }) => ({
       payer: { organisationId: caller.organisationId, projectId: caller.projectId, keyId: caller.keyId },
       hardBudgets: budgets.hardUnits(caller, model),

@@ -39,6 +39,7 @@ import { RESERVED_PROVIDERS } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
 import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
 import { drain } from './http/drain.ts';
+import { BodyReader } from './http/read-body.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { HealthProber } from './router/health.ts';
 import { openKeptBook } from './router/learned/kept-book.ts';
@@ -148,6 +149,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   );
   await providers.restore();
 
+  const bodies = new BodyReader(clock, { timeoutMs: config.bodyTimeoutMs, slowLimit: config.slowBodyLimit });
   const guard = createOverloadGuard(config, clock, () => server.running());
   const refusals = new RefusalCounts();
   const metrics = createMetrics({
@@ -199,6 +201,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         engine,
         clock,
         logger: log,
+        bodies,
         ...door,
         routes: () => reloader.config.routes,
         modelAliases: () => reloader.config.modelAliases,
@@ -260,7 +263,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             refusedPermission: (...refused) => recordedRefusals.note(refusedPermission(...refused)),
             prices: () => accounts.prices(),
             wallMs: () => clock.wallMs(),
-            chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
+            chatRequests: { bodies, maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
             explain: async (request) => {
               // A request would wait for it too.
               await prober.firstRound(firstRoundMs(reloader.config));
@@ -304,8 +307,10 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     reload: () => reload(systemOrigin('signal')).result,
     stop: async (graceMs) => {
       const finished = await drain(server, clock, graceMs, (error) => engine.interrupt(error));
+      await engine.stopDrains();
       prober.stop();
       guard.stop();
+      bodies.stop();
       await learned.close();
       await recordedRefusals.close();
       await accounts.close();
@@ -420,6 +425,10 @@ function createDoor(
       // Limits are no matter of who may do what.
       if (gated.refusal.status === 403) recorded.note(refusedRequest(request, gated.refusal, from()));
       return gated;
+    },
+    noteNotAllowed: (request: InferenceRequest, { code }: { readonly code: string }, from: () => RefusalFrom) => {
+      counts.note(code);
+      recorded.note(refusedRequest(request, { code, param: 'model' }, from()));
     },
     shows: (caller: Caller, model: string) => gate.shows(caller, model),
   };

@@ -49,7 +49,7 @@ export function refusedKey(fault: KeyFault, keyId: string | null, from: RefusalF
 /** A request that its key does not allow. */
 export function refusedRequest(
   { caller, requestedModel }: InferenceRequest,
-  { code, param }: Refusal,
+  { code, param }: Pick<Refusal, 'code' | 'param'>,
   from: RefusalFrom,
 ): RefusalEvent {
   const kind = caller.keyId === null ? 'anyone' : 'key';

@@ -37,7 +37,8 @@ export class RequestGate {
     const tokens = expectedTokens(request, USUAL_ANSWER_TOKENS);
     const decision = this.#options.limits.admit({ caller, model: names.at(-1) ?? '', tokens });
     if (!decision.ok) return decision;
-    return { ok: true, request: { ...request, fence: allowed.fence, rateLease: decision.lease } };
+    const narrowed = allowed.fence === request.fence ? {} : { fence: allowed.fence, fenceAsked: request.fence };
+    return { ok: true, request: { ...request, ...narrowed, rateLease: decision.lease } };
   }
 
   /** Whether the caller sees this model in lists. */

@@ -56,9 +56,13 @@ export interface Config {
   readonly probeIntervalMs: number;
   readonly drainTimeoutMs: number;
   readonly maxBodyBytes: number;
+  readonly bodyTimeoutMs: number;
+  readonly slowBodyLimit: number;
   readonly logLevel: LogLevel;
   /** Upstream calls are on record in a database. */
   readonly usage: boolean;
+  /** Under a hard budget, of an answer whose length the client does not limit; tokens. */
+  readonly budgetAnswerTokens: number;
   /** PostgreSQL; null: SQLite in the data folder. */
   readonly databaseUrl: Secret | null;
   /** What client keys are hashed with, 64 hexadecimal digits; null: kept in the data folder. */

@@ -134,6 +134,9 @@ function checkSpecs(input: CrossCheckInput): Problem[] {
         'remove it, or say place: local',
       );
     }
+    if (spec.on_disconnect === 'drain' && (spec.place ?? defaultPlace(spec.kind)) === 'local') {
+      report('on_disconnect', 'drain', 'a local target would work for nobody', 'remove it, or say place: cloud');
+    }
     const isAzure = spec.kind === 'azure-openai';
     if (!isAzure && spec.deployments !== null) report('deployments', '…', 'only Azure has deployments', 'remove it');
     if (!isAzure && spec.api_version !== null)

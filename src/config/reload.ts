@@ -93,11 +93,13 @@ export function withoutRestart(start: Config, written: Config): Config {
     start;
   const { maxBodyBytes, maxMemoryBytes, maxLoopLagMs, retryBudget, logLevel, logRequests, logResponses, decisions } =
     start;
+  const { bodyTimeoutMs, slowBodyLimit, budgetAnswerTokens } = start;
   const atStart = new Map(start.settings.map((setting) => [setting.name, setting]));
   return {
     ...written,
     ...{ host, port, dataDir, adminKey, allowedHosts, drainTimeoutMs, usage, databaseUrl, keyPepper, masterKey },
     ...{ maxBodyBytes, maxMemoryBytes, maxLoopLagMs, retryBudget, logLevel, logRequests, logResponses, decisions },
+    ...{ bodyTimeoutMs, slowBodyLimit, budgetAnswerTokens },
     settings: written.settings.map((setting) =>
       NEED_RESTART.has(setting.name) ? (atStart.get(setting.name) ?? setting) : setting,
     ),

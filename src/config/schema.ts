@@ -364,6 +364,16 @@ export const SETTINGS = {
     group: 'Server',
     doc: 'Largest request body accepted.',
   }),
+  bodyTimeoutMs: setting('SWARMROUTER_BODY_TIMEOUT', seconds(0.1, 3600), '20', {
+    restart: true,
+    group: 'Clocks',
+    doc: 'How long the body of a request may take to come; each 16 KiB of it that came earn it one second more.',
+  }),
+  slowBodyLimit: setting('SWARMROUTER_SLOW_BODY_LIMIT', integer(1, 100_000), '64', {
+    restart: true,
+    group: 'Server',
+    doc: 'Request bodies of one key (of one address where no key is needed) that may be under way at once for more than a second; more are refused with 429.',
+  }),
   maxMemoryMegabytes: optional(
     'SWARMROUTER_MAX_MEMORY_MB',
     integer(64, 1_048_576, 'MB'),
@@ -396,6 +406,11 @@ export const SETTINGS = {
     restart: true,
     group: 'Usage',
     doc: 'Keep what each upstream call used and cost, in a database: `swarmrouter usage`, `GET /admin/usage`. It holds no words of requests or answers.',
+  }),
+  budgetAnswerTokens: setting('SWARMROUTER_BUDGET_ANSWER_TOKENS', integer(256, 1_000_000, 'tokens'), '4096', {
+    restart: true,
+    group: 'Usage',
+    doc: 'Under a hard budget: the most tokens of an answer whose length the client does not limit. So many are set aside before the call, and the server is asked for no more.',
   }),
   databaseUrl: optional('SWARMROUTER_DATABASE_URL', secret, 'unset: SQLite, in the data folder', {
     restart: true,

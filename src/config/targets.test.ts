@@ -154,7 +154,7 @@ targets:
     max_concurrent: 8
     assemble: false
     first_byte_timeout: 12.5
-  - { name: groq, kind: openai-compatible, url: https://api.example.com/openai/v1, api_key: env:GROQ_KEY, default_model: llama }
+  - { name: groq, kind: openai-compatible, url: https://api.example.com/openai/v1, api_key: env:GROQ_KEY, default_model: llama, on_disconnect: drain }
   - { name: second, kind: openrouter, api_key: sk-or-v1-0123456789 }
 `,
     );
@@ -166,12 +166,14 @@ targets:
       baseUrl: 'http://192.168.1.20:1234',
       source: 'yaml',
       maxConcurrent: 8,
+      onDisconnect: 'cancel',
       assembleWholeReplies: false,
       clocks: { connectMs: 2000, firstByteMs: 12_500, idleMs: 120_000 },
     });
     expect(groq).toMatchObject({
       id: 'groq',
       provider: 'groq',
+      onDisconnect: 'drain',
       place: 'cloud',
       baseUrl: 'https://api.example.com/openai/v1',
       defaultModel: 'llama',
@@ -213,7 +215,7 @@ targets:
     kind: openai-compatible
   - { name: a, kind: ollama, url: "http://x", api_kye: k }
   - { name: lmstudio, kind: openai-compatible, url: "http://y", max_concurrent: 3 }
-  - { name: b, kind: vllm, url: "http://z", deployments: { m: d }, api_version: v }
+  - { name: b, kind: vllm, url: "http://z", deployments: { m: d }, api_version: v, on_disconnect: drain }
 `,
         { LMSTUDIO_URL: 'http://gpu:1234' },
       ),
@@ -227,6 +229,7 @@ targets:
       'targets[3].name (swarmrouter.yaml line 9): the name is taken by the target of LMSTUDIO_URL',
       'targets[3].name (swarmrouter.yaml line 9): the name means something else in a model name',
       'targets[3].max_concurrent (swarmrouter.yaml line 9): cloud targets have no limit',
+      'targets[4].on_disconnect (swarmrouter.yaml line 10): a local target would work for nobody',
       'targets[4].deployments (swarmrouter.yaml line 10): only Azure has deployments',
       'targets[4].api_version (swarmrouter.yaml line 10): only Azure has API versions',
     ]);

@@ -167,6 +167,7 @@ function fromSpec(spec: TargetSpec, values: Values): Target {
     apiVersion: spec.api_version,
     assembleWholeReplies: place === 'local' && (spec.assemble ?? values.assemble),
     continuesAnswers: spec.continues_answers,
+    onDisconnect: spec.on_disconnect ?? 'cancel',
   };
 }
 

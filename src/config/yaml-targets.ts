@@ -20,6 +20,7 @@ export interface TargetSpec {
   readonly api_version: string | null;
   readonly assemble: boolean | null;
   readonly continues_answers: boolean | null;
+  readonly on_disconnect: 'cancel' | 'drain' | null;
   readonly connect_timeout: number | null;
   readonly first_byte_timeout: number | null;
   readonly first_token_timeout: number | null;
@@ -83,6 +84,10 @@ export const TARGET_FIELDS = {
     kind: boolean,
     doc: 'Whether it goes on with an assistant message that stands last, for `stream_recovery: continue`. Default: true for llama-cpp, vllm, sglang, lm-studio and ollama, else false.',
   },
+  on_disconnect: {
+    kind: choice(['cancel', 'drain']),
+    doc: 'Cloud targets: what becomes of an answer whose client leaves. `cancel` ends the call; `drain` reads it to its end, for a provider that charges the whole answer all the same and says only there what it cost (at most 32 at once, each for at most 120 s and 4 MB). Default: `cancel`.',
+  },
   connect_timeout: { kind: seconds(0.01, 600), doc: 'Its own SWARMROUTER_CONNECT_TIMEOUT.' },
   first_byte_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own LMSTUDIO_TIMEOUT or SWARMROUTER_OVERFLOW_TIMEOUT.' },
   first_token_timeout: { kind: seconds(0.1, A_DAY), doc: 'Its own SWARMROUTER_FIRST_TOKEN_TIMEOUT.' },
@@ -134,6 +139,7 @@ export function readTarget(
     api_version: read('api_version', fields.api_version.kind),
     assemble: read('assemble', fields.assemble.kind),
     continues_answers: read('continues_answers', fields.continues_answers.kind),
+    on_disconnect: read('on_disconnect', fields.on_disconnect.kind),
     connect_timeout: read('connect_timeout', fields.connect_timeout.kind),
     first_byte_timeout: read('first_byte_timeout', fields.first_byte_timeout.kind),
     first_token_timeout: read('first_token_timeout', fields.first_token_timeout.kind),

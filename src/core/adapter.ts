@@ -1,3 +1,4 @@
+import type { SpendingTerms } from './billing.ts';
 import type { Cancellation } from './cancellation.ts';
 import type { Clock } from './clock.ts';
 import type { InferenceRequest, Operation } from './request.ts';
@@ -12,6 +13,8 @@ export interface UpstreamCall {
   /** The target says that the model is in memory: the loaded-model clocks apply, else the warm-up clock. */
   readonly modelLoaded: boolean;
   readonly request: InferenceRequest;
+  /** What it may cost at most; null: nothing is said. */
+  readonly terms: SpendingTerms | null;
   /** To be called once when a reply that is read to its end first has its first real content. */
   readonly onFirstContent: () => void;
 }

@@ -27,8 +27,16 @@ export interface CallEnd {
   readonly producedTokens: number;
 }
 
+/** What a call must keep to, so that it costs no more than was set aside for it in a hard budget. */
+export interface SpendingTerms {
+  /** Of each answer, tokens, ≥ 1; what a server does beside the answer and charges apart is not asked for. Null: the client's own limit, if any. */
+  readonly answerTokens: number | null;
+}
+
 /** What one call is going to cost whoever sent the request. */
 export interface Bill {
+  /** Null: there is nothing to keep to. */
+  readonly terms: SpendingTerms | null;
   /**
    * Once for each bill, whatever becomes of the call. Resolves when it cannot be lost any more, nor any that was ended
    * before it: only the latest is waited for. Null: it is free. Never rejects.
@@ -45,7 +53,7 @@ export interface Billing {
   open(purchase: Purchase): Bill | Promise<Bill>;
 }
 
-const FREE_BILL: Bill = { end: () => null };
+const FREE_BILL: Bill = { terms: null, end: () => null };
 
 /** Nobody keeps count. */
 export const FREE: Billing = { open: () => FREE_BILL };

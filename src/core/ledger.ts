@@ -143,8 +143,10 @@ export interface BudgetRefusal {
   readonly window: BudgetWindow;
   readonly unit: BudgetUnit;
   readonly limit: number;
-  /** Spent in this window and set aside for calls that run. */
+  /** Spent in this window. */
   readonly spent: number;
+  /** Set aside for calls that run. */
+  readonly reserved: number;
   readonly asked: number;
   /** Wall clock, ms since the Unix epoch; null: never. */
   readonly resetsAtMs: number | null;
@@ -163,12 +165,21 @@ export class BudgetExceeded extends Error {
   }
 }
 
-function refusalText({ scope, scopeId, window, unit, limit, spent, asked, resetsAtMs }: BudgetRefusal): string {
-  const amount = (value: number): string => (unit === 'usd' ? `${value / NANO_PER_USD} USD` : `${value} tokens`);
+function refusalText(refusal: BudgetRefusal): string {
+  const { budgetId, scope, scopeId, window, unit, limit, spent, reserved, asked, resetsAtMs } = refusal;
+  const amount = (value: number): string => (unit === 'usd' ? `${usdText(value)} USD` : `${value} tokens`);
   const period = window === 'total' ? 'in total' : `a ${window}`;
+  const running = reserved === 0 ? '' : `, ${amount(reserved)} are set aside for calls that run`;
   const reset =
     resetsAtMs === null ? 'It does not reset by itself.' : `It resets at ${new Date(resetsAtMs).toISOString()}.`;
-  return `The budget of ${scope} '${scopeId}' is ${amount(limit)} ${period}; ${amount(spent)} are spent or set aside and this request may need ${amount(asked)}. ${reset}`;
+  return `The budget of ${scope} '${scopeId}' (${budgetId}) is ${amount(limit)} ${period}: ${amount(spent)} are spent${running}, and this request may need ${amount(asked)}. ${reset}`;
+}
+
+/** Exactly, and never as 1e-9. */
+function usdText(nanoUsd: number): string {
+  const [whole, fraction = ''] = (nanoUsd / NANO_PER_USD).toFixed(9).split('.');
+  const digits = fraction.replace(/0+$/, '');
+  return digits === '' ? `${whole}` : `${whole}.${digits}`;
 }
 
 /** Nobody can tell whether a hard budget has room: the store takes nothing now. */

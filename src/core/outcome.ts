@@ -22,6 +22,8 @@ export interface AttemptRecord {
   readonly firstContentMs: number | null;
   /** It answered a part of the prompt only: it cut the rest, which did not fit, without a word. Default false. */
   readonly promptCut?: boolean;
+  /** The limit of its answer, tokens, that a hard budget set because the client set none. Default: none. */
+  readonly answerLimit?: number;
 }
 
 /** What is kept of a request until its outcome is recorded; a long stream must not hold its prompt in memory. */

@@ -35,6 +35,8 @@ export interface InferenceRequest {
   /** The parsed body; read it, never write to it: other attempts read it too. */
   readonly body: Readonly<Record<string, unknown>>;
   readonly fence: RequestFence;
+  /** As the client asked for it, where its key made it narrower. Default: as it is. */
+  readonly fenceAsked?: RequestFence;
   readonly prompt: PromptFacts;
   /** Its last message is the beginning of the answer, which the target goes on with. */
   readonly continues: boolean;

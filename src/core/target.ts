@@ -90,6 +90,11 @@ export interface Target {
   readonly assembleWholeReplies: boolean;
   /** It goes on with an assistant's message that stands last; null: as its kind does. */
   readonly continuesAnswers: boolean | null;
+  /**
+   * What becomes of its answer when the client leaves. `drain`: it is read to its end, within limits, since the provider
+   * charges it all the same and says only there what it cost. Default `cancel`.
+   */
+  readonly onDisconnect?: 'cancel' | 'drain';
 }
 
 export type ModelState = 'loaded' | 'loading' | 'on-disk';

@@ -26,9 +26,9 @@ export function answerHeaders(by: AnsweredBy, requestId: string, form: AnswerFor
 }
 
 function sharedHeaders({ attempt, model, attempts }: AnsweredBy, form: AnswerForm): Headers {
-  const { targetId, adapterKind, place, promptCut = false } = attempt;
+  const { targetId, adapterKind, place, promptCut = false, answerLimit = 0 } = attempt;
   const answered = model === '' ? attempt.model : model;
-  const key = `${form} ${targetId} ${adapterKind} ${place} ${promptCut} ${attempts} ${answered}`;
+  const key = `${form} ${targetId} ${adapterKind} ${place} ${promptCut} ${answerLimit} ${attempts} ${answered}`;
   const found = known.get(key);
   if (found !== undefined) return found;
   if (known.size >= MAX_KNOWN) known.clear();
@@ -40,6 +40,7 @@ function sharedHeaders({ attempt, model, attempts }: AnsweredBy, form: AnswerFor
     'x-swarmrouter-model': headerText(answered),
     'x-swarmrouter-attempts': String(attempts),
     ...(promptCut ? { 'x-swarmrouter-prompt-cut': 'true' } : {}),
+    ...(answerLimit > 0 ? { 'x-swarmrouter-answer-limit': String(answerLimit) } : {}),
   });
   known.set(key, headers);
   return headers;

@@ -8,6 +8,7 @@ import type { TargetView } from '../core/target-view.ts';
 import type { Engine } from '../router/serve.ts';
 import type { AdminConnection, RequestOrigin, ResponseTap, SetIdleTimeout } from './connection.ts';
 import { HttpError } from './http-error.ts';
+import type { BodyReader } from './read-body.ts';
 
 export interface HttpServerOptions {
   readonly host: string;
@@ -25,6 +26,7 @@ export interface HttpServerParts {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly bodies: BodyReader;
   /** Credential → who is calling? */
   readonly admit: (headers: Headers, from: () => RequestOrigin) => Admission<{ readonly caller: Caller }>;
   /** The same for what tells of all tenants: the operator, or anybody while no key is needed. */
@@ -34,6 +36,12 @@ export interface HttpServerParts {
     request: InferenceRequest,
     from: () => RequestOrigin,
   ) => Admission<{ readonly request: InferenceRequest }>;
+  /** Only where the targets were looked at was it seen that its key does not allow the request. */
+  readonly noteNotAllowed: (
+    request: InferenceRequest,
+    refusal: { readonly code: string },
+    from: () => RequestOrigin,
+  ) => void;
   /** Whether the caller sees this model in lists. */
   readonly shows: (caller: Caller, model: string) => boolean;
   /** Why inference requests are refused now, counting one; null: they are not. */

@@ -28,13 +28,15 @@ export function httpErrorReply(error: HttpError): ErrorReply {
 }
 
 export function noRouteReply(noRoute: NoRoute): ErrorReply {
-  const param = noRoute.code === 'model_not_found' ? 'model' : null;
+  const param = OF_THE_MODEL.has(noRoute.code) ? 'model' : null;
   return {
     status: noRoute.status,
     body: envelope(noRoute.message, typeOf(noRoute.status), param, noRoute.code),
     headers: noRoute.retryAfterMs === null ? {} : retryAfter(noRoute.retryAfterMs),
   };
 }
+
+const OF_THE_MODEL: ReadonlySet<string> = new Set(['model_not_found', 'model_not_allowed', 'place_not_allowed']);
 
 /** Every attempt failed: what the last one means for the client, and that its SDK must not multiply our attempts by its own. */
 export function exhaustedReply(error: UpstreamError, attempts: number): ErrorReply {

@@ -1,35 +1,59 @@
+import type { Clock } from '../core/clock.ts';
+import { BodyClock, type BodyInRead, type BodyLimits, type BodySender } from './body-clock.ts';
 import { HttpError } from './http-error.ts';
 
-/** The whole body, or 413 as soon as it is known to be too large. */
-export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
-  const declared = request.headers.get('content-length');
-  if (declared !== null) {
-    if (Number(declared) > maxBytes) throw tooLarge(maxBytes);
-    return new Uint8Array(await request.arrayBuffer());
+/** Longer ones are read piece by piece, so that it is seen whether they come at all. */
+const READ_AT_ONCE_BYTES = 256 * 1024;
+
+/** Reads bodies whole: no larger than allowed, and no slower. */
+export class BodyReader {
+  readonly #clock: BodyClock;
+
+  constructor(clock: Clock, limits: BodyLimits) {
+    this.#clock = new BodyClock(clock, limits);
   }
-  return readUnsized(request, maxBytes);
+
+  /** Rejects with HttpError: 413 as soon as it is known to be too large, 408 when it is dripped, 429 with too many of those. */
+  async read(request: Request, maxBytes: number, sender: () => BodySender): Promise<Uint8Array> {
+    const declared = request.headers.get('content-length');
+    if (declared !== null && Number(declared) > maxBytes) throw tooLarge(maxBytes);
+    const isShort = declared !== null && Number(declared) <= READ_AT_ONCE_BYTES;
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    const inRead = this.#clock.start(sender, reject);
+    // What comes of it after it was given up is nobody's any more.
+    (isShort ? readAtOnce(request) : readPieces(request, maxBytes, inRead)).then(resolve, reject);
+    try {
+      return await promise;
+    } finally {
+      this.#clock.end(inRead);
+    }
+  }
+
+  stop(): void {
+    this.#clock.stop();
+  }
+}
+
+async function readAtOnce(request: Request): Promise<Uint8Array> {
+  return new Uint8Array(await request.arrayBuffer());
 }
 
 /** A chunked body says nothing of its size: count while it comes. */
-async function readUnsized(request: Request, maxBytes: number): Promise<Uint8Array> {
+async function readPieces(request: Request, maxBytes: number, inRead: BodyInRead): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  let length = 0;
   if (request.body !== null) {
     for await (const piece of request.body as unknown as AsyncIterable<Uint8Array>) {
-      length += piece.length;
-      if (length > maxBytes) throw tooLarge(maxBytes);
+      inRead.receivedBytes += piece.length;
+      if (inRead.receivedBytes > maxBytes) throw tooLarge(maxBytes, { connection: 'close' });
       pieces.push(piece);
     }
   }
   return Buffer.concat(pieces);
 }
 
-function tooLarge(maxBytes: number): HttpError {
-  return new HttpError(
-    413,
-    'request_too_large',
-    `The request body is larger than ${Math.floor(maxBytes / 1_048_576)} MiB. Send less, or raise SWARMROUTER_MAX_BODY_MB.`,
-    // The rest of the body will not be read: the connection cannot be used again.
-    { headers: { connection: 'close' } },
-  );
+/** @param headers An unread body of stated length is left to the server, which knows where the next request begins. */
+function tooLarge(maxBytes: number, headers: Readonly<Record<string, string>> = {}): HttpError {
+  const limit = maxBytes >= 1_048_576 ? `${Math.floor(maxBytes / 1_048_576)} MiB` : `${maxBytes} bytes`;
+  const message = `The request body is larger than ${limit}. Send less, or raise SWARMROUTER_MAX_BODY_MB.`;
+  return new HttpError(413, 'request_too_large', message, { headers });
 }

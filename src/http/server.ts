@@ -25,8 +25,17 @@ export interface HttpServer {
 
 type BunHandler = (request: Request, server: Server<undefined>) => Promise<Response>;
 
-/** Bun closes a connection that is silent for this long; inference requests lift it once their body is read. */
+/**
+ * Bun closes a connection that is silent for this long; inference requests lift it once their body is read. A first
+ * request's headers must be whole within 10 s whatever this says, a later one's within this, however they are dripped
+ * (measured, Bun 1.4.5): headers need no clock of ours. Bodies do (body-clock.ts).
+ */
 const IDLE_TIMEOUT_S = 30;
+/**
+ * How long a client that was refused may go on with a body that nobody reads. To close at once would cost many of
+ * them the answer: they notice the closed connection first.
+ */
+const LINGER_S = 5;
 
 /** The data plane's routes. What all of them share is in `shared`; each endpoint has its own file. */
 export function startHttpServer(options: HttpServerOptions, parts: HttpServerParts): HttpServer {
@@ -79,6 +88,14 @@ function peerAddressOf(request: Request, server: Server<undefined>): string | nu
   return server.requestIP(request)?.address.replace(/^::ffff:(?=\d+\.)/i, '') ?? null;
 }
 
+/** Nobody reads the rest of this body (faults L-30): the socket drops it, and the connection is closed soon. */
+function lingerOverUnread(request: Request, server: Server<undefined>): void {
+  if (request.bodyUsed) return;
+  const length = request.headers.get('content-length');
+  const hasBody = length === null ? request.headers.has('transfer-encoding') : length !== '0';
+  if (hasBody) server.timeout(request, LINGER_S);
+}
+
 /** For endpoints that do not name the request themselves: only the busiest one does, since to look again costs as much. */
 function withRequestId(endpoint: Endpoint): Endpoint {
   return async (request, id, setIdleTimeout, from) => {
@@ -95,14 +112,19 @@ function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: L
     const id = requestId(headers);
     try {
       guard(headers);
-      return await endpoint(
+      const response = await endpoint(
         request,
         id,
         (seconds) => server.timeout(request, seconds),
         () => ({ requestId: id, peerAddress: peerAddressOf(request, server) }),
       );
+      if (response.status >= 400) lingerOverUnread(request, server);
+      return response;
     } catch (error) {
-      if (error instanceof HttpError) return errorResponse(httpErrorReply(error), id);
+      if (error instanceof HttpError) {
+        lingerOverUnread(request, server);
+        return errorResponse(httpErrorReply(error), id);
+      }
       // A client that left while its body was read: nobody is there to answer.
       if (request.signal.aborted) return new Response(null, { status: 499 });
       const stack = error instanceof Error ? error.stack : null;

@@ -63,11 +63,16 @@ export class AnswerInProgress {
     return this.#secret;
   }
 
+  /** Its provider charges it to its end, whatever the client does. */
+  get isChargedToItsEnd(): boolean {
+    return this.#lease?.call.target.onDisconnect === 'drain';
+  }
+
   /** Resolves when what it cost cannot be lost any more; null: it is so already. */
-  finish({ error }: Finished): Promise<void> | null {
+  finish({ error, drained }: Finished): Promise<void> | null {
     if (this.#finished) return this.#billed;
     this.#finished = true;
-    const record = this.#closePart(error);
+    const record = this.#closePart(error, {}, drained);
     // An attempt for the rest is on its way, and must not outlive its client.
     if (this.#resuming && error !== null) this.#about.lifetime.cancel(error);
     this.#end(this.#outcome(record, error));
@@ -144,20 +149,32 @@ export class AnswerInProgress {
   }
 
   /** Frees the slot, judges the target, and brings the attempt's record up to date; once for each part. */
-  #closePart(error: UpstreamError | null, change: Partial<AttemptRecord> = {}): AttemptRecord {
+  #closePart(
+    error: UpstreamError | null,
+    change: Partial<AttemptRecord> = {},
+    drained: Promise<void> | null = null,
+  ): AttemptRecord {
     const lease = this.#lease;
     const before = this.#committed.record;
     const at = this.#attempts.findLastIndex(({ targetId }) => targetId === before.targetId);
     if (lease === null) return this.#attempts[at] ?? before;
     this.#lease = null;
     lease.release();
-    this.#billed = this.#bill.end(callEnd(this.#committed.reply, error)) ?? this.#billed;
+    this.#endBill(error, drained);
     const durationMs = before.durationMs + this.#about.clock.nowMs() - this.#committedAtMs;
     const cut = promptWasCut(lease.call.live, this.#committed.reply.usage) ? { promptCut: true } : null;
     this.#judge(lease, error, durationMs);
     const record = { ...before, ...change, ...cut, durationMs };
     this.#attempts[at] = record;
     return record;
+  }
+
+  /** What is read after its client has left is paid for, too. */
+  #endBill(error: UpstreamError | null, drained: Promise<void> | null): void {
+    const bill = this.#bill;
+    const { reply } = this.#committed;
+    if (drained === null) this.#billed = bill.end(callEnd(reply, error)) ?? this.#billed;
+    else void drained.then(() => bill.end(callEnd(reply, error)));
   }
 
   /** What the end of a reply says of its target: nothing, when it was us or the client who ended it. */

@@ -1,4 +1,5 @@
 import type { StreamReply, UpstreamReply, WholeReply } from '../core/adapter.ts';
+import type { SpendingTerms } from '../core/billing.ts';
 import type { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError, withoutSecret } from '../core/failure.ts';
@@ -36,6 +37,7 @@ export async function runAttempt(
   cancellation: Cancellation,
   clock: Clock,
   onFirstContent: (afterMs: number) => void,
+  terms: SpendingTerms | null = null,
 ): Promise<AttemptResult> {
   const startedAtMs = clock.nowMs();
   let opened: UpstreamReply | null = null;
@@ -46,19 +48,21 @@ export async function runAttempt(
     begunAfterMs = clock.nowMs() - startedAtMs;
     onFirstContent(begunAfterMs);
   };
+  const limited = limitOf(request, terms);
   try {
     const call = {
       target: lease.call.target,
       model: step.model,
       modelLoaded: step.modelLoaded,
       request,
+      terms,
       onFirstContent: begins,
     };
     opened = await lease.choice.entry.adapter.call(call, cancellation);
     if (opened.kind === 'whole') {
       begins();
       const record = recordOf(step, lease, clock.nowMs() - startedAtMs, null);
-      return { kind: 'whole', reply: opened, record: { ...record, firstContentMs: begunAfterMs } };
+      return { kind: 'whole', reply: opened, record: { ...record, ...limited, firstContentMs: begunAfterMs } };
     }
     const { held, ended } = await holdUntilContent(opened);
     begins();
@@ -67,13 +71,19 @@ export async function runAttempt(
       reply: opened,
       held,
       ended,
-      record: recordOf(step, lease, clock.nowMs() - startedAtMs, null),
+      record: { ...recordOf(step, lease, clock.nowMs() - startedAtMs, null), ...limited },
     };
   } catch (thrown) {
     if (opened?.kind === 'stream') opened.cancel();
     const error = withoutSecret(asUpstreamError(thrown), lease.call.target.apiKey);
     return { kind: 'failed', error, record: recordOf(step, lease, clock.nowMs() - startedAtMs, error) };
   }
+}
+
+/** The client did not ask for a limit, and is told of the one that its budget set. */
+function limitOf({ prompt }: InferenceRequest, terms: SpendingTerms | null): Pick<AttemptRecord, 'answerLimit'> {
+  const limit = terms?.answerTokens ?? null;
+  return limit === null || prompt.maxOutputTokens !== null ? {} : { answerLimit: limit };
 }
 
 /** It was decided not to make the call. */

@@ -4,7 +4,9 @@ import { UpstreamError, withoutSecret } from '../core/failure.ts';
 import type { Secret } from '../core/secret.ts';
 import { asUpstreamError } from './attempt.ts';
 import type { Backlog } from './backlog.ts';
+import { type Drain, readOn } from './drains.ts';
 import type { CommittedReply } from './joined-reply.ts';
+import { onRecord } from './on-record.ts';
 
 export interface ServedStream {
   /** Bytes for the client; null after the last ones. Rejects with UpstreamError when the answer broke. */
@@ -25,6 +27,8 @@ export interface StreamTime {
 
 export interface Finished {
   readonly error: UpstreamError | null;
+  /** Resolves when the rest has been read although the client has left; null: nothing is read any more. */
+  readonly drained: Promise<void> | null;
 }
 
 /**
@@ -44,14 +48,19 @@ export class CommittedStream implements ServedStream, Timed {
   readonly #stallMs: number;
   /** Resolves when what it cost cannot be lost any more; null: it is so already. */
   readonly #finish: (finished: Finished) => Promise<void> | null;
+  readonly #drain: (cancel: () => void) => Drain | null;
+  /** The latest read. */
+  #reading: Promise<unknown> | null = null;
   #held: Uint8Array | null;
   #finished = false;
 
+  /** `drain`: asked when the client leaves; null: the call is ended. */
   constructor(
     source: CommittedReply,
     secret: () => Secret | null,
     time: StreamTime,
     finish: (finished: Finished) => Promise<void> | null,
+    drain: (cancel: () => void) => Drain | null = () => null,
   ) {
     this.#source = source;
     this.#secret = secret;
@@ -60,6 +69,7 @@ export class CommittedStream implements ServedStream, Timed {
     this.#backlog = time.backlog;
     this.#stallMs = time.stallMs;
     this.#finish = finish;
+    this.#drain = drain;
     this.#held = source.held;
     this.deadlineMs = time.clock.nowMs() + time.stallMs;
     time.deadlines.watch(this);
@@ -75,7 +85,9 @@ export class CommittedStream implements ServedStream, Timed {
     if (this.#finished) return null;
     if (this.#source.ended) return this.#endOnRecord(null);
     try {
-      const batch = await this.#source.reply.next();
+      const reading = this.#source.reply.next();
+      this.#reading = reading;
+      const batch = await reading;
       // The client left meanwhile: a finished stream must not be watched again.
       if (this.#finished) return null;
       return batch === null ? await this.#endOnRecord(null) : this.#given(batch.bytes);
@@ -88,15 +100,11 @@ export class CommittedStream implements ServedStream, Timed {
 
   cancel(): void {
     if (this.#finished) return;
-    this.#backlog.run(() => {
-      this.#source.reply.cancel();
-      this.#end(new UpstreamError('cancelled', 'the client went away'));
-    });
+    this.#backlog.run(() => this.#leave(new UpstreamError('cancelled', 'the client went away')));
   }
 
   expire(): void {
-    this.#source.reply.cancel();
-    this.#end(new UpstreamError('cancelled', `the client took nothing for ${this.#stallMs / 1000} s`));
+    this.#leave(new UpstreamError('cancelled', `the client took nothing for ${this.#stallMs / 1000} s`));
     this.onStall?.();
   }
 
@@ -108,15 +116,27 @@ export class CommittedStream implements ServedStream, Timed {
 
   /** A client sees the end of its answer only once what that cost cannot be lost any more. */
   async #endOnRecord(error: UpstreamError | null): Promise<null> {
-    const recorded = this.#end(error);
-    if (recorded !== null) await recorded;
+    const recorded = onRecord(this.#end(error), { clock: this.#clock, deadlines: this.#deadlines });
+    const problem = recorded === null ? null : await recorded;
+    if (problem !== null && error === null) throw problem;
     return null;
   }
 
-  #end(error: UpstreamError | null): Promise<void> | null {
+  #leave(error: UpstreamError): void {
+    if (this.#finished) return;
+    const { reply } = this.#source;
+    const drain = this.#drain(() => reply.cancel());
+    if (drain === null) reply.cancel();
+    const read = drain === null ? null : readOn(reply, drain.mostBytes, this.#reading);
+    this.#end(error, read);
+    // Last: by then its bill has been told.
+    if (drain !== null) void read?.then(() => drain.end());
+  }
+
+  #end(error: UpstreamError | null, drained: Promise<void> | null = null): Promise<void> | null {
     if (this.#finished) return null;
     this.#finished = true;
     this.#deadlines.forget(this);
-    return this.#finish({ error });
+    return this.#finish({ error, drained });
   }
 }

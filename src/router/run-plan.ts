@@ -1,12 +1,21 @@
-import { type Bill, type Billing, FREE } from '../core/billing.ts';
+import { type Bill, type Billing, type CallEnd, FREE } from '../core/billing.ts';
 import { Cancellation } from '../core/cancellation.ts';
 import type { Clock } from '../core/clock.ts';
 import { UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest } from '../core/request.ts';
-import { asUpstreamError, type Committed, type FailedAttempt, notMade, runAttempt } from './attempt.ts';
+import {
+  type AttemptResult,
+  asUpstreamError,
+  type Committed,
+  type FailedAttempt,
+  notMade,
+  runAttempt,
+} from './attempt.ts';
 import { callEnd } from './call-end.ts';
+import { ChargedCall } from './charged-call.ts';
+import { Drains } from './drains.ts';
 import { promptWasCut } from './learned/prompt-cut.ts';
 import type { Lease } from './lease.ts';
 import type { SlotTable } from './load.ts';
@@ -48,8 +57,17 @@ export class PlanRunner {
   readonly #clock: Clock;
   readonly #options: RunOptions;
   readonly #billing: Billing;
+  readonly #drains: Drains;
 
-  constructor(directory: TargetDirectory, slots: SlotTable, clock: Clock, options: RunOptions, billing = FREE) {
+  constructor(
+    directory: TargetDirectory,
+    slots: SlotTable,
+    clock: Clock,
+    options: RunOptions,
+    billing = FREE,
+    drains = new Drains(clock),
+  ) {
+    this.#drains = drains;
     this.#directory = directory;
     this.#seeker = new SlotSeeker(directory, slots, clock, options.queueTimeoutMs);
     this.#clock = clock;
@@ -150,12 +168,30 @@ export class PlanRunner {
     const hasBegun = (): boolean => lease.call.live.contentAtMs !== null;
     const hurry = walk.kept === null ? null : hurried(walk.cancellation, this.#clock, walk.kept.untilMs, hasBegun);
     const cancellation = hurry?.cancellation ?? walk.cancellation;
-    const result = await runAttempt(request, step, lease, cancellation, this.#clock, (afterMs) =>
-      this.#directory.answering(lease.call, afterMs),
-    );
+    const charged = this.#chargedCall(lease, cancellation, request);
+    let left: UpstreamError | null = null;
+    const begins = (afterMs: number): void => {
+      if (left === null) this.#directory.answering(lease.call, afterMs);
+    };
+    const life = charged?.cancellation ?? cancellation;
+    const attempt = runAttempt(request, step, lease, life, this.#clock, begins, bill.terms);
+    const result = await (charged?.resultOf(attempt, (ended) => void bill.end(lateEnd(ended, left))) ?? attempt);
     hurry?.end();
+    if (result instanceof UpstreamError) {
+      left = result;
+      return { ...notMade(step, lease, result), billed: null, wasMade: true };
+    }
     if (result.kind === 'failed') return { ...result, billed: bill.end(callEnd(null, result.error)), wasMade: true };
     return { kind: 'made', committed: flagCut(result, lease), bill };
+  }
+
+  /** Null: it ends with its request. */
+  #chargedCall(
+    { call: { target } }: Lease,
+    request: Cancellation,
+    { clientSignal }: InferenceRequest,
+  ): ChargedCall | null {
+    return target.onDisconnect === 'drain' ? new ChargedCall(request, clientSignal, this.#drains) : null;
   }
 
   #open(walk: PlanWalk, request: InferenceRequest, { call }: Lease): Opened | Promise<Opened> {
@@ -219,6 +255,11 @@ export class PlanRunner {
       }
     }
   }
+}
+
+/** Of a call that went on after its client had left. */
+function lateEnd(result: AttemptResult, left: UpstreamError | null): CallEnd {
+  return result.kind === 'failed' ? callEnd(null, result.error) : callEnd(result.reply, left);
 }
 
 type Opened = Bill | UpstreamError;

@@ -4,17 +4,20 @@ import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
 import type { NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
-import type { InferenceRequest } from '../core/request.ts';
+import type { InferenceRequest, RequestFence } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
 import { AnswerInProgress, type Rerun } from './answer-in-progress.ts';
 import { Backlog } from './backlog.ts';
 import { CommittedStream, type ServedStream, type StreamTime } from './committed-stream.ts';
 import { asksForPlainText, continuationRequest, continuesAnswers, isAtLimit, mayEndHere } from './continuation.ts';
+import { type DrainLimits, Drains } from './drains.ts';
 import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
 import { type AskedModel, type ModelRules, readAskedModel } from './models.ts';
+import { onRecord } from './on-record.ts';
 import { type PlanOptions, type PlanResult, type Progress, planRoute } from './plan.ts';
+import { policyRefusal } from './policy-refusal.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
 import { Spills } from './spills.ts';
@@ -70,6 +73,8 @@ interface EngineParts {
   readonly clock: Clock;
   readonly sink: OutcomeSink;
   readonly billing: Billing;
+  /** Of what is read on for clients that have left. Default: DRAIN_LIMITS. */
+  readonly drainLimits?: DrainLimits;
 }
 
 /** The engine: a request's stages in order. Start reading here. */
@@ -79,11 +84,13 @@ export class Engine {
   readonly #backlog: Backlog;
   readonly #running = new Set<RequestLifetime>();
   readonly #spills = new Spills();
+  readonly #drains: Drains;
   #inForce: InForce;
 
   constructor(parts: EngineParts, options: ServeOptions) {
     this.#parts = parts;
     this.#deadlines = new Deadlines(parts.clock);
+    this.#drains = new Drains(parts.clock, parts.drainLimits);
     this.#backlog = new Backlog(parts.clock);
     this.#inForce = this.#with(options);
   }
@@ -103,7 +110,7 @@ export class Engine {
     return {
       options,
       planByStrategy: new Map(plans),
-      runner: new PlanRunner(directory, slots, clock, options, billing),
+      runner: new PlanRunner(directory, slots, clock, options, billing, this.#drains),
       time: { clock, deadlines: this.#deadlines, backlog: this.#backlog, stallMs: options.clientStallMs },
     };
   }
@@ -128,7 +135,11 @@ export class Engine {
     const planning = this.#withNewcomers(plan);
     // Awaited only where there is something to wait for: the slot is then taken in the turn in which it was seen free.
     const planned = planning instanceof Promise ? await planning : planning;
-    if ('noRoute' in planned) return this.#refuse(request, planned.noRoute);
+    if ('noRoute' in planned) {
+      const planWith = (fence: RequestFence) =>
+        planRoute({ ...request, fence }, directory.entries(), options, clock.nowMs());
+      return this.#refuse(request, policyRefusal(request, planned.noRoute, planWith) ?? planned.noRoute);
+    }
     this.#noteSpill(request, planned.plan, options);
     const lifetime = this.#begin(request, inForce.options);
     const plannedAtMs = clock.nowMs();
@@ -138,7 +149,8 @@ export class Engine {
     lifetime.begun();
     if (result.kind === 'failed') {
       this.#end(lifetime);
-      if (result.billed !== null) await result.billed;
+      // It fails anyway, and nobody is held for ever.
+      await onRecord(result.billed, inForce.time);
       return this.#fail(request, planned.plan, result);
     }
     return this.#answer(request, planned.plan, result, lifetime, inForce);
@@ -154,6 +166,11 @@ export class Engine {
   /** Ends every running request with `error`: streams get it as their last event. For the end of a shutdown's grace. */
   interrupt(error: UpstreamError): void {
     for (const lifetime of [...this.#running]) lifetime.cancel(error);
+  }
+
+  /** No answer is read on for a client that has left. Resolves when what they used has been handed in. */
+  stopDrains(): Promise<void> {
+    return this.#drains.stop();
   }
 
   /** A limit that one request brings along says nothing of the others. */
@@ -212,8 +229,9 @@ export class Engine {
       this.#record(outcome);
     });
     if (committed.kind === 'whole') {
-      const billed = answer.finish({ error: null });
-      if (billed !== null) await billed;
+      const recorded = onRecord(answer.finish({ error: null, drained: null }), inForce.time);
+      const problem = recorded === null ? null : await recorded;
+      if (problem !== null) return { kind: 'exhausted', error: problem, attempts: attempts.length };
       return { kind: 'whole', bytes: committed.reply.bytes, by };
     }
     result.lease.dropPrompt();
@@ -223,7 +241,10 @@ export class Engine {
       () => answer.secret,
       inForce.time,
       (finished) => answer.finish(finished),
+      (cancel) => (answer.isChargedToItsEnd ? this.#drains.begin(cancel) : null),
     );
+    // Its call does not end with it: nothing else would tell the stream.
+    if (answer.isChargedToItsEnd) lifetime.onCancel(() => request.clientSignal.aborted && stream.cancel());
     return { kind: 'stream', by, stream };
   }
 

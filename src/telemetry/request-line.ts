@@ -36,6 +36,7 @@ export function requestFields(outcome: Outcome): Record<string, unknown> {
     queued_ms: rounded(outcome.attempts.reduce((sum, attempt) => sum + attempt.queuedMs, 0)),
     ...usageFields(outcome),
     prompt_cut: by?.promptCut === true ? true : undefined,
+    answer_limit: by?.answerLimit,
     attempts: outcome.attempts.map(attemptFields),
     left_out: outcome.leftOut.length === 0 ? undefined : outcome.leftOut.map(leftOutFields),
   };

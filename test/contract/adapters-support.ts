@@ -73,6 +73,7 @@ export function callOf(
     model: 'sim-model',
     modelLoaded: true,
     request: requestOf({ messages: HELLO, ...body }),
+    terms: null,
     onFirstContent: () => undefined,
     ...changes,
   };

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import type { Bill, Billing, CallEnd, Purchase } from '../../src/core/billing.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import { UpstreamError } from '../../src/core/failure.ts';
-import { readEvents, targetFor, until } from '../support/gateway.ts';
+import { systemClock } from '../../src/system-clock.ts';
+import { contentOf, readEvents, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
 const { simulator, gateway } = runningParts();
@@ -28,6 +30,7 @@ class Books implements Billing {
     const entry: Entry = { purchase, ends: [] };
     this.entries.push(entry);
     return {
+      terms: null,
       end: (end) => {
         entry.ends.push(end);
         return this.#kept();
@@ -45,6 +48,13 @@ class Books implements Billing {
 }
 
 const say = (stream = false) => ({ stream, messages: [{ role: 'user', content: 'one two three' }] });
+
+/** A clock on which time passes so many times faster. */
+const hurried = (factor: number): Clock => ({
+  nowMs: () => systemClock.nowMs() * factor,
+  wallMs: () => systemClock.wallMs(),
+  after: (delayMs, run) => systemClock.after(delayMs / factor, run),
+});
 
 describe('each upstream call has one bill', () => {
   for (const stream of [false, true]) {
@@ -180,9 +190,30 @@ describe('whoever keeps the books', () => {
     expect(inference(server)).toEqual([]);
   });
 
+  test('holds nobody for ever: what cannot be put on record does not end as if it were', async () => {
+    const never = new Books(undefined, () => new Promise(() => undefined));
+    const server = await simulator({ kind: 'llama-cpp', replyTokens: 5 });
+    const started = await gateway([targetFor(server)], { ...PATIENT, billing: never, clock: hurried(100) });
+    const whole = await started.chat(say());
+    expect([whole.status, (await whole.json()).error]).toEqual([
+      503,
+      expect.objectContaining({
+        code: 'ledger_unavailable',
+        message: expect.stringContaining('on record within 30 s'),
+      }),
+    ]);
+    const events = await readEvents(await started.chat(say(true)));
+    expect(events.at(-1)).toMatchObject({ error: { code: 'ledger_unavailable' } });
+    expect(contentOf(events).split(' ').length).toBe(5);
+    await server.setFault({ kind: 'status', status: 400 });
+    expect((await started.chat(say())).status).toBe(400);
+    expect(started.gateway.targets()[0]?.inFlight).toBe(0);
+  });
+
   test('holds up nobody who has left, and a bill that comes late is ended', async () => {
     const ends: CallEnd[] = [];
     const bill: Bill = {
+      terms: null,
       end: (end) => {
         ends.push(end);
         return null;

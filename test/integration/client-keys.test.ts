@@ -108,6 +108,47 @@ describe('what a key may use', () => {
     ]);
   });
 
+  test('a place that it may not use is refused also where a model’s name leads there, in both directions', async () => {
+    const { local, cloud, started, chat } = await withKeys(
+      {
+        homely: policies({ places: ['local'] }),
+        cloudy: policies({ places: ['cloud'] }),
+      },
+      { standIn: 'never' },
+    );
+    const forbidden = (place: string) => [403, 'place_not_allowed', expect.stringContaining(`Allowed: ${place}.`)];
+    for (const more of [{}, { stream: true }]) {
+      expect(await refusalOf(await chat('homely', `openrouter/${CLOUD_MODEL}`, more))).toEqual(forbidden('local'));
+      expect(await refusalOf(await chat('homely', CLOUD_MODEL, more))).toEqual(forbidden('local'));
+      expect(await refusalOf(await chat('cloudy', 'lmstudio/qwen', more))).toEqual(forbidden('cloud'));
+    }
+    // Whether its server runs is another matter.
+    await cloud.stop();
+    expect(await refusalOf(await chat('homely', `openrouter/${CLOUD_MODEL}`))).toEqual(forbidden('local'));
+    expect((await chat('homely', 'lmstudio/no-such-model')).status).toBe(404);
+    await local.setFault({ kind: 'refuse' });
+    await until('it is down', async () => (await chat('homely', 'qwen')).status === 503);
+    const audit = await fetch(`${started.url}/admin/audit?action=policy.refuse`, bearer(started.adminKey));
+    const { entries } = await audit.json();
+    expect(entries[0]).toMatchObject({ subject: 'key:homely', after: { reason: 'place_not_allowed' } });
+  });
+
+  test('a model that nobody has is missing, not forbidden; one that may not stand in is forbidden', async () => {
+    const { chat } = await withKeys(
+      { any: {}, listed: policies({ models: ['gpt-4o', 'lmstudio/none'] }) },
+      { standIn: 'always' },
+    );
+    expect(await refusalOf(await chat('listed', 'gpt-4o', {}))).toEqual([
+      403,
+      'model_not_allowed',
+      expect.stringContaining('stand in for "gpt-4o"'),
+    ]);
+    const strict = await withKeys({ any: {}, homely: policies({ places: ['local'] }) }, { standIn: 'never' });
+    await strict.cloud.setFault({ kind: 'status', status: 404 });
+    expect((await refusalOf(await strict.chat('any', 'lmstudio/none')))[0]).toBe(404);
+    expect((await refusalOf(await strict.chat('homely', 'lmstudio/none')))[0]).toBe(404);
+  });
+
   test('some models, by name, by pattern and by alias; lists show it no others', async () => {
     const modelAliases = new Map([
       ['fast', 'qwen'],

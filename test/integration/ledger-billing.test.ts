@@ -15,7 +15,7 @@ import { systemClock } from '../../src/system-clock.ts';
 import { LedgerBilling, type LedgerBillingOptions, type PayingCaller } from '../../src/usage/billing/ledger-billing.ts';
 import type { Pricing } from '../../src/usage/billing/pricing.ts';
 import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
-import { readEvents, targetFor, until } from '../support/gateway.ts';
+import { readEvents, type TestGateway, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
 const { simulator, gateway } = runningParts();
@@ -182,8 +182,9 @@ describe('each upstream call is a row of the ledger', () => {
 
 describe('a client with a hard budget', () => {
   const ofTen = { max_tokens: 10, model: 'm' };
-  /** Before anything is known of the model the router takes the prompt for ten tokens. */
-  const ASKED = 2 * 10 + 5 * 10;
+  /** A byte of the prompt may be a token, and a template adds to it. */
+  const MOST_PROMPT = 104;
+  const ASKED = 2 * MOST_PROMPT + 5 * 10;
 
   test('has what a call may cost set aside before it is sent, and the rest given back', async () => {
     await budgetOfAlice(1_000);
@@ -245,6 +246,81 @@ describe('a client with a hard budget', () => {
     expect(window?.reserved).toBe(0);
     expect(window?.settled).toBeLessThanOrEqual(10 * ASKED + 7);
     expect((await verifyLedger(store)).findings).toEqual([]);
+  });
+});
+
+describe('A-07: a client that leaves while its provider charges the whole answer all the same', () => {
+  const REPLY = 300;
+  const slow = { replyTokens: REPLY, tokensPerSecond: 1_000, firstTokenMs: 100, ...MODELS };
+
+  /** A client that leaves after its first bytes, or at once. */
+  async function leave(started: { chat: TestGateway['chat'] }, body: object, when: 'reading' | 'waiting') {
+    const leaving = new AbortController();
+    const asked = started.chat(say({ model: 'm', ...body }), { signal: leaving.signal });
+    if (when === 'reading') await (await asked).body?.getReader().read();
+    else await Bun.sleep(50);
+    leaving.abort();
+    await asked.catch(() => undefined);
+  }
+
+  const ended = () => until('its row has ended', async () => (await rows()).every(({ state }) => state !== 'reserved'));
+
+  for (const [stream, when] of [
+    [true, 'reading'],
+    [true, 'waiting'],
+    [false, 'waiting'],
+  ] as const) {
+    test(`is charged what the provider says in the end (\`drain\`; stream: ${stream}, left while ${when})`, async () => {
+      const server = await simulator({ kind: 'openai-compatible', ...slow });
+      const target = targetFor(server, { place: 'cloud', onDisconnect: 'drain' });
+      const started = await gateway([target], { ...PATIENT, billing: billing() });
+      await leave(started, { stream }, when);
+      await until('the client is gone', () => started.outcomes.length === 1);
+      expect(started.outcomes[0]?.kind).toBe('abandoned');
+      expect(await rows()).toMatchObject([{ state: 'reserved' }]);
+      await ended();
+      expect(await rows()).toMatchObject([
+        {
+          ...{ state: 'settled', failure: 'cancelled', client_outcome: 'abandoned', estimated: 0 },
+          ...{ input_tokens: 3, output_tokens: REPLY, cost_nano_usd: 2 * 3 + 5 * REPLY },
+        },
+      ]);
+      expect(inference(server).map(({ aborted }) => aborted)).toEqual([false]);
+    });
+  }
+
+  test('costs what came until then where that ends the call, which is the rule', async () => {
+    const server = await simulator({ kind: 'openai-compatible', ...slow });
+    const target = targetFor(server, { place: 'cloud' });
+    const started = await gateway([target], { ...PATIENT, billing: billing() });
+    await leave(started, { stream: true }, 'reading');
+    await ended();
+    expect(await rows()).toMatchObject([{ state: 'settled', client_outcome: 'abandoned', estimated: 1 }]);
+    expect((await rows())[0]?.output_tokens).toBeLessThan(REPLY);
+    expect(inference(server).map(({ aborted }) => aborted)).toEqual([true]);
+  });
+
+  test('holds what was set aside for it until it is known', async () => {
+    await budgetOfAlice(10_000);
+    const server = await simulator({ kind: 'openai-compatible', ...slow });
+    const target = targetFor(server, { place: 'cloud', onDisconnect: 'drain' });
+    const started = await gateway([target], { ...PATIENT, billing: billing(limited('usd')) });
+    await leave(started, { stream: true, max_tokens: REPLY }, 'reading');
+    expect((await windows())[0]?.reserved).toBeGreaterThan(5 * REPLY);
+    await ended();
+    expect(await windows()).toEqual([{ reserved: 0, settled: 2 * 3 + 5 * REPLY }]);
+  });
+
+  test('is not read on beyond the end of the gateway: what came until then counts', async () => {
+    const server = await simulator({ kind: 'openai-compatible', ...slow, tokensPerSecond: 20 });
+    const target = targetFor(server, { place: 'cloud', onDisconnect: 'drain' });
+    const started = await gateway([target], { ...PATIENT, billing: billing() });
+    await leave(started, { stream: true }, 'reading');
+    await until('the client is gone', () => started.outcomes.length === 1);
+    await started.gateway.stop(0);
+    const [row] = await rows();
+    expect(row).toMatchObject({ state: 'settled', client_outcome: 'abandoned', estimated: 1 });
+    expect(row?.output_tokens).toBeGreaterThan(0);
   });
 });
 

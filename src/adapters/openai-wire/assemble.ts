@@ -6,6 +6,9 @@ import type { SseSink } from './sse-parser.ts';
 
 type Bag = Record<string, unknown>;
 
+/** Without a prototype: a server may call a field `__proto__`, which is then a field as any other. */
+const bagOf = (fields: JsonObject = {}): Bag => Object.assign(Object.create(null) as Bag, fields);
+
 interface ChoiceParts {
   readonly index: number;
   /** Fields of the choice other than delta, as last sent. */
@@ -42,7 +45,7 @@ const STREAM_ONLY_FIELDS = new Set(['index', 'content_filter_offsets']);
 
 /** Puts the chunks of one stream together to the `chat.completion` that the server would have sent whole. */
 export class Assembler {
-  readonly #top: Bag = {};
+  readonly #top = bagOf();
   readonly #manner: WholeManner;
   readonly #choices = new Map<number, ChoiceParts>();
 
@@ -78,7 +81,7 @@ export class Assembler {
     const index = countOf(choice['index']) ?? 0;
     let parts = this.#choices.get(index);
     if (parts === undefined) {
-      parts = { index, fields: {}, message: {}, texts: new Map(), toolCalls: [] };
+      parts = { index, fields: bagOf(), message: bagOf(), texts: new Map(), toolCalls: [] };
       this.#choices.set(index, parts);
     }
     for (const field in choice) {
@@ -117,7 +120,7 @@ function addToolCall(parts: ChoiceParts, call: unknown): void {
   let known = parts.toolCalls.findLast((other) => other.index === index);
   // Some servers number every call 0 and send each whole: another id is another call.
   if (known === undefined || isOther(known.fields['id'], call['id'])) {
-    known = { index, fields: {}, function: {}, arguments: [] };
+    known = { index, fields: bagOf(), function: bagOf(), arguments: [] };
     parts.toolCalls.push(known);
   }
   for (const [field, value] of Object.entries(call)) {
@@ -148,11 +151,11 @@ function addFunctionCall(parts: ChoiceParts, value: JsonObject): void {
 
 /** OpenRouter's reasoning details come as a list per chunk: entries with one index are pieces of one text. */
 function joinDetails(known: unknown, value: unknown): unknown {
-  const joined: Bag[] = listOf(known).map((detail) => ({ ...(detail as Bag) }));
+  const joined: Bag[] = listOf(known).map((detail) => bagOf(detail as Bag));
   for (const detail of listOf(value)) {
     if (!isObject(detail)) continue;
     const same = joined.find((other) => other['index'] === detail['index'] && other['type'] === detail['type']);
-    if (same === undefined) joined.push({ ...detail });
+    if (same === undefined) joined.push(bagOf(detail));
     else for (const [field, part] of Object.entries(detail)) same[field] = joinField(field, same[field], part);
   }
   return joined;

@@ -375,3 +375,15 @@ describe('how long a server asks us to wait', () => {
     expect(retryAfterMs(new Headers(headers), wallMs)).toBe(expected);
   });
 });
+
+describe('S-13 a message that is made to take the square of its length', () => {
+  const kindOf = (message: string) =>
+    normaliseError({ status: 404, retryAfterMs: null, body: { error: { message } }, where: 'x' }).kind;
+
+  test('is judged by its beginning alone', () => {
+    const evil = ' model'.repeat(200_000);
+    expect(kindOf(evil)).toBe('failed');
+    expect(kindOf(`model "m" not found${evil}`)).toBe('modelMissing');
+    expect(kindOf(`${evil} not found`)).toBe('failed');
+  });
+});

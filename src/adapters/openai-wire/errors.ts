@@ -46,6 +46,8 @@ const MODEL_MISSING = /no endpoints found|\bmodel\b.*\bnot found\b|no models loa
 const MODEL_LOADING = /loading model|model is (still |currently )?loading/i;
 
 const MAX_MESSAGE_LENGTH = 500;
+/** A message may be a megabyte, and these patterns may take the square of its length: what it means stands at its beginning. */
+const MOST_JUDGED = 4_096;
 
 export interface ErrorReply {
   /** HTTP status; null when the error came inside a stream. A 200 means: inside a whole reply. */
@@ -85,9 +87,10 @@ function kindOf(status: number | null, shape: ErrorShape): FailureKind {
     if (kind !== undefined) return kind;
     if (word.includes('spend_limit')) return 'outOfQuota';
   }
-  if (saysSo(status) && CONTEXT_OVERFLOW.test(shape.message)) return 'contextTooLong';
-  if (MODEL_LOADING.test(shape.message)) return 'modelLoading';
-  if ((status === 404 || status === 400 || status === null) && MODEL_MISSING.test(shape.message)) return 'modelMissing';
+  const message = shape.message.slice(0, MOST_JUDGED);
+  if (saysSo(status) && CONTEXT_OVERFLOW.test(message)) return 'contextTooLong';
+  if (MODEL_LOADING.test(message)) return 'modelLoading';
+  if ((status === 404 || status === 400 || status === null) && MODEL_MISSING.test(message)) return 'modelMissing';
   return status === null ? 'failed' : kindOfStatus(status);
 }
 

@@ -1,6 +1,8 @@
+import type { UpstreamCall } from '../../core/adapter.ts';
 import { patchTopLevel } from '../../core/json-patch.ts';
 import { isObject } from '../../core/json-shape.ts';
 import type { InferenceRequest } from '../../core/request.ts';
+import { type Changes, type TokenLimitField, withinTerms } from './within-terms.ts';
 
 /** How the reply is asked for: as the client wants it, or as a stream that is assembled into a whole reply. */
 export type AskFor = 'stream' | 'assembled' | 'whole';
@@ -30,10 +32,19 @@ export function streamsFaithfully(body: Readonly<Record<string, unknown>>): bool
   return !(Array.isArray(modalities) && modalities.some((modality) => modality !== 'text'));
 }
 
-/** The body for one target: the client's bytes with only the top-level fields changed that must be. */
-export function bodyFor(request: InferenceRequest, model: string, ask: AskFor, rules: RequestRules): Uint8Array {
+/**
+ * The body for one target: the client's bytes with only the top-level fields changed that must be.
+ *
+ * @param limitField what the target calls the most tokens of an answer, where the client does not say
+ */
+export function bodyFor(
+  { request, model, terms }: Pick<UpstreamCall, 'request' | 'model' | 'terms'>,
+  ask: AskFor,
+  rules: RequestRules,
+  limitField: TokenLimitField,
+): Uint8Array {
   const { body } = request;
-  const changes: Record<string, unknown> = { model };
+  const changes: Changes = { model, ...withinTerms(request, terms, limitField) };
   if (ask === 'whole') {
     // Left out means the same.
     if (body['stream'] !== undefined) changes['stream'] = false;
@@ -46,25 +57,18 @@ export function bodyFor(request: InferenceRequest, model: string, ask: AskFor, r
   if (request.continues) Object.assign(changes, rules.continuation === 'flags' ? CONTINUE : NO_ECHO);
   if (rules.maxTokensOnly) renameTokenLimit(body, changes);
   for (const field of rules.refuses) if (Object.hasOwn(body, field)) changes[field] = undefined;
-  if (request.caller.kind === 'key') {
-    for (const field of OTHER_MODELS) if (Object.hasOwn(body, field)) changes[field] = undefined;
-  }
   return patchTopLevel(request.rawBody, changes, body);
 }
-
-/**
- * OpenRouter's ways to name further models. A key's list of models was checked for `model` alone, and its budget was
- * asked for that one's price.
- */
-const OTHER_MODELS = ['models', 'route', 'preset'];
 
 /** Whatever the client set: the client has the beginning already. */
 const NO_ECHO = { echo: undefined };
 const CONTINUE = { continue_final_message: true, add_generation_prompt: false, echo: false };
 
-function renameTokenLimit(body: Readonly<Record<string, unknown>>, changes: Record<string, unknown>): void {
-  const limit = body['max_completion_tokens'];
+function renameTokenLimit(body: InferenceRequest['body'], changes: Changes): void {
+  const sent = (field: TokenLimitField): unknown => (Object.hasOwn(changes, field) ? changes[field] : body[field]);
+  const limit = sent('max_completion_tokens');
   if (limit === undefined) return;
+  const known = sent('max_tokens');
   changes['max_completion_tokens'] = undefined;
-  if (body['max_tokens'] === undefined || body['max_tokens'] === null) changes['max_tokens'] = limit;
+  if (known === undefined || known === null) changes['max_tokens'] = limit;
 }

@@ -13,6 +13,7 @@ import { checkReply, MAX_REPLY_BYTES, ReplyAsStream } from './reply.ts';
 import { type AskFor, bodyFor, type RequestRules, streamsFaithfully } from './request.ts';
 import { retryAfterMs } from './retry-after.ts';
 import { WireStream } from './stream.ts';
+import type { TokenLimitField } from './within-terms.ts';
 
 /** What every adapter works with. */
 export interface WireTools extends AdapterTools {
@@ -30,6 +31,8 @@ export interface WireVendor extends HeadMaker {
   readonly modelsInMemory: number | null;
   readonly rules: RequestRules;
   readonly whole: WholeManner;
+  /** What it calls the most tokens of an answer where the gateway has to set one. Default `max_tokens`, which nearly all know. */
+  tokenLimitField?(target: Target, model: string): TokenLimitField;
   probe(target: Target, signal: AbortSignal, tools: WireTools): Promise<TargetSnapshot>;
 }
 
@@ -62,15 +65,17 @@ async function callUpstream(
 ): Promise<UpstreamReply> {
   const { target, request, model } = call;
   const ask = askFor(call);
+  // First, as a name that no URL can hold ends it here, before any clock runs.
+  const url = heads.url(target, model);
   const watch = new AttemptWatch(tools.clock, tools.deadlines, cancellation);
   startClocks(watch, call, ask);
   const reply = await tools.transport.open(
     {
       target,
       method: 'POST',
-      url: heads.url(target, model),
+      url,
       headers: heads.headers(target, request),
-      body: bodyFor(request, model, ask, vendor.rules),
+      body: bodyFor(call, ask, vendor.rules, vendor.tokenLimitField?.(target, model) ?? 'max_tokens'),
     },
     watch,
   );

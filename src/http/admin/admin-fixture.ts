@@ -1,10 +1,14 @@
 import { NO_AUDIT } from '../../core/audit.ts';
+import type { Clock } from '../../core/clock.ts';
 import type { OverflowProvider, OverflowProviderStore } from '../../core/overflow-provider.ts';
 import { Secret } from '../../core/secret.ts';
 import { NOTHING_SAID, type Target, type TargetSnapshot } from '../../core/target.ts';
 import type { TargetView } from '../../core/target-view.ts';
+import { BodyReader } from '../read-body.ts';
 import type { AdminPorts } from './app.ts';
 import { createOverflowProviders, type OverflowProviderPorts } from './overflow-providers.ts';
+
+const STOPPED_CLOCK: Clock = { nowMs: () => 0, wallMs: () => 0, after: () => () => undefined };
 
 /** Parts for the tests of the control plane; each test changes what it is about. */
 export const ADMIN_KEY = 'swr_admin_test0123456789abcdefghijklmnopq';
@@ -166,7 +170,12 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     explain: async () => ({
       noRoute: { status: 503, code: 'no_target_available', message: 'nobody', leftOut: [], retryAfterMs: null },
     }),
-    chatRequests: { maxBodyBytes: 1_048_576, clock: { nowMs: () => 0 }, routes: () => new Map() },
+    chatRequests: {
+      bodies: new BodyReader(STOPPED_CLOCK, { timeoutMs: 20_000, slowLimit: 64 }),
+      maxBodyBytes: 1_048_576,
+      clock: STOPPED_CLOCK,
+      routes: () => new Map(),
+    },
     ...changes,
   };
 }

@@ -70,6 +70,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   app.onError(errorReply);
   app.notFound(notFound);
   app.use(async (context, next) => {
+    context.set('bodies', ports.chatRequests.bodies);
     await next();
     context.header('cache-control', 'no-store');
     context.header('x-content-type-options', 'nosniff');

@@ -6,6 +6,7 @@ import type { PlanResult } from '../../router/plan.ts';
 import { type ChatRequestReading, readChatRequest } from '../openai/read-chat-request.ts';
 import { requestId } from '../request-id.ts';
 import { chatRequest, routingHeaders } from './openapi-data-plane.ts';
+import { requestOriginOf } from './origin.ts';
 import { needs } from './permission.ts';
 import { leftOutSchema, plannedStepBody, plannedStepSchema } from './planned-step.ts';
 import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
@@ -62,7 +63,13 @@ export function addExplainRoute(app: OpenAPIHono, ports: ExplainPorts): void {
   });
   app.post(PATH, async (context) => {
     const { raw } = context.req;
-    const request = await readChatRequest(raw, requestId(raw.headers), OPERATOR, ports.chatRequests);
+    const request = await readChatRequest(
+      raw,
+      requestId(raw.headers),
+      OPERATOR,
+      () => requestOriginOf(context),
+      ports.chatRequests,
+    );
     return context.json(explanation(request, await ports.explain(request), ports.strategy()));
   });
 }

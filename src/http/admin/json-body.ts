@@ -1,13 +1,33 @@
 import type { Context, MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
+import { checkShape, JsonShapeError } from '../../core/json-patch.ts';
+import { addressSender } from '../body-clock.ts';
+import { HttpError } from '../http-error.ts';
+import type { BodyReader } from '../read-body.ts';
 import { AdminError } from './error-envelope.ts';
+import { requestOriginOf } from './origin.ts';
+
+declare module 'hono' {
+  interface ContextVariableMap {
+    /** Set before any route is reached. */
+    bodies: BodyReader;
+  }
+}
 
 const MAX_BODY_BYTES = 64 * 1024;
+const SHAPE = { maxDepth: 64, maxKeys: 10_000 };
+
+/** For what may come without a body. */
+export const smallBody: MiddlewareHandler = async (context, next) => {
+  const { raw } = context.req;
+  if (raw.body !== null) {
+    const bytes = await read(raw, context);
+    checkNesting(bytes);
+    context.req.raw = new Request(raw, { body: bytes as Uint8Array<ArrayBuffer> });
+  }
+  await next();
+};
 
 /** What every route with a body goes through first: JSON alone, and not much of it. */
-/** For what may come without a body. */
-export const smallBody: MiddlewareHandler = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge });
-
 export const jsonBody: [MiddlewareHandler, MiddlewareHandler] = [jsonOnly(), smallBody];
 
 /** Anything but JSON is refused: a form that a foreign page can send without asking never gets further. */
@@ -25,6 +45,26 @@ export async function bodyOf(context: Context): Promise<unknown> {
     return await context.req.json();
   } catch {
     throw new AdminError(400, 'invalid_json', 'The body is not valid JSON. Send one JSON object in UTF-8.');
+  }
+}
+
+async function read(request: Request, context: Context): Promise<Uint8Array> {
+  const sender = () => addressSender(requestOriginOf(context).peerAddress);
+  try {
+    return await context.get('bodies').read(request, MAX_BODY_BYTES, sender);
+  } catch (error) {
+    if (error instanceof HttpError && error.status === 413) tooLarge();
+    throw error;
+  }
+}
+
+function checkNesting(bytes: Uint8Array): void {
+  try {
+    checkShape(bytes, SHAPE);
+  } catch (error) {
+    if (!(error instanceof JsonShapeError)) throw error;
+    const code = error.reason === 'too-many-keys' ? 'json_too_many_keys' : 'json_too_deep';
+    throw new AdminError(400, code, `The body is ${error.message}. Send less nested or fewer fields.`);
   }
 }
 

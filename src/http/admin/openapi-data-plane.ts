@@ -94,6 +94,10 @@ const replyHeaders = Object.fromEntries(
       'x-swarmrouter-prompt-cut',
       'true: the server read only a part of the prompt, and nobody else could; of whole replies only',
     ],
+    [
+      'x-swarmrouter-answer-limit',
+      'Tokens: the limit of the answer that a hard budget set, because the request sets none',
+    ],
   ].map(([name, description]) => [name, { description, schema: { type: 'string' as const } }]),
 );
 

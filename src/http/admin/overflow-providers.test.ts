@@ -207,7 +207,7 @@ describe('a wrong body', () => {
     for (const body of ['{', '', 'null', '[]', '"x"', '['.repeat(60_000), '{"a":'.repeat(10_000)]) {
       const reply = await send('POST', '', body);
       expect(reply.status).toBe(400);
-      expect(['invalid_json', 'invalid_overflow_provider']).toContain(reply.body.error.code);
+      expect(['invalid_json', 'json_too_deep', 'invalid_overflow_provider']).toContain(reply.body.error.code);
     }
   });
 

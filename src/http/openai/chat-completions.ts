@@ -3,6 +3,8 @@ import { authorize, type Endpoint, type EndpointContext, refusalError, shedLoad 
 import { toResponse } from '../reply.ts';
 import { readChatRequest } from './read-chat-request.ts';
 
+const NOT_ALLOWED = 403;
+
 /** POST /v1/chat/completions: credential, overload, body, validation, what the caller may have, then the engine. */
 export function chatCompletions(context: EndpointContext): Endpoint {
   const { options, parts } = context;
@@ -10,7 +12,8 @@ export function chatCompletions(context: EndpointContext): Endpoint {
   return async (request, id, setIdleTimeout, from) => {
     const caller = authorize(context, request.headers, from);
     shedLoad(context);
-    const read = await readChatRequest(request, id, caller, {
+    const read = await readChatRequest(request, id, caller, from, {
+      bodies: parts.bodies,
       maxBodyBytes: options.maxBodyBytes,
       clock,
       routes,
@@ -21,6 +24,9 @@ export function chatCompletions(context: EndpointContext): Endpoint {
     if (!gated.ok) throw refusalError(gated.refusal);
     const inference = gated.request;
     const result = await served(context, inference);
+    if (result.kind === 'refused' && result.noRoute.status === NOT_ALLOWED) {
+      parts.noteNotAllowed(inference, result.noRoute, from);
+    }
     const response = toResponse(result, id, parts.tapResponse?.(id, caller) ?? null, setIdleTimeout);
     for (const [name, value] of Object.entries(inference.rateLease?.headers() ?? {})) response.headers.set(name, value);
     return response;

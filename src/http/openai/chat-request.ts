@@ -9,7 +9,10 @@ import { promptFacts } from './prompt-facts.ts';
 /** Ten keys for each message: a hundred thousand are parsed in less than 100 ms. */
 const LIMITS = { maxDepth: 64, maxKeys: 100_000 };
 const MAX_MESSAGES = 10_000;
+const MAX_TOOLS = 512;
 const ROLES = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function']);
+/** It goes into URLs, headers, logs and terminals. */
+const NO_NAME = /\p{Cc}/u;
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 export interface RequestContext {
@@ -25,6 +28,7 @@ export interface RequestContext {
 export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): InferenceRequest {
   const body = parseObject(rawBody);
   checkMessages(body['messages']);
+  checkTools(body['tools']);
   return {
     id: context.id,
     operation: 'chat',
@@ -39,7 +43,7 @@ export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): 
     prompt: promptFacts(rawBody, body, context.headers.get('x-session-id')),
     continues: false,
     hops: hopsOf(context.headers),
-    traceparent: context.headers.get('traceparent'),
+    traceparent: traceOf(context.headers),
     clientSignal: context.clientSignal,
     acceptedAtMs: context.acceptedAtMs,
   };
@@ -106,11 +110,22 @@ function checkMessage(message: unknown, index: number): void {
   }
 }
 
+/** What is in them is between the client and the model server. */
+function checkTools(tools: unknown): void {
+  if (!Array.isArray(tools) || tools.length <= MAX_TOOLS) return;
+  const message = `"tools" has ${tools.length} entries; at most ${MAX_TOOLS} are allowed.`;
+  throw bad(message, 'tools', 'array_above_max_length');
+}
+
 function modelOf(model: unknown): string {
   if (model === undefined || model === null) return '';
   if (typeof model !== 'string') throw bad(`"model" must be text, not ${describe(model)}.`, 'model', 'invalid_type');
   if (model.length > 512)
     throw bad(`"model" has ${model.length} characters; at most 512 are allowed.`, 'model', 'string_above_max_length');
+  if (NO_NAME.test(model) || !model.isWellFormed()) {
+    const message = `"model" is ${JSON.stringify(model.slice(0, 60))}: a name holds no line breaks and other control characters.`;
+    throw bad(message, 'model', 'invalid_value');
+  }
   return model;
 }
 
@@ -126,6 +141,12 @@ function booleanOf(value: unknown, param: string): boolean {
   if (typeof value !== 'boolean')
     throw bad(`"${param}" must be true or false, not ${describe(value)}.`, param, 'invalid_type');
   return value;
+}
+
+/** W3C trace context; what is none is not handed to a model server, and stands for no trace. */
+function traceOf(headers: Headers): string | null {
+  const trace = headers.get('traceparent');
+  return trace !== null && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(trace) ? trace : null;
 }
 
 /** Gateways may stand in a row, but a gateway that is its own target would ask itself without end. */

@@ -1,3 +1,4 @@
+import { jsonBytes } from '../../core/json-bytes.ts';
 import { isObject, type JsonObject, listOf, objectOf, textOf } from '../../core/json-shape.ts';
 
 /** What a request shows to the model, as far as it is text. */
@@ -17,9 +18,6 @@ export interface PromptText {
 
 /** What a chat template puts around a message: some 4 tokens. */
 const MESSAGE_BYTES = 16;
-/** Quotes, colon and comma of one member. */
-const MEMBER_BYTES = 6;
-const NUMBER_BYTES = 4;
 
 /**
  * Only what a chat template gives to the model counts: settings, metadata, and white space of the JSON are no prompt.
@@ -89,17 +87,4 @@ function afterThoughts(content: string): string {
   // Looking from the end is far slower, and nearly no answer has any.
   if (!content.includes(END_OF_THOUGHTS)) return content;
   return content.slice(content.lastIndexOf(END_OF_THOUGHTS) + END_OF_THOUGHTS.length);
-}
-
-/** About what it has as compact JSON, without writing that. Depth is bounded by the request's own limit. */
-function jsonBytes(value: unknown): number {
-  if (typeof value === 'string') return Buffer.byteLength(value);
-  if (typeof value !== 'object' || value === null) return NUMBER_BYTES;
-  let bytes = 0;
-  if (Array.isArray(value)) {
-    for (const item of value) bytes += jsonBytes(item) + 1;
-    return bytes;
-  }
-  for (const name in value) bytes += name.length + MEMBER_BYTES + jsonBytes((value as JsonObject)[name]);
-  return bytes;
 }

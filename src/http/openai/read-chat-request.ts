@@ -2,11 +2,14 @@ import type { Caller } from '../../core/caller.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { InferenceRequest } from '../../core/request.ts';
 import type { Route } from '../../core/route.ts';
+import { addressSender, type BodySender } from '../body-clock.ts';
+import type { RequestOrigin } from '../connection.ts';
 import { HttpError } from '../http-error.ts';
-import { readBody } from '../read-body.ts';
+import type { BodyReader } from '../read-body.ts';
 import { parseChatRequest } from './chat-request.ts';
 
 export interface ChatRequestReading {
+  readonly bodies: BodyReader;
   readonly maxBodyBytes: number;
   readonly clock: Pick<Clock, 'nowMs'>;
   /** What `x-swarmrouter-route` may say. */
@@ -20,11 +23,12 @@ export async function readChatRequest(
   request: Request,
   id: string,
   caller: Caller,
-  { maxBodyBytes, clock, routes, onBody }: ChatRequestReading,
+  from: () => RequestOrigin,
+  { bodies, maxBodyBytes, clock, routes, onBody }: ChatRequestReading,
 ): Promise<InferenceRequest> {
   const { headers, signal } = request;
   checkContentType(headers);
-  const rawBody = await readBody(request, maxBodyBytes);
+  const rawBody = await bodies.read(request, maxBodyBytes, () => senderOf(caller, from));
   onBody?.();
   return parseChatRequest(rawBody, {
     id,
@@ -34,6 +38,10 @@ export async function readChatRequest(
     acceptedAtMs: clock.nowMs(),
     routes: routes(),
   });
+}
+
+function senderOf({ keyId }: Caller, from: () => RequestOrigin): BodySender {
+  return keyId === null ? addressSender(from().peerAddress) : { id: `key ${keyId}`, by: 'key' };
 }
 
 function checkContentType(headers: Headers): void {

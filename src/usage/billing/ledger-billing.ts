@@ -1,4 +1,4 @@
-import type { Bill, Billing, CallEnd, Purchase } from '../../core/billing.ts';
+import type { Bill, Billing, CallEnd, Purchase, SpendingTerms } from '../../core/billing.ts';
 import type { BudgetUnit } from '../../core/budget.ts';
 import type { Clock } from '../../core/clock.ts';
 import { UpstreamError } from '../../core/failure.ts';
@@ -6,6 +6,7 @@ import {
   type AttemptEnd,
   type AttemptStart,
   BudgetExceeded,
+  type BudgetRefusal,
   DEFAULT_PAYER,
   type Ledger,
   type LedgerEntry,
@@ -16,9 +17,10 @@ import {
 import type { CostSource } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
+import { LEAST_USEFUL_TOKENS, longestFitting, retryAfterMs, roomOf } from './fitting.ts';
 import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 import type { PricedCall, Pricing } from './pricing.ts';
-import { boundsOf } from './reservation.ts';
+import { answerLimitOf, likelyBounds, type TokenBounds, upperBounds } from './reservation.ts';
 
 /** Whose calls a request makes. */
 export interface PayingCaller {
@@ -41,7 +43,7 @@ export interface LedgerBillingOptions<Price> {
   readonly newAttemptId: () => string;
   /** Default: a single user. */
   readonly payerOf?: (purchase: Purchase) => PayingCaller;
-  /** Set aside for an answer whose length the client does not limit, tokens, ≥ 0. Default 4,096. */
+  /** Of an answer whose length the client does not limit, tokens, ≥ 1: so many are set aside, and under a hard budget it gets no more. Default 4,096. */
   readonly usualOutputTokens?: number;
 }
 
@@ -59,41 +61,98 @@ export class LedgerBilling<Price> implements Billing {
   }
 
   open(purchase: Purchase): Bill | Promise<Bill> {
-    const { ledger, payerOf } = this.#options;
+    const { ledger, payerOf, usualOutputTokens } = this.#options;
     const { payer, hardBudgets } = payerOf(purchase);
     const price = this.#priceOf(purchase, '');
-    const start = this.#startOf(purchase, payer, price);
-    if (hardBudgets.length === 0) return this.#bill(ledger.begin(start), purchase, price);
-    if (hardBudgets.includes('usd') && price === null && purchase.target.place === 'cloud') {
-      return Promise.reject(new UpstreamError('overBudget', noPriceText(purchase)));
-    }
-    return this.#reserved(start, purchase, price);
+    if (hardBudgets.length > 0) return this.#underBudget({ purchase, payer, price }, hardBudgets);
+    const start = this.#startOf({ purchase, payer, price }, likelyBounds(purchase, usualOutputTokens));
+    return this.#bill(ledger.begin(start), purchase, price, null);
   }
 
-  async #reserved(start: AttemptStart, purchase: Purchase, price: Price | null): Promise<Bill> {
+  async #underBudget(sale: Sale<Price>, units: readonly BudgetUnit[]): Promise<Bill> {
+    const problem = unboundedText(sale.purchase, sale.price !== null, units);
+    if (problem !== null) throw new UpstreamError('overBudget', problem);
     try {
-      return this.#bill(await this.#options.ledger.reserve(start), purchase, price);
+      return await this.#reserved(sale, units);
     } catch (error) {
       // Either way nobody can promise that it is paid for, and another target may need no promise.
-      if (!(error instanceof BudgetExceeded || error instanceof LedgerUnavailable)) throw error;
-      const kind = error instanceof BudgetExceeded ? 'overBudget' : 'unbillable';
-      throw new UpstreamError(kind, error.message, { cause: error });
+      if (error instanceof BudgetExceeded) throw this.#overBudget(sale, error);
+      if (error instanceof LedgerUnavailable) throw new UpstreamError('unbillable', error.message, { cause: error });
+      throw error;
     }
   }
 
-  #bill(entry: LedgerEntry, { target, model, promptTokens }: Purchase, price: Price | null): Bill {
-    return new LedgerBill(entry, { target, model, promptTokens, price }, this.#options.pricing, this.#options.clock);
+  /** Where the client leaves the length of the answer to others, and not all of the usual one fits, what fits. */
+  async #reserved(sale: Sale<Price>, units: readonly BudgetUnit[]): Promise<Bill> {
+    const { purchase, price } = sale;
+    const given = answerLimitOf(purchase.request);
+    let answerTokens = given ?? this.#options.usualOutputTokens;
+    for (;;) {
+      try {
+        const start = this.#startOf(sale, upperBounds(purchase, answerTokens));
+        const entry = await this.#options.ledger.reserve(start);
+        return this.#bill(entry, purchase, price, this.#termsOf(sale, units, answerTokens));
+      } catch (error) {
+        if (given !== null || !(error instanceof BudgetExceeded)) throw error;
+        const fits = this.#longestFitting(sale, error.refusal, answerTokens - 1);
+        if (fits < LEAST_USEFUL_TOKENS) throw error;
+        answerTokens = fits;
+      }
+    }
   }
 
-  #startOf(purchase: Purchase, payer: Payer, price: Price | null): AttemptStart {
-    const { request, attempt, target, model } = purchase;
-    const { pricing, clock, newAttemptId, usualOutputTokens } = this.#options;
-    const { promptTokens, outputTokens } = boundsOf(purchase, usualOutputTokens);
+  /** Of answers that cost nothing, whatever their length, none needs a limit. */
+  #termsOf(sale: Sale<Price>, units: readonly BudgetUnit[], answerTokens: number): SpendingTerms {
+    const isFree = !units.includes('tokens') && this.#nanoUsd(sale, answerTokens) === this.#nanoUsd(sale, 0);
+    return { answerTokens: isFree ? null : answerTokens };
+  }
+
+  #longestFitting(sale: Sale<Price>, refusal: BudgetRefusal, most: number): number {
+    const costOf = (answerTokens: number): number => {
+      const { promptTokens, outputTokens } = upperBounds(sale.purchase, answerTokens);
+      return refusal.unit === 'usd' ? this.#nanoUsd(sale, answerTokens) : promptTokens + outputTokens;
+    };
+    return longestFitting(roomOf(refusal), most, costOf);
+  }
+
+  #nanoUsd(sale: Sale<Price>, answerTokens: number): number {
+    return this.#estimate(sale, upperBounds(sale.purchase, answerTokens));
+  }
+
+  #estimate({ purchase, price }: Sale<Price>, { promptTokens, outputTokens }: TokenBounds): number {
+    const longest = longestMs(purchase.target);
+    return this.#options.pricing.estimateNanoUsd(promptTokens, outputTokens, price, longest) ?? 0;
+  }
+
+  #overBudget(sale: Sale<Price>, error: BudgetExceeded): UpstreamError {
+    const most = answerLimitOf(sale.purchase.request) ?? this.#options.usualOutputTokens;
+    const fits = this.#longestFitting(sale, error.refusal, most);
+    const advice =
+      fits === 0 ? 'Its prompt alone does not fit now.' : `With max_tokens of at most ${fits} it fits now.`;
+    return new UpstreamError('overBudget', `${error.message} ${advice}`, {
+      retryAfterMs: retryAfterMs(error.refusal, this.#options.clock.wallMs()),
+      cause: error,
+    });
+  }
+
+  #bill(
+    entry: LedgerEntry,
+    { target, model, promptTokens }: Purchase,
+    price: Price | null,
+    terms: SpendingTerms | null,
+  ): Bill {
+    const { pricing, clock } = this.#options;
+    return new LedgerBill(entry, { target, model, promptTokens, price }, terms, pricing, clock);
+  }
+
+  #startOf(sale: Sale<Price>, bounds: TokenBounds): AttemptStart {
+    const { request, attempt, target, model } = sale.purchase;
+    const { clock, newAttemptId } = this.#options;
     return {
       attemptId: newAttemptId(),
       requestId: request.id,
       attempt,
-      payer,
+      payer: sale.payer,
       targetId: target.id,
       adapterKind: target.adapterKind,
       place: target.place,
@@ -101,8 +160,8 @@ export class LedgerBilling<Price> implements Billing {
       operation: request.operation,
       stream: request.stream,
       startedAtMs: clock.wallMs(),
-      reservedNanoUsd: pricing.estimateNanoUsd(promptTokens, outputTokens, price, longestMs(target)) ?? 0,
-      reservedTokens: promptTokens + outputTokens,
+      reservedNanoUsd: this.#estimate(sale, bounds),
+      reservedTokens: bounds.promptTokens + bounds.outputTokens,
     };
   }
 
@@ -110,6 +169,13 @@ export class LedgerBilling<Price> implements Billing {
     const { pricing, clock } = this.#options;
     return pricing.priceOf({ target, model, answeredBy, nowMs: clock.wallMs() });
   }
+}
+
+/** One call that somebody is to pay for. */
+interface Sale<Price> {
+  readonly purchase: Purchase;
+  readonly payer: Payer;
+  readonly price: Price | null;
 }
 
 /** What is kept of a call while it runs; nothing of its prompt. */
@@ -121,13 +187,21 @@ interface OpenCall<Price> {
 }
 
 class LedgerBill<Price> implements Bill {
+  readonly terms: SpendingTerms | null;
   readonly #entry: LedgerEntry;
   readonly #call: OpenCall<Price>;
   readonly #pricing: Pricing<Price>;
   readonly #clock: Clock;
   readonly #beganAtMs: number;
 
-  constructor(entry: LedgerEntry, call: OpenCall<Price>, pricing: Pricing<Price>, clock: Clock) {
+  constructor(
+    entry: LedgerEntry,
+    call: OpenCall<Price>,
+    terms: SpendingTerms | null,
+    pricing: Pricing<Price>,
+    clock: Clock,
+  ) {
+    this.terms = terms;
     this.#entry = entry;
     this.#call = call;
     this.#pricing = pricing;
@@ -182,6 +256,17 @@ function amount(value: number | null): number | null {
   return Number.isSafeInteger(value) && (value as number) >= 0 ? value : null;
 }
 
-function noPriceText({ target, model }: Purchase): string {
-  return `a hard budget applies, and no price is known for '${model}' at target '${target.id}'`;
+/** OpenRouter searches the web for a model of this name, and puts what it finds into the prompt. */
+const SEARCHES = /:online$/i;
+
+/** Why nobody can say what the call costs at most; null: that can be said. */
+function unboundedText({ target, model }: Purchase, hasPrice: boolean, units: readonly BudgetUnit[]): string | null {
+  const what = `a hard budget applies, and`;
+  if (units.includes('usd') && !hasPrice && target.place === 'cloud') {
+    return `${what} no price is known for '${model}' at target '${target.id}'. The operator can set one: swarmrouter prices set`;
+  }
+  if (target.adapterKind === 'openrouter' && SEARCHES.test(model)) {
+    return `${what} what the web search of '${model}' costs is not known before. Ask for it without ':online'`;
+  }
+  return null;
 }

@@ -1,9 +1,13 @@
 import type { Purchase } from '../../core/billing.ts';
+import { jsonBytes } from '../../core/json-bytes.ts';
+import { countOf, isObject, type JsonObject, listOf } from '../../core/json-shape.ts';
 import type { InferenceRequest } from '../../core/request.ts';
+
+type Body = InferenceRequest['body'];
 
 /** Of ordinary text, at least; code and most languages have more bytes to a token. */
 const BYTES_PER_TOKEN = 3;
-/** A large image at the dearest of the known tokenizers. Sounds and files may have more. */
+/** A large image at most tokenizers. Sounds and files may have more. */
 const MEDIA_TOKENS = 2_500;
 
 /** Tokens that a call may use; integers ≥ 0. */
@@ -12,29 +16,108 @@ export interface TokenBounds {
   readonly outputTokens: number;
 }
 
-/**
- * What is set aside before a call is made: rather too much than too little, the rest is given back.
- * @param usualOutputTokens For an answer whose length the client does not limit, ≥ 0.
- */
-export function boundsOf({ request, promptTokens }: Purchase, usualOutputTokens: number): TokenBounds {
+/** What a call is likely to use, rather too much than too little: for calls that no hard budget waits for. */
+export function likelyBounds({ request, promptTokens }: Purchase, usualAnswerTokens: number): TokenBounds {
   const { prompt } = request;
   const atMost = Math.ceil(prompt.mostBytes / BYTES_PER_TOKEN) + prompt.media * MEDIA_TOKENS;
   return {
     promptTokens: Math.max(atMost, Math.ceil(promptTokens)),
-    outputTokens: outputTokens(request, usualOutputTokens),
+    outputTokens: outputTokens(request, answerLimitOf(request) ?? usualAnswerTokens),
   };
 }
 
-function outputTokens({ operation, prompt, body }: InferenceRequest, usual: number): number {
+/**
+ * What a call can use at most, if its answers have no more than `answerTokens` each: what is set aside in hard budgets.
+ *
+ * A token stands for one byte at least, whatever the tokenizer (byte-level ones by their making, SentencePiece with its
+ * byte fallback), so text has no more tokens than bytes. That holds for all that the client wrote; what a template adds
+ * to it, and what is no text, is bounded by what is known of servers.
+ */
+export function upperBounds({ request, promptTokens }: Purchase, answerTokens: number): TokenBounds {
+  return {
+    promptTokens: Math.max(mostPromptTokens(request.body), Math.ceil(promptTokens)),
+    outputTokens: outputTokens(request, answerTokens),
+  };
+}
+
+/** The client's own limit for each answer, tokens, ≥ 1; null: none that a server would keep to. */
+export function answerLimitOf({ body }: Pick<InferenceRequest, 'body'>): number | null {
+  const limits = [body['max_completion_tokens'], body['max_tokens']].map((value) => countOf(value, 1));
+  const given = limits.filter((limit) => limit !== null);
+  return given.length === 0 ? null : Math.max(...given);
+}
+
+/** How many answers the call writes: `n`, and of `best_of` all though fewer are shown. ≥ 1. */
+export function answersOf(body: Body): number {
+  return Math.max(answerCount(body['n']), answerCount(body['best_of']));
+}
+
+function outputTokens({ operation, body }: InferenceRequest, answerTokens: number): number {
   if (operation === 'embedding') return 0;
-  return (prompt.maxOutputTokens ?? usual) * answersOf(body);
+  // What a prediction foretold wrongly is paid for as if it had been written, beside the limit.
+  const foretold = body['prediction'] === undefined ? 0 : jsonBytes(body['prediction']);
+  return answerTokens * answersOf(body) + foretold;
 }
 
-/** `n` answers are n times as long, and of `best_of` all are written though fewer are shown. */
-function answersOf(body: Readonly<Record<string, unknown>>): number {
-  return Math.max(countOf(body['n']), countOf(body['best_of']));
+/** Some servers read numbers that were sent as text. */
+function answerCount(value: unknown): number {
+  const count = typeof value === 'string' ? Number(value) : value;
+  return typeof count === 'number' && count >= 1 ? Math.ceil(Math.min(count, Number.MAX_SAFE_INTEGER)) : 1;
 }
 
-function countOf(value: unknown): number {
-  return typeof value === 'number' && value >= 1 ? Math.ceil(value) : 1;
+/** What templates add unasked: the beginning, the date, that an answer follows. gpt-oss adds most, some 70. */
+const TEMPLATE_TOKENS = 64;
+/** How to call tools: Claude's explanation is the longest. */
+const TOOL_TEMPLATE_TOKENS = 600;
+/** Of an image, whatever its size. Providers count less than 5,000, save for gpt-4o-mini, which counts thirty times what gpt-4o does. */
+const IMAGE_TOKENS = 10_000;
+/** Sounds have at least so many bytes (base64) to a token: 1 kB/s at 32 tokens a second. */
+const SOUND_BYTES_PER_TOKEN = 16;
+/** Of a file or whatever else, besides the bytes that came with it. */
+const FILE_TOKENS = 10_000;
+const TEXT_PARTS: ReadonlySet<unknown> = new Set([
+  'text',
+  'input_text',
+  'output_text',
+  'refusal',
+  'thinking',
+  undefined,
+]);
+const IMAGE_PARTS: ReadonlySet<unknown> = new Set(['image_url', 'input_image', 'image']);
+
+/** Members that say how to answer and are shown to no model. Whatever else is there may be. */
+const SETTINGS: ReadonlySet<string> = new Set([
+  ...['model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'n', 'best_of', 'stop', 'seed'],
+  ...['temperature', 'top_p', 'top_k', 'min_p', 'frequency_penalty', 'presence_penalty', 'repetition_penalty'],
+  ...['logit_bias', 'logprobs', 'top_logprobs', 'user', 'metadata', 'store', 'parallel_tool_calls', 'tool_choice'],
+  ...['service_tier', 'safety_identifier', 'prompt_cache_key', 'session_id', 'modalities', 'provider', 'prediction'],
+]);
+
+function mostPromptTokens(body: Body): number {
+  let tokens = TEMPLATE_TOKENS;
+  for (const name in body) {
+    if (name === 'messages') for (const message of listOf(body[name])) tokens += messageTokens(message);
+    else if (!SETTINGS.has(name)) tokens += jsonBytes(body[name]);
+  }
+  return listOf(body['tools']).length === 0 ? tokens : tokens + TOOL_TEMPLATE_TOKENS;
 }
+
+/** The names of its members stand for what a template puts around it. */
+function messageTokens(message: unknown): number {
+  if (!isObject(message) || !Array.isArray(message['content'])) return jsonBytes(message);
+  const { content, ...rest } = message as { readonly content: readonly unknown[] };
+  return jsonBytes(rest) + content.reduce<number>((sum, part) => sum + partTokens(part), 0);
+}
+
+function partTokens(part: unknown): number {
+  if (!isObject(part) || isText(part)) return jsonBytes(part);
+  if (IMAGE_PARTS.has(part['type'])) return IMAGE_TOKENS;
+  if (part['type'] === 'input_audio') return Math.ceil(jsonBytes(part) / SOUND_BYTES_PER_TOKEN);
+  return FILE_TOKENS + jsonBytes(part);
+}
+
+function isText(part: JsonObject): boolean {
+  return TEXT_PARTS.has(part['type']) && IMAGE_FIELDS.every((field) => part[field] === undefined);
+}
+
+const IMAGE_FIELDS = ['image_url', 'image', 'input_audio', 'file'];

@@ -159,8 +159,8 @@ class Batch {
       const { reserved, settled } = this.#amounts({ ...budget, windowStartMs: startMs });
       if (settled + reserved + asked <= budget.limit) continue;
       const { budgetId, scope, scopeId, window, unit, limit } = budget;
-      const spent = settled + reserved;
-      return { budgetId, scope, scopeId, window, unit, limit, spent, asked, resetsAtMs: windowEndMs(window, startMs) };
+      const found = { budgetId, scope, scopeId, window, unit, limit, spent: settled, reserved, asked };
+      return { ...found, resetsAtMs: windowEndMs(window, startMs) };
     }
     return null;
   }

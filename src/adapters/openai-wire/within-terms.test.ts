@@ -1,0 +1,84 @@
+import { describe, expect, test } from 'bun:test';
+import type { SpendingTerms } from '../../core/billing.ts';
+import { ANYONE, type Caller } from '../../core/caller.ts';
+import { ANYTHING } from '../../core/client-key.ts';
+import { withinTerms } from './within-terms.ts';
+
+const KEY: Caller = { ...ANYONE, kind: 'key', keyId: 'k' };
+const LISTED: Caller = { ...KEY, policies: { ...ANYTHING, models: ['a'] } };
+const FREE: SpendingTerms = { answerTokens: null };
+const TEN: SpendingTerms = { answerTokens: 10 };
+
+/** The names of what is taken out, and what is set. */
+const changes = (body: Record<string, unknown>, caller: Caller, terms: SpendingTerms | null) =>
+  withinTerms({ body, caller }, terms, 'max_completion_tokens');
+
+const OTHER_MODELS = { models: ['b'], route: 'fallback', preset: 'p' };
+const EXTRAS = { plugins: [{ id: 'web' }], web_search_options: {} };
+const gone = (...names: string[]) => Object.fromEntries(names.map((name) => [name, undefined]));
+
+describe('what a caller may not have beside the model that was checked', () => {
+  test('who needs no key and pays no bill has everything', () => {
+    expect(changes({ ...OTHER_MODELS, ...EXTRAS, service_tier: 'priority' }, ANYONE, null)).toEqual({});
+  });
+
+  test('no key may name further models', () => {
+    const models = gone('models', 'route', 'preset');
+    expect(changes({ ...OTHER_MODELS, ...EXTRAS, n_predict: 5 }, KEY, null)).toEqual(models);
+  });
+
+  test('a key with a list of models, and who pays from a hard budget, gets no work that is charged apart', () => {
+    const all = gone('models', 'route', 'preset', 'plugins', 'web_search_options');
+    expect(changes({ ...OTHER_MODELS, ...EXTRAS }, LISTED, null)).toEqual(all);
+    expect(changes({ ...OTHER_MODELS, ...EXTRAS }, KEY, FREE)).toEqual(all);
+    expect(changes({ ...OTHER_MODELS, ...EXTRAS }, ANYONE, FREE)).toEqual(all);
+  });
+
+  test('who pays from a hard budget pays the published price', () => {
+    expect(changes({ service_tier: 'priority' }, KEY, FREE)).toEqual(gone('service_tier'));
+    expect(changes({ service_tier: 'flex' }, KEY, FREE)).toEqual({});
+  });
+
+  test('of the tools of who pays from a hard budget those stay that the client runs itself', () => {
+    const own = { type: 'function', function: { name: 'f' } };
+    expect(changes({ tools: [own] }, KEY, FREE)).toEqual({});
+    expect(changes({ tools: [own, { type: 'web_search' }] }, KEY, FREE)).toEqual({ tools: [own] });
+    const searching = { tools: [{ type: 'openrouter:web_search' }], tool_choice: 'required' };
+    expect(changes(searching, KEY, FREE)).toEqual(gone('tools', 'tool_choice'));
+  });
+});
+
+describe('the limit of an answer, one under one name', () => {
+  test('is set where the client sets none, as the server calls it', () => {
+    expect(changes({}, KEY, TEN)).toEqual({ max_completion_tokens: 10 });
+  });
+
+  test('keeps the name that the client gave it', () => {
+    expect(changes({ max_tokens: 10 }, KEY, TEN)).toEqual({ max_tokens: 10 });
+  });
+
+  test('takes the place of what is no limit', () => {
+    for (const max_tokens of [-1, 0, '100', null, 1e30]) {
+      expect(changes({ max_tokens }, KEY, TEN)).toEqual({ max_tokens: undefined, max_completion_tokens: 10 });
+    }
+  });
+
+  test('stands alone: other names for the same do not get through', () => {
+    const body = {
+      max_tokens: 10,
+      max_completion_tokens: 'x',
+      n_predict: 9_999,
+      num_predict: -1,
+      max_output_tokens: 7,
+    };
+    expect(changes(body, KEY, TEN)).toEqual({
+      ...{ max_tokens: 10, max_completion_tokens: undefined },
+      ...gone('n_predict', 'num_predict', 'max_output_tokens'),
+    });
+  });
+
+  test('is the client’s own affair where the answer is free', () => {
+    expect(changes({ max_tokens: 99, n_predict: 5 }, KEY, FREE)).toEqual(gone('n_predict'));
+    expect(changes({}, KEY, FREE)).toEqual({});
+  });
+});

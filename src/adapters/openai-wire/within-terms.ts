@@ -1,0 +1,62 @@
+import type { SpendingTerms } from '../../core/billing.ts';
+import { countOf, isObject, listOf } from '../../core/json-shape.ts';
+import type { InferenceRequest } from '../../core/request.ts';
+
+/** OpenAI's two names for the most tokens of an answer: the older one, and the one that its reasoning models want. */
+export type TokenLimitField = 'max_tokens' | 'max_completion_tokens';
+
+type Body = InferenceRequest['body'];
+/** Top-level members to set; undefined: to be taken out. */
+export type Changes = Record<string, unknown>;
+
+const OPENAI_LIMITS: readonly TokenLimitField[] = ['max_completion_tokens', 'max_tokens'];
+/** Further names that one server or another takes for the same, llama.cpp's `n_predict` even before `max_tokens`. */
+const OTHER_LIMITS = ['n_predict', 'num_predict', 'max_new_tokens', 'max_output_tokens', 'max_gen_len'];
+/** Work beside the answer that providers charge apart, or whose results they put into the prompt: searching, reading files. */
+const PAID_EXTRAS = ['plugins', 'web_search_options'];
+/**
+ * OpenRouter's ways to name further models. A key's list of models was checked for `model` alone, and its budget was
+ * asked for that one's price.
+ */
+const OTHER_MODELS = ['models', 'route', 'preset'];
+/** What costs no more than the published price; `priority` costs twice as much. */
+const USUAL_TIERS: ReadonlySet<unknown> = new Set(['auto', 'default', 'flex', 'standard', 'standard_only']);
+/** Tools that the client runs itself. All others run at the provider, which charges for them. */
+const CLIENT_TOOLS: ReadonlySet<unknown> = new Set(['function', 'custom', undefined]);
+
+/** What is taken out of a body because its caller may have the one model that was checked, for the price that was asked. */
+export function withinTerms(
+  { body, caller }: Pick<InferenceRequest, 'body' | 'caller'>,
+  terms: SpendingTerms | null,
+  limitField: TokenLimitField,
+): Changes {
+  if (caller.kind !== 'key' && terms === null) return {};
+  const changes: Changes = {};
+  for (const field of OTHER_MODELS) if (Object.hasOwn(body, field)) changes[field] = undefined;
+  if (terms === null && caller.policies.models === null) return changes;
+  for (const field of PAID_EXTRAS) if (Object.hasOwn(body, field)) changes[field] = undefined;
+  if (terms === null) return changes;
+  if (Object.hasOwn(body, 'service_tier') && !USUAL_TIERS.has(body['service_tier']))
+    changes['service_tier'] = undefined;
+  return { ...changes, ...withoutPaidTools(body), ...limited(body, terms.answerTokens, limitField) };
+}
+
+function withoutPaidTools(body: Body): Changes {
+  const tools = listOf(body['tools']);
+  const own = tools.filter((tool) => isObject(tool) && CLIENT_TOOLS.has(tool['type']));
+  if (own.length === tools.length) return {};
+  if (own.length > 0) return { tools: own };
+  return { tools: undefined, ...(Object.hasOwn(body, 'tool_choice') ? { tool_choice: undefined } : {}) };
+}
+
+/** One limit under one name: what is set aside was reckoned from it, and servers differ in which of several counts. */
+function limited(body: Body, most: number | null, limitField: TokenLimitField): Changes {
+  const changes: Changes = {};
+  for (const field of OTHER_LIMITS) if (Object.hasOwn(body, field)) changes[field] = undefined;
+  if (most === null) return changes;
+  // The client knows which name its model wants.
+  const given = OPENAI_LIMITS.find((field) => countOf(body[field], 1) !== null);
+  for (const field of OPENAI_LIMITS) if (Object.hasOwn(body, field)) changes[field] = undefined;
+  changes[given ?? limitField] = most;
+  return changes;
+}
