@@ -214,7 +214,7 @@ const CORPUS: readonly (readonly [string, Verdict])[] = [
   ['http://unknown.example.com', 'never'],
 ];
 
-describe('which addresses a provider given at run time may have', () => {
+describe('S-05 L-14 which addresses a provider given at run time may have', () => {
   test.each(CORPUS.map((row) => [...row]))('%s: %s', async (url, verdict) => {
     const allowed = async (network: 'public' | 'lan') => {
       try {

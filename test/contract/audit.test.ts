@@ -35,7 +35,7 @@ const EVERYTHING: AuditFilter = {
   subject: null,
 };
 
-describe.each(all.map((backend) => [backend.name, backend] as const))('the audit log in %s', (_, backend) => {
+describe.each(all.map((backend) => [backend.name, backend] as const))('S-20 the audit log in %s', (_, backend) => {
   let place: StorePlace;
   let dataDir: string;
   let clock: ManualClock;
