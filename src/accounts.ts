@@ -313,7 +313,7 @@ export class Accounts {
   async #openParts(): Promise<Opened> {
     const [store, { hash, isNew }] = await Promise.all([openStore(this.#config), openHasher(this.#config)]);
     await takeSound(store, this.#parts);
-    const audit = await openAudit(store, this.#config.dataDir, this.#parts);
+    const audit = await openAudit(store, this.#config, hash, this.#parts);
     const keys = await openKeyStore(store, audit, pepperCheck(hash));
     const verification = await openVerification(store, () => this.#books?.ledger ?? null);
     const budgets = await openBudgetStore(store, audit);
@@ -415,8 +415,15 @@ async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
   return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
 }
 
-async function openAudit({ db }: SqlStore, dataDir: string, { clock, logger }: AccountsParts): Promise<AuditLog> {
-  return (await import('./stores/audit-log.ts')).openAuditLog({ db, dataDir, clock, logger });
+async function openAudit(
+  { db }: SqlStore,
+  { dataDir, databaseUrl }: Config,
+  hash: HashKey,
+  { clock, logger }: AccountsParts,
+): Promise<AuditLog> {
+  const { openAuditLog } = await import('./stores/audit-log.ts');
+  // A database of its own has no other gateway that signs in it.
+  return openAuditLog({ db, dataDir, clock, logger, ...(databaseUrl === null ? {} : { seal: hash }) });
 }
 
 async function openKeyStore({ db }: SqlStore, audit: AuditLog, check: string): Promise<ClientKeyStore> {

@@ -8,51 +8,36 @@ import { type Mutant, mutantsOf } from './find.ts';
 
 const root = join(import.meta.dir, '..', '..');
 
+const ROLES = 'test/integration/roles.test.ts';
+const MATRIX = 'test/integration/access-matrix.test.ts';
+
 /** By the beginning of a path: the tests that guard it, the quick ones first. */
 const TESTS: readonly (readonly [start: string, tests: readonly string[]])[] = [
-  [
-    'src/core/',
-    [
-      'src/http/admin/permission.test.ts',
-      'src/admission',
-      'test/integration/roles.test.ts',
-      'test/integration/access-matrix.test.ts',
-    ],
-  ],
+  ['src/core/', ['src/http/admin/permission.test.ts', 'src/admission', ROLES, MATRIX]],
   [
     'src/http/',
     [
       'src/http/admin/permission.test.ts',
       'src/http',
-      'test/integration/roles.test.ts',
+      ROLES,
       'test/integration/path-variants.test.ts',
-      'test/integration/access-matrix.test.ts',
+      MATRIX,
       'test/integration/client-keys.test.ts',
       'test/integration/endpoints.test.ts',
     ],
   ],
   [
     'src/admission/',
-    [
-      'src/admission',
-      'test/contract/people.test.ts',
-      'test/integration/roles.test.ts',
-      'test/integration/client-keys.test.ts',
-      'test/integration/access-matrix.test.ts',
-    ],
+    ['src/admission', 'test/contract/people.test.ts', ROLES, 'test/integration/client-keys.test.ts', MATRIX],
   ],
+  ['src/stores/sql/repositories/audit.ts', ['test/contract/tenancy.test.ts', 'test/contract/audit.test.ts', ROLES]],
+  ['src/stores/sql/repositories/people.ts', ['test/contract/people.test.ts', ROLES, MATRIX]],
+  ['src/stores/sql/repositories/tenants.ts', ['test/contract/people.test.ts', ROLES, MATRIX]],
+  ['src/stores/sql/repositories/shared-limits.ts', ['test/contract/people.test.ts', ROLES, MATRIX]],
+  ['src/stores/sql/repositories/usage.ts', ['test/contract/store.test.ts', ROLES, MATRIX]],
   [
     'src/stores/',
-    [
-      'test/contract/tenancy.test.ts',
-      'test/contract/people.test.ts',
-      'test/contract/client-keys.test.ts',
-      'test/contract/store.test.ts',
-      'test/contract/audit.test.ts',
-      'test/integration/roles.test.ts',
-      'test/integration/access-matrix.test.ts',
-      'test/integration/tenant-isolation.test.ts',
-    ],
+    ['test/contract/tenancy.test.ts', 'test/contract/client-keys.test.ts', 'test/contract/store.test.ts', MATRIX],
   ],
 ];
 

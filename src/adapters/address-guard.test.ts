@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { ADDRESS_CORPUS, resolveCorpusName as resolve } from '../../test/support/address-corpus.ts';
 import { vetAddress } from './address-guard.ts';
 
-describe('which addresses a provider given at run time may have', () => {
+describe('S-05 L-14 which addresses a provider given at run time may have', () => {
   test.each(ADDRESS_CORPUS.map((row) => [...row]))('%j: %s', async (url, verdict) => {
     const allowed = async (network: 'public' | 'lan') => {
       try {

@@ -5,7 +5,7 @@ function read(headers: Record<string, string>) {
   return readCredential(new Headers(headers));
 }
 
-describe('the credential of a request', () => {
+describe('L-29 the credential of a request', () => {
   test('is found wherever clients put it', () => {
     expect(read({})).toEqual({ kind: 'none' });
     expect(read({ authorization: 'Bearer abc' })).toEqual({ kind: 'sent', carrier: 'authorization', text: 'abc' });

@@ -5,7 +5,7 @@ import { rotateKey } from '../core/client-key.ts';
 import { KeyBook } from './key-book.ts';
 import { generateKey } from './key-format.ts';
 
-describe('the key book', () => {
+describe('S-01 L-04 the key book', () => {
   test('knows whose key a text is, and nobody else’s', () => {
     const [alice, bob] = [madeKey('alice', { projectId: 'web', owner: 'Alice' }), madeKey('bob')];
     const book = new KeyBook(hashKey, [alice.key, bob.key]);

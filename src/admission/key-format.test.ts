@@ -5,7 +5,7 @@ import { generateKey, keyFault, shownParts } from './key-format.ts';
 
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
-describe('a client key', () => {
+describe('S-01 a client key', () => {
   test('has a fixed shape, and no two are alike', () => {
     const keys = Array.from({ length: 2_000 }, () => generateKey());
     expect(new Set(keys).size).toBe(keys.length);

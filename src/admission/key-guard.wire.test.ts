@@ -35,7 +35,7 @@ async function send(...lines: readonly string[]): Promise<string> {
   return `${status} ${conversation.received().split('\r\n\r\n')[1]}`;
 }
 
-describe('credentials on the wire', () => {
+describe('L-29 credentials on the wire', () => {
   test('are found whatever the case of their header and of their scheme', async () => {
     expect(await send(`AUTHORIZATION: bearer ${alice.text}`)).toBe('200 alice');
     expect(await send(`Api-Key:${alice.text}`)).toBe('200 alice');

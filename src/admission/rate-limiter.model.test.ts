@@ -139,7 +139,7 @@ const steps = fc.array(
   { maxLength: 120, size: 'max' },
 );
 
-describe('the rate limits', () => {
+describe('S-19 the rate limits', () => {
   test('decide as a list of everything that was ever used does, whatever comes in whatever order', () => {
     const decisions = { in: 0, refused: 0 };
     fc.assert(

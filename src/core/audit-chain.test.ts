@@ -91,7 +91,7 @@ const with_ = (records: readonly AuditRecord[], witnesses: Partial<ChainWitnesse
 });
 const place = fc.integer({ min: 0, max: LENGTH - 1 });
 
-describe('a chain of audit entries', () => {
+describe('S-20 a chain of audit entries', () => {
   test('that nobody touched is good, whatever its length, and says where it ends', async () => {
     for (const length of [0, 1, 99, 100, 101, 230]) {
       const kept = chainOf(length);

@@ -32,7 +32,7 @@ const TABLE = {
   'organisation:write': { reach: 'gateway', roles: ['owner'] },
   'project:read': { reach: 'project', roles: EVERYONE },
   'project:write': { reach: 'organisation', roles: ['owner', 'admin'] },
-  'key:read': { reach: 'project', roles: ['owner', 'admin', 'operator', 'auditor', 'member'] },
+  'key:read': { reach: 'project', roles: EVERYONE },
   'key:write': { reach: 'project', roles: ['owner', 'admin'] },
   'budget:read': { reach: 'project', roles: EVERYONE },
   'budget:write': { reach: 'project', roles: ['owner', 'admin'] },

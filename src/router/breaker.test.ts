@@ -13,7 +13,7 @@ import {
 const run = (events: readonly (readonly [BreakerEvent, number])[], from: BreakerState = CLOSED): BreakerState =>
   events.reduce((state, [event, atMs]) => nextBreakerState(state, event, atMs), from);
 
-describe('the breaker', () => {
+describe('L-28 the breaker', () => {
   test('opens at once when the target is surely down', () => {
     expect(run([['down', 0]]).name).toBe('open');
   });

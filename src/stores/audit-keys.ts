@@ -22,6 +22,10 @@ const PUBLIC_HEADING =
 /** What the audit log is signed with and checked against. */
 export interface AuditKeys {
   readonly keyId: string;
+  /** SPKI, base64. */
+  readonly publicKey: string;
+  /** From now on, and after a restart, checkpoints of these count too. */
+  trust(publicKeys: readonly string[]): Promise<void>;
   sign(point: ChainPoint, atMs: number): AuditCheckpoint;
   readonly check: SignatureCheck;
   readonly fingerprint: Fingerprint;
@@ -35,10 +39,17 @@ export interface AuditKeys {
 export async function loadAuditKeys(dataDir: string): Promise<AuditKeys> {
   const pem = await loadOrCreateKey(join(dataDir, KEY_FILE));
   const own = parseKey(pem, join(dataDir, KEY_FILE));
-  const known = await knownKeys(join(dataDir, PUBLIC_FILE), publicText(own));
-  const keyId = idOf(publicText(own));
+  const publicKey = publicText(own);
+  const path = join(dataDir, PUBLIC_FILE);
+  const known = new Map(await knownKeys(path, [publicKey]));
+  const keyId = idOf(publicKey);
   return {
     keyId,
+    publicKey,
+    trust: async (publicKeys) => {
+      if (publicKeys.every((key) => known.has(idOf(key)))) return;
+      for (const [id, key] of await knownKeys(path, publicKeys)) known.set(id, key);
+    },
     sign: (point, atMs) => {
       const unsigned = { ...point, atMs, keyId };
       return { ...unsigned, signature: sign(null, Buffer.from(checkpointText(unsigned)), own).toString('base64') };
@@ -78,15 +89,14 @@ function parseKey(pem: string, path: string): KeyObject {
   );
 }
 
-/** By id. Adds our own to the file where it is not in it. */
-async function knownKeys(path: string, own: string): Promise<ReadonlyMap<string, KeyObject>> {
+/** By id. Adds those that must be in the file where they are not in it. */
+async function knownKeys(path: string, needed: readonly string[]): Promise<ReadonlyMap<string, KeyObject>> {
   const text = (await readPrivateFile(path)) ?? PUBLIC_HEADING;
   const lines = text.split('\n').map((line) => line.trim());
   const keys = lines.filter((line) => line !== '' && !line.startsWith('#'));
-  if (!keys.includes(own)) {
-    await replacePrivateFile(path, `${text.trimEnd()}\n${own}\n`);
-    keys.push(own);
-  }
+  const added = needed.filter((key) => !keys.includes(key));
+  if (added.length > 0) await replacePrivateFile(path, `${[text.trimEnd(), ...added].join('\n')}\n`);
+  keys.push(...added);
   return new Map(keys.map((key) => [idOf(key), parsePublic(key, path)]));
 }
 

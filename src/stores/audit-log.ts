@@ -20,6 +20,7 @@ import { type AuditAnchorFile, auditAnchorFile } from './audit-anchor-file.ts';
 import { type AuditKeys, loadAuditKeys } from './audit-keys.ts';
 import { auditJson, auditName } from './audit-text.ts';
 import { AuditRepository, type NewAuditEntry } from './sql/repositories/audit.ts';
+import { type Seal, SharedAuditKeys } from './sql/repositories/shared-audit-keys.ts';
 import type { Tables } from './sql/tables.ts';
 import { againWhileLocked } from './sql/while-locked.ts';
 
@@ -29,6 +30,8 @@ export interface AuditLogParts {
   readonly anchors: AuditAnchorFile;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Null: nobody else signs in this store. */
+  readonly shared: SharedAuditKeys | null;
 }
 
 /** What was appended is protected outside the database after this long. */
@@ -36,12 +39,18 @@ const ANCHOR_AFTER_MS = 1_000;
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** With the keys and anchors of this data folder, made where there are none. */
+/**
+ * With the keys and anchors of this data folder, made where there are none.
+ * @param seal of the secret that all gateways on the store have in common: each then trusts the keys of the others
+ */
 export async function openAuditLog(
-  parts: Pick<AuditLogParts, 'db' | 'clock' | 'logger'> & { readonly dataDir: string },
+  parts: Pick<AuditLogParts, 'db' | 'clock' | 'logger'> & { readonly dataDir: string; readonly seal?: Seal },
 ): Promise<AuditLog> {
-  const { dataDir, ...rest } = parts;
-  return new AuditLog({ ...rest, keys: await loadAuditKeys(dataDir), anchors: auditAnchorFile(dataDir) });
+  const { dataDir, seal, ...rest } = parts;
+  const keys = await loadAuditKeys(dataDir);
+  const shared = seal === undefined ? null : new SharedAuditKeys(parts.db, seal);
+  await shared?.publish(keys.keyId, keys.publicKey);
+  return new AuditLog({ ...rest, keys, shared, anchors: auditAnchorFile(dataDir) });
 }
 
 /** Who did what. One for each open store. */
@@ -99,6 +108,8 @@ export class AuditLog implements AuditSink, AuditReports {
   }
 
   async verify(organisationId: string): Promise<AuditVerdict> {
+    const { shared, keys } = this.#parts;
+    if (shared !== null) await keys.trust(await shared.sealed());
     const { witnesses, lastSequence } = await this.#witnesses(organisationId);
     const all = { organisationId, fromMs: null, toMs: null, actor: null, action: null, subject: null };
     return verifyChain(this.#repository.export(all, lastSequence), witnesses, {

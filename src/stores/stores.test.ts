@@ -157,7 +157,7 @@ describe('the overflow provider file', () => {
   });
 });
 
-describe('provider keys on the disk', () => {
+describe('S-08 provider keys on the disk', () => {
   const texts = async () => {
     const files = await readdir(folder);
     return (await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')))).join('\n');
@@ -274,7 +274,7 @@ describe('provider keys on the disk', () => {
   });
 });
 
-describe('the admin key file', () => {
+describe('S-04 the admin key file', () => {
   test('is made at the first start and read at the next', async () => {
     const first = await loadOrCreateAdminKey(folder);
     const second = await loadOrCreateAdminKey(folder);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { sql } from 'kysely';
+import { keyHasher } from '../../src/admission/key-hash.ts';
 import type { AuditEvent, AuditFilter, AuditRecord } from '../../src/core/audit.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { type AuditLog, openAuditLog } from '../../src/stores/audit-log.ts';
@@ -34,7 +35,7 @@ const EVERYTHING: AuditFilter = {
   subject: null,
 };
 
-describe.each(all.map((backend) => [backend.name, backend] as const))('the audit log in %s', (_, backend) => {
+describe.each(all.map((backend) => [backend.name, backend] as const))('S-20 the audit log in %s', (_, backend) => {
   let place: StorePlace;
   let dataDir: string;
   let clock: ManualClock;
@@ -54,10 +55,10 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the audit
     await rm(dataDir, { recursive: true, force: true });
   });
 
-  const open = (on: SqlStore, folder = dataDir) => {
+  const open = (on: SqlStore, folder = dataDir, seal?: (text: string) => string) => {
     const note = (_fields: object, message: string): void => void logged.push(message);
     const logger = { debug: note, info: note, warn: note, error: note };
-    return openAuditLog({ db: on.db, dataDir: folder, clock, logger });
+    return openAuditLog({ db: on.db, dataDir: folder, clock, logger, ...(seal === undefined ? {} : { seal }) });
   };
   const entries = async (filter: Partial<AuditFilter> = {}, of = audit): Promise<AuditRecord[]> => {
     const found: AuditRecord[] = [];
@@ -385,6 +386,29 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the audit
     await writeFile(join(elsewhere, 'audit-public-keys'), await readFile(join(dataDir, 'audit-public-keys'), 'utf8'));
     expect(await verdict(await open(store, elsewhere))).toBe('good');
     await rm(elsewhere, { recursive: true });
+  });
+
+  test('S-20 several gateways with one pepper trust each other’s keys, and nobody’s who has it not', async () => {
+    const [seal, another] = [keyHasher(new Secret('5e'.repeat(32))), keyHasher(new Secret('6f'.repeat(32)))];
+    const folders = await Promise.all(['one', 'two', 'three'].map(() => mkdtemp(join(tmpdir(), 'swarmrouter-audit-'))));
+    const [first = '', second = '', third = ''] = folders;
+    const one = await open(store, first, seal);
+    await one.record(event());
+    await one.close();
+    const two = await open(store, second, seal);
+    expect(await verdict(two)).toBe('good');
+    await two.record(event());
+    await two.close();
+    expect(await verdict(one)).toBe('good');
+    // With another pepper, as somebody who can write to the database alone would have.
+    const stranger = await open(store, third, another);
+    expect(await verdict(stranger)).toBe('bad checkpoint 1');
+    await stranger.record(event());
+    await stranger.close();
+    expect(await verdict(two)).toBe('bad checkpoint 3');
+    // What was trusted once is remembered outside the database.
+    expect((await readFile(join(first, 'audit-public-keys'), 'utf8')).trim().split('\n')).toHaveLength(3);
+    await Promise.all(folders.map((folder) => rm(folder, { recursive: true })));
   });
 
   test('says which file of its keys is wrong, and what to do', async () => {

@@ -6,7 +6,7 @@ import { backends, openAt } from './store-support.ts';
 const all = await backends();
 afterAll(() => Promise.all(all.map((backend) => backend.end())));
 
-describe.each(all.map((backend) => [backend.name, backend] as const))('the ledger in %s', (name, backend) => {
+describe.each(all.map((backend) => [backend.name, backend] as const))('L-18 the ledger in %s', (name, backend) => {
   // Without any budget a commit takes another way: it looks nothing up before it writes.
   for (const budgeted of [true, false]) {
     test(`books whatever happens as the reference does, and nothing for others (with budgets: ${budgeted})`, async () => {

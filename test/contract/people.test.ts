@@ -37,7 +37,7 @@ const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-describe.each(all.map((backend) => [backend.name, backend] as const))('people in %s', (_, backend) => {
+describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06 people in %s', (_, backend) => {
   let place: StorePlace;
   let dataDir: string;
   let clock: ManualClock;

@@ -5,7 +5,7 @@ import { startPostgres } from '../support/postgres-server.ts';
 
 const server = await startPostgres();
 
-describe.skipIf(server === null)('a PostgreSQL server that goes away', () => {
+describe.skipIf(server === null)('L-12 a PostgreSQL server that goes away', () => {
   test('in the middle of a transaction ends the transaction, not the process', async () => {
     if (server === null) return;
     const store = await openPostgresStore({ url: await server.database() });

@@ -83,7 +83,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     ]);
   });
 
-  test('admits to a hard budget what fits, refuses the rest one by one and says all about it', async () => {
+  test('L-17 admits to a hard budget what fits, refuses the rest one by one and says all about it', async () => {
     await new BudgetRepository(store.db).create(budget());
     const results = await store.commit('me', [
       starting('a', { reservedNanoUsd: 60 }),
@@ -242,7 +242,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     expect(await keys.find('other', 'k2')).toBeNull();
   });
 
-  test('changes a limit at once for what is not admitted yet, and leaves what was spent alone', async () => {
+  test('L-19 changes a limit at once for what is not admitted yet, and leaves what was spent alone', async () => {
     const budgets = new BudgetRepository(store.db);
     await budgets.create(budget());
     await kinds(starting('a', { reservedNanoUsd: 80 }));

@@ -277,7 +277,7 @@ describe('credentials and what else must not cross', () => {
       expect(`${toFirst}${toSecond}`).not.toContain(secret);
   });
 
-  test('no header of an upstream reaches the client but those that the gateway makes itself', async () => {
+  test('L-16 no header of an upstream reaches the client but those that the gateway makes itself', async () => {
     const raw = await parts.rawServer({
       chat: ({ socket }) =>
         void socket.write(

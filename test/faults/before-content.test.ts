@@ -55,7 +55,7 @@ const HIDDEN: readonly Row[] = [
   row('F-15 a line of 5 MB', { kind: 'giant-line', bytes: 5_000_000 }, 'malformed'),
   row('F-18 a web page', { kind: 'html' }, 'malformed'),
   row('F-19 status 200 with an error body', { kind: 'error-with-200' }, 'failed'),
-  row('F-19 an empty answer', { kind: 'empty' }, 'malformed'),
+  row('F-19 L-27 an empty answer', { kind: 'empty' }, 'malformed'),
   row('F-19 empty choices', { kind: 'empty-choices' }, 'malformed'),
   row('F-21 a refused key (401)', status(401), 'badCredentials'),
   row('F-21 an empty account (402)', status(402), 'outOfQuota'),

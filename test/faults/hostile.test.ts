@@ -116,7 +116,7 @@ const HOSTILE: readonly (readonly [string, RawAnswer, FailureKind, FailureKind?]
   ],
 ];
 
-describe('a hostile upstream costs only its own request', () => {
+describe('S-21 a hostile upstream costs only its own request', () => {
   for (const [name, answer, kind, kindOfWhole = kind] of HOSTILE) {
     for (const stream of [true, false]) {
       test(`${name}, ${stream ? 'streamed' : 'whole'}: another server answers, and nobody else notices`, async () => {
@@ -338,7 +338,7 @@ describe('odd but honest framing', () => {
   });
 });
 
-describe('bytes behind an answer never become the answer to another request', () => {
+describe('L-23 bytes behind an answer never become the answer to another request', () => {
   const echo = ({ request }: RawExchange): string => /canary:\w+/.exec(request.rawBody)?.[0] ?? 'no canary';
 
   test('a second answer in the same segment', async () => {
@@ -394,7 +394,7 @@ describe('bytes behind an answer never become the answer to another request', ()
   });
 });
 
-describe('F-29 a redirect', () => {
+describe('F-29 L-08 a redirect', () => {
   for (const status of ['301 Moved', '302 Found', '303 See Other', '307 Temporary', '308 Permanent']) {
     test(`${status} is not followed: neither the prompt nor the credential goes there`, async () => {
       const elsewhere = await parts.rawServer({ chat: once(httpReply(completion('EVIL')).toString()) });

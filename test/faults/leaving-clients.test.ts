@@ -19,7 +19,7 @@ async function isAbandoned({ gateway, outcomes }: TestGateway, calls: number): P
   expect(gateway.targets()[0]).toMatchObject({ health: 'up', queued: 0, stats: { errors: 0 } });
 }
 
-describe('F-31 a client that goes away', () => {
+describe('F-31 L-20 a client that goes away', () => {
   for (const kind of ['vllm', 'lm-studio', 'openrouter'] as const) {
     for (const phase of [
       'before the first byte',

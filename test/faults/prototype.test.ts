@@ -136,7 +136,7 @@ describe('S-12 the prototype of all objects stays clean', () => {
     expect([status, JSON.parse(text).metadata?.constructor]).toEqual([201, 'b']);
   }, 60_000);
 
-  test('whatever paths, queries and headers say; none of them is found on a prototype', async () => {
+  test('L-25 whatever paths, queries and headers say; none of them is found on a prototype', async () => {
     const server = await parts.simulator({ kind: 'vllm' });
     const on = await parts.gateway([targetFor(server)]);
     for (const key of POISON_KEYS) {

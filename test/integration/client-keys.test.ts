@@ -41,7 +41,7 @@ const rowsOf = async (started: TestGateway, groups: string) => {
   return (await response.json()).rows;
 };
 
-describe('once there is a client key', () => {
+describe('L-13 L-26 once there is a client key', () => {
   test('nobody gets in without one, on loopback too, and each request is someone’s on record', async () => {
     const { started, chat, texts } = await withKeys({ alice: { projectId: 'default' } });
     expect(await refusalOf(await started.chat(ask('qwen')))).toEqual([

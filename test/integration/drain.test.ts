@@ -5,7 +5,7 @@ import { runningParts } from '../support/running.ts';
 const { simulator, gateway } = runningParts();
 const streamed = { stream: true, messages: [{ role: 'user', content: 'hi' }] };
 
-describe('F-43 shutting down', () => {
+describe('F-43 L-21 shutting down', () => {
   test('lets running streams finish within the grace, and accepts nobody new', async () => {
     const studio = await simulator({ kind: 'lm-studio', replyTokens: 30, tokensPerSecond: 100 });
     const { chat, gateway: started, url } = await gateway([targetFor(studio)]);

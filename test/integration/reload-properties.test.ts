@@ -149,7 +149,7 @@ async function stateOf(gateway: Gateway) {
   };
 }
 
-describe('F-48: for any changes of the files, meant and slips of the hand', () => {
+describe('F-48 L-11: for any changes of the files, meant and slips of the hand', () => {
   const folder = mkdtempSync(join(tmpdir(), 'swarmrouter-reload-'));
   let current: Files = WRITTEN;
   let gateway: Gateway;

@@ -115,7 +115,7 @@ describe('a service token', () => {
   });
 });
 
-describe('a person', () => {
+describe('L-06 S-17 a person', () => {
   test('logs in with a password, may what their roles say, and logs out', async () => {
     const { on } = await started();
     const body = { name: 'Alice', password: PASSWORD, grants: [{ role: 'member', project: 'default' }] };

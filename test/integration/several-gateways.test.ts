@@ -79,6 +79,14 @@ describe.skipIf(postgres === null)('two gateways on one PostgreSQL', () => {
     await becomes('the budget is gone', other, key, 200);
   }, 60_000);
 
+  test('what one of them signed in the audit log counts at the other, and nothing was copied by hand', async () => {
+    const { one, other } = await started();
+    const { id } = await admin(one, 'POST', 'keys', { name: 'ann' });
+    await admin(other, 'PATCH', `keys/${id}`, { owner: 'team' });
+    await one.gateway.stop(1_000);
+    expect(await admin(other, 'GET', 'audit/verify')).toMatchObject({ ok: true, entries: 2, checkpoints: 1 });
+  });
+
   test('each with a pepper of its own, the log of the other says why a key does not open there, and what to do', async () => {
     const { one, other } = await started({});
     const { key } = await admin(one, 'POST', 'keys', { name: 'ann' });

@@ -259,7 +259,7 @@ describe('the OpenAPI document', () => {
   });
 });
 
-describe('the documentation page', () => {
+describe('S-17 the documentation page', () => {
   test('loads only what this server gives, under a policy that allows nothing else', async () => {
     const reply = await call('/docs');
     const html = await reply.text();

@@ -16,7 +16,7 @@ function faultOf(open: () => unknown): Error | null {
   }
 }
 
-describe('a sealed secret', () => {
+describe('S-08 a sealed secret', () => {
   test('opens as what it was, whatever it was, and shows nothing of it', () => {
     const keys = new MasterKeys([one]);
     fc.assert(

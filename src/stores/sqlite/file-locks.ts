@@ -14,6 +14,8 @@ export const sqliteFileLocks: FileLocks = {
     const db = new Database(path, { create: true });
     try {
       db.run('pragma busy_timeout = 0');
+      // A file of its own would have the rights that the umask gives, and there is nothing to take back.
+      db.run('pragma journal_mode = memory');
       db.run('begin exclusive');
       if (process.platform !== 'win32') chmodSync(path, OWNER_ONLY);
     } catch (error) {
