@@ -12,7 +12,9 @@ import {
   type RefusalFrom,
   refusedKey,
   refusedLogin,
+  refusedOidc,
   refusedPassword,
+  refusedPasswordChange,
   refusedPermission,
   refusedRequest,
 } from './admission/refusal-events.ts';
@@ -84,11 +86,14 @@ export interface GatewayOptions {
 }
 
 const STDOUT = 1;
+/** Of one reply of an identity provider: keys, or what it says of somebody. */
+const MOST_PROVIDER_BYTES = 1_048_576;
 
 /** The composition root: Config → running gateway. The only file that names concrete parts. */
 export async function createGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const clock = options.clock ?? systemClock;
   const loopback = isLoopbackHost(config.host);
+  const publicUrl = config.oidc?.publicUrl ?? null;
   const log = createLog({
     level: config.logLevel,
     format: formatFor(process.stdout.isTTY === true && options.logTo === undefined),
@@ -163,7 +168,13 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const decisions = new DecisionRing(config.decisions, () => clock.wallMs());
   const ownSinks = [metrics, requestLog, decisions, leaseSettler];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
-  const accounts = await Accounts.open(config, { clock, logger: log, directory });
+  const accounts = await Accounts.open(config, {
+    ...{ clock, logger: log, directory },
+    fetch: async () => {
+      const { createVettedFetch } = await import('./adapters/vetted-fetch.ts');
+      return createVettedFetch({ clock, isOwnListener, maxBytes: MOST_PROVIDER_BYTES });
+    },
+  });
   const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
@@ -232,7 +243,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             routeNames: () => ['default', ...reloader.config.routes.keys()],
             audit: () => accounts.auditReports,
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
-            loopback,
+            // Behind a proxy with TLS on the same machine browsers are to keep their cookies as over TLS.
+            loopback: loopback && publicUrl?.startsWith('https:') !== true,
             principals: {
               ofToken: async (text) => (await accounts.peopleIfAny())?.ofToken(text) ?? null,
               ofSession: async (cookie) => (await accounts.peopleIfAny())?.ofSession(cookie) ?? null,
@@ -243,6 +255,10 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             },
             sessionsIfAny: () => accounts.peopleIfAny(),
             refusedPassword: (...refused) => recordedRefusals.note(refusedPassword(...refused)),
+            refusedPasswordChange: (...refused) => recordedRefusals.note(refusedPasswordChange(...refused)),
+            oidc: () => accounts.oidcLogins(),
+            publicUrl,
+            refusedOidc: (...refused) => recordedRefusals.note(refusedOidc(...refused)),
             users: () => accounts.people(),
             usersIfAny: () => accounts.peopleIfAny(),
             tokens: () => accounts.people(),

@@ -1,3 +1,4 @@
+import type { OidcSettings } from '../core/oidc.ts';
 import type { LocalRate, PriceOverride } from '../core/price-override.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Route } from '../core/route.ts';
@@ -65,6 +66,8 @@ export interface Config {
   readonly keyPepper: Secret | null;
   /** The newest first. Null: one is made at first use and kept in the data folder. */
   readonly masterKey: readonly [Secret, ...Secret[]] | null;
+  /** Null: people log in with passwords alone. */
+  readonly oidc: OidcSettings | null;
   /** Prices that the YAML file sets. */
   readonly prices: readonly PriceOverride[];
   /** What answers of local servers cost; whoever has none is free. */

@@ -52,6 +52,8 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
       '/openapi.json': control,
       '/docs': control,
       '/docs/*': control,
+      '/login': control,
+      '/login/*': control,
     },
     fetch: route((request) => {
       throw unknownRoute(request);

@@ -71,6 +71,7 @@ export async function startTestGateway(
     databaseUrl: null,
     keyPepper: null,
     masterKey: null,
+    oidc: null,
     prices: [],
     localRates: [],
     compareWith: new Map(),
