@@ -93,7 +93,7 @@ const MOST_PROVIDER_BYTES = 1_048_576;
 export async function createGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const clock = options.clock ?? systemClock;
   const loopback = isLoopbackHost(config.host);
-  const publicUrl = config.oidc?.publicUrl ?? null;
+  const { publicUrl } = config;
   const log = createLog({
     level: config.logLevel,
     format: formatFor(process.stdout.isTTY === true && options.logTo === undefined),
@@ -196,7 +196,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         host: config.host,
         port: config.port,
         loopback,
-        allowedHosts: config.allowedHosts,
+        allowedHosts: [...config.allowedHosts, ...(publicUrl === null ? [] : [new URL(publicUrl).hostname])],
         maxBodyBytes: config.maxBodyBytes,
         version: VERSION,
       },

@@ -66,6 +66,8 @@ export interface Config {
   readonly keyPepper: Secret | null;
   /** The newest first. Null: one is made at first use and kept in the data folder. */
   readonly masterKey: readonly [Secret, ...Secret[]] | null;
+  /** Where browsers reach the gateway, without a path; null: at a loopback name, which each request says. */
+  readonly publicUrl: string | null;
   /** Null: people log in with passwords alone. */
   readonly oidc: OidcSettings | null;
   /** Prices that the YAML file sets. */

@@ -421,7 +421,6 @@ describe('an identity provider', () => {
       clientSecret: null,
       scopes: 'openid profile',
       nameClaim: 'preferred_username',
-      publicUrl: null,
       roles: [
         { claim: 'groups', value: 'platform', grant: { role: 'admin', projectId: null } },
         { claim: 'groups', value: 'web', grant: { role: 'member', projectId: 'web' } },
@@ -451,9 +450,9 @@ describe('an identity provider', () => {
   test('sends people back to an address that is known, over TLS', () => {
     const open = { ...OIDC, SWARMROUTER_HOST: '0.0.0.0', SWARMROUTER_ADMIN_KEY: 'abcdefgh-0123456789' };
     expect(messages(open)).toEqual(['SWARMROUTER_OIDC_ISSUER: it is not known where logins come back to']);
-    expect(
-      configOf({ environment: { ...open, SWARMROUTER_PUBLIC_URL: 'https://ai.example.com/' } }).oidc?.publicUrl,
-    ).toBe('https://ai.example.com');
+    expect(configOf({ environment: { ...open, SWARMROUTER_PUBLIC_URL: 'https://ai.example.com/' } }).publicUrl).toBe(
+      'https://ai.example.com',
+    );
     for (const name of ['SWARMROUTER_OIDC_ISSUER', 'SWARMROUTER_PUBLIC_URL']) {
       const [told = ''] = messages({ ...OIDC, [name]: 'http://login.example.com' });
       expect(told).toContain(`${name}: it must begin with https://`);

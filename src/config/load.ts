@@ -119,6 +119,7 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     databaseUrl: values.databaseUrl,
     keyPepper: values.keyPepper,
     masterKey: values.masterKey,
+    publicUrl: values.publicUrl,
     oidc: oidcOf(values),
     prices: specs.prices,
     localRates: specs.localRates,
@@ -136,10 +137,10 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
 
 /** Whole or not at all: what goes together was checked before. */
 function oidcOf(values: Values): OidcSettings | null {
-  const { oidcIssuer: issuer, oidcClientId: clientId, oidcRoles: roles, publicUrl } = values;
+  const { oidcIssuer: issuer, oidcClientId: clientId, oidcRoles: roles } = values;
   if (issuer === null || clientId === null || roles === null) return null;
   const { oidcClientSecret: clientSecret, oidcScopes: scopes, oidcNameClaim: nameClaim } = values;
-  return { issuer, clientId, clientSecret, scopes, roles, nameClaim, publicUrl };
+  return { issuer, clientId, clientSecret, scopes, roles, nameClaim };
 }
 
 function routesOf(values: Values, specs: readonly RouteSpec[], strategies: readonly string[]): Map<string, Route> {

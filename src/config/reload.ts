@@ -89,25 +89,16 @@ const NEED_RESTART: ReadonlySet<string> = new Set(
 
 /** What was written, with the values of the start where a change needs a restart. Pure. */
 export function withoutRestart(start: Config, written: Config): Config {
-  const {
-    host,
-    port,
-    dataDir,
-    adminKey,
-    allowedHosts,
-    drainTimeoutMs,
-    usage,
-    databaseUrl,
-    keyPepper,
-    masterKey,
-    oidc,
-  } = start;
+  const { host, port, dataDir, adminKey, allowedHosts, drainTimeoutMs, usage, databaseUrl, keyPepper, masterKey } =
+    start;
   const { maxBodyBytes, maxMemoryBytes, maxLoopLagMs, retryBudget, logLevel, logRequests, logResponses, decisions } =
     start;
+  const { publicUrl, oidc } = start;
   const atStart = new Map(start.settings.map((setting) => [setting.name, setting]));
   return {
     ...written,
-    ...{ host, port, dataDir, adminKey, allowedHosts, drainTimeoutMs, usage, databaseUrl, keyPepper, masterKey, oidc },
+    ...{ host, port, dataDir, adminKey, allowedHosts, drainTimeoutMs, usage, databaseUrl, keyPepper, masterKey },
+    ...{ publicUrl, oidc },
     ...{ maxBodyBytes, maxMemoryBytes, maxLoopLagMs, retryBudget, logLevel, logRequests, logResponses, decisions },
     settings: written.settings.map((setting) =>
       NEED_RESTART.has(setting.name) ? (atStart.get(setting.name) ?? setting) : setting,

@@ -396,7 +396,7 @@ export const SETTINGS = {
   publicUrl: optional('SWARMROUTER_PUBLIC_URL', publicOrigin, 'unset: a loopback address, as each request names it', {
     restart: true,
     group: 'Logins',
-    doc: 'Where browsers reach the gateway. Logins at an identity provider come back to `/admin/login/oidc/callback` there, which is what is registered at the provider. With SWARMROUTER_OIDC_ISSUER it must be given when the gateway listens on more than loopback.',
+    doc: 'Where browsers reach the gateway, through a proxy with TLS for instance. Its name may stand in `Host`, and with https the cookies of people are for TLS alone. Logins at an identity provider come back to `/admin/login/oidc/callback` there, which is what is registered at the provider. With SWARMROUTER_OIDC_ISSUER it must be given when the gateway listens on more than loopback.',
     example: 'https://ai.example.com',
   }),
   oidcIssuer: optional('SWARMROUTER_OIDC_ISSUER', issuer, 'unset: people log in with passwords alone', {

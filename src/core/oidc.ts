@@ -20,6 +20,4 @@ export interface OidcSettings {
   readonly roles: readonly RoleRule[];
   /** The claim that people are called by. */
   readonly nameClaim: string;
-  /** Where browsers reach the gateway; null: at a loopback name, which each request says. */
-  readonly publicUrl: string | null;
 }

@@ -23,7 +23,7 @@ async function started(timeoutMs = 5_000) {
   await idp.register(REDIRECT_URL);
   const settings: OidcSettings = {
     ...{ issuer: idp.issuer, clientId: 'router', clientSecret: null, scopes: 'openid', roles: [] },
-    ...{ nameClaim: 'name', publicUrl: null },
+    nameClaim: 'name',
   };
   const clock = new ManualClock();
   const logger = { debug: note, info: note, warn: note, error: note };

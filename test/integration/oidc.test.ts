@@ -57,7 +57,7 @@ function settingsOf(issuer: string, roles: readonly RoleRule[] = [rule('groups',
   return {
     oidc: {
       ...{ issuer, clientId: CLIENT.clientId, clientSecret: new Secret(CLIENT.clientSecret) },
-      ...{ scopes: 'openid profile', nameClaim: 'preferred_username', publicUrl: null, roles },
+      ...{ scopes: 'openid profile', nameClaim: 'preferred_username', roles },
     },
   };
 }
@@ -149,12 +149,11 @@ describe('somebody of the identity provider', () => {
 
   test('gets cookies for this host and TLS alone where browsers come over TLS', async () => {
     const { idp } = await started();
-    const settings = settingsOf(idp.issuer).oidc;
-    const on = await gateway([], {
-      oidc: { ...settings, publicUrl: 'https://ai.example.com' },
-      allowedHosts: ['ai.example.com'],
-    });
-    const begun = await new TestBrowser().step(`${on.url}${BEGIN}`);
+    const publicUrl = 'https://ai.example.com';
+    const on = await gateway([], { ...settingsOf(idp.issuer), publicUrl });
+    // As the proxy passes it on, which is allowed for it.
+    const headers = { host: 'ai.example.com' };
+    const begun = await new TestBrowser().step(`${on.url}${BEGIN}`, { headers });
     expect(begun.headers.get('set-cookie')).toMatch(
       /^__Host-swarmrouter-login=.*; Path=\/; HttpOnly; SameSite=Lax; Secure;/,
     );
@@ -613,6 +612,27 @@ describe('a gateway', () => {
     const { on, idp } = await started();
     const ways = JSON.parse((await new TestBrowser().step(`${on.url}/admin/login`)).text);
     expect(ways).toEqual({ password: true, oidc: { issuer: idp.issuer, url: BEGIN } });
+  });
+
+  test('ends what another one on the same store began, once over both', async () => {
+    const { on, idp } = await started();
+    // A proxy in front of both: each sees whichever request it gets.
+    const publicUrl = 'http://localhost:1';
+    const shared = { ...settingsOf(idp.issuer), publicUrl, dataDir: on.dataDir };
+    await idp.register(`${publicUrl}${CALLBACK}`);
+    const [first, second] = [await gateway([], shared), await gateway([], shared)];
+    const ann = new TestBrowser();
+    const { next } = await ann.open(`${first.url}${BEGIN}`, ({ origin }) => origin === publicUrl);
+    const ticket = ann.cookie(first.url, TICKET) ?? '';
+    const endAt = async (at: TestGateway) => {
+      ann.setCookie(at.url, TICKET, ticket);
+      return ann.step(`${at.url}${CALLBACK}${next?.search ?? ''}`, { headers: asJson });
+    };
+    expect((await endAt(second)).status).toBe(303);
+    expect((await whoIs(second, ann)).name).toBe('ann');
+    expect(refusalOf(await endAt(first))).toEqual([401, 'oidc_code_refused']);
+    ann.setCookie(first.url, SESSION, ann.cookie(second.url, SESSION) ?? '');
+    expect((await whoIs(first, ann)).name).toBe('ann');
   });
 
   test('that has another provider, or none any more, knows nobody of the old one', async () => {

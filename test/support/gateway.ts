@@ -71,6 +71,7 @@ export async function startTestGateway(
     databaseUrl: null,
     keyPepper: null,
     masterKey: null,
+    publicUrl: null,
     oidc: null,
     prices: [],
     localRates: [],
