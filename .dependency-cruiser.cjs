@@ -1,7 +1,7 @@
 // The direction of imports, as docs/adr/0002 and ARCHITECTURE.md draw it:
 // cli → main → gateway → http → router → core; cli → discovery → adapters; every other part imports core only.
 const part = (name) => `^src/${name}(/|\\.ts$)`;
-const LEAF_PARTS = ['adapters', 'config', 'secrets', 'admission', 'cache', 'usage', 'stores', 'telemetry'];
+const LEAF_PARTS = ['adapters', 'config', 'secrets', 'admission', 'identity', 'cache', 'usage', 'stores', 'telemetry'];
 
 /** Each outside library has one owner folder. */
 const OWNERS = {
@@ -14,6 +14,7 @@ const OWNERS = {
   picocolors: '^src/cli/',
   kysely: '^src/stores/',
   pg: '^src/stores/postgres/',
+  'openid-client': '^src/identity/',
 };
 
 module.exports = {
@@ -100,6 +101,19 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: '(^src/gateway\\.ts$|\\.test\\.ts$)' },
       to: { path: '^src/accounts\\.ts$' },
+    },
+    {
+      name: 'logins-at-a-provider-are-loaded-at-the-first-one',
+      comment: 'Most gateways have no identity provider: neither their start nor their requests pay for it.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/identity/|\\.test\\.ts$' },
+      to: { path: '^src/identity/', dependencyTypesNot: ['dynamic-import', 'type-only'] },
+    },
+    {
+      name: 'the-library-of-logins-is-loaded-at-the-first-one',
+      severity: 'error',
+      from: { path: '^src/identity/', pathNot: '\\.test\\.ts$' },
+      to: { path: '(^|/)node_modules/openid-client/', dependencyTypesNot: ['dynamic-import', 'type-only'] },
     },
     {
       name: 'only-the-cli-starts-main',

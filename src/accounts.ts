@@ -5,6 +5,7 @@ import type { BudgetWatch } from './admission/budget-watch.ts';
 import { Budgets } from './admission/budgets.ts';
 import type { ChangeFollower } from './admission/change-follower.ts';
 import { ClientKeys } from './admission/client-keys.ts';
+import type { Identities, VouchedLogin } from './admission/identities.ts';
 import { KeyBook } from './admission/key-book.ts';
 import { type HashKey, keyHasher, pepperCheck } from './admission/key-hash.ts';
 import { KeysInForce } from './admission/keys-in-force.ts';
@@ -23,9 +24,12 @@ import type { Ledger } from './core/ledger.ts';
 import type { LedgerVerification } from './core/ledger-check.ts';
 import { NO_SHARED_LIMITS, type SharedLimits, sharedLimits } from './core/limits.ts';
 import type { Logger } from './core/logger.ts';
+import type { OidcSettings } from './core/oidc.ts';
 import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
 import type { StoreChange } from './core/store-changes.ts';
 import type { UsageReports } from './core/usage-report.ts';
+import type { OidcLogins } from './identity/oidc-logins.ts';
+import type { ProviderFetch } from './identity/oidc-provider.ts';
 import { modelIndex } from './router/model-index.ts';
 import type { TargetDirectory } from './router/targets.ts';
 import type { AuditLog } from './stores/audit-log.ts';
@@ -36,12 +40,20 @@ import type { LedgerState, LedgerWatch } from './usage/ledger/ledger-watch.ts';
 import type { ConfiguredPrices, OperatorPrices } from './usage/prices/operator-prices.ts';
 
 export interface AccountsParts {
+  /** For identity providers. */
+  readonly fetch: () => Promise<ProviderFetch>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly directory: TargetDirectory;
 }
 
-interface BooksParts extends AccountsParts {
+/** What lets people in whom the identity provider vouches for. */
+export type PeopleFromProvider = OidcLogins<
+  Extract<VouchedLogin, { ok: true }>,
+  Extract<VouchedLogin, { ok: false }>['reason']
+>;
+
+interface BooksParts extends Omit<AccountsParts, 'fetch'> {
   readonly budgets: BudgetBook;
   readonly audit: AuditSink;
   readonly verify: LedgerVerification['verify'];
@@ -99,6 +111,7 @@ export class Accounts {
   #readingPrices: Promise<OperatorPrices> | null = null;
   #sharedLimits: SharedLimits = NO_SHARED_LIMITS;
   readonly #throttle: LoginThrottle;
+  #oidcLogins: Promise<PeopleFromProvider> | null = null;
 
   private constructor(config: Config, parts: AccountsParts) {
     this.#config = config;
@@ -112,8 +125,8 @@ export class Accounts {
 
   static async open(config: Config, parts: AccountsParts): Promise<Accounts> {
     const accounts = new Accounts(config, parts);
-    const { usage, databaseUrl, dataDir } = config;
-    if (usage || databaseUrl !== null || existsSync(join(dataDir, STORE_FILE))) await accounts.store();
+    const { usage, databaseUrl, oidc, dataDir } = config;
+    if (usage || databaseUrl !== null || oidc !== null || existsSync(join(dataDir, STORE_FILE))) await accounts.store();
     return accounts;
   }
 
@@ -233,6 +246,43 @@ export class Accounts {
     ]);
     return new People({
       ...{ store: recordedPeople(store.db, audit), hash, clock: this.#parts.clock, throttle: this.#throttle },
+      newId: (kind) => `${kind}_${Bun.randomUUIDv7()}`,
+      issuer: this.#config.oidc?.issuer ?? null,
+    });
+  }
+
+  /** Logins at the identity provider; null: there is none. */
+  oidcLogins(): Promise<PeopleFromProvider> | null {
+    const { oidc } = this.#config;
+    if (oidc === null) return null;
+    this.#oidcLogins ??= this.#openOidcLogins(oidc);
+    return this.#oidcLogins;
+  }
+
+  async #openOidcLogins(settings: OidcSettings): Promise<PeopleFromProvider> {
+    const [{ OidcLogins }, { OidcProvider }, fetch] = await Promise.all([
+      import('./identity/oidc-logins.ts'),
+      import('./identity/oidc-provider.ts'),
+      this.#parts.fetch(),
+    ]);
+    const { clock, logger } = this.#parts;
+    const { issuer } = settings;
+    return new OidcLogins({
+      ...{ issuer, clock, logger, throttle: this.#throttle },
+      provider: new OidcProvider({ settings, fetch, clock, logger }),
+      seal: async () => (await this.#open()).hash,
+      enter: async (vouched, begunWith, from) => (await this.#identities(issuer)).enter(vouched, begunWith, from),
+    });
+  }
+
+  async #identities(issuer: string): Promise<Identities> {
+    const [{ store, audit }, { Identities }, { recordedPeople }] = await Promise.all([
+      this.#open(),
+      import('./admission/identities.ts'),
+      import('./stores/recorded-people.ts'),
+    ]);
+    return new Identities({
+      ...{ store: recordedPeople(store.db, audit), clock: this.#parts.clock, issuer },
       newId: (kind) => `${kind}_${Bun.randomUUIDv7()}`,
     });
   }

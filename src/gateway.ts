@@ -13,7 +13,9 @@ import {
   type RefusalFrom,
   refusedKey,
   refusedLogin,
+  refusedOidc,
   refusedPassword,
+  refusedPasswordChange,
   refusedPermission,
   refusedRequest,
 } from './admission/refusal-events.ts';
@@ -88,11 +90,14 @@ export interface GatewayOptions {
 }
 
 const STDOUT = 1;
+/** Of one reply of an identity provider: keys, or what it says of somebody. */
+const MOST_PROVIDER_BYTES = 1_048_576;
 
 /** The composition root: Config → running gateway. The only file that names concrete parts. */
 export async function createGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const clock = options.clock ?? systemClock;
   const loopback = isLoopbackHost(config.host);
+  const { publicUrl } = config;
   const log = createLog({
     level: config.logLevel,
     format: formatFor(process.stdout.isTTY === true && options.logTo === undefined),
@@ -169,7 +174,13 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const decisions = new DecisionRing(config.decisions, () => clock.wallMs());
   const ownSinks = [metrics, requestLog, decisions, leaseSettler];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
-  const accounts = await Accounts.open(config, { clock, logger: log, directory });
+  const accounts = await Accounts.open(config, {
+    ...{ clock, logger: log, directory },
+    fetch: async () => {
+      const { createVettedFetch } = await import('./adapters/vetted-fetch.ts');
+      return createVettedFetch({ clock, isOwnListener, maxBytes: MOST_PROVIDER_BYTES });
+    },
+  });
   const principals = new Principals(() => accounts.peopleIfAny(), clock);
   const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
@@ -198,7 +209,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         host: config.host,
         port: config.port,
         loopback,
-        allowedHosts: config.allowedHosts,
+        allowedHosts: [...config.allowedHosts, ...(publicUrl === null ? [] : [new URL(publicUrl).hostname])],
         maxBodyBytes: config.maxBodyBytes,
         version: VERSION,
       },
@@ -246,7 +257,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             routeNames: () => ['default', ...reloader.config.routes.keys()],
             audit: () => accounts.auditReports,
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
-            loopback,
+            // Behind a proxy with TLS on the same machine browsers are to keep their cookies as over TLS.
+            loopback: loopback && publicUrl?.startsWith('https:') !== true,
             principals: {
               ofToken: (text) => principals.ofToken(text),
               ofSession: (cookie) => principals.ofSession(cookie),
@@ -257,6 +269,10 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             },
             sessionsIfAny: () => accounts.peopleIfAny(),
             refusedPassword: (...refused) => recordedRefusals.note(refusedPassword(...refused)),
+            refusedPasswordChange: (...refused) => recordedRefusals.note(refusedPasswordChange(...refused)),
+            oidc: () => accounts.oidcLogins(),
+            publicUrl,
+            refusedOidc: (...refused) => recordedRefusals.note(refusedOidc(...refused)),
             users: () => accounts.people(),
             usersIfAny: () => accounts.peopleIfAny(),
             tokens: () => accounts.people(),

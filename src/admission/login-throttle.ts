@@ -22,22 +22,24 @@ export class LoginThrottle {
     this.#clock = clock;
   }
 
-  /** ms until the next try may be made; 0: now. */
-  waitMs(account: string, address: string | null): number {
-    return Math.max(
-      this.#waitOf(accountOf(account), MOST_OF_ACCOUNT),
-      this.#waitOf(addressOf(address), MOST_OF_ADDRESS),
-    );
+  /**
+   * ms until the next try may be made; 0: now.
+   * @param account null: of none that is known before it succeeds
+   */
+  waitMs(account: string | null, address: string | null): number {
+    const ofAccount = account === null ? 0 : this.#waitOf(accountOf(account), MOST_OF_ACCOUNT);
+    return Math.max(ofAccount, this.#waitOf(addressOf(address), MOST_OF_ADDRESS));
   }
 
   /** Counted before the password is checked, so that many at once do not all get in under the limit. */
-  begin(account: string, address: string | null): void {
-    for (const name of [accountOf(account), addressOf(address)]) this.#count(name);
+  begin(account: string | null, address: string | null): void {
+    if (account !== null) this.#count(accountOf(account));
+    this.#count(addressOf(address));
   }
 
   /** The right password: the account's failures are forgotten, those of the address stay but for this one. */
-  succeed(account: string, address: string | null): void {
-    this.#failures.delete(accountOf(account));
+  succeed(account: string | null, address: string | null): void {
+    if (account !== null) this.#failures.delete(accountOf(account));
     const failures = this.#failures.get(addressOf(address));
     if (failures !== undefined) failures.count = Math.max(0, failures.count - 1);
   }

@@ -1,13 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto';
 import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
 import { NoSuchProject } from '../core/budget-store.ts';
 import type { Clock } from '../core/clock.ts';
 import { RevisionConflict } from '../core/key-store.ts';
 import {
   GrantRefused,
+  NotOurs,
   type PeopleStore,
   type ServiceToken,
-  type Session,
   type TokenShownOnce,
   tokenState,
   type User,
@@ -18,6 +17,7 @@ import { generateKey, keyFault, shownParts, TOKEN_START } from './key-format.ts'
 import type { HashKey } from './key-hash.ts';
 import type { LoginThrottle } from './login-throttle.ts';
 import { hashPassword, isPassword, wasteAsMuch } from './passwords.ts';
+import { type Entered, Sessions } from './sessions.ts';
 
 export interface PeopleParts {
   readonly store: PeopleStore;
@@ -25,6 +25,8 @@ export interface PeopleParts {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly throttle: LoginThrottle;
   readonly newId: (kind: 'usr' | 'tok') => string;
+  /** The identity provider whose people may have sessions; null: nobody's. */
+  readonly issuer: string | null;
 }
 
 /** Who asks, and from where. */
@@ -40,17 +42,14 @@ export interface UserChange {
 }
 
 export type LoginResult =
-  | { readonly ok: true; readonly text: Secret; readonly user: User; readonly expiresAtMs: number }
+  | Entered
   | { readonly ok: false; readonly reason: 'wrong_password' }
   | { readonly ok: false; readonly reason: 'throttled'; readonly waitMs: number };
 
-/** A session ends so long after it began, or was last used. */
-const SESSION_MS = 7 * 86_400_000;
-const IDLE_MS = 12 * 3_600_000;
-/** How exactly it is known when a session was last used: each look would be a write. */
-const SEEN_EVERY_MS = 60_000;
-const SESSION_BYTES = 32;
-const SESSION_TEXT = /^[\w-]{43}$/;
+export type PasswordChange =
+  | { readonly ok: true; readonly user: User }
+  | { readonly ok: false; readonly reason: 'wrong_password' | 'no_password' }
+  | { readonly ok: false; readonly reason: 'throttled'; readonly waitMs: number };
 
 /**
  * People and machines of the admin API: who they are, and what they may. Always asked of the store, so that what one
@@ -58,9 +57,11 @@ const SESSION_TEXT = /^[\w-]{43}$/;
  */
 export class People {
   readonly #parts: PeopleParts;
+  readonly #sessions: Sessions;
 
   constructor(parts: PeopleParts) {
     this.#parts = parts;
+    this.#sessions = new Sessions(parts);
   }
 
   users(organisationId: string): Promise<readonly User[]> {
@@ -77,14 +78,14 @@ export class People {
     const { organisationId } = principal;
     const passwordHash = await hashPassword(password.reveal());
     const user: User = {
-      ...{ id: newId('usr'), organisationId, name, grants },
+      ...{ id: newId('usr'), organisationId, name, identity: null, grants },
       ...{ createdAtMs: clock.wallMs(), disabledAtMs: null, revision: 1 },
     };
     await store.createUser({ user, passwordHash }, eventOf('user.create', origin, null, user));
     return user;
   }
 
-  /** Their sessions end. Null: there is no such user. Rejects as `createUser`, and with RevisionConflict. */
+  /** Their sessions end. Null: there is no such user. Rejects as `createUser`, and with NotOurs and RevisionConflict. */
   async changeUser(
     id: string,
     change: UserChange,
@@ -97,6 +98,9 @@ export class People {
     if (before === undefined) return null;
     if (revision !== null && revision !== before.revision) {
       throw new RevisionConflict(`The user is at revision ${before.revision}, not at ${revision} any more.`);
+    }
+    if (before.identity !== null && (change.grants !== undefined || change.password !== undefined)) {
+      throw new NotOurs(`"${before.name}" logs in at ${before.identity.issuer}.`);
     }
     // Whoever may not give a role may not take it, nor the password of somebody who has it.
     await this.#checkGrants(principal, [...before.grants, ...(change.grants ?? [])]);
@@ -147,44 +151,52 @@ export class People {
 
   /** @param address of the connection's other end, for the throttle */
   async login(name: string, password: Secret, from: Omit<AuditOrigin, 'actor'>): Promise<LoginResult> {
-    const { store, clock, throttle } = this.#parts;
+    const { store, throttle } = this.#parts;
     const waitMs = throttle.waitMs(name, from.peerAddress);
     if (waitMs > 0) return { ok: false, reason: 'throttled', waitMs };
     throttle.begin(name, from.peerAddress);
     const found = await store.userByLogin(name);
     const text = password.reveal();
-    const isRight = found === null ? await wasteAsMuch(text) : await isPassword(text, found.passwordHash);
+    const hash = found?.passwordHash ?? null;
+    const isRight = hash === null ? await wasteAsMuch(text) : await isPassword(text, hash);
     if (!isRight || found === null || found.user.disabledAtMs !== null) return { ok: false, reason: 'wrong_password' };
     throttle.succeed(name, from.peerAddress);
-    const { user } = found;
-    const nowMs = clock.wallMs();
-    const cookie = randomBytes(SESSION_BYTES).toString('base64url');
-    const session: Session = {
-      ...{ hash: digest(cookie), organisationId: user.organisationId, userId: user.id },
-      ...{ createdAtMs: nowMs, seenAtMs: nowMs },
-    };
-    const before = { createdMs: nowMs - SESSION_MS, seenMs: nowMs - IDLE_MS };
-    await store.beginSession(session, before, sessionEvent('session.login', user, from));
-    return { ok: true, text: new Secret(cookie), user, expiresAtMs: nowMs + SESSION_MS };
+    return this.#sessions.begin(found.user, from);
   }
 
   /** Null: it opens nothing, or nothing any more. */
-  async ofSession(cookie: string): Promise<Principal | null> {
-    const { store, clock } = this.#parts;
-    const found = await this.#session(cookie);
-    if (found === null) return null;
-    const { session, user } = found;
-    const nowMs = clock.wallMs();
-    if (nowMs - session.seenAtMs >= SEEN_EVERY_MS) await store.touchSession(session, nowMs);
-    return { kind: 'user', id: user.id, name: user.name, organisationId: user.organisationId, grants: user.grants };
+  ofSession(cookie: string): Promise<Principal | null> {
+    return this.#sessions.principalOf(cookie);
   }
 
-  /** False: there was no such session. */
-  async logout(cookie: string, from: Omit<AuditOrigin, 'actor'>): Promise<boolean> {
-    const found = await this.#session(cookie);
-    if (found === null) return false;
-    await this.#parts.store.endSession(found.session, sessionEvent('session.logout', found.user, from));
-    return true;
+  /** Whose session it was; null: there was no such session. */
+  logout(cookie: string, from: Omit<AuditOrigin, 'actor'>): Promise<User | null> {
+    return this.#sessions.end(cookie, from);
+  }
+
+  /** Of whoever has this session, which goes on; their others end. Rejects with TooManyLogins and RevisionConflict. */
+  async changePassword(
+    cookie: string,
+    { current, next }: { readonly current: Secret; readonly next: Secret },
+    from: Omit<AuditOrigin, 'actor'>,
+  ): Promise<PasswordChange> {
+    const { store, throttle } = this.#parts;
+    const found = await this.#sessions.find(cookie);
+    if (found === null || found.user.identity !== null) return { ok: false, reason: 'no_password' };
+    const { id, name } = found.user;
+    const waitMs = throttle.waitMs(name, from.peerAddress);
+    if (waitMs > 0) return { ok: false, reason: 'throttled', waitMs };
+    throttle.begin(name, from.peerAddress);
+    const known = await store.userByLogin(name);
+    if (known === null || known.passwordHash === null) return { ok: false, reason: 'no_password' };
+    if (!(await isPassword(current.reveal(), known.passwordHash))) return { ok: false, reason: 'wrong_password' };
+    throttle.succeed(name, from.peerAddress);
+    const before = known.user;
+    const user: User = { ...before, revision: before.revision + 1 };
+    const event = eventOf('user.update', { actor: { kind: 'user', id }, ...from }, before, user, true);
+    const passwordHash = await hashPassword(next.reveal());
+    await store.changePassword(user, passwordHash, found.session, before.revision, event);
+    return { ok: true, user };
   }
 
   /** Null: it opens nothing, or nothing any more. */
@@ -196,15 +208,6 @@ export class People {
     if (token === null || tokenState(token, clock.wallMs()) !== 'live') return null;
     const { id, name, organisationId, grants } = token;
     return { kind: 'token', id, name, organisationId, grants };
-  }
-
-  async #session(cookie: string): Promise<{ readonly session: Session; readonly user: User } | null> {
-    if (!SESSION_TEXT.test(cookie)) return null;
-    const found = await this.#parts.store.session(digest(cookie));
-    if (found === null || found.user.disabledAtMs !== null) return null;
-    const { createdAtMs, seenAtMs } = found.session;
-    const nowMs = this.#parts.clock.wallMs();
-    return nowMs - createdAtMs < SESSION_MS && nowMs - seenAtMs < IDLE_MS ? found : null;
   }
 
   async #checkGrants(giver: Principal, grants: readonly Grant[]): Promise<void> {
@@ -230,17 +233,4 @@ function eventOf(
   const subject = `${action.slice(0, action.indexOf('.'))}:${after.id}`;
   const shown = { ...after, ...(passwordChanged && { password: 'changed' }) };
   return { origin, action, subject, before, after: shown, organisationId: after.organisationId };
-}
-
-function sessionEvent(
-  action: `session.${string}`,
-  { id, organisationId }: User,
-  from: Omit<AuditOrigin, 'actor'>,
-): AuditEvent {
-  const origin: AuditOrigin = { actor: { kind: 'user', id }, ...from };
-  return { origin, action, subject: `user:${id}`, organisationId };
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

@@ -1,4 +1,5 @@
 import type { AuditOrigin } from '../core/audit.ts';
+import type { Vouched } from '../core/people.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Refusal } from '../core/refusal.ts';
 import type { InferenceRequest } from '../core/request.ts';
@@ -21,6 +22,24 @@ export function refusedLogin(from: RefusalFrom): RefusalEvent {
 export function refusedPassword(name: string, reason: string, from: RefusalFrom): RefusalEvent {
   const origin = { actor: { kind: 'anyone', id: null }, ...from } as const;
   return { action: 'session.login', subject: `login:${name.slice(0, MOST_SHOWN)}`, origin, reason };
+}
+
+/** A login at the identity provider that failed. @param vouched who it was; null: nobody that the provider vouches for */
+export function refusedOidc(reason: string, vouched: Vouched | null, from: RefusalFrom): RefusalEvent {
+  const origin = { actor: { kind: 'anyone', id: null }, ...from } as const;
+  const details = { method: 'oidc', ...vouched?.identity };
+  const subject = vouched === null ? 'login:oidc' : `login:${vouched.name.slice(0, MOST_SHOWN)}`;
+  return { action: 'session.login', subject, origin, reason, details };
+}
+
+/** A change of one's own password that failed. */
+export function refusedPasswordChange(
+  { kind, id, organisationId }: Principal,
+  reason: string,
+  from: RefusalFrom,
+): RefusalEvent {
+  const origin = { actor: { kind, id }, ...from } as const;
+  return { action: 'user.update', subject: `${kind}:${id}`, origin, reason, organisationId };
 }
 
 /** What a person or machine of the admin API asked for and may not do. @param permission the one that is missing */

@@ -36,9 +36,10 @@ export async function listUsers(client: AdminClient, terminal: Terminal, flags: 
       return 'Nobody logs in here yet. Add somebody: swarmrouter users create --name alice --role admin';
     const rows = users.map((user) => [
       ...[show(fieldOf(user, 'name')), rolesText(user), fieldOf(user, 'disabled') === true ? 'disabled' : 'active'],
+      fieldOf(user, 'oidc') === null ? 'password' : show(fieldOf(fieldOf(user, 'oidc'), 'issuer')),
       ...[dateAndTime(fieldOf(user, 'created_at')), show(fieldOf(user, 'id'))],
     ]);
-    return headed(['NAME', 'ROLES', 'STATE', 'MADE', 'ID'], rows, terminal);
+    return headed(['NAME', 'ROLES', 'STATE', 'LOGS IN WITH', 'MADE', 'ID'], rows, terminal);
   });
 }
 
@@ -50,7 +51,8 @@ export async function createUser(client: AdminClient, terminal: Terminal, flags:
     await client.request('POST', '/admin/users', body),
     terminal,
     flags,
-    (made) => `${show(fieldOf(made, 'name'))} may log in (POST /admin/login). Roles: ${rolesText(made)}.`,
+    (made) =>
+      `${show(fieldOf(made, 'name'))} may log in (/login in a browser, or POST /admin/login). Roles: ${rolesText(made)}.`,
   );
 }
 

@@ -1,3 +1,4 @@
+import type { OidcSettings } from '../core/oidc.ts';
 import type { LocalRate, PriceOverride } from '../core/price-override.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Route } from '../core/route.ts';
@@ -69,6 +70,10 @@ export interface Config {
   readonly keyPepper: Secret | null;
   /** The newest first. Null: one is made at first use and kept in the data folder. */
   readonly masterKey: readonly [Secret, ...Secret[]] | null;
+  /** Where browsers reach the gateway, without a path; null: at a loopback name, which each request says. */
+  readonly publicUrl: string | null;
+  /** Null: people log in with passwords alone. */
+  readonly oidc: OidcSettings | null;
   /** Prices that the YAML file sets. */
   readonly prices: readonly PriceOverride[];
   /** What answers of local servers cost; whoever has none is free. */

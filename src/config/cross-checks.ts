@@ -24,6 +24,7 @@ export function crossCheck(input: CrossCheckInput): Problem[] {
     ...checkStrategy(input),
     ...checkClocks(input),
     ...checkPower(input),
+    ...checkOidc(input),
     ...checkSpecs(input),
   ];
 }
@@ -112,6 +113,32 @@ function checkPower(input: CrossCheckInput): Problem[] {
     if (value === null || otherValue !== null || input.wrong.has(other)) return [];
     return [problemOf(input, name, `it says no price without ${other}`, `set ${other} too, or remove it`)];
   });
+}
+
+/** An identity provider needs them together, and each of them needs the provider. */
+function checkOidc(input: CrossCheckInput): Problem[] {
+  const { values, wrong } = input;
+  const issuer = 'SWARMROUTER_OIDC_ISSUER';
+  const needed = [
+    ['SWARMROUTER_OIDC_CLIENT_ID', values.oidcClientId, 'the client id that the provider gave'],
+    ['SWARMROUTER_OIDC_ROLES', values.oidcRoles, 'who may do what, else nobody could log in'],
+  ] as const;
+  if (values.oidcIssuer === null) {
+    const secret = ['SWARMROUTER_OIDC_CLIENT_SECRET', values.oidcClientSecret] as const;
+    if (wrong.has(issuer)) return [];
+    return [...needed, secret].flatMap(([name, value]) =>
+      value === null
+        ? []
+        : [problemOf(input, name, `it says nothing without ${issuer}`, `set ${issuer} too, or remove it`)],
+    );
+  }
+  const lacking = needed.flatMap(([name, value, what]) =>
+    value !== null || wrong.has(name) ? [] : [problemOf(input, issuer, `${name} is not set`, `set ${name}: ${what}`)],
+  );
+  const isNowhere = !isLoopbackHost(values.host) && values.publicUrl === null && !wrong.has('SWARMROUTER_PUBLIC_URL');
+  if (!isNowhere) return lacking;
+  const fix = 'set SWARMROUTER_PUBLIC_URL to where browsers reach the gateway, such as https://ai.example.com';
+  return [...lacking, problemOf(input, issuer, 'it is not known where logins come back to', fix)];
 }
 
 function checkSpecs(input: CrossCheckInput): Problem[] {

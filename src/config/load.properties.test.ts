@@ -13,6 +13,10 @@ const TOGETHER = {
   SWARMROUTER_ADMIN_KEY: 'admin-base-key-0123',
   SWARMROUTER_LOCAL_WATTS: '300',
   SWARMROUTER_KWH_USD: '0.3',
+  SWARMROUTER_PUBLIC_URL: 'https://router.example',
+  SWARMROUTER_OIDC_ISSUER: 'https://login.example',
+  SWARMROUTER_OIDC_CLIENT_ID: 'router',
+  SWARMROUTER_OIDC_ROLES: 'groups:staff=member',
 };
 
 /** Not the file's own path, nor the strategy, whose choices are not the schema's, nor the clock that bounds others. */
@@ -50,6 +54,12 @@ function goodText({ kind }: Setting<unknown>): fc.Arbitrary<string> {
       return kind === pepper || kind === masterKeys ? fc.stringMatching(/^[0-9a-f]{64}$/) : key;
     case 'url':
       return address;
+    case 'https url':
+      return address.map((url) => url.replace('http:', 'https:'));
+    case 'scopes':
+      return word.map((scope) => `openid ${scope}`);
+    case 'role list':
+      return list(fc.tuple(word, word).map(([value, project]) => `groups:${value}=member:${project}`));
     case 'url list':
       return list(address);
     case 'host list':
@@ -78,6 +88,12 @@ function badText({ kind }: Setting<unknown>): fc.Arbitrary<string> | null {
     case 'url':
     case 'url list':
       return fc.constantFrom('box:1234', 'ftp://box', 'http://a?b', 'http://me:pw@box');
+    case 'https url':
+      return fc.constantFrom('http://box', 'box:1234', 'https://a?b', 'https://me:pw@box');
+    case 'scopes':
+      return fc.constantFrom('profile email', 'openid "x"');
+    case 'role list':
+      return fc.constantFrom('groups:web', 'groups:web=boss', 'web=member', 'groups:web=member:A B');
     case 'host':
     case 'host list':
       return fc.constantFrom('http://box', 'two words', 'a/b');

@@ -423,6 +423,78 @@ price: 3
   });
 });
 
+describe('an identity provider', () => {
+  const OIDC = {
+    SWARMROUTER_OIDC_ISSUER: 'https://login.example.com/realms/staff/',
+    SWARMROUTER_OIDC_CLIENT_ID: 'router',
+    SWARMROUTER_OIDC_ROLES: 'groups:platform=admin, groups:web=member:web,https://example.com/roles:boss=owner',
+  };
+  const messages = (environment: Record<string, string>) =>
+    problemsOf({ environment }).map(({ name, message }) => `${name}: ${message}`);
+
+  test('is read with its roles, its name to the letter, and a client without a secret', () => {
+    const { oidc } = configOf({ environment: OIDC });
+    expect(oidc).toEqual({
+      issuer: 'https://login.example.com/realms/staff/',
+      clientId: 'router',
+      clientSecret: null,
+      scopes: 'openid profile',
+      nameClaim: 'preferred_username',
+      roles: [
+        { claim: 'groups', value: 'platform', grant: { role: 'admin', projectId: null } },
+        { claim: 'groups', value: 'web', grant: { role: 'member', projectId: 'web' } },
+        { claim: 'https://example.com/roles', value: 'boss', grant: { role: 'owner', projectId: null } },
+      ],
+    });
+    expect(configOf({}).oidc).toBeNull();
+  });
+
+  test('may have names with commas in its claims, as a list of the YAML file', () => {
+    const file =
+      'oidc_issuer: https://id.example.com\noidc_client_id: a\noidc_roles:\n  - groups:cn=ops,dc=example=admin\n';
+    expect(configOf(yaml(file)).oidc?.roles).toEqual([
+      { claim: 'groups', value: 'cn=ops,dc=example', grant: { role: 'admin', projectId: null } },
+    ]);
+  });
+
+  test('needs a client and roles, and they need it', () => {
+    const { SWARMROUTER_OIDC_ISSUER, ...rest } = OIDC;
+    expect(messages({ SWARMROUTER_OIDC_ISSUER })).toEqual([
+      'SWARMROUTER_OIDC_ISSUER: SWARMROUTER_OIDC_CLIENT_ID is not set',
+      'SWARMROUTER_OIDC_ISSUER: SWARMROUTER_OIDC_ROLES is not set',
+    ]);
+    expect(messages({ ...rest, SWARMROUTER_OIDC_CLIENT_SECRET: 'abcdefgh-0123456789' })).toHaveLength(3);
+  });
+
+  test('sends people back to an address that is known, over TLS', () => {
+    const open = { ...OIDC, SWARMROUTER_HOST: '0.0.0.0', SWARMROUTER_ADMIN_KEY: 'abcdefgh-0123456789' };
+    expect(messages(open)).toEqual(['SWARMROUTER_OIDC_ISSUER: it is not known where logins come back to']);
+    expect(configOf({ environment: { ...open, SWARMROUTER_PUBLIC_URL: 'https://ai.example.com/' } }).publicUrl).toBe(
+      'https://ai.example.com',
+    );
+    for (const name of ['SWARMROUTER_OIDC_ISSUER', 'SWARMROUTER_PUBLIC_URL']) {
+      const [told = ''] = messages({ ...OIDC, [name]: 'http://login.example.com' });
+      expect(told).toContain(`${name}: it must begin with https://`);
+      expect(configOf({ environment: { ...OIDC, [name]: 'http://localhost:9000' } }).oidc).not.toBeNull();
+    }
+    expect(messages({ ...OIDC, SWARMROUTER_PUBLIC_URL: 'https://ai.example.com/router' })).toHaveLength(1);
+  });
+
+  test('is refused with a role that there is not, a rule without a claim, and scopes without openid', () => {
+    for (const rule of [
+      'groups:web=boss',
+      'web=member',
+      'groups:=member',
+      ':x=member',
+      'groups:web',
+      'groups:a=member:A B',
+    ]) {
+      expect(messages({ ...OIDC, SWARMROUTER_OIDC_ROLES: rule })).toHaveLength(1);
+    }
+    expect(messages({ ...OIDC, SWARMROUTER_OIDC_SCOPES: 'profile email' })).toHaveLength(1);
+  });
+});
+
 describe('secrets', () => {
   test('are masked in the settings in force', () => {
     const config = configOf({ environment: { OPENROUTER_API_KEY: 'sk-or-v1-0123456789abcdef' } });

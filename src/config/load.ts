@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import type { OidcSettings } from '../core/oidc.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Route } from '../core/route.ts';
 import { STRATEGY_NAMES } from '../core/strategy-names.ts';
@@ -121,6 +122,8 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     databaseUrl: values.databaseUrl,
     keyPepper: values.keyPepper,
     masterKey: values.masterKey,
+    publicUrl: values.publicUrl,
+    oidc: oidcOf(values),
     prices: specs.prices,
     localRates: specs.localRates,
     compareWith: values.compareWith ?? new Map(),
@@ -133,6 +136,14 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     hints: hintsFor(values, targets),
     files: [...around.files],
   };
+}
+
+/** Whole or not at all: what goes together was checked before. */
+function oidcOf(values: Values): OidcSettings | null {
+  const { oidcIssuer: issuer, oidcClientId: clientId, oidcRoles: roles } = values;
+  if (issuer === null || clientId === null || roles === null) return null;
+  const { oidcClientSecret: clientSecret, oidcScopes: scopes, oidcNameClaim: nameClaim } = values;
+  return { issuer, clientId, clientSecret, scopes, roles, nameClaim };
 }
 
 function routesOf(values: Values, specs: readonly RouteSpec[], strategies: readonly string[]): Map<string, Route> {

@@ -2,13 +2,24 @@ import type { AuditEvent } from './audit.ts';
 import type { Grant } from './principal.ts';
 import type { Secret } from './secret.ts';
 
+/** Who somebody is at an identity provider. Both together are one person's for good, which no other claim is. */
+export interface Identity {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
 /** A person who logs in to the admin API. Times: ms since the Unix epoch. */
 export interface User {
   /** Unique, never used again. */
   readonly id: string;
   readonly organisationId: string;
-  /** What they log in with; unique in the whole store, without regard to case. */
+  /**
+   * With a password: what they log in with, unique in the whole store, without regard to case. Else what their identity
+   * provider calls them, which others may be called too.
+   */
   readonly name: string;
+  /** Null: they log in with a password. Never changed. */
+  readonly identity: Identity | null;
   readonly grants: readonly Grant[];
   readonly createdAtMs: number;
   /** From this moment on they cannot log in and have no session; null: they can. */
@@ -66,6 +77,11 @@ export class GrantRefused extends Error {
   }
 }
 
+/** It is the identity provider that says so, and not us: the roles and the password of whoever comes from one. */
+export class NotOurs extends Error {
+  override readonly name = 'NotOurs';
+}
+
 /** Shown to whoever asked for it, once. */
 export interface TokenShownOnce {
   readonly token: ServiceToken;
@@ -74,8 +90,8 @@ export interface TokenShownOnce {
 
 export interface UserWithPassword {
   readonly user: User;
-  /** As `passwords.ts` makes it. */
-  readonly passwordHash: string;
+  /** As `passwords.ts` makes it; null: they have none, and come from an identity provider. */
+  readonly passwordHash: string | null;
 }
 
 /** Where people and machines are kept. A change is made whole, with its entry in the audit log, or not at all. */
@@ -84,13 +100,18 @@ export interface PeopleStore {
   users(organisationId: string): Promise<readonly User[]>;
   /** Whatever their organisation and the case of their name. */
   userByLogin(name: string): Promise<UserWithPassword | null>;
-  /** Rejects with NameTaken. */
+  userByIdentity(identity: Identity): Promise<User | null>;
+  /** Rejects with NameTaken, also for an identity that somebody has. */
   createUser(made: UserWithPassword, event: AuditEvent): Promise<void>;
   /**
    * In place of what was at `revision`; their sessions end with it. Rejects with RevisionConflict.
    * @param passwordHash null: as it was
    */
   changeUser(user: User, passwordHash: string | null, revision: number, event: AuditEvent): Promise<void>;
+  /** As `changeUser`, but for one session, which goes on. */
+  changePassword(user: User, passwordHash: string, kept: Session, revision: number, event: AuditEvent): Promise<void>;
+  /** What one login of an identity provider was begun with counts once. False: it was spent before. */
+  spendLogin(hash: string, nowMs: number, forgetBeforeMs: number): Promise<boolean>;
   tokens(organisationId: string): Promise<readonly ServiceToken[]>;
   tokenByHash(hash: string): Promise<ServiceToken | null>;
   createToken(token: ServiceToken, hash: string, event: AuditEvent): Promise<void>;
@@ -102,4 +123,13 @@ export interface PeopleStore {
   endSession(session: Session, event: AuditEvent): Promise<void>;
   /** Ids. */
   projects(organisationId: string): Promise<readonly string[]>;
+}
+
+/** Somebody whom an identity provider vouches for, as it says now. */
+export interface Vouched {
+  readonly identity: Identity;
+  /** For people. */
+  readonly name: string;
+  /** What their claims give them; those in projects that are not there count for nothing. */
+  readonly grants: readonly Grant[];
 }

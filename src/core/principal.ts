@@ -17,7 +17,11 @@ export interface Principal {
   readonly name: string;
   readonly organisationId: string;
   readonly grants: readonly Grant[];
+  /** How a person logged in; of nobody else. */
+  readonly loginMethod?: LoginMethod;
 }
+
+export type LoginMethod = 'password' | 'oidc';
 
 /** Whoever has the admin key owns the organisation that runs the gateway. */
 export const ADMIN_KEY_PRINCIPAL: Principal = Object.freeze({

@@ -17,6 +17,8 @@ export const ACCESS = {
   '/openapi.json': 'control',
   '/docs': 'control',
   '/docs/*': 'control',
+  '/login': 'control',
+  '/login/*': 'control',
 } as const satisfies Readonly<Record<string, Access>>;
 
 export type ServedPath = keyof typeof ACCESS;

@@ -58,6 +58,8 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
     '/openapi.json': control,
     '/docs': control,
     '/docs/*': control,
+    '/login': control,
+    '/login/*': control,
   };
   const server = Bun.serve({
     hostname: options.host,

@@ -39,6 +39,7 @@ export function root({ options }: EndpointContext): Endpoint {
     health: '/health',
     models: '/v1/models',
     docs: '/docs',
+    login: '/login',
     openapi: '/openapi.json',
     metrics: '/metrics',
   };

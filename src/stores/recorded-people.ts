@@ -11,12 +11,19 @@ export function recordedPeople(db: Kysely<Tables>, audit: Pick<AuditLog, 'record
   return {
     users: (organisationId) => people.users(organisationId),
     userByLogin: (name) => people.userByLogin(name),
+    userByIdentity: (identity) => people.userByIdentity(identity),
     createUser: (made, event) => audit.recordChange(event, (work) => new PeopleRepository(work).insertUser(made)),
     changeUser: (user, passwordHash, revision, event) =>
       audit.recordChange(event, async (work) => {
         await new PeopleRepository(work).changeUser(user, passwordHash, revision);
         await new PeopleRepository(work).endSessionsOf(user);
       }),
+    changePassword: (user, passwordHash, kept, revision, event) =>
+      audit.recordChange(event, async (work) => {
+        await new PeopleRepository(work).changeUser(user, passwordHash, revision);
+        await new PeopleRepository(work).endSessionsOf(user, kept);
+      }),
+    spendLogin: (hash, nowMs, forgetBeforeMs) => people.insertSpentLogin(hash, nowMs, forgetBeforeMs),
     tokens: (organisationId) => people.tokens(organisationId),
     tokenByHash: (hash) => people.tokenByHash(hash),
     createToken: (token, hash, event) =>

@@ -1,14 +1,15 @@
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { afterAll, afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Identities } from '../../src/admission/identities.ts';
 import { keyHasher } from '../../src/admission/key-hash.ts';
 import { LoginThrottle } from '../../src/admission/login-throttle.ts';
 import { People } from '../../src/admission/people.ts';
 import { SharedLimitDesk } from '../../src/admission/shared-limits.ts';
 import { Tenants } from '../../src/admission/tenants.ts';
 import { RevisionConflict } from '../../src/core/key-store.ts';
-import { GrantRefused, NameTaken } from '../../src/core/people.ts';
+import { GrantRefused, NameTaken, NotOurs, type Vouched } from '../../src/core/people.ts';
 import { ADMIN_KEY_PRINCIPAL, type Principal } from '../../src/core/principal.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { TenantExists } from '../../src/core/tenants.ts';
@@ -22,13 +23,21 @@ import { backends, openAt, type StorePlace } from './store-support.ts';
 const all = await backends();
 afterAll(() => Promise.all(all.map((backend) => backend.end())));
 
+const ISSUER = 'https://login.example.com';
 const HOUR_MS = 3_600_000;
+// Each password that is checked takes what it is made to take.
+setDefaultTimeout(30_000);
 const origin = { actor: { kind: 'admin', id: 'admin-key' }, peerAddress: '10.0.0.9', requestId: null } as const;
 const from = { peerAddress: '10.0.0.9', requestId: null };
 const asAdminKey = { principal: ADMIN_KEY_PRINCIPAL, origin };
 const password = new Secret('correct horse battery');
 const wrong = new Secret('wrong');
 const hash = keyHasher(new Secret('ab'.repeat(32)));
+
+const vouched = (name: string, subject: string): Vouched => ({
+  identity: { issuer: ISSUER, subject },
+  ...{ name, grants: [{ role: 'member', projectId: null }] },
+});
 
 /** What it was rejected with. */
 const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
@@ -44,6 +53,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
   let store: SqlStore;
   let audit: AuditLog;
   let people: People;
+  let throttle: LoginThrottle;
   let tenants: Tenants;
   let limits: SharedLimitDesk;
   beforeEach(async () => {
@@ -58,6 +68,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
       clock,
       logger: { debug: note, info: note, warn: note, error: note },
     });
+    throttle = new LoginThrottle(clock);
     people = peopleOf();
     tenants = new Tenants(recordedTenants(store.db, audit), clock);
     limits = new SharedLimitDesk({
@@ -76,9 +87,18 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
   /** As another gateway on the same store has it. */
   const peopleOf = (): People =>
     new People({
-      ...{ store: recordedPeople(store.db, audit), hash, clock, throttle: new LoginThrottle(clock) },
+      ...{ store: recordedPeople(store.db, audit), hash, clock, throttle, issuer: ISSUER },
       newId: (kind) => `${kind}_${++count}`,
     });
+  let begun = 0;
+  const enter = (someone: Vouched, begunWith = `login ${++begun}`) =>
+    new Identities({
+      ...{ store: recordedPeople(store.db, audit), clock, issuer: ISSUER, newId: (kind) => `${kind}_${++count}` },
+    }).enter(someone, begunWith, from);
+  const entries = async () => {
+    const query = { organisationId: 'default', fromMs: null, toMs: null, actor: null, action: null, subject: null };
+    return (await audit.list({ ...query, limit: 10, beforeSequence: null })).entries;
+  };
   const create = (name: string) =>
     people.createUser({ name, grants: [{ role: 'member', projectId: null }], password }, asAdminKey);
   const login = async (name = 'alice'): Promise<string> => {
@@ -93,9 +113,9 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
     const other = peopleOf();
     expect(await other.ofSession(cookie)).toMatchObject({ kind: 'user', id, name: 'Alice', organisationId: 'default' });
     expect(await other.ofSession(cookie.replace(/.$/, '!'))).toBeNull();
-    expect(await people.logout(cookie, from)).toBe(true);
+    expect(await people.logout(cookie, from)).toMatchObject({ id });
     expect(await other.ofSession(cookie)).toBeNull();
-    expect(await people.logout(cookie, from)).toBe(false);
+    expect(await people.logout(cookie, from)).toBeNull();
   });
 
   test('a session ends twelve hours after its last request, and seven days after its login whatever it did', async () => {
@@ -143,6 +163,106 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
     });
     await clock.advance(15 * 60_000);
     expect(await people.login('alice', password, from)).toMatchObject({ ok: true });
+  });
+
+  test('whoever changes their own password keeps the session that does it, and loses the others', async () => {
+    const { id } = await create('alice');
+    const [here, elsewhere] = [await login(), await login()];
+    const next = new Secret('another long one');
+    expect(await people.changePassword(here, { current: wrong, next }, from)).toMatchObject({
+      reason: 'wrong_password',
+    });
+    expect(await people.changePassword(here.replace(/.$/, '!'), { current: password, next }, from)).toMatchObject({
+      reason: 'no_password',
+    });
+    expect(await people.changePassword(here, { current: password, next }, from)).toMatchObject({
+      user: { id, revision: 2 },
+    });
+    expect(await people.ofSession(here)).toMatchObject({ id, loginMethod: 'password' });
+    expect(await people.ofSession(elsewhere)).toBeNull();
+    expect(await people.login('alice', password, from)).toMatchObject({ ok: false });
+    expect(await people.login('alice', next, from)).toMatchObject({ ok: true });
+    const [entry] = await entries();
+    expect(entry).toMatchObject({ action: 'session.login', after: '{"method":"password"}' });
+    expect((await entries())[1]).toMatchObject({ action: 'user.update', actorKind: 'user', actorId: id });
+  });
+
+  test('tries of the current password are slowed down as logins are', async () => {
+    await create('alice');
+    const cookie = await login();
+    const next = new Secret('another long one');
+    for (let tries = 1; tries < 10; tries++) throttle.begin('ALICE', from.peerAddress);
+    expect(await people.changePassword(cookie, { current: wrong, next }, from)).toMatchObject({
+      reason: 'wrong_password',
+    });
+    expect(await people.changePassword(cookie, { current: password, next }, from)).toMatchObject({
+      reason: 'throttled',
+    });
+    expect(await people.login('alice', password, from)).toMatchObject({ reason: 'throttled' });
+  });
+
+  test('somebody of an identity provider is found by issuer and subject alone, and is nobody a password opens', async () => {
+    const ann = vouched('ann', 'ann-1');
+    const entered = await enter(ann);
+    if (!entered.ok) throw new Error(entered.reason);
+    expect(entered.user).toMatchObject({ ...ann, organisationId: 'default', revision: 1 });
+    expect(await people.ofSession(entered.text.reveal())).toMatchObject({ id: entered.user.id, loginMethod: 'oidc' });
+    const again = await enter({ ...ann, name: 'ann smith' });
+    expect(again).toMatchObject({ ok: true, user: { id: entered.user.id, name: 'ann smith', revision: 2 } });
+    expect(await enter(vouched('ann', 'ann-2'))).toMatchObject({ ok: true });
+    expect(await enter({ ...ann, identity: { issuer: 'https://other.example', subject: 'ann-1' } })).toMatchObject({
+      ok: true,
+    });
+    expect(new Set((await people.users('default')).map(({ id }) => id)).size).toBe(3);
+    const row = await store.db.selectFrom('person').selectAll().executeTakeFirstOrThrow();
+    for (const name of [row.name, row.login]) {
+      expect(await people.login(name, new Secret(row.password_hash), from)).toMatchObject({ reason: 'wrong_password' });
+    }
+    // Called like somebody who has a password, they do not change that one either.
+    await create('alice');
+    const alike = await enter(vouched('alice', 'ann-3'));
+    if (!alike.ok) throw new Error(alike.reason);
+    const passwords = { current: password, next: new Secret('another long one') };
+    expect(await people.changePassword(alike.text.reveal(), passwords, from)).toEqual({
+      ok: false,
+      reason: 'no_password',
+    });
+    const change = { password: new Secret('correct horse battery') };
+    expect(await errorOf(people.changeUser(entered.user.id, change, null, asAdminKey))).toBeInstanceOf(NotOurs);
+  });
+
+  test('of one identity there is one user, however many logins there are at once, and each login counts once', async () => {
+    const ann = vouched('ann', 'ann-1');
+    const logins = await Promise.all(
+      ['one', 'two', 'three', 'three', 'three'].map((begunWith) => enter(ann, begunWith)),
+    );
+    expect(logins.map((one) => (one.ok ? 'in' : one.reason)).sort()).toEqual([
+      'in',
+      'in',
+      'in',
+      'replayed',
+      'replayed',
+    ]);
+    expect(await people.users('default')).toHaveLength(1);
+    await clock.advance(2 * 86_400_000);
+    await enter(ann, 'four');
+    expect(await store.db.selectFrom('spent_login').selectAll().execute()).toHaveLength(1);
+  });
+
+  test('whose claims give other roles has these, and sessions with them alone; without any they are not let in', async () => {
+    const grants = [{ role: 'owner', projectId: null }] as const;
+    const [first, second] = [await enter(vouched('ann', 'ann-1')), await enter({ ...vouched('ann', 'ann-1'), grants })];
+    if (!first.ok || !second.ok) throw new Error('not let in');
+    expect(await people.ofSession(first.text.reveal())).toBeNull();
+    expect(await people.ofSession(second.text.reveal())).toMatchObject({ grants });
+    const lost = [{ role: 'member', projectId: 'no-such-project' }] as const;
+    expect(await enter({ ...vouched('ann', 'ann-1'), grants: lost })).toEqual({ ok: false, reason: 'no_role' });
+    expect(await people.ofSession(second.text.reveal())).toBeNull();
+    expect(await enter({ ...vouched('bob', 'bob-1'), grants: [] })).toEqual({ ok: false, reason: 'no_role' });
+    expect((await people.users('default')).map(({ name, grants }) => [name, grants.length])).toEqual([['ann', 0]]);
+    const deeds = (await entries()).map(({ action, actorKind, actorId }) => `${actorKind} ${actorId} ${action}`);
+    expect(deeds[0]).toBe('system oidc user.update');
+    expect((await audit.verify('default')).ok).toBe(true);
   });
 
   test('a token is what its role is until it is revoked or expires, at every gateway with the same pepper', async () => {
@@ -219,10 +339,9 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
     await people.changeUser(id, { password: new Secret('another long one') }, null, asAdminKey);
     const grants = [{ role: 'member', projectId: null }] as const;
     const { text } = await people.createToken({ name: 'ci', grants, expiresAtMs: null }, asAdminKey);
-    const query = { organisationId: 'default', fromMs: null, toMs: null, actor: null, action: null, subject: null };
-    const { entries } = await audit.list({ ...query, limit: 10, beforeSequence: null });
-    expect(entries.map(({ action }) => action)).toEqual(['token.create', 'user.update', 'user.create']);
-    const shown = JSON.stringify(entries);
+    const log = await entries();
+    expect(log.map(({ action }) => action)).toEqual(['token.create', 'user.update', 'user.create']);
+    const shown = JSON.stringify(log);
     for (const secret of [password.reveal(), 'another long one', text.reveal().slice(14, -4), 'scrypt']) {
       expect(shown).not.toContain(secret);
     }

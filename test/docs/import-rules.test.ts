@@ -19,6 +19,8 @@ const VIOLATIONS: readonly [string, string, string][] = [
   ['src/entry.ts', './http/target.ts', 'main-imports-gateway-config-and-core'],
   ['src/guardrails/a.ts', '../config/target.ts', 'every-folder-of-src-has-a-rule'],
   ['src/adapters/ollama/a.ts', '../lm-studio/target.ts', 'no-vendor-imports-another-vendor'],
+  ['src/accounts.ts', './identity/oidc-logins.ts', 'logins-at-a-provider-are-loaded-at-the-first-one'],
+  ['src/identity/a.ts', 'openid-client', 'the-library-of-logins-is-loaded-at-the-first-one'],
   ['src/config/b.ts', 'hono', 'hono-has-one-owner'],
   ['src/config/c.ts', 'openai', 'product-uses-known-libraries-only'],
   ['src/http/b.ts', 'node:child_process', 'child-process-in-the-launcher-alone'],
@@ -47,6 +49,7 @@ describe('the import rules', () => {
     ]) {
       plant(`${folder}/target.ts`, 'export const value = 1;\n');
     }
+    plant('src/identity/oidc-logins.ts', 'export const value = 1;\n');
     for (const [path, imported] of VIOLATIONS)
       plant(path, `import * as imported from '${imported}';\nexport default imported;\n`);
     const command = join(root, 'node_modules', 'dependency-cruiser', 'bin', 'dependency-cruise.mjs');

@@ -1,5 +1,5 @@
 import { Database } from 'bun:sqlite';
-import { afterAll, describe, expect, test } from 'bun:test';
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,8 @@ const folders: string[] = [];
 afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
 
 const PASSWORD = 'correct horse battery';
+// Each password that is checked takes what it is made to take.
+setDefaultTimeout(30_000);
 const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
 
 async function started(change = {}) {
@@ -149,7 +151,9 @@ describe('L-06 S-17 a person', () => {
 
   test('with a wrong password, or none that there is, is told the same, and after ten tries to wait', async () => {
     const { on } = await started();
-    await call(on, 'POST', '/admin/users', { body: { name: 'bob', password: PASSWORD, grants: [{ role: 'owner' }] } });
+    await call(on, 'POST', '/admin/users', {
+      body: { name: 'bob', password: PASSWORD, grants: [{ role: 'owner' }] },
+    });
     const [wrong, nobody] = [await login(on, 'bob', 'wrong password'), await login(on, 'nobody', 'wrong password')];
     expect([wrong.status, wrong.told.error.message]).toEqual([401, nobody.told.error.message]);
     for (let tries = 1; tries < 10; tries++) await login(on, 'bob', 'wrong password');
@@ -183,6 +187,50 @@ describe('L-06 S-17 a person', () => {
     expect((await keyFor(on, { name: 'x' }, { ...dora, headers: { 'sec-fetch-site': 'same-origin' } })).status).toBe(
       201,
     );
+  });
+
+  test('changes their own password, which ends their other sessions and no other way does', async () => {
+    const { on } = await started();
+    await call(on, 'POST', '/admin/users', {
+      body: { name: 'gil', password: PASSWORD, grants: [{ role: 'member' }] },
+    });
+    const [here, elsewhere] = [await login(on, 'gil'), await login(on, 'gil')];
+    const next = 'another long password';
+    const change = (body: object, as: object = here.as) => call(on, 'POST', '/admin/session/password', { as, body });
+    const body = { current_password: PASSWORD, new_password: next };
+    const wrong = await change({ ...body, current_password: 'wrong password' });
+    expect([wrong.status, wrong.body.error.code]).toEqual([403, 'wrong_password']);
+    const bad = await change({ current_password: PASSWORD, new_password: 'short', extra: 1 });
+    expect([bad.status, bad.body.error.code, bad.text.includes('short')]).toEqual([400, 'invalid_password', false]);
+    expect((await change({ current_password: PASSWORD, new_password: PASSWORD })).status).toBe(400);
+    const { as: machine } = await tokenFor(on, 'owner');
+    for (const as of [bearer(on.adminKey), machine, { ...here.as, ...machine }]) {
+      const { status, body: told } = await change(body, as);
+      expect([status, told.error.code]).toEqual([403, 'no_password']);
+    }
+    expect((await change(body, {})).status).toBe(401);
+    const foreign = { as: here.as, body, headers: { 'sec-fetch-site': 'cross-site' } };
+    expect((await call(on, 'POST', '/admin/session/password', foreign)).status).toBe(403);
+    expect((await change(body)).body).toEqual({ changed: true });
+    expect((await call(on, 'GET', '/admin/session', here)).body.login_method).toBe('password');
+    expect((await call(on, 'GET', '/admin/session', elsewhere)).status).toBe(401);
+    expect([(await login(on, 'gil')).status, (await login(on, 'gil', next)).status]).toEqual([401, 200]);
+    const log = await eventually(
+      () => call(on, 'GET', '/admin/audit?action=user.update'),
+      ({ body: { entries } }) => entries.length >= 5,
+    );
+    const deeds = log.body.entries.map(
+      (entry: { outcome: string; actor: { kind: string }; after: { reason?: string } }) =>
+        [entry.outcome, entry.actor.kind, entry.after.reason ?? ''].join(' '),
+    );
+    expect(deeds.toSorted()).toEqual([
+      'allowed user ',
+      'refused admin no_password',
+      'refused token no_password',
+      'refused token no_password',
+      'refused user wrong_password',
+    ]);
+    for (const password of [PASSWORD, next]) expect(log.text).not.toContain(password);
   });
 
   test('may not give away more than they have, nor touch whoever has more', async () => {

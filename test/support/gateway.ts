@@ -74,6 +74,8 @@ export async function startTestGateway(
     databaseUrl: null,
     keyPepper: null,
     masterKey: null,
+    publicUrl: null,
+    oidc: null,
     prices: [],
     localRates: [],
     compareWith: new Map(),

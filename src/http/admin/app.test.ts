@@ -3,7 +3,9 @@ import { connect } from 'node:net';
 import { ADMIN_KEY, adminPorts, overflowFixture, someTarget } from './admin-fixture.ts';
 import { buildAdminApp, createAdminApp } from './app.ts';
 
-const PUBLIC = ['/admin/login', '/docs', '/docs/app.js', '/docs/style.css', '/openapi.json'];
+const LOGIN = ['/admin/login', '/admin/login/oidc', '/admin/login/oidc/callback'];
+const PAGES = ['/docs', '/docs/app.js', '/docs/style.css', '/login', '/login/app.js', '/login/style.css'];
+const PUBLIC = [...LOGIN, ...PAGES, '/openapi.json'];
 const base = someTarget({ id: 'openrouter', provider: 'openrouter', adapterKind: 'openrouter', place: 'cloud' });
 const ports = adminPorts({ overflowProviders: overflowFixture({ baseTargets: [base] }).service });
 const NOWHERE = { requestId: null, peerAddress: null };
@@ -211,6 +213,8 @@ describe('the OpenAPI document', () => {
       '/admin/ledger/verify',
       '/admin/limits',
       '/admin/login',
+      '/admin/login/oidc',
+      '/admin/login/oidc/callback',
       '/admin/organisations',
       '/admin/organisations/{id}',
       '/admin/overflow_provider',
@@ -221,6 +225,7 @@ describe('the OpenAPI document', () => {
       '/admin/reload',
       '/admin/secrets/rotate',
       '/admin/session',
+      '/admin/session/password',
       '/admin/status',
       '/admin/tokens',
       '/admin/tokens/{id}',
@@ -250,7 +255,7 @@ describe('the OpenAPI document', () => {
 
   test('says of each operation under /admin that it needs the admin key', async () => {
     const { paths } = await (await call('/openapi.json')).json();
-    const operations = Object.entries(paths).filter(([path]) => path.startsWith('/admin/') && path !== '/admin/login');
+    const operations = Object.entries(paths).filter(([path]) => path.startsWith('/admin/') && !LOGIN.includes(path));
     for (const [, item] of operations) {
       for (const operation of Object.values(item as Record<string, { security: unknown }>)) {
         expect(operation.security).toEqual([{ adminKey: [] }]);
@@ -259,11 +264,22 @@ describe('the OpenAPI document', () => {
   });
 });
 
-describe('S-17 the documentation page', () => {
+test('nothing is open to everybody but the pages, the OpenAPI document, and how people log in', async () => {
+  const open: string[] = [];
+  for (const { method, path } of buildAdminApp(ports).routes) {
+    if (method === 'ALL') continue;
+    const reply = await call(path.replaceAll(/:\w+/g, 'x'), { method, redirect: 'manual' });
+    if (reply.status !== 401) open.push(`${method} ${path}`);
+  }
+  expect([...new Set(open)].sort()).toEqual([...PUBLIC.map((path) => `GET ${path}`), 'POST /admin/login'].sort());
+});
+
+describe.each(['/docs', '/login'])('S-17 the page %s', (path) => {
   test('loads only what this server gives, under a policy that allows nothing else', async () => {
-    const reply = await call('/docs');
+    const reply = await call(path);
     const html = await reply.text();
     expect(reply.headers.get('content-security-policy')).toContain("default-src 'none'; script-src 'self'");
+    expect(reply.headers.get('content-security-policy')).toMatch(/frame-ancestors 'none'.*require-trusted-types-for/);
     for (const [, link = ''] of html.matchAll(/(?:src|href)="([^"]+)"/g)) {
       const asset = await call(link);
       expect(asset.status).toBe(200);
@@ -273,8 +289,8 @@ describe('S-17 the documentation page', () => {
   });
 
   test('has types that a browser accepts under nosniff', async () => {
-    expect((await call('/docs/app.js')).headers.get('content-type')).toBe('text/javascript; charset=utf-8');
-    expect((await call('/docs/style.css')).headers.get('content-type')).toBe('text/css; charset=utf-8');
-    expect((await call('/docs')).headers.get('x-content-type-options')).toBe('nosniff');
+    expect((await call(`${path}/app.js`)).headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+    expect((await call(`${path}/style.css`)).headers.get('content-type')).toBe('text/css; charset=utf-8');
+    expect((await call(path)).headers.get('x-content-type-options')).toBe('nosniff');
   });
 });

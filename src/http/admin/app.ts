@@ -13,6 +13,8 @@ import { replayWrites } from './idempotency.ts';
 import { addKeyRoutes, type KeyPorts } from './key-routes.ts';
 import { addLedgerRoutes, type LedgerPorts } from './ledger-routes.ts';
 import { addLimitRoutes, type LimitPorts } from './limit-routes.ts';
+import { addLoginPage } from './login-page/routes.ts';
+import { addOidcRoutes, type OidcPorts } from './oidc-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import type { OverflowProviderService } from './overflow-providers.ts';
@@ -43,6 +45,7 @@ export interface AdminPorts
     PermissionPorts,
     LimitPorts,
     SecretPorts,
+    OidcPorts,
     SessionPorts,
     TenantPorts,
     TokenPorts,
@@ -56,7 +59,7 @@ export interface AdminPorts
 }
 
 /**
- * The control plane: `/admin/*` behind the admin key, and in public `/openapi.json` and `/docs`. Whoever calls it
+ * The control plane: `/admin/*` behind a credential, and in public `/openapi.json`, `/docs` and what logs people in. Whoever calls it
  * has already checked `Host` and `Origin`.
  */
 export function createAdminApp(ports: AdminPorts): {
@@ -79,8 +82,10 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   });
 
   addDocsPage(app);
+  addLoginPage(app);
   addOpenApiDocument(app, ports.version);
   addLoginRoute(app, ports);
+  addOidcRoutes(app, ports);
   const open = new Set(app.routes.filter(({ method }) => method !== 'ALL').map(({ path }) => path));
   // Everything registered below this line, and every path that nothing answers, needs to be somebody's: no list of paths to forget one on.
   const { adminKey, principals, loopback } = ports;

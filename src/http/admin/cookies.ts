@@ -1,14 +1,24 @@
 import type { Context } from 'hono';
 import { AdminError } from './error-envelope.ts';
 
-/** Browsers take a name with this beginning only over TLS, for this host alone, and nobody else can set it. */
-const SECURE_NAME = '__Host-swarmrouter-session';
-/** On loopback there is no TLS, and nobody in between. */
-const LOOPBACK_NAME = 'swarmrouter-session';
+/** What browsers keep for the gateway: `session` a login · `login` one at an identity provider that has not ended. */
+type CookieUse = 'session' | 'login';
+
+/**
+ * Browsers take a name with this beginning only over TLS, for this host alone, and nobody else can set it. On loopback
+ * there is no TLS, and nobody in between.
+ */
+const nameOf = (use: CookieUse, loopback: boolean): string => `${loopback ? '' : '__Host-'}swarmrouter-${use}`;
+
+/**
+ * `Strict`: no page of another site makes a browser send it. What comes back from an identity provider comes from
+ * another site's page, so that the other cookie must be `Lax`: it goes along when that page is left for ours.
+ */
+const SAME_SITE: Readonly<Record<CookieUse, string>> = { session: 'Strict', login: 'Lax' };
 
 /** Null: there is none. */
-export function sessionCookie(cookies: string, loopback: boolean): string | null {
-  const wanted = `${loopback ? LOOPBACK_NAME : SECURE_NAME}=`;
+export function cookieOf(use: CookieUse, cookies: string, loopback: boolean): string | null {
+  const wanted = `${nameOf(use, loopback)}=`;
   for (const part of cookies.split(';')) {
     const text = part.trim();
     if (text.startsWith(wanted)) return text.slice(wanted.length);
@@ -17,10 +27,18 @@ export function sessionCookie(cookies: string, loopback: boolean): string | null
 }
 
 /** @param text null: takes it away @param maxAgeS how long it lives */
-export function setSessionCookie(loopback: boolean, text: string | null, maxAgeS: number): string {
-  const name = loopback ? LOOPBACK_NAME : SECURE_NAME;
+export function setCookie(use: CookieUse, loopback: boolean, text: string | null, maxAgeS: number): string {
   const secure = loopback ? '' : '; Secure';
-  return `${name}=${text ?? ''}; Path=/; HttpOnly; SameSite=Strict${secure}; Max-Age=${text === null ? 0 : maxAgeS}`;
+  const kept = `SameSite=${SAME_SITE[use]}${secure}; Max-Age=${text === null ? 0 : maxAgeS}`;
+  return `${nameOf(use, loopback)}=${text ?? ''}; Path=/; HttpOnly; ${kept}`;
+}
+
+export function sessionCookie(cookies: string, loopback: boolean): string | null {
+  return cookieOf('session', cookies, loopback);
+}
+
+export function setSessionCookie(loopback: boolean, text: string | null, maxAgeS: number): string {
+  return setCookie('session', loopback, text, maxAgeS);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { NoSuchProject } from '../../core/budget-store.ts';
 import { nearestName } from '../../core/nearest-name.ts';
-import { GrantRefused, NameTaken } from '../../core/people.ts';
+import { GrantRefused, NameTaken, NotOurs } from '../../core/people.ts';
 import type { Permission } from '../../core/permissions.ts';
 import { TenantExists } from '../../core/tenants.ts';
 import { AdminError } from './error-envelope.ts';
@@ -11,6 +11,10 @@ export function peopleRefused(permission: Permission, param: string): (error: un
   return (error) => {
     if (error instanceof GrantRefused) throw refusedGrant(error.grant, permission);
     if (error instanceof NoSuchProject) throw noSuchProject(error, param);
+    if (error instanceof NotOurs) {
+      const message = `${error.message} Their roles come from there (SWARMROUTER_OIDC_ROLES), and they have no password here. To shut them out: {"disabled": true}. Nothing was changed.`;
+      throw new AdminError(409, 'user_of_identity_provider', message);
+    }
     if (error instanceof NameTaken) {
       throw new AdminError(409, 'name_taken', `${error.message} Choose another. Nothing was changed.`, {
         param: 'name',

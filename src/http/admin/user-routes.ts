@@ -11,6 +11,7 @@ import { grantBody, grantsSchema, readGrants } from './grant-body.ts';
 import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { bodyOf, jsonBody } from './json-body.ts';
 import { auditOriginOf } from './origin.ts';
+import { PASSWORD } from './own-password-body.ts';
 import { peopleRefused } from './people-problems.ts';
 import { needs } from './permission.ts';
 import { type Problem, refuseFor, shown } from './problems.ts';
@@ -44,7 +45,6 @@ export interface UserPorts {
 }
 
 const PATH = '/admin/users';
-const PASSWORD = { least: 12, most: 256 };
 const NAME = /^[^\s\p{C}\p{Z}]{1,100}$/u;
 
 const common = { tags: ['People'] };
@@ -54,6 +54,10 @@ const password = z.string().openapi({ description: `${PASSWORD.least} to ${PASSW
 const userSchema = z
   .object({
     ...{ id: z.string(), name: z.string(), organisation: z.string(), grants: grantsSchema },
+    oidc: z.object({ issuer: z.string(), subject: z.string() }).nullable().openapi({
+      description:
+        'Who they are at the identity provider, which says their name and roles; null: they have a password.',
+    }),
     ...{ disabled: z.boolean(), created_at: z.string(), revision: z.number().int() },
   })
   .openapi('User');
@@ -136,6 +140,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: UserPorts): void {
       401: errorReplies.unauthorized,
       403: jsonReply('A role is not yours to give or take', errorSchema),
       404: noSuchUser,
+      409: jsonReply('Their identity provider says it', errorSchema),
       412: changedSince,
       503: storeTakesNothing,
     },
@@ -209,7 +214,7 @@ function shownUser(context: Context, user: User): z.infer<typeof userSchema> {
 
 function userBody({ id, name, organisationId, grants, ...rest }: User): z.infer<typeof userSchema> {
   return {
-    ...{ id, name, organisation: organisationId, grants: grants.map(grantBody) },
+    ...{ id, name, organisation: organisationId, grants: grants.map(grantBody), oidc: rest.identity },
     ...{ disabled: rest.disabledAtMs !== null, created_at: new Date(rest.createdAtMs).toISOString() },
     revision: rest.revision,
   };

@@ -25,6 +25,7 @@ export interface Tables {
   person: PersonTable;
   service_token: ServiceTokenTable;
   admin_session: AdminSessionTable;
+  spent_login: SpentLoginTable;
   shared_limit: SharedLimitTable;
   meta: MetaTable;
 }
@@ -215,9 +216,13 @@ export interface PersonTable {
   organisation_id: string;
   user_id: string;
   name: string;
-  /** The name in lower case; unique in the whole store. */
+  /** The name in lower case, or for whoever comes from an identity provider what nobody can be called; unique in the whole store. */
   login: string;
+  /** Empty: they have no password. */
   password_hash: string;
+  /** Who they are at an identity provider, unique in the whole store. Null: they have a password. */
+  issuer: string | null;
+  subject: string | null;
   /** JSON: roles, and where they hold. */
   grants: string;
   created_at_ms: number;
@@ -247,6 +252,13 @@ export interface AdminSessionTable {
   user_id: string;
   created_at_ms: number;
   seen_at_ms: number;
+}
+
+/** Logins of an identity provider that came to their end: what each was begun with counts once. */
+export interface SpentLoginTable {
+  /** SHA-256, hexadecimal. */
+  login_hash: string;
+  at_ms: number;
 }
 
 /** Null: no limit. */

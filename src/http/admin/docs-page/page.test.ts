@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
+import { FakeElement, fakeDocument } from '../../../../test/support/fake-document.ts';
 import { adminPorts } from '../admin-fixture.ts';
 import { buildAdminApp } from '../app.ts';
 import { openApiDocument } from '../openapi-document.ts';
@@ -26,45 +27,7 @@ const operation = (id: string): Operation => {
   return found;
 };
 
-/** As much of the DOM as the page uses; texts stay texts, as in a browser. */
-class FakeElement {
-  readonly name: string;
-  readonly attributes = new Map<string, string>();
-  readonly listeners = new Map<string, (event: object) => unknown>();
-  children: (FakeElement | string)[] = [];
-  value = '';
-  constructor(name: string) {
-    this.name = name;
-  }
-  setAttribute(key: string, value: string): void {
-    this.attributes.set(key, value);
-  }
-  append(...children: (FakeElement | string)[]): void {
-    this.children.push(...children);
-  }
-  addEventListener(type: string, listener: (event: object) => unknown): void {
-    this.listeners.set(type, listener);
-  }
-  get textContent(): string {
-    return this.children.map((child) => (typeof child === 'string' ? child : child.textContent)).join('');
-  }
-  set textContent(text: string) {
-    this.children = [text];
-  }
-  all(name: string): FakeElement[] {
-    const below = this.children.flatMap((child) => (typeof child === 'string' ? [] : child.all(name)));
-    return this.name === name ? [this, ...below] : below;
-  }
-}
-
-const globals = globalThis as { document?: unknown };
-const documentBefore = globals.document;
-beforeEach(() => {
-  globals.document = { createElement: (name: string) => new FakeElement(name) };
-});
-afterEach(() => {
-  globals.document = documentBefore;
-});
+fakeDocument();
 
 function render(document: object, call: (request: object) => Promise<string> = async () => ''): FakeElement {
   const root = new FakeElement('main');
@@ -75,7 +38,7 @@ function render(document: object, call: (request: object) => Promise<string> = a
 describe('the page', () => {
   test('shows every operation of the document once, each with a curl and a form', () => {
     const ids = page.operationsOf(openApi).map(({ operationId }) => operationId);
-    expect(ids).toHaveLength(54);
+    expect(ids).toHaveLength(58);
     const shown = render(openApi).all('details');
     expect(shown.map((view) => view.attributes.get('id') ?? '').sort()).toEqual([...ids].sort());
     for (const view of shown) {

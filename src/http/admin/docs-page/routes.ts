@@ -1,17 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import { servePage } from '../static-page.ts';
 import style from './page.css' with { type: 'text' };
 import script from './page.js' with { type: 'text' };
-
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-].join('; ');
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -32,16 +22,7 @@ const PAGE = `<!doctype html>
 
 /** `/docs`: one page, its script and its style, all from here and in public. They hold nothing but the API's description. */
 export function addDocsPage(app: OpenAPIHono): void {
-  serve(app, '/docs', 'text/html', PAGE);
-  serve(app, '/docs/app.js', 'text/javascript', script);
-  serve(app, '/docs/style.css', 'text/css', style);
-}
-
-function serve(app: OpenAPIHono, path: string, mediaType: string, text: string): void {
-  const headers = {
-    'content-type': `${mediaType}; charset=utf-8`,
-    'content-security-policy': POLICY,
-    'referrer-policy': 'no-referrer',
-  };
-  app.get(path, (context) => context.body(text, 200, headers));
+  servePage(app, '/docs', 'text/html', PAGE);
+  servePage(app, '/docs/app.js', 'text/javascript', script);
+  servePage(app, '/docs/style.css', 'text/css', style);
 }

@@ -1,6 +1,14 @@
+import { createHash } from 'node:crypto';
 import type { Kysely, Selectable } from 'kysely';
 import { RevisionConflict } from '../../../core/key-store.ts';
-import { NameTaken, type ServiceToken, type Session, type User, type UserWithPassword } from '../../../core/people.ts';
+import {
+  type Identity,
+  NameTaken,
+  type ServiceToken,
+  type Session,
+  type User,
+  type UserWithPassword,
+} from '../../../core/people.ts';
 import type { Grant } from '../../../core/principal.ts';
 import type { PersonTable, ServiceTokenTable, Tables } from '../tables.ts';
 
@@ -27,7 +35,18 @@ export class PeopleRepository {
   /** Whatever their organisation. */
   async userByLogin(name: string): Promise<UserWithPassword | null> {
     const row = await this.#db.selectFrom('person').selectAll().where('login', '=', loginOf(name)).executeTakeFirst();
-    return row === undefined ? null : { user: userOf(row), passwordHash: row.password_hash };
+    return row === undefined ? null : { user: userOf(row), passwordHash: row.password_hash || null };
+  }
+
+  /** Whatever their organisation. */
+  async userByIdentity({ issuer, subject }: Identity): Promise<User | null> {
+    const row = await this.#db
+      .selectFrom('person')
+      .selectAll()
+      .where('issuer', '=', issuer)
+      .where('subject', '=', subject)
+      .executeTakeFirst();
+    return row === undefined ? null : userOf(row);
   }
 
   /** Rejects with NameTaken. */
@@ -35,22 +54,23 @@ export class PeopleRepository {
     const inserted = await this.#db
       .insertInto('person')
       .values({
-        ...{ organisation_id: user.organisationId, user_id: user.id, name: user.name, login: loginOf(user.name) },
-        ...{ password_hash: passwordHash, grants: JSON.stringify(user.grants) },
+        ...{ organisation_id: user.organisationId, user_id: user.id, name: user.name, login: loginFor(user) },
+        ...{ password_hash: passwordHash ?? '', grants: JSON.stringify(user.grants) },
+        ...{ issuer: user.identity?.issuer ?? null, subject: user.identity?.subject ?? null },
         ...{ created_at_ms: user.createdAtMs, disabled_at_ms: user.disabledAtMs, revision: 1 },
       })
-      .onConflict((conflict) => conflict.column('login').doNothing())
+      .onConflict((conflict) => conflict.doNothing())
       .executeTakeFirst();
     if (Number(inserted.numInsertedOrUpdatedRows) === 0) throw new NameTaken(`The name "${user.name}" is taken.`);
   }
 
-  /** In place of what was at `revision`. Rejects with RevisionConflict. Their name stays. */
+  /** In place of what was at `revision`. Rejects with RevisionConflict. What they log in with stays. */
   async changeUser(user: User, passwordHash: string | null, revision: number): Promise<void> {
     const changed = await this.#db
       .updateTable('person')
       .set({
         ...{ grants: JSON.stringify(user.grants), ...(passwordHash !== null && { password_hash: passwordHash }) },
-        ...{ disabled_at_ms: user.disabledAtMs, revision: revision + 1 },
+        ...{ name: user.name, disabled_at_ms: user.disabledAtMs, revision: revision + 1 },
       })
       .where('organisation_id', '=', user.organisationId)
       .where('user_id', '=', user.id)
@@ -145,12 +165,28 @@ export class PeopleRepository {
       .execute();
   }
 
-  async endSessionsOf({ organisationId, id }: Pick<User, 'organisationId' | 'id'>): Promise<void> {
+  /** @param kept which goes on; null: none does */
+  async endSessionsOf(
+    { organisationId, id }: Pick<User, 'organisationId' | 'id'>,
+    kept: Pick<Session, 'hash'> | null = null,
+  ): Promise<void> {
     await this.#db
       .deleteFrom('admin_session')
       .where('organisation_id', '=', organisationId)
       .where('user_id', '=', id)
+      .where('session_hash', '!=', kept?.hash ?? '')
       .execute();
+  }
+
+  /** False: it was there already. Older ones are forgotten with it. */
+  async insertSpentLogin(hash: string, nowMs: number, forgetBeforeMs: number): Promise<boolean> {
+    await this.#db.deleteFrom('spent_login').where('at_ms', '<', forgetBeforeMs).execute();
+    const inserted = await this.#db
+      .insertInto('spent_login')
+      .values({ login_hash: hash, at_ms: nowMs })
+      .onConflict((conflict) => conflict.column('login_hash').doNothing())
+      .executeTakeFirst();
+    return Number(inserted.numInsertedOrUpdatedRows) === 1;
   }
 
   /** Those that began, or were last used, before these moments: nobody can use them any more. */
@@ -166,9 +202,18 @@ function loginOf(name: string): string {
   return name.normalize('NFKC').toLowerCase();
 }
 
+/** With a space in it, which the name of nobody who has a password holds. */
+function loginFor({ name, identity }: User): string {
+  if (identity === null) return loginOf(name);
+  const both = JSON.stringify([identity.issuer, identity.subject]);
+  return `identity ${createHash('sha256').update(both).digest('hex')}`;
+}
+
 function userOf(row: Selectable<PersonTable>): User {
+  const { issuer, subject } = row;
   return {
     ...{ id: row.user_id, organisationId: row.organisation_id, name: row.name, grants: grantsOf(row.grants) },
+    identity: issuer === null || subject === null ? null : { issuer, subject },
     ...{ createdAtMs: row.created_at_ms, disabledAtMs: row.disabled_at_ms, revision: row.revision },
   };
 }
