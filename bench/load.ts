@@ -7,10 +7,23 @@ export interface ClosedLoopResult {
   readonly elapsedMs: number;
 }
 
+/** The same bytes each time, or whatever is next. */
+export type Requests = Buffer | (() => Buffer);
+
+/** One after the other, and again from the first. */
+export function inTurn(requests: readonly Buffer[]): () => Buffer {
+  let turn = 0;
+  return () => requests[turn++ % requests.length] as Buffer;
+}
+
+function nextOf(requests: Requests): Buffer {
+  return typeof requests === 'function' ? requests() : requests;
+}
+
 /** `connections` clients; each sends its next request when the last was answered. */
 export async function closedLoop(options: {
   readonly port: number;
-  readonly request: Buffer;
+  readonly request: Requests;
   readonly connections: number;
   readonly durationMs: number;
 }): Promise<ClosedLoopResult> {
@@ -28,7 +41,7 @@ export async function closedLoop(options: {
               resolve();
               return;
             }
-            client.send(options.request, {
+            client.send(nextOf(options.request), {
               onEnd: (ok) => {
                 if (ok) requests++;
                 else errors++;
@@ -59,7 +72,7 @@ export interface OpenLoopResult {
  */
 export async function openLoop(options: {
   readonly port: number;
-  readonly request: Buffer;
+  readonly request: Requests;
   readonly perSecond: number;
   readonly durationMs: number;
   readonly random: () => number;
@@ -79,7 +92,7 @@ export async function openLoop(options: {
     }
     const connection = client;
     const sentAtMs = performance.now();
-    connection.send(options.request, {
+    connection.send(nextOf(options.request), {
       onFirstToken: () => samples.push(performance.now() - sentAtMs),
       onEnd: (ok) => {
         running--;

@@ -7,6 +7,7 @@ import { pinSelf } from './process.ts';
 import { formatJudgement, formatNumber } from './report.ts';
 import type { BenchResult, Figure } from './result.ts';
 import { writePage, writeResult } from './results.ts';
+import { accounts } from './scenarios/accounts.ts';
 import { deadNode } from './scenarios/dead-node.ts';
 import { disconnects } from './scenarios/disconnects.ts';
 import { firstToken } from './scenarios/first-token.ts';
@@ -15,6 +16,7 @@ import { outage } from './scenarios/outage.ts';
 import type { BenchContext, Scenario } from './scenarios/scenario.ts';
 import { soak } from './scenarios/soak.ts';
 import { startAndRest } from './scenarios/start-and-rest.ts';
+import { startWithAccounts } from './scenarios/start-with-accounts.ts';
 import { streamChunks } from './scenarios/stream-chunks.ts';
 import { wholeRequests } from './scenarios/whole-requests.ts';
 import { type Subject, Upstream } from './subjects.ts';
@@ -29,10 +31,12 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   disconnects,
   soak,
   start: startAndRest,
+  accounts,
+  'start-accounts': startWithAccounts,
   micro,
 };
 
-const HELP = `Measures the gateway beside bare pass-throughs. Linux; about 20 minutes.
+const HELP = `Measures the gateway beside bare pass-throughs. Linux; about 24 minutes.
 
   npm run bench                        all of it; writes bench/results/<date>.json and docs/benchmarks.md
   npm run bench -- --only NAME[,NAME]  some of: ${Object.keys(SCENARIOS).join(' ')}; prints, writes nothing

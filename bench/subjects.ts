@@ -97,6 +97,10 @@ export interface GatewayOptions {
   /** Further upstreams beside the first. */
   readonly others?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** A data folder that was made before; it is left alone. Default: a new one. */
+  readonly dataDir?: string;
+  /** Beside the targets in swarmrouter.yaml. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 export const COMPILED = join(ROOT, 'dist', process.platform === 'win32' ? 'swarmrouter.exe' : 'swarmrouter');
@@ -123,7 +127,7 @@ export async function spawnGateway(upstreamUrl: string, options: GatewayOptions)
     place: 'local',
   }));
   // JSON is YAML.
-  writeFileSync(join(folder, 'swarmrouter.yaml'), `${JSON.stringify({ targets })}\n`);
+  writeFileSync(join(folder, 'swarmrouter.yaml'), `${JSON.stringify({ targets, ...options.settings })}\n`);
   const outputFile = join(folder, 'gateway.log');
   const command = options.compiled === true ? [COMPILED] : ['node', join(ROOT, 'bin', 'swarmrouter.mjs')];
   const child = new PinnedProcess([...command, 'start'], {
@@ -132,7 +136,7 @@ export async function spawnGateway(upstreamUrl: string, options: GatewayOptions)
     outputFile,
     environment: {
       SWARMROUTER_PORT: String(port),
-      SWARMROUTER_DATA_DIR: join(folder, 'data'),
+      SWARMROUTER_DATA_DIR: options.dataDir ?? join(folder, 'data'),
       SWARMROUTER_ASSEMBLE: String(options.assemble),
       // The upstream has no slots to run out of.
       SWARMROUTER_MAX_CONCURRENT: '10000',

@@ -66,10 +66,10 @@ export function httpChunk(text: string): string {
 export const LAST_HTTP_CHUNK = '0\r\n\r\n';
 
 /** A whole HTTP/1.1 request on a kept-alive connection, as an SDK would send it. */
-export function httpRequest(port: number, body: string): Buffer {
+export function httpRequest(port: number, body: string, apiKey = 'bench'): Buffer {
   return Buffer.from(
     `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\n` +
-      `Accept: application/json\r\nAuthorization: Bearer bench\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      `Accept: application/json\r\nAuthorization: Bearer ${apiKey}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }
 

@@ -2,7 +2,7 @@ import { closedLoop } from '../load.ts';
 import { rssKb } from '../process.ts';
 import { type Figure, judge } from '../result.ts';
 import { median } from '../statistics.ts';
-import { hasCompiled, spawnGateway, startBare, startGateway, untilHealthy } from '../subjects.ts';
+import { type GatewayOptions, hasCompiled, spawnGateway, startBare, startGateway, untilHealthy } from '../subjects.ts';
 import { httpRequest, requestBody } from '../wire.ts';
 import { type BenchContext, interleaved, measurement, refuseErrors } from './scenario.ts';
 
@@ -19,8 +19,10 @@ export async function startAndRest(context: BenchContext): Promise<readonly Figu
 async function readyFigure(context: BenchContext): Promise<Figure> {
   const ways = [
     { name: 'bare', ready: () => bareReadyMs(context) },
-    { name: 'gateway', ready: () => gatewayReadyMs(context, false) },
-    ...(hasCompiled() ? [{ name: 'gateway, executable', ready: () => gatewayReadyMs(context, true) }] : []),
+    { name: 'gateway', ready: () => gatewayReadyMs(context, {}) },
+    ...(hasCompiled()
+      ? [{ name: 'gateway, executable', ready: () => gatewayReadyMs(context, { compiled: true }) }]
+      : []),
   ];
   context.progress('starting each ten times');
   const samples = await interleaved(ways, context.quick ? 5 : 10, (way) => way.ready());
@@ -41,9 +43,13 @@ async function readyFigure(context: BenchContext): Promise<Figure> {
   };
 }
 
-async function gatewayReadyMs(context: BenchContext, compiled: boolean): Promise<number> {
+/** From the spawn of the launcher to the first 200, ms. */
+export async function gatewayReadyMs(
+  context: BenchContext,
+  options: Pick<GatewayOptions, 'compiled' | 'dataDir'>,
+): Promise<number> {
   const startedAtMs = performance.now();
-  const gateway = await spawnGateway(context.upstream.url, { assemble: true, compiled });
+  const gateway = await spawnGateway(context.upstream.url, { assemble: true, ...options });
   try {
     await untilHealthy(gateway, 10_000);
     return performance.now() - startedAtMs;

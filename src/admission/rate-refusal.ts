@@ -22,6 +22,7 @@ const LIMIT_WORDS = { rpm: 'requests per minute', tpm: 'tokens per minute', conc
 export function worstBlock(scopes: readonly ScopeUse[], tokens: number, nowMs: number): Block | null {
   let worst: Block | null = null;
   for (const use of scopes) {
+    if (hasRoom(use, tokens, nowMs)) continue;
     for (const block of blocksOf(use, tokens, nowMs)) {
       if (worst === null || waitOf(block) > waitOf(worst)) worst = block;
     }
@@ -39,6 +40,13 @@ export function refused(block: Block, tokens: number, rateHeaders: Readonly<Reco
   const headers = { ...rateHeaders, ...retryHeaders(block) };
   const refusal = { status: 429, code: 'rate_limit_exceeded', message, param: null, headers } as const;
   return { ok: false, refusal, scope: use.scope, limit: limitName };
+}
+
+/** As `blocksOf` finds none, in a third of the time: nearly always it is so. */
+function hasRoom({ limits: { rpm, tpm, concurrent }, counter }: ScopeUse, tokens: number, nowMs: number): boolean {
+  if (rpm !== null && counter.requests.total(nowMs) + 1 > rpm) return false;
+  if (tpm !== null && counter.tokens.total(nowMs) + tokens > tpm) return false;
+  return concurrent === null || counter.running + 1 <= concurrent;
 }
 
 function blocksOf(use: ScopeUse, tokens: number, nowMs: number): Block[] {

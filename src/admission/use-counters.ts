@@ -6,7 +6,12 @@ export interface UseCounter {
   readonly tokens: MinuteWindow;
   /** Requests that have not ended. */
   running: number;
+  /** When it was asked for last. */
+  askedForMs: number;
 }
+
+/** As long as what was used counts at least: who was asked for lately need not be looked at. */
+const KEPT_MS = 60_000;
 
 /** Looked at for each that is asked for: so all are looked at before twice as many requests as there are have come. */
 const SWEPT_AT_ONCE = 2;
@@ -25,9 +30,9 @@ export class UseCounters {
     this.#letIdleGo(nowMs);
     let counter = this.#counters.get(id);
     if (counter === undefined) {
-      counter = { requests: new MinuteWindow(), tokens: new MinuteWindow(), running: 0 };
+      counter = { requests: new MinuteWindow(), tokens: new MinuteWindow(), running: 0, askedForMs: nowMs };
       this.#counters.set(id, counter);
-    }
+    } else counter.askedForMs = nowMs;
     return counter;
   }
 
@@ -38,7 +43,8 @@ export class UseCounters {
         this.#sweep = this.#counters.entries();
         return;
       }
-      const [id, { requests, tokens, running }] = next.value;
+      const [id, { requests, tokens, running, askedForMs }] = next.value;
+      if (nowMs - askedForMs < KEPT_MS) continue;
       if (running === 0 && requests.total(nowMs) === 0 && tokens.total(nowMs) === 0) this.#counters.delete(id);
     }
   }

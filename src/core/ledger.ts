@@ -212,6 +212,11 @@ export type LedgerOperation =
     }
   | { readonly kind: 'end'; readonly organisationId: string; readonly attemptId: string; readonly end: AttemptEnd };
 
+/** Operations in order: a list of them, or one that was encoded before (`EncodedOperations`). */
+export interface LedgerBatch extends Iterable<LedgerOperation> {
+  readonly length: number;
+}
+
 /**
  * `done` · `repeated`: the store has that start already · `late`: the attempt had ended before · `missing`: an end
  * without its start · `refused`: by a budget, nothing was written · `invalid`: the store can never take it.
@@ -236,7 +241,7 @@ export interface LedgerStore {
    * All of it in one durable transaction, in order, each operation decided by itself; one result for each. Says with
    * the owner's beat that the process lives; rejects with OwnerFenced when another one thought otherwise.
    */
-  commit(ownerId: string, operations: readonly LedgerOperation[]): Promise<readonly LedgerResult[]>;
+  commit(ownerId: string, operations: LedgerBatch): Promise<readonly LedgerResult[]>;
   /** Those with attempts open, the caller included. */
   owners(): Promise<readonly LedgerOwner[]>;
   /** Declares the owner dead and resolves its open attempts to `unknown`; how many it were. */

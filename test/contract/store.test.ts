@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:tes
 import { sql } from 'kysely';
 import { RevisionConflict } from '../../src/core/key-store.ts';
 import type { LedgerOperation } from '../../src/core/ledger.ts';
+import { EncodedOperations, encodeOperations } from '../../src/core/ledger-text.ts';
 import { BudgetRepository, type StoredBudget } from '../../src/stores/sql/repositories/budgets.ts';
 import { ClientKeyRepository } from '../../src/stores/sql/repositories/client-keys.ts';
 import { PriceRepository } from '../../src/stores/sql/repositories/prices.ts';
@@ -159,6 +160,50 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     );
     expect(await spent()).toEqual([[0, 230]]);
     expect(await findings()).toEqual([]);
+  });
+
+  test('takes many calls at once, whole or in parts, and once only', async () => {
+    const budgets = new BudgetRepository(store.db);
+    await budgets.create(budget({ hard: false }));
+    await budgets.create(budget({ budgetId: 'b2', hard: false, unit: 'tokens', window: 'total', limit: 1 }));
+    const calls = Array.from({ length: 150 }, (_, index) => [
+      starting(`a${index}`, { reservedNanoUsd: 9, reservedTokens: 500 }, false),
+      ending(`a${index}`, { costNanoUsd: index }),
+    ]).flat();
+    const [begun, rest] = [calls.slice(0, 101), calls.slice(101)];
+    expect(new Set(await kinds(...begun))).toEqual(new Set(['done']));
+    expect(new Set(await kinds(...rest))).toEqual(new Set(['done']));
+    const counted = [
+      [0, (150 * 149) / 2],
+      [0, 150 * 120],
+    ];
+    expect(await spent()).toEqual(counted);
+    expect(await kinds(...calls)).toEqual(Array.from({ length: 150 }, () => ['repeated', 'late']).flat());
+    expect(await kinds(starting('new', {}, false), ending('new'), ending('a7'))).toEqual(['done', 'done', 'late']);
+    expect(await spent()).toEqual([counted[0], [0, 151 * 120]] as number[][]);
+    expect(await findings()).toEqual([]);
+  });
+
+  test('takes what was encoded before as it is', async () => {
+    const operations = [starting('a', {}, false), ending('a'), starting('b', {}, false)];
+    const encoded = new EncodedOperations([encodeOperations(operations), encodeOperations([ending('b')])], 4);
+    expect((await store.commit('me', encoded)).map(({ kind }) => kind)).toEqual(['done', 'done', 'done', 'done']);
+    const again = (await store.commit('me', encoded)).map(({ kind }) => kind);
+    expect(again).toEqual(['repeated', 'late', 'repeated', 'late']);
+  });
+
+  test('goes by the limit that another process has just set, and by a budget that it has just made', async () => {
+    const other = await openAt(place);
+    expect(await kinds(starting('before', { reservedNanoUsd: 90 }))).toEqual(['done']);
+    await new BudgetRepository(other.db).create(budget());
+    expect(await kinds(starting('a', { reservedNanoUsd: 60 }))).toEqual(['done']);
+    expect(await kinds(starting('b', { reservedNanoUsd: 60 }))).toEqual(['refused']);
+    const at = { organisationId: 'default', budgetId: 'b1', revision: 1 };
+    await new BudgetRepository(other.db).changeLimit(at, 130, NOON_MS);
+    expect(await kinds(starting('b', { reservedNanoUsd: 60 }))).toEqual(['done']);
+    await new BudgetRepository(store.db).changeLimit({ ...at, revision: 2 }, 10, NOON_MS);
+    expect(await kinds(starting('c', { reservedNanoUsd: 1 }))).toEqual(['refused']);
+    await other.close();
   });
 
   test('refuses to change or delete a row that has ended, whoever asks', async () => {

@@ -78,7 +78,8 @@ class PostgresStore implements SqlStore {
     this.db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: reporting(pool) }) });
   }
 
-  commit(...[ownerId, operations]: Parameters<SqlStore['commit']>): Promise<readonly LedgerResult[]> {
+  commit(...[ownerId, batch]: Parameters<SqlStore['commit']>): Promise<readonly LedgerResult[]> {
+    const operations = [...batch];
     return this.#transact((lookUp) => commit(ownerId, operations, { lookUp }));
   }
 
@@ -92,6 +93,10 @@ class PostgresStore implements SqlStore {
 
   resolveOrphans(ownerId: string, nowMs: number): Promise<number> {
     return this.#transact(() => resolveOrphans(ownerId, nowMs));
+  }
+
+  fileBytes(): number {
+    return 0;
   }
 
   /** PostgreSQL checks its own pages. */

@@ -49,6 +49,7 @@ test('a check that takes long holds up no start; what it finds is logged', async
   let say: (findings: readonly string[]) => void = silent;
   const slow = Object.assign(Object.create(store), {
     checkIntegrity: () => new Promise<readonly string[]>((resolve) => (say = resolve)),
+    fileBytes: () => 1,
   });
   const taken = refuseDamaged(slow, clock, { ...logger, error: (_, text) => void logged.push(text) });
   await clock.advance(300);
@@ -56,5 +57,22 @@ test('a check that takes long holds up no start; what it finds is logged', async
   say(['row 7 missing from index']);
   await clock.advance(1);
   expect(logged).toEqual([expect.stringContaining('row 7 missing from index')]);
+  await store.close();
+});
+
+test('a large store is not read before the gateway has started; what is found then is logged', async () => {
+  const store = await openSqliteStore({ dataDir: folder });
+  const clock = new ManualClock();
+  const logged: string[] = [];
+  let checks = 0;
+  const large = Object.assign(Object.create(store), {
+    checkIntegrity: async () => [`row ${++checks} missing from index`],
+    fileBytes: () => 1e9,
+  });
+  await refuseDamaged(large, clock, { ...logger, error: (_, text) => void logged.push(text) });
+  expect(checks).toBe(0);
+  await clock.advance(3_000);
+  expect(logged).toEqual([expect.stringContaining('row 1 missing from index')]);
+  expect(store.fileBytes()).toBeGreaterThanOrEqual(4_096);
   await store.close();
 });

@@ -8,6 +8,8 @@ export interface SqlStore extends LedgerStore {
   readonly dialect: DialectName;
   /** For the repositories; long reports hold up no commit. */
   readonly db: Kysely<Tables>;
+  /** Of its file; 0: it has none of its own. */
+  fileBytes(): number;
   /** Reads the whole file; what is wrong with it. Seconds for a million rows, on a thread of its own. */
   checkIntegrity(): Promise<readonly string[]>;
   close(): Promise<void>;

@@ -3,6 +3,7 @@ import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { StoreUnavailable } from '../../core/ledger.ts';
 import {
   NOTHING_YET,
+  ROWS_AT_ONCE,
   type Row,
   type Script,
   type Statement,
@@ -17,6 +18,8 @@ const LOCK_WAIT_MS = 250;
 /** Pages of 4 KB that the log may hold before they are copied into the file: fewer copies, 16 MB at most. */
 const CHECKPOINT_PAGES = 4_000;
 const OWNER_ONLY = 0o600;
+/** Answers about settings; a few hundred bytes each. */
+const MOST_REMEMBERED = 20_000;
 
 export interface QueryRows {
   readonly rows: readonly Row[];
@@ -30,6 +33,9 @@ export class SqliteConnection {
   readonly #readOnly: boolean;
   #open: { readonly db: Database; readonly inode: number } | null = null;
   readonly #prepared = new Map<string, Prepared>();
+  /** Rows that scripts do not change, by what they were asked for. */
+  readonly #remembered = new Map<Statement, Map<string, readonly Row[]>>();
+  #dataVersion: number | null = null;
 
   constructor(path: string, readOnly: boolean) {
     this.#path = path;
@@ -47,6 +53,8 @@ export class SqliteConnection {
     return this.#guarded(() => {
       const prepared = this.#prepare(sql);
       const bound = parameters as SQLQueryBindings[];
+      // Whatever it is, it may change what is remembered, or take such a change back.
+      if (!this.#readOnly) this.#remembered.clear();
       if (prepared.columnNames.length > 0) return { rows: prepared.all(...bound) as Row[], changes: 0 };
       return { rows: [], changes: prepared.run(...bound).changes };
     });
@@ -58,6 +66,7 @@ export class SqliteConnection {
       const db = this.#database();
       this.#prepare('begin immediate').run();
       try {
+        this.#forgetWhatOthersChanged();
         const result = this.#play(make());
         this.#prepare('commit').run();
         return result;
@@ -70,6 +79,8 @@ export class SqliteConnection {
 
   close(): void {
     this.#prepared.clear();
+    this.#remembered.clear();
+    this.#dataVersion = null;
     this.#open?.db.close();
     this.#open = null;
   }
@@ -82,19 +93,47 @@ export class SqliteConnection {
   }
 
   #runStep({ statement, rows }: Step): StepResult {
-    const prepared = this.#prepareStatement(statement);
-    if (prepared.columnNames.length === 0) {
-      let changes = 0;
-      for (const row of rows) changes += prepared.run(...(row as SQLQueryBindings[])).changes;
-      return { rows: [], changes };
-    }
+    if (statement.isSettings) return { rows: rows.flatMap((row) => this.#settings(statement, row)), changes: 0 };
+    const prepared = this.#prepare(statement.text.sqlite);
+    if (prepared.columnNames.length === 0) return { rows: [], changes: this.#change(statement, prepared, rows) };
     const found: Row[] = [];
     for (const row of rows) found.push(...(prepared.all(...(row as SQLQueryBindings[])) as Row[]));
     return { rows: found, changes: 0 };
   }
 
-  #prepareStatement(statement: Statement): Prepared {
-    return this.#prepare(statement.text.sqlite);
+  #change({ manyRows }: Statement, prepared: Prepared, rows: Step['rows']): number {
+    let [changes, next] = [0, 0];
+    if (manyRows !== null) {
+      for (; next + ROWS_AT_ONCE <= rows.length; next += ROWS_AT_ONCE) {
+        const parameters = rows.slice(next, next + ROWS_AT_ONCE).flat();
+        changes += this.#prepare(manyRows).run(...(parameters as SQLQueryBindings[])).changes;
+      }
+    }
+    for (; next < rows.length; next++) changes += prepared.run(...(rows[next] as SQLQueryBindings[])).changes;
+    return changes;
+  }
+
+  #settings(statement: Statement, row: readonly Value[]): readonly Row[] {
+    let remembered = this.#remembered.get(statement);
+    if (remembered === undefined || remembered.size >= MOST_REMEMBERED) {
+      remembered = new Map();
+      this.#remembered.set(statement, remembered);
+    }
+    const name = row.join('\n');
+    let found = remembered.get(name);
+    if (found === undefined) {
+      found = this.#prepare(statement.text.sqlite).all(...(row as SQLQueryBindings[])) as Row[];
+      remembered.set(name, found);
+    }
+    return found;
+  }
+
+  /** SQLite counts what other connections commit; what this one writes besides scripts comes by `query`. */
+  #forgetWhatOthersChanged(): void {
+    const [row] = this.#prepare('pragma data_version').all() as { data_version: number }[];
+    if (row?.data_version === this.#dataVersion) return;
+    this.#dataVersion = row?.data_version ?? null;
+    this.#remembered.clear();
   }
 
   #prepare(sql: string): Prepared {

@@ -1,11 +1,12 @@
-import type { LedgerOperation, LedgerResult, StoreUnavailable } from '../../core/ledger.ts';
+import type { LedgerBatch, LedgerOperation, LedgerResult, StoreUnavailable } from '../../core/ledger.ts';
+import { decodeOperations, EncodedOperations, encodeOperations } from '../../core/ledger-text.ts';
 import type { Value } from '../sql/ledger/script.ts';
 
-/** What the thread is asked to do. Operations go as JSON: one text is cheaper to hand over than many objects. */
+/** What the thread is asked to do. Operations go as text: it is cheaper to hand over than many objects. */
 export type Command =
   | { readonly kind: 'open'; readonly path: string; readonly readOnly: boolean; readonly create: boolean }
   | { readonly kind: 'query'; readonly sql: string; readonly parameters: readonly Value[] }
-  | { readonly kind: 'commit'; readonly ownerId: string; readonly operations: string }
+  | { readonly kind: 'commit'; readonly ownerId: string; readonly texts: readonly string[] }
   | { readonly kind: 'orphans'; readonly ownerId: string; readonly nowMs: number }
   | { readonly kind: 'close' };
 
@@ -23,8 +24,15 @@ export interface Fault {
   readonly unavailable: StoreUnavailable['kind'] | null;
 }
 
-export function encodeOperations(operations: readonly LedgerOperation[]): string {
-  return JSON.stringify(operations);
+/** What was encoded before goes as it is. */
+export function textsOf(operations: LedgerBatch): readonly string[] {
+  return operations instanceof EncodedOperations ? operations.texts : [encodeOperations([...operations])];
+}
+
+export function operationsOf(texts: readonly string[]): readonly LedgerOperation[] {
+  const [only, ...others] = texts;
+  if (only === undefined) return [];
+  return others.length === 0 ? decodeOperations(only) : texts.flatMap(decodeOperations);
 }
 
 const ALL_DONE = 'done';
@@ -40,7 +48,3 @@ export function decodeResults(results: EncodedResults, count: number): readonly 
 }
 
 const DONE: LedgerResult = { kind: 'done' };
-
-export function decodeOperations(text: string): readonly LedgerOperation[] {
-  return JSON.parse(text) as readonly LedgerOperation[];
-}

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Kysely } from 'kysely';
@@ -10,7 +11,7 @@ import type { Tables } from '../sql/tables.ts';
 import { SqliteThread } from './client.ts';
 import type { QueryRows } from './connection.ts';
 import { sqliteDialect } from './dialect.ts';
-import { decodeResults, type EncodedResults, encodeOperations } from './protocol.ts';
+import { decodeResults, type EncodedResults, textsOf } from './protocol.ts';
 import { STORE_FILE } from './store-file.ts';
 
 const OWNER_ONLY_FOLDER = 0o700;
@@ -44,6 +45,8 @@ class SqliteStore implements SqlStore {
   readonly #turns = new Turns();
   /** Made for the first report; most processes never need it. */
   #reader: Promise<SqliteThread> | null = null;
+  /** Resolves when no check runs. */
+  #checking: Promise<void> = Promise.resolve();
 
   constructor(path: string, writer: SqliteThread) {
     this.#path = path;
@@ -58,9 +61,9 @@ class SqliteStore implements SqlStore {
   }
 
   commit(...[ownerId, operations]: Parameters<SqlStore['commit']>): Promise<readonly LedgerResult[]> {
-    const text = encodeOperations(operations);
+    const texts = textsOf(operations);
     return this.#turns.run(async () => {
-      const results = await this.#writer.ask<EncodedResults>({ kind: 'commit', ownerId, operations: text });
+      const results = await this.#writer.ask<EncodedResults>({ kind: 'commit', ownerId, texts });
       return decodeResults(results, operations.length);
     });
   }
@@ -73,20 +76,39 @@ class SqliteStore implements SqlStore {
     return this.#turns.run(() => this.#writer.ask({ kind: 'orphans', ownerId, nowMs }));
   }
 
+  fileBytes(): number {
+    return statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** On a thread for it alone: all that a start reads would wait for it on that of reports. */
   async checkIntegrity(): Promise<readonly string[]> {
+    const before = this.#checking;
+    const check = before.then(() => this.#checkOnce());
+    this.#checking = check.then(
+      () => undefined,
+      () => undefined,
+    );
+    return check;
+  }
+
+  async #checkOnce(): Promise<readonly string[]> {
+    const thread = await this.#openReader();
     try {
-      const { rows } = await ask(await this.#reading(), 'pragma quick_check', []);
+      const { rows } = await ask(thread, 'pragma quick_check', []);
       const found = rows.map((row) => String(row['quick_check']));
       return found.length === 1 && found[0] === 'ok' ? [] : found;
     } catch (error) {
       // Some damage ends the check itself.
       if (error instanceof StoreUnavailable && error.kind === 'failing') return [error.message];
       throw error;
+    } finally {
+      await thread.close().catch(() => undefined);
     }
   }
 
   async close(): Promise<void> {
     await this.#turns.take();
+    await this.#checking;
     const reader = await this.#reader;
     await reader?.close();
     await this.#writer.close();

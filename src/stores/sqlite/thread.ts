@@ -5,7 +5,7 @@ import { commit, Overtaken } from '../sql/ledger/commit.ts';
 import { resolveOrphans } from '../sql/ledger/orphans.ts';
 import { SqliteConnection } from './connection.ts';
 import { unavailability } from './faults.ts';
-import { type Answer, type Asked, type Command, decodeOperations, encodeResults, type Fault } from './protocol.ts';
+import { type Answer, type Asked, type Command, encodeResults, type Fault, operationsOf } from './protocol.ts';
 
 let connection: SqliteConnection | null = null;
 
@@ -25,10 +25,8 @@ function perform(command: Command): unknown {
   switch (command.kind) {
     case 'query':
       return connection.query(command.sql, command.parameters);
-    case 'commit': {
-      const operations = decodeOperations(command.operations);
-      return encodeResults(committed(connection, command.ownerId, operations));
-    }
+    case 'commit':
+      return encodeResults(committed(connection, command.ownerId, operationsOf(command.texts)));
     case 'orphans':
       return connection.transact(() => resolveOrphans(command.ownerId, command.nowMs));
     case 'close':

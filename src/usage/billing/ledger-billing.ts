@@ -220,24 +220,40 @@ class LedgerBill<Price> implements Bill {
 
   #attemptEnd(end: CallEnd): AttemptEnd {
     const nowMs = this.#clock.wallMs();
-    const common = {
-      state: stateOf(end),
-      endedAtMs: nowMs,
-      status: end.status,
-      failure: end.failure,
-      clientOutcome: outcomeOf(end),
-    };
+    const state = stateOf(end);
+    const { status, failure } = end;
+    const clientOutcome = outcomeOf(end);
     // Of what nobody can say, what was set aside for it is billed.
-    if (common.state !== 'settled') {
-      const costNanoUsd = common.state === 'voided' || this.#call.target.place === 'local' ? 0 : null;
-      const unsure = common.state === 'unknown';
+    if (state !== 'settled') {
+      const common = { state, endedAtMs: nowMs, status, failure, clientOutcome };
+      const costNanoUsd = state === 'voided' || this.#call.target.place === 'local' ? 0 : null;
+      const unsure = state === 'unknown';
       return { ...common, ...NO_TOKENS, costNanoUsd, costSource: 'unknown', savedNanoUsd: 0, estimated: unsure };
     }
     const usage = usageOf(end, this.#call.promptTokens);
     const call = { target: this.#call.target, model: this.#call.model, answeredBy: end.model, nowMs };
-    const cost = this.#costOf(call, usage);
-    const saved = this.#pricing.savedNanoUsd(call, usage, cost.costNanoUsd);
-    return { ...common, ...tokensOf(usage), ...cost, savedNanoUsd: amount(saved) ?? 0, estimated: end.usage === null };
+    const { costNanoUsd, costSource } = this.#costOf(call, usage);
+    const savedNanoUsd = amount(this.#pricing.savedNanoUsd(call, usage, costNanoUsd)) ?? 0;
+    const tokens = tokensOf(usage);
+    // Field by field: this comes with every call, and objects that are spread into another cost more than all of them.
+    return {
+      state,
+      endedAtMs: nowMs,
+      status,
+      failure,
+      clientOutcome,
+      inputTokens: tokens.inputTokens,
+      cachedInputTokens: tokens.cachedInputTokens,
+      outputTokens: tokens.outputTokens,
+      reasoningTokens: tokens.reasoningTokens,
+      imageTokens: tokens.imageTokens,
+      audioInputTokens: tokens.audioInputTokens,
+      audioOutputTokens: tokens.audioOutputTokens,
+      costNanoUsd,
+      costSource,
+      savedNanoUsd,
+      estimated: end.usage === null,
+    };
   }
 
   /** Who has no price for a server of the operator's own takes it for free. */

@@ -10,10 +10,10 @@ export interface OpenAttempt {
   readonly start: AttemptStart;
   readonly beganAtMs: number;
   /**
-   * Where its start is. `coming`: on its way to the journal · `journal`: its end follows it there · `store`: it is there,
+   * Where its start is. `nowhere`: its end may bring it along · `coming`: on its way to the journal · `journal`: its end follows it there · `store`: it is there,
    * or on its way there, and its end goes there at once.
    */
-  place: 'coming' | 'journal' | 'store';
+  place: 'nowhere' | 'coming' | 'journal' | 'store';
 }
 
 /** What runs now, and where it is on record. */

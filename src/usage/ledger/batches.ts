@@ -10,6 +10,8 @@ export class Batches<T> {
   readonly #write: (batch: readonly T[]) => Promise<void>;
   #queue: T[] = [];
   #dueAtMs: number | null = null;
+  /** It cannot be due sooner. */
+  #isDueSoon = false;
   #cancel: () => void = () => undefined;
   #lastMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<void> | null = null;
@@ -47,18 +49,20 @@ export class Batches<T> {
   }
 
   #within(patienceMs: number): void {
-    if (this.#writing !== null) return;
+    if (this.#writing !== null || this.#isDueSoon) return;
     const nowMs = this.#clock.nowMs();
     const atMs = Math.max(nowMs + patienceMs, this.#lastMs + EVERY_MS);
     if (this.#dueAtMs !== null && this.#dueAtMs <= atMs) return;
     this.#cancel();
     this.#dueAtMs = atMs;
+    this.#isDueSoon = patienceMs === 0;
     this.#cancel = this.#clock.after(Math.max(0, atMs - nowMs), () => void this.#begin());
   }
 
   #begin(): Promise<void> {
     this.#cancel();
     this.#dueAtMs = null;
+    this.#isDueSoon = false;
     this.#writing ??= this.#writeQueue().finally(() => {
       this.#writing = null;
       if (this.#queue.length > 0) this.#within(0);

@@ -5,6 +5,7 @@ import {
   type AttemptStart,
   BudgetExceeded,
   type Ledger,
+  type LedgerBatch,
   type LedgerEntry,
   type LedgerHealth,
   type LedgerOperation,
@@ -22,8 +23,15 @@ import { Batches } from './batches.ts';
 import { type Carry, Journal } from './journal.ts';
 import { type Fate, forJournal, fromTheBeginning, needsStore, type Pending } from './pending.ts';
 
-/** How long a start waits for company: nobody waits for it, and most calls take longer. */
-const START_PATIENCE_MS = 5;
+/**
+ * How long a start may wait for its end, and how often those are looked for that did: nobody waits for a start, and a
+ * call that ends meanwhile is written once, as a whole. A process that is killed leaves no trace of a call that it made
+ * so shortly before and that nobody has an answer of.
+ */
+const START_PATIENCE_MS = 100;
+const LOOK_FOR_STARTS_MS = START_PATIENCE_MS / 2;
+/** How long what nobody waits for waits for company. */
+const PATIENCE_MS = 5;
 /** How far the store may be behind the journal. */
 const APPLY_EVERY_MS = 1_000;
 /** How often the store is told that we live while it knows of open attempts; dead is who is silent for three of these. */
@@ -57,6 +65,8 @@ export class GroupLedger implements Ledger {
   readonly #options: Omit<GroupLedgerOptions, 'locks'> & typeof DEFAULTS;
   readonly #journal: Journal;
   readonly #attempts = new OpenAttempts();
+  /** Those that are on record nowhere yet, oldest first. */
+  readonly #young = new Set<OpenAttempt>();
   readonly #journaling: Batches<Pending>;
   readonly #committing: Batches<Pending>;
   /** One thing at a time is said to the store. */
@@ -72,6 +82,7 @@ export class GroupLedger implements Ledger {
   #cancelRetry: () => void = () => undefined;
   #cancelBeat: (() => void) | null = null;
   #cancelApply: (() => void) | null = null;
+  #cancelStarts: (() => void) | null = null;
   #lastCommitMs = Number.NEGATIVE_INFINITY;
   #lateEnds = 0;
   #orphansResolved = 0;
@@ -104,12 +115,14 @@ export class GroupLedger implements Ledger {
     if (fate.kind === 'refused') throw new BudgetExceeded(fate.refusal);
     if (fate.kind === 'unavailable') throw new LedgerUnavailable(unavailableText(fate.reason));
     if (fate.kind === 'invalid') throw new LedgerUnavailable(`the ledger cannot take this call: ${fate.message}`);
+    this.#follow(attempt);
     return this.#entry(attempt);
   }
 
   begin(start: AttemptStart): LedgerEntry {
-    const attempt: OpenAttempt = { start, beganAtMs: this.#options.clock.nowMs(), place: 'coming' };
-    this.#journaling.push({ operation: startOperation(start), attempt, answer: null }, START_PATIENCE_MS);
+    const attempt: OpenAttempt = { start, beganAtMs: this.#options.clock.nowMs(), place: 'nowhere' };
+    this.#young.add(attempt);
+    this.#lookForStarts();
     return this.#entry(attempt);
   }
 
@@ -127,6 +140,7 @@ export class GroupLedger implements Ledger {
   }
 
   async flush(): Promise<void> {
+    this.#writeStarts(0);
     await this.#journaling.drain();
     await this.#committing.drain();
     if (this.#problem === null) await this.#apply(this.#carryNone());
@@ -136,6 +150,7 @@ export class GroupLedger implements Ledger {
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelApply?.();
+    this.#cancelStarts?.();
     await this.flush();
     if (this.#problem !== null) await this.#retry();
     this.#cancelRetry();
@@ -170,9 +185,13 @@ export class GroupLedger implements Ledger {
     }
   }
 
-  #entry(attempt: OpenAttempt): LedgerEntry {
+  /** From now on something is on record of it. */
+  #follow(attempt: OpenAttempt): void {
     this.#attempts.add(attempt);
     this.#beatSoon();
+  }
+
+  #entry(attempt: OpenAttempt): LedgerEntry {
     let ended: Promise<void> | null = null;
     return {
       end: (end) => {
@@ -183,12 +202,34 @@ export class GroupLedger implements Ledger {
   }
 
   #end(attempt: OpenAttempt, end: AttemptEnd): Promise<void> {
+    this.#young.delete(attempt);
     const { attemptId, payer } = attempt.start;
     const operation = { kind: 'end', organisationId: payer.organisationId, attemptId, end } as const;
     return new Promise((resolve) => {
       const batches = attempt.place === 'store' ? this.#committing : this.#journaling;
       batches.push({ operation, attempt, answer: () => resolve() }, 0);
     });
+  }
+
+  #lookForStarts(): void {
+    if (this.#cancelStarts !== null || this.#closed) return;
+    this.#cancelStarts = this.#options.clock.after(LOOK_FOR_STARTS_MS, () => {
+      this.#cancelStarts = null;
+      this.#writeStarts(LOOK_FOR_STARTS_MS);
+      if (this.#young.size > 0) this.#lookForStarts();
+    });
+  }
+
+  /** Puts those on record that are as old as that and have not ended. */
+  #writeStarts(oldMs: number): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const attempt of this.#young) {
+      if (nowMs - attempt.beganAtMs < oldMs) return;
+      this.#young.delete(attempt);
+      attempt.place = 'coming';
+      this.#follow(attempt);
+      this.#journaling.push({ operation: startOperation(attempt.start), attempt, answer: null }, PATIENCE_MS);
+    }
   }
 
   async #writeToJournal(batch: readonly Pending[]): Promise<void> {
@@ -227,7 +268,7 @@ export class GroupLedger implements Ledger {
     }
   }
 
-  async #commitAsOwner(operations: readonly LedgerOperation[]): Promise<readonly LedgerResult[]> {
+  async #commitAsOwner(operations: LedgerBatch): Promise<readonly LedgerResult[]> {
     const { store, logger, clock } = this.#options;
     this.#lastCommitMs = clock.nowMs();
     for (;;) {
@@ -307,21 +348,24 @@ export class GroupLedger implements Ledger {
   }
 
   #handOn(carry: Carry): Promise<void> {
-    const take = async (operations: readonly LedgerOperation[]): Promise<void> => {
+    const take = async (operations: LedgerBatch): Promise<void> => {
       this.#countLate(await this.#turns.run(() => this.#take(operations)));
     };
     return this.#handingOn.run(() => this.#journal.handOn(take, carry));
   }
 
   /** Says what cannot be written, and leaves it out: the others must not suffer from it. */
-  async #take(operations: readonly LedgerOperation[]): Promise<readonly LedgerResult[]> {
+  async #take(batch: LedgerBatch): Promise<readonly LedgerResult[]> {
     try {
-      const results = await this.#commitAsOwner(operations);
-      for (const [index, result] of results.entries()) this.#sayLost(operations[index], result);
+      const results = await this.#commitAsOwner(batch);
+      if (results.some(({ kind }) => kind !== 'done')) {
+        for (const [index, operation] of [...batch].entries()) this.#sayLost(operation, results[index]);
+      }
       return results;
     } catch (error) {
       if (error instanceof StoreUnavailable) throw error;
       const message = error instanceof Error ? error.message : String(error);
+      const operations = [...batch];
       if (operations.length <= 1) {
         for (const operation of operations) this.#sayInvalid(attemptIdOf(operation), message);
         return operations.map(() => ({ kind: 'invalid', message }));
@@ -332,10 +376,9 @@ export class GroupLedger implements Ledger {
     }
   }
 
-  #sayLost(operation: LedgerOperation | undefined, result: LedgerResult): void {
-    if (operation === undefined) return;
-    if (result.kind === 'invalid') this.#sayInvalid(attemptIdOf(operation), result.message);
-    if (result.kind === 'missing') this.#sayInvalid(attemptIdOf(operation), 'the store has no start of it');
+  #sayLost(operation: LedgerOperation, result: LedgerResult | undefined): void {
+    if (result?.kind === 'invalid') this.#sayInvalid(attemptIdOf(operation), result.message);
+    if (result?.kind === 'missing') this.#sayInvalid(attemptIdOf(operation), 'the store has no start of it');
   }
 
   /** What has run for a short time runs on in the journal, and is written to the store once, when it has ended. */
@@ -410,7 +453,7 @@ export class GroupLedger implements Ledger {
       answer?.({ kind: 'unavailable', reason });
       // The store may have taken it before the connection broke: nothing may stay set aside for a call never made.
       const operation = voidOf(attempt.start, this.#options.clock.wallMs());
-      this.#committing.push({ operation, attempt, answer: null }, START_PATIENCE_MS);
+      this.#committing.push({ operation, attempt, answer: null }, PATIENCE_MS);
     }
   }
 

@@ -1,7 +1,14 @@
 import { constants, fdatasync, write } from 'node:fs';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import type { LedgerOperation } from '../../core/ledger.ts';
-import { decodeFrames, encodeFrames, FILE_HEADER_BYTES, fileHeader, generationOf } from './journal-frames.ts';
+import {
+  decodeFrames,
+  encodeFrames,
+  FILE_HEADER_BYTES,
+  fileHeader,
+  generationOf,
+  type JournalRecord,
+} from './journal-frames.ts';
 
 /** A write returns when it is on the disk. Elsewhere such writes do not exist, or promise less. */
 const WRITES_WAIT = process.platform === 'linux';
@@ -16,7 +23,7 @@ export class JournalFull extends Error {
   override readonly name = 'JournalFull';
 }
 
-/** Operations on the disk before `append` resolves. Calls must not overlap. */
+/** Records on the disk before `append` resolves. Calls must not overlap. */
 export class JournalFile {
   readonly #path: string;
   #file: FileHandle | null = null;
@@ -40,8 +47,8 @@ export class JournalFile {
   }
 
   /** Rejects when it cannot be written, or would be longer than `mostBytes`; then nothing of it is in the file. */
-  async append(operations: readonly LedgerOperation[], mostBytes: number): Promise<void> {
-    const frames = encodeFrames(operations, this.#generation);
+  async append(records: readonly JournalRecord[], mostBytes: number): Promise<void> {
+    const frames = encodeFrames(records, this.#generation);
     const bytes = this.#bytes === 0 ? Buffer.concat([fileHeader(this.#generation), frames]) : frames;
     if (this.#bytes + bytes.length > mostBytes) {
       throw new JournalFull(`${this.#path} may not grow: usage that the store has not taken has ${mostBytes} bytes`);

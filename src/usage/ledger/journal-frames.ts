@@ -1,9 +1,10 @@
 import { crc32 } from 'node:zlib';
 import type { LedgerOperation } from '../../core/ledger.ts';
+import { decodeOperations, encodeOperations, leavesOpen } from '../../core/ledger-text.ts';
 
 /** Bytes before each record: its length and its checksum, both unsigned 32-bit, big endian. */
 const HEADER_BYTES = 8;
-/** No operation is longer; a length above it is no length. */
+/** No record is longer; a length above it is no length. */
 const MOST_RECORD_BYTES = 1024 * 1024;
 /** At the beginning of a file: what it is, its generation, and the checksum of both. */
 const MAGIC = 0x53_57_52_4a;
@@ -27,13 +28,36 @@ export function generationOf(bytes: Buffer): number | null {
   return crc32(bytes.subarray(0, 8)) === bytes.readUInt32BE(8) ? bytes.readUInt32BE(4) : null;
 }
 
-/** The operations as records of a file, one after the other. */
-export function encodeFrames(operations: readonly LedgerOperation[], generation: number): Buffer {
-  const texts = operations.map((operation) => JSON.stringify(operation));
-  const lengths = texts.map((text) => Buffer.byteLength(text));
+/** Operations in one record: what is written together is whole or not there. */
+const MOST_IN_RECORD = 200;
+/** Of a record's text, in UTF-16 units: three bytes each at the most, so that the record is one of those that are read. */
+const MOST_TEXT = MOST_RECORD_BYTES / 4;
+
+/** What is in a record. */
+export interface JournalRecord {
+  /** Of its operations: see `decodeOperations`. */
+  readonly text: string;
+  readonly count: number;
+  /** There is a start among them whose end is not beside it. */
+  readonly leavesOpen: boolean;
+}
+
+/** The operations as records, one after the other. */
+export function recordsOf(operations: readonly LedgerOperation[]): readonly JournalRecord[] {
+  const text = operations.length > MOST_IN_RECORD ? null : encodeOperations(operations);
+  if (text !== null && (text.length <= MOST_TEXT || operations.length === 1)) {
+    return [{ text, count: operations.length, leavesOpen: leavesOpen(operations) }];
+  }
+  const middle = Math.ceil(operations.length / 2);
+  return [...recordsOf(operations.slice(0, middle)), ...recordsOf(operations.slice(middle))];
+}
+
+/** The records as bytes of a file. */
+export function encodeFrames(records: readonly JournalRecord[], generation: number): Buffer {
+  const lengths = records.map(({ text }) => Buffer.byteLength(text));
   const frames = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + HEADER_BYTES + length, 0));
   let offset = 0;
-  for (const text of texts) {
+  for (const { text } of records) {
     const begin = offset + HEADER_BYTES;
     const end = begin + frames.write(text, begin);
     frames.writeUInt32BE(end - begin, offset);
@@ -56,7 +80,7 @@ export function decodeFrames(bytes: Buffer, generation: number): DecodedFrames {
   for (;;) {
     const payload = payloadAt(bytes, offset, generation);
     if (payload === null) return { operations, bytes: offset };
-    operations.push(JSON.parse(payload.toString('utf8')) as LedgerOperation);
+    operations.push(...decodeOperations(payload.toString('utf8')));
     offset += HEADER_BYTES + payload.length;
   }
 }

@@ -9,15 +9,22 @@ import type { Logger } from '../../core/logger.ts';
 import { adoptJournal, journalOwners } from './adopt-journals.ts';
 import { startOperation } from './attempts.ts';
 import { Journal, journalFiles } from './journal.ts';
-import { decodeFrames, encodeFrames, fileHeader, generationOf } from './journal-frames.ts';
+import { decodeFrames, encodeFrames, fileHeader, generationOf, recordsOf } from './journal-frames.ts';
 
 const MEGABYTE = 1024 * 1024;
 const OPERATIONS: LedgerOperation[] = [starting('ä'), ending('ä'), starting('b', { model: '日本語 🎈' })];
 
+/** As if each had been written by itself. */
+const framesOf = (operations: readonly LedgerOperation[], generation: number): Buffer =>
+  encodeFrames(
+    operations.flatMap((operation) => recordsOf([operation])),
+    generation,
+  );
+
 describe('records of a journal', () => {
   test('come back whole up to the place where the file was torn', () => {
-    const whole = encodeFrames(OPERATIONS, 7);
-    const ends = OPERATIONS.map((_, index) => encodeFrames(OPERATIONS.slice(0, index + 1), 7).length);
+    const whole = framesOf(OPERATIONS, 7);
+    const ends = OPERATIONS.map((_, index) => framesOf(OPERATIONS.slice(0, index + 1), 7).length);
     for (let bytes = 0; bytes <= whole.length; bytes++) {
       const count = ends.filter((end) => end <= bytes).length;
       expect(decodeFrames(whole.subarray(0, bytes), 7)).toEqual({
@@ -28,7 +35,7 @@ describe('records of a journal', () => {
   });
 
   test('end at a byte that is not the one that was written, and never come back changed', () => {
-    const whole = encodeFrames(OPERATIONS, 7);
+    const whole = framesOf(OPERATIONS, 7);
     fc.assert(
       fc.property(fc.nat({ max: whole.length - 1 }), fc.integer({ min: 1, max: 255 }), (at, change) => {
         const damaged = Buffer.from(whole);
@@ -49,9 +56,30 @@ describe('records of a journal', () => {
     expect(decodeFrames(Buffer.alloc(64), 7)).toEqual({ operations: [], bytes: 0 });
   });
 
+  test('that were written together come back together or not at all', () => {
+    const whole = encodeFrames(recordsOf(OPERATIONS), 7);
+    expect(decodeFrames(whole, 7)).toEqual({ operations: OPERATIONS, bytes: whole.length });
+    for (let bytes = 0; bytes < whole.length; bytes++) {
+      expect(decodeFrames(whole.subarray(0, bytes), 7)).toEqual({ operations: [], bytes: 0 });
+    }
+  });
+
+  test('are never longer than what is read again, however many and however long the operations are', () => {
+    const long = Array.from({ length: 500 }, (_, index) => starting(`a${index}`, { model: '日'.repeat(3_000) }));
+    const records = recordsOf(long);
+    expect(records.length).toBeGreaterThan(3);
+    expect(records.reduce((sum, { count }) => sum + count, 0)).toBe(500);
+    expect(decodeFrames(encodeFrames(records, 7), 7).operations).toEqual(long);
+  });
+
+  test('of an earlier version of this program, an operation each, are read', () => {
+    const records = OPERATIONS.map((operation) => ({ text: JSON.stringify(operation), count: 1, leavesOpen: true }));
+    expect(decodeFrames(encodeFrames(records, 7), 7).operations).toEqual(OPERATIONS);
+  });
+
   test('of an earlier generation are none of a later one, though they lie where it goes on', () => {
-    const older = encodeFrames(OPERATIONS, 1);
-    const newer = encodeFrames(OPERATIONS.slice(0, 1), 2);
+    const older = framesOf(OPERATIONS, 1);
+    const newer = framesOf(OPERATIONS.slice(0, 1), 2);
     newer.copy(older);
     expect(decodeFrames(older, 2).operations).toEqual(OPERATIONS.slice(0, 1));
     expect(generationOf(fileHeader(2))).toBe(2);
@@ -154,7 +182,7 @@ describe('a journal', () => {
   });
 
   test('does not grow beyond its limit, and keeps what it has', async () => {
-    const journal = journalOf('me', encodeFrames(OPERATIONS, 1).length + 20);
+    const journal = journalOf('me', encodeFrames(recordsOf(OPERATIONS), 1).length + 20);
     expect(await journal.append(OPERATIONS)).toBe(true);
     expect(await journal.append(OPERATIONS)).toBe(false);
     expect(journal.fileProblem).toContain('may not grow');
@@ -166,7 +194,9 @@ describe('a journal', () => {
     const journal = journalOf('dead');
     await journal.append([starting('a', {}, false), ending('a')]);
     await handedOn(journal);
-    await journal.append([starting('b', {}, false), ending('b'), starting('c', {}, false)]);
+    for (const operation of [starting('b', {}, false), ending('b'), starting('c', {}, false)]) {
+      await journal.append([operation]);
+    }
     const [, path] = journalFiles(folder, 'dead');
     const whole = await readFile(path);
     const torn = join(folder, 'torn');

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
-import type { LedgerOperation } from '../../core/ledger.ts';
+import type { LedgerBatch, LedgerOperation } from '../../core/ledger.ts';
+import { decodeOperations, EncodedOperations, encodeOperations } from '../../core/ledger-text.ts';
 import type { Logger } from '../../core/logger.ts';
 import { Turns } from '../../core/turns.ts';
 import { JournalFile, JournalFull } from './journal-file.ts';
+import { type JournalRecord, recordsOf } from './journal-frames.ts';
 
 /** Operations kept in memory when the file takes none; about 64 MB. */
 const MOST_IN_MEMORY = 60_000;
@@ -11,15 +13,15 @@ const MOST_HELD = 20_000;
 /** Handed on at once: a commit of them holds up hard reservations for a few milliseconds. */
 const AT_ONCE = 1_000;
 
-export type Take = (operations: readonly LedgerOperation[]) => Promise<void>;
+export type Take = (operations: LedgerBatch) => Promise<void>;
 
 /** One of the two files of a journal, and what is in it. */
 class Half {
   readonly file: JournalFile;
-  /** Null: too many to be held. */
-  held: LedgerOperation[] | null = [];
+  /** As texts: a few long ones cost less than many objects that live for a second. Null: too many to be held. */
+  held: JournalRecord[] | null = [];
   count = 0;
-  /** Bytes, or operations where they are held, that were handed on. */
+  /** Bytes, or records where they are held, that were handed on. */
   done = 0;
   /** Attempts that go on in the other half: their starts are not handed on from here. */
   carried: ReadonlySet<string> = new Set();
@@ -28,11 +30,10 @@ class Half {
     this.file = new JournalFile(path);
   }
 
-  add(operations: readonly LedgerOperation[]): void {
-    this.count += operations.length;
-    if (this.held === null) return;
-    if (this.held.length + operations.length > MOST_HELD) this.held = null;
-    else this.held.push(...operations);
+  add(records: readonly JournalRecord[]): void {
+    for (const { count } of records) this.count += count;
+    if (this.count > MOST_HELD) this.held = null;
+    else this.held?.push(...records);
   }
 
   async begin(generation: number): Promise<void> {
@@ -118,7 +119,7 @@ export class Journal {
     return this.#turns.run(async () => {
       if (await this.#filling.file.isInPlace()) return true;
       // What was too much to be held comes back with the folder, for the next process.
-      this.keepInMemory(this.#filling.held ?? []);
+      this.keepInMemory((this.#filling.held ?? []).flatMap(({ text }) => decodeOperations(text)));
       await this.#filling.file.close();
       await this.#filling.begin(++this.#generation);
       return false;
@@ -138,8 +139,9 @@ export class Journal {
     const { file } = this.#filling;
     try {
       if (this.#generation === 0) await this.#filling.begin(++this.#generation);
-      await file.append(operations, this.#mostBytes - this.#leaving.file.bytes);
-      this.#filling.add(operations);
+      const records = recordsOf(operations);
+      await file.append(records, this.#mostBytes - this.#leaving.file.bytes);
+      this.#filling.add(records);
       this.#fileProblem = null;
       return true;
     } catch (error) {
@@ -162,9 +164,10 @@ export class Journal {
     if (half.count === 0) return;
     if (half.held === null) await this.#handOnFile(half, take);
     else {
-      const { held } = half;
-      for (; half.done < held.length; half.done += AT_ONCE) {
-        await take(notCarried(half, held.slice(half.done, half.done + AT_ONCE)));
+      while (half.done < half.held.length) {
+        const some = atOnce(half.held, half.done);
+        await take(notCarriedTexts(half, some));
+        half.done += some.length;
       }
     }
     await half.begin(++this.#generation);
@@ -202,6 +205,32 @@ const CARRY_NONE: Carry = { starts: () => [], done: () => undefined };
 function notCarried({ carried }: Half, operations: readonly LedgerOperation[]): readonly LedgerOperation[] {
   if (carried.size === 0) return operations;
   return operations.filter((operation) => operation.kind === 'end' || !carried.has(operation.start.attemptId));
+}
+
+/** Records that make up so many operations, or the next one alone. */
+function atOnce(held: readonly JournalRecord[], begin: number): readonly JournalRecord[] {
+  let end = begin;
+  for (let count = 0; end < held.length; end++) {
+    count += held[end]?.count ?? 0;
+    if (count > AT_ONCE && end > begin) break;
+  }
+  return held.slice(begin, end);
+}
+
+/** Only what was left open can go on elsewhere: nearly all texts go as they are. */
+function notCarriedTexts(half: Half, records: readonly JournalRecord[]): LedgerBatch {
+  let length = 0;
+  const texts = records.map((record) => {
+    const { text, count } = half.carried.size > 0 && record.leavesOpen ? withoutCarried(half, record) : record;
+    length += count;
+    return text;
+  });
+  return new EncodedOperations(texts, length);
+}
+
+function withoutCarried(half: Half, { text }: JournalRecord): Pick<JournalRecord, 'text' | 'count'> {
+  const left = notCarried(half, decodeOperations(text));
+  return { text: encodeOperations(left), count: left.length };
 }
 
 /** The two files of an owner. */

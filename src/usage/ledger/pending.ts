@@ -23,7 +23,8 @@ export function fromTheBeginning({ operation, attempt }: Pending): readonly Ledg
   return operation.kind === 'start' ? [operation] : [startOperation(attempt.start), operation];
 }
 
-/** The same for the journal, which nearly always has the start already. */
+/** The same for the journal, which has the start already of what did not end at once. */
 export function forJournal(pending: Pending): readonly LedgerOperation[] {
-  return pending.attempt.place === 'store' ? fromTheBeginning(pending) : [pending.operation];
+  const { place } = pending.attempt;
+  return place === 'store' || place === 'nowhere' ? fromTheBeginning(pending) : [pending.operation];
 }

@@ -1,65 +1,99 @@
-import type { AttemptStart, LedgerOperation } from '../../../core/ledger.ts';
+import type { LedgerOperation } from '../../../core/ledger.ts';
 import type { AttemptState } from './attempt-state.ts';
-import { attemptKey, type Books, type Budget, type Hold, type WindowAmounts, windowKey } from './decide.ts';
+import { attemptKey, type Books, type Budget, type Hold, NO_BOOKS, type WindowAmounts, windowKey } from './decide.ts';
 import { textOf } from './rows.ts';
 import { type Row, run, type Script, type Value } from './script.ts';
 import * as statements from './statements.ts';
 import { windowStartMs } from './windows.ts';
 
-/** Reads and locks all that the batch may touch: attempts first, then windows, both in the order of their keys. */
-export function* readBooks(operations: readonly LedgerOperation[]): Script<Books> {
-  const budgets = budgetsByAttempt(operations, yield* run(statements.BUDGETS_OF, scopeRows(operations)));
+/**
+ * Reads and locks what the batch depends on: attempts first, then windows, both in the order of their keys. `lookUp`: all
+ * attempts and windows that it may touch.
+ */
+export function* readBooks(operations: readonly LedgerOperation[], lookUp: boolean): Script<Books> {
+  const budgetsOf = budgetFinder(yield* run(statements.BUDGETS_OF, scopeRows(operations)));
+  const depends = lookUp ? operations : notTakenForGranted(operations);
+  if (depends.length === 0) return { ...NO_BOOKS, budgetsOf };
   const attempts = new Map<string, AttemptState>();
-  for (const row of yield* run(statements.LOCK_ATTEMPTS, attemptRows(operations))) {
+  for (const row of yield* run(statements.LOCK_ATTEMPTS, attemptRows(depends))) {
     attempts.set(keyOf(row), row['state'] as AttemptState);
   }
-  const ending = attemptRows(operations.filter((operation) => operation.kind === 'end'));
+  const ending = attemptRows(depends.filter((operation) => operation.kind === 'end'));
   const open = ending.filter(
     ([organisation, attempt]) => attempts.get(attemptKey(organisation, attempt)) === 'reserved',
   );
   const holds = holdsByAttempt(yield* run(statements.HOLDS_OF, open));
-  const opening = newWindows(operations, budgets);
-  yield* run(statements.OPEN_WINDOWS, opening);
+  const opening = newWindows(operations, budgetsOf);
   const held = [...holds.values()].flat().map(windowRow);
   const windows = new Map<string, WindowAmounts>();
-  for (const row of yield* run(statements.LOCK_WINDOWS, unique([...opening, ...held]))) {
+  yield* lockWindows(unique([...opening, ...held]), windows);
+  // They are there already, but for the first call of a day or a month.
+  const missing = opening.filter((row) => !windows.has(row.join('\n')));
+  yield* run(statements.OPEN_WINDOWS, missing);
+  yield* lockWindows(missing, windows);
+  return { budgetsOf, attempts, holds, windows, onlyAdds: false };
+}
+
+function* lockWindows(rows: readonly WindowRow[], windows: Map<string, WindowAmounts>): Script<void> {
+  for (const row of yield* run(statements.LOCK_WINDOWS, rows)) {
     const amounts = windowOf(row);
     windows.set(windowKey(amounts), amounts);
   }
-  return { budgets, attempts, holds, windows };
 }
+
+/** Starts that a budget may refuse, and ends of what is not new in the batch. All other starts are new. */
+function notTakenForGranted(operations: readonly LedgerOperation[]): readonly LedgerOperation[] {
+  const begun = new Set<string>();
+  return operations.filter((operation) => {
+    if (operation.kind === 'end') return !begun.has(attemptKey(operation.organisationId, operation.attemptId));
+    if (operation.enforce) return true;
+    begun.add(attemptKey(operation.start.payer.organisationId, operation.start.attemptId));
+    return false;
+  });
+}
+
+type BudgetsOf = Books['budgetsOf'];
+
+/** The names by which budgets of one organisation are looked for. */
+type Names = Readonly<Record<'project' | 'model' | 'key', Set<string>>>;
 
 /** Each scope once, however many calls of the batch are in it. */
 function scopeRows(operations: readonly LedgerOperation[]): (readonly Value[])[] {
-  return unique(operations.flatMap((operation) => (operation.kind === 'end' ? [] : scopesOf(operation.start))));
-}
-
-function scopesOf({ payer, model }: AttemptStart): (readonly [string, string, string])[] {
-  const { organisationId, projectId, keyId } = payer;
-  return [
-    [organisationId, 'organisation', organisationId],
-    [organisationId, 'project', projectId],
-    [organisationId, 'model', textOf(model)],
-    ...(keyId === null ? [] : [[organisationId, 'key', keyId] as const]),
-  ];
-}
-
-function budgetsByAttempt(
-  operations: readonly LedgerOperation[],
-  rows: readonly Row[],
-): Map<string, readonly Budget[]> {
-  const byScope = Map.groupBy(rows.map(budgetOf).sort(byId), ({ organisationId, scope, scopeId }) =>
-    [organisationId, scope, scopeId].join('\n'),
-  );
-  const found = new Map<string, readonly Budget[]>();
-  if (byScope.size === 0) return found;
+  const byOrganisation = new Map<string, Names>();
   for (const operation of operations) {
     if (operation.kind === 'end') continue;
-    const { start } = operation;
-    const own = scopesOf(start).flatMap((scope) => byScope.get(scope.join('\n')) ?? []);
-    if (own.length > 0) found.set(attemptKey(start.payer.organisationId, start.attemptId), own);
+    const { payer, model } = operation.start;
+    let names = byOrganisation.get(payer.organisationId);
+    if (names === undefined) {
+      names = { project: new Set(), model: new Set(), key: new Set() };
+      byOrganisation.set(payer.organisationId, names);
+    }
+    names.project.add(payer.projectId);
+    names.model.add(textOf(model));
+    if (payer.keyId !== null) names.key.add(payer.keyId);
   }
-  return found;
+  return [...byOrganisation].flatMap(([organisation, names]) => [
+    [organisation, 'organisation', organisation],
+    ...SCOPES.flatMap((scope) => [...names[scope]].map((name) => [organisation, scope, name])),
+  ]);
+}
+
+const SCOPES = ['project', 'model', 'key'] as const;
+const NO_BUDGETS: readonly Budget[] = [];
+
+/** Looks among the budgets that the rows are, of each scope in the order of their ids. */
+function budgetFinder(rows: readonly Row[]): BudgetsOf {
+  if (rows.length === 0) return NO_BOOKS.budgetsOf;
+  const byScope = Map.groupBy(rows.map(budgetOf).sort(byId), ({ organisationId, scope }) => scope + organisationId);
+  const found = new Map([...byScope].map(([name, ofScope]) => [name, Map.groupBy(ofScope, ({ scopeId }) => scopeId)]));
+  const of = (scope: string, id: string | null): readonly Budget[] =>
+    id === null ? NO_BUDGETS : (found.get(scope)?.get(id) ?? NO_BUDGETS);
+  return ({ payer: { organisationId, projectId, keyId }, model }) => [
+    ...of(`organisation${organisationId}`, organisationId),
+    ...of(`project${organisationId}`, projectId),
+    ...of(`model${organisationId}`, textOf(model)),
+    ...of(`key${organisationId}`, keyId),
+  ];
 }
 
 function attemptRows(operations: readonly LedgerOperation[]): (readonly [string, string])[] {
@@ -74,12 +108,11 @@ function attemptRows(operations: readonly LedgerOperation[]): (readonly [string,
 
 type WindowRow = readonly [string, string, number];
 
-function newWindows(operations: readonly LedgerOperation[], budgets: Books['budgets']): WindowRow[] {
+function newWindows(operations: readonly LedgerOperation[], budgetsOf: BudgetsOf): WindowRow[] {
   const rows = operations.flatMap((operation) => {
     if (operation.kind === 'end') return [];
     const { start } = operation;
-    const own = budgets.get(attemptKey(start.payer.organisationId, start.attemptId)) ?? [];
-    return own.map(
+    return budgetsOf(start).map(
       (budget): WindowRow => [budget.organisationId, budget.budgetId, windowStartMs(budget.window, start.startedAtMs)],
     );
   });

@@ -1,6 +1,6 @@
 import { type LedgerOperation, type LedgerResult, OwnerFenced } from '../../../core/ledger.ts';
 import { readBooks } from './books.ts';
-import { byWhatIsWritten, type Decision, decide, NO_BOOKS } from './decide.ts';
+import { type Decision, decide, type Hold, NO_BOOKS } from './decide.ts';
 import { endRow, startRow, wholeRow } from './rows.ts';
 import { change, run, type Script } from './script.ts';
 import * as statements from './statements.ts';
@@ -43,6 +43,7 @@ export function* write(
   options: WriteOptions,
 ): Script<readonly LedgerResult[]> {
   const problems = operations.map(problemOf);
+  if (problems.every((problem) => problem === null)) return yield* writeValid(ownerId, operations, options);
   const valid = operations.filter((_, index) => problems[index] === null);
   const decided = yield* writeValid(ownerId, valid, options);
   let next = 0;
@@ -57,15 +58,15 @@ function* writeValid(
   { lookUp }: WriteOptions,
 ): Script<readonly LedgerResult[]> {
   const budgeted = (yield* run(statements.ANY_BUDGET)).length > 0;
-  const books = budgeted || lookUp ? yield* readBooks(operations) : NO_BOOKS;
+  const books = budgeted || lookUp ? yield* readBooks(operations, lookUp) : NO_BOOKS;
   const decision = decide(operations, books);
   yield* writeAttempts(ownerId, decision);
-  yield* writeBudgets(decision);
+  yield* writeBudgets(decision, books.onlyAdds);
   return decision.results;
 }
 
 function* writeAttempts(ownerId: string, decision: Decision): Script<void> {
-  const { whole, started, ended } = byWhatIsWritten(decision);
+  const { whole, started, ended } = decision;
   const written =
     (yield* change(
       statements.WHOLE_ATTEMPTS,
@@ -80,7 +81,20 @@ function* writeAttempts(ownerId: string, decision: Decision): Script<void> {
   throw new Overtaken('a row of this batch is not as it was thought to be');
 }
 
-function* writeBudgets({ opened, closed, windows }: Decision): Script<void> {
+function* writeBudgets({ wholeHolds, opened, closed, windows }: Decision, onlyAdds: boolean): Script<void> {
+  yield* change(
+    statements.WHOLE_HOLDS,
+    wholeHolds.map((hold) => [
+      hold.organisationId,
+      hold.attemptId,
+      hold.budgetId,
+      hold.unit,
+      hold.windowStartMs,
+      hold.reserved,
+      hold.enforced ? 1 : 0,
+      hold.settled,
+    ]),
+  );
   yield* change(
     statements.OPEN_HOLDS,
     opened.map((hold) => [
@@ -95,10 +109,12 @@ function* writeBudgets({ opened, closed, windows }: Decision): Script<void> {
   );
   yield* change(
     statements.CLOSE_HOLDS,
-    closed.map((hold) => [hold.organisationId, hold.attemptId, hold.budgetId, hold.settled]),
+    closed
+      .filter((hold, index) => !isLike(hold, closed[index - 1]))
+      .map((hold) => [hold.organisationId, hold.attemptId, hold.unit, hold.settled]),
   );
   yield* change(
-    statements.WRITE_WINDOWS,
+    onlyAdds ? statements.ADD_TO_WINDOWS : statements.CHANGE_WINDOWS,
     windows.map((window) => [
       window.organisationId,
       window.budgetId,
@@ -106,5 +122,12 @@ function* writeBudgets({ opened, closed, windows }: Decision): Script<void> {
       window.reserved,
       window.settled,
     ]),
+  );
+}
+
+/** Of the same attempt in the same unit. */
+function isLike(hold: Hold, before: Hold | undefined): boolean {
+  return (
+    hold.attemptId === before?.attemptId && hold.organisationId === before.organisationId && hold.unit === before.unit
   );
 }

@@ -38,52 +38,55 @@ export interface WindowAmounts {
 
 /** What the rows say that this batch may touch, locked until it is written. */
 export interface Books {
-  /** Budgets that apply to the attempts that start. */
-  readonly budgets: ReadonlyMap<string, readonly Budget[]>;
-  /** Attempts on record; null: not looked up, since no budget depends on it. */
+  /** Those that apply to an attempt that starts. */
+  readonly budgetsOf: (start: AttemptStart) => readonly Budget[];
+  /**
+   * Attempts on record, where something depends on it: those that end without having begun in the batch, those that must
+   * not be refused when they were admitted before. All others are new, unless the rows say otherwise when they are
+   * written. Null: none was looked up.
+   */
   readonly attempts: ReadonlyMap<string, AttemptState> | null;
   /** What open attempts that end have set aside. */
   readonly holds: ReadonlyMap<string, readonly Hold[]>;
   readonly windows: ReadonlyMap<string, WindowAmounts>;
+  /** The batch takes nothing away from any window and asks none for room: they were neither looked up nor locked. */
+  readonly onlyAdds: boolean;
 }
 
-export const NO_BOOKS: Books = { budgets: new Map(), attempts: null, holds: new Map(), windows: new Map() };
+const NO_BUDGETS: readonly Budget[] = [];
+
+export const NO_BOOKS: Books = {
+  budgetsOf: () => NO_BUDGETS,
+  attempts: null,
+  holds: new Map(),
+  windows: new Map(),
+  onlyAdds: true,
+};
 
 type EndOperation = Extract<LedgerOperation, { kind: 'end' }>;
 
-/** What to write, and what to tell whoever asked. */
+export interface WholeAttempt {
+  readonly start: AttemptStart;
+  readonly end: AttemptEnd;
+}
+
+/** What to write, and what to tell whoever asked. What begins and ends in the batch is written once, as `whole`. */
 export interface Decision {
   /** One an operation. Those of attempts that were not looked up are what they are if the rows agree. */
   readonly results: LedgerResult[];
+  readonly whole: readonly WholeAttempt[];
   readonly started: readonly AttemptStart[];
   readonly ended: readonly EndOperation[];
+  readonly wholeHolds: readonly SettledHold[];
   readonly opened: readonly Hold[];
   readonly closed: readonly SettledHold[];
+  /** How much they change, in the order of their keys. */
   readonly windows: readonly WindowAmounts[];
 }
 
 export const attemptKey = (organisationId: string, attemptId: string): string => `${organisationId}\n${attemptId}`;
-export const windowKey = (window: Pick<WindowAmounts, 'organisationId' | 'budgetId' | 'windowStartMs'>): string =>
+export const windowKey = (window: Window): string =>
   `${window.organisationId}\n${window.budgetId}\n${window.windowStartMs}`;
-
-/** An attempt that began and ended in one batch is written once. */
-export function byWhatIsWritten({ started, ended }: Pick<Decision, 'started' | 'ended'>): {
-  readonly whole: readonly { readonly start: AttemptStart; readonly end: AttemptEnd }[];
-  readonly started: readonly AttemptStart[];
-  readonly ended: readonly EndOperation[];
-} {
-  const open = new Map(started.map((start) => [attemptKey(start.payer.organisationId, start.attemptId), start]));
-  const whole: { start: AttemptStart; end: AttemptEnd }[] = [];
-  const rest: EndOperation[] = [];
-  for (const operation of ended) {
-    const key = attemptKey(operation.organisationId, operation.attemptId);
-    const start = open.get(key);
-    if (start === undefined) rest.push(operation);
-    else whole.push({ start, end: operation.end });
-    open.delete(key);
-  }
-  return { whole, started: [...open.values()], ended: rest };
-}
 
 /** Decides each operation by itself, in order: what one gives back, the next may have. */
 export function decide(operations: readonly LedgerOperation[], books: Books): Decision {
@@ -94,14 +97,33 @@ export function decide(operations: readonly LedgerOperation[], books: Books): De
   return { results, ...batch.writes() };
 }
 
+type Window = Pick<WindowAmounts, 'organisationId' | 'budgetId' | 'windowStartMs'>;
+type Amounts = Pick<WindowAmounts, 'reserved' | 'settled'>;
+type ChangedWindow = { -readonly [Name in keyof WindowAmounts]: WindowAmounts[Name] };
+
+const NOTHING: Amounts = { reserved: 0, settled: 0 };
+const DONE: LedgerResult = { kind: 'done' };
+
+/** Of an attempt that the batch has seen. */
+interface Seen {
+  state: AttemptState;
+  /** Began in the batch and has not ended; null otherwise. */
+  start: AttemptStart | null;
+  readonly holds: readonly Hold[];
+}
+
+const NO_HOLDS: readonly Hold[] = [];
+
 class Batch {
   readonly #books: Books;
-  readonly #states = new Map<string, AttemptState>();
-  readonly #holds = new Map<string, readonly Hold[]>();
-  readonly #changed = new Map<string, WindowAmounts>();
-  readonly #started: AttemptStart[] = [];
+  readonly #seen = new Map<string, Seen>();
+  /** By how much. */
+  readonly #changed = new Map<string, ChangedWindow>();
+  /** The window of a budget that was changed last: nearly always the same. */
+  readonly #latest = new Map<Budget, ChangedWindow>();
+  readonly #whole: WholeAttempt[] = [];
   readonly #ended: EndOperation[] = [];
-  readonly #opened: Hold[] = [];
+  readonly #wholeHolds: SettledHold[] = [];
   readonly #closed: SettledHold[] = [];
 
   constructor(books: Books) {
@@ -111,45 +133,70 @@ class Batch {
   start(start: AttemptStart, enforce: boolean): LedgerResult {
     const key = attemptKey(start.payer.organisationId, start.attemptId);
     if (this.#stateOf(key) !== undefined) return { kind: 'repeated' };
-    const budgets = this.#books.budgets.get(key) ?? [];
+    const budgets = this.#books.budgetsOf(start);
     const refusal = enforce ? this.#refusal(budgets, start) : null;
     if (refusal !== null) return { kind: 'refused', refusal };
-    const holds = budgets.map((budget) => holdOf(budget, start, enforce));
-    for (const hold of holds) this.#change(hold, hold.reserved, 0);
-    this.#states.set(key, 'reserved');
-    this.#holds.set(key, holds);
-    this.#opened.push(...holds);
-    this.#started.push(start);
-    return { kind: 'done' };
+    const holds = budgets.length === 0 ? NO_HOLDS : budgets.map((budget) => this.#open(budget, start, enforce));
+    this.#seen.set(key, { state: 'reserved', start, holds });
+    return DONE;
   }
 
   end(operation: EndOperation): LedgerResult {
-    const key = attemptKey(operation.organisationId, operation.attemptId);
-    const state = this.#stateOf(key);
+    const { organisationId, attemptId, end } = operation;
+    const key = attemptKey(organisationId, attemptId);
+    const seen = this.#seen.get(key);
+    const state = seen?.state ?? this.#books.attempts?.get(key);
     if (state === undefined && this.#books.attempts !== null) return { kind: 'missing' };
     if (state !== undefined && state !== 'reserved') return { kind: 'late' };
-    for (const hold of this.#holds.get(key) ?? this.#books.holds.get(key) ?? []) {
-      const settled = spentOf(hold, operation.end);
-      this.#change(hold, -hold.reserved, settled);
-      this.#closed.push({ ...hold, settled });
+    if (seen === undefined || seen.start === null) {
+      this.#close(this.#books.holds.get(key) ?? NO_HOLDS, end, this.#closed);
+      this.#ended.push(operation);
+      this.#seen.set(key, { state: end.state, start: null, holds: NO_HOLDS });
+      return DONE;
     }
-    this.#states.set(key, operation.end.state);
-    this.#ended.push(operation);
-    return { kind: 'done' };
+    this.#close(seen.holds, end, this.#wholeHolds);
+    this.#whole.push({ start: seen.start, end });
+    seen.state = end.state;
+    seen.start = null;
+    return DONE;
   }
 
   writes(): Omit<Decision, 'results'> {
+    const open = [...this.#seen.values()].filter(({ start }) => start !== null);
     return {
-      started: this.#started,
+      whole: this.#whole,
+      started: open.flatMap(({ start }) => start ?? []),
       ended: this.#ended,
-      opened: this.#opened,
+      wholeHolds: this.#wholeHolds,
+      opened: open.flatMap(({ holds }) => holds),
       closed: this.#closed,
-      windows: [...this.#changed.values()],
+      windows: [...this.#changed.keys()].sort().map((key) => this.#changed.get(key) as WindowAmounts),
     };
   }
 
+  #open(budget: Budget, start: AttemptStart, enforced: boolean): Hold {
+    const hold = holdOf(budget, start, enforced);
+    let window = this.#latest.get(budget);
+    if (window === undefined || window.windowStartMs !== hold.windowStartMs) {
+      window = this.#changedWindow(hold);
+      this.#latest.set(budget, window);
+    }
+    window.reserved += hold.reserved;
+    return hold;
+  }
+
+  #close(holds: readonly Hold[], end: AttemptEnd, list: SettledHold[]): void {
+    for (const hold of holds) {
+      const settled = spentOf(hold, end);
+      const window = this.#changedWindow(hold);
+      window.reserved -= hold.reserved;
+      window.settled += settled;
+      list.push({ ...hold, settled });
+    }
+  }
+
   #stateOf(key: string): AttemptState | undefined {
-    return this.#states.get(key) ?? this.#books.attempts?.get(key);
+    return this.#seen.get(key)?.state ?? this.#books.attempts?.get(key);
   }
 
   #refusal(budgets: readonly Budget[], start: AttemptStart): BudgetRefusal | null {
@@ -165,19 +212,21 @@ class Batch {
     return null;
   }
 
-  #amounts(window: Pick<WindowAmounts, 'organisationId' | 'budgetId' | 'windowStartMs'>): WindowAmounts {
+  #amounts(window: Window): Amounts {
     const key = windowKey(window);
-    const { organisationId, budgetId, windowStartMs: startMs } = window;
-    return (
-      this.#changed.get(key) ??
-      this.#books.windows.get(key) ?? { organisationId, budgetId, windowStartMs: startMs, reserved: 0, settled: 0 }
-    );
+    const [before, changed] = [this.#books.windows.get(key) ?? NOTHING, this.#changed.get(key) ?? NOTHING];
+    return { reserved: before.reserved + changed.reserved, settled: before.settled + changed.settled };
   }
 
-  #change(hold: Hold, reserved: number, settled: number): void {
-    const before = this.#amounts(hold);
-    const after = { ...before, reserved: before.reserved + reserved, settled: before.settled + settled };
-    this.#changed.set(windowKey(hold), after);
+  #changedWindow(hold: Hold): ChangedWindow {
+    const key = windowKey(hold);
+    let window = this.#changed.get(key);
+    if (window === undefined) {
+      const { organisationId, budgetId, windowStartMs: startMs } = hold;
+      window = { organisationId, budgetId, windowStartMs: startMs, reserved: 0, settled: 0 };
+      this.#changed.set(key, window);
+    }
+    return window;
   }
 }
 

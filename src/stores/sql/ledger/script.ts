@@ -8,7 +8,14 @@ type ColumnType = 'text' | 'bigint';
 export interface Statement {
   readonly columns: readonly string[];
   readonly text: Readonly<Record<DialectName, string>>;
+  /** For SQLite, with the parameters of `ROWS_AT_ONCE` rows one after the other; null: it takes one row. */
+  readonly manyRows: string | null;
+  /** What it finds is changed by no script: it may be remembered for as long as nobody else wrote to the database. */
+  readonly isSettings: boolean;
 }
+
+/** A third of what a row costs is the call that brings it to SQLite. */
+export const ROWS_AT_ONCE = 32;
 
 /** Runs the statement for all rows; a statement without columns has one empty row. */
 export interface Step {
@@ -39,34 +46,49 @@ export interface Input {
   readonly from: string;
   /** What `insert into … (columns)` takes: all columns of the rows, in order, and what is the same for all. */
   values(...constants: string[]): string;
+  /** After `values`: written, and so locked, in this order. */
+  inOrder(columns: readonly string[]): string;
   /** At the end of a query: nobody else changes these rows until the transaction ends. */
   forUpdate(table: string): string;
 }
 
 /**
- * SQLite is given one row at a time, as plain parameters: any table made of them would cost more than the write itself.
- * PostgreSQL gets all rows at once, one array a column.
+ * SQLite is given one row at a time, or some that are inserted, as plain parameters: any table made of them would cost
+ * more than the write itself. PostgreSQL gets all rows at once, one array a column.
  */
 export function statement(columns: Readonly<Record<string, ColumnType>>, text: (input: Input) => string): Statement {
   const names = Object.keys(columns);
   const arrays = names.map((name, index) => `$${index + 1}::${columns[name]}[]`).join(', ');
   const rows = `unnest(${arrays}) as input(${names.join(', ')})`;
+  let inserts = false;
+  const inSqlite = (rowCount: number): string =>
+    text({
+      col: (name) => `?${names.indexOf(name) + 1}`,
+      with: (tables) => tables,
+      from: '',
+      values: (...constants) => {
+        inserts = true;
+        const row = (at: number): string =>
+          `(${[...names.map((_, index) => `?${at * names.length + index + 1}`), ...constants].join(', ')})`;
+        return `values ${Array.from({ length: rowCount }, (_, at) => row(at)).join(', ')}`;
+      },
+      inOrder: () => '',
+      forUpdate: () => '',
+    });
+  const sqlite = inSqlite(1);
   return {
     columns: names,
+    isSettings: false,
+    manyRows: inserts ? inSqlite(ROWS_AT_ONCE) : null,
     text: {
-      sqlite: text({
-        col: (name) => `?${names.indexOf(name) + 1}`,
-        with: (tables) => tables,
-        from: '',
-        values: (...constants) => `values (${[...names.map((_, index) => `?${index + 1}`), ...constants].join(', ')})`,
-        forUpdate: () => '',
-      }),
+      sqlite,
       postgres: text({
         col: (name) => `input.${name}`,
         with: (tables) => `${tables}, ${rows}`,
         from: `from ${rows}`,
         values: (...constants) =>
           `select ${[...names.map((name) => `input.${name}`), ...constants].join(', ')} from ${rows}`,
+        inOrder: (order) => `order by ${order.map((name) => `input.${name}`).join(', ')}`,
         forUpdate: (table) => `for update of ${table}`,
       }),
     },
@@ -75,7 +97,7 @@ export function statement(columns: Readonly<Record<string, ColumnType>>, text: (
 
 /** A statement without input. */
 export function plain(text: string): Statement {
-  return { columns: [], text: { sqlite: text, postgres: text } };
+  return { columns: [], text: { sqlite: text, postgres: text }, manyRows: null, isSettings: false };
 }
 
 const NO_INPUT: readonly (readonly Value[])[] = [[]];

@@ -1,4 +1,4 @@
-import { plain, statement } from './script.ts';
+import { plain, type Statement, statement } from './script.ts';
 
 const ATTEMPT = { organisation_id: 'text', attempt_id: 'text' } as const;
 const WINDOW = { organisation_id: 'text', budget_id: 'text', window_start_ms: 'bigint' } as const;
@@ -22,13 +22,16 @@ export const DECLARE_DEAD = statement(
 export const ANY_BUDGET = plain('select 1 as found from budget limit 1');
 
 /** The budgets in force of a key, a project, an organisation or a model. Not in order: SQLite would read all there are for it. */
-export const BUDGETS_OF = statement(
-  { organisation_id: 'text', scope: 'text', scope_id: 'text' },
-  ({ col, with: beside }) => `select b.organisation_id, b.budget_id, b.scope, b.scope_id, b.budget_window, b.unit,
+export const BUDGETS_OF: Statement = {
+  ...statement(
+    { organisation_id: 'text', scope: 'text', scope_id: 'text' },
+    ({ col, with: beside }) => `select b.organisation_id, b.budget_id, b.scope, b.scope_id, b.budget_window, b.unit,
       b.limit_amount, b.hard
     from ${beside('budget as b')} where b.organisation_id = ${col('organisation_id')} and b.scope = ${col('scope')}
       and b.scope_id = ${col('scope_id')} and b.retired_at_ms is null`,
-);
+  ),
+  isSettings: true,
+};
 
 /** Always in the same order, and attempts before windows: processes that share rows wait for each other, never in a circle. */
 export const LOCK_ATTEMPTS = statement(
@@ -62,11 +65,24 @@ export const LOCK_WINDOWS = statement(
     order by w.organisation_id, w.budget_id, w.window_start_ms ${forUpdate('w')}`,
 );
 
-export const WRITE_WINDOWS = statement(
+/** Of windows that are there and locked. */
+export const CHANGE_WINDOWS = statement(
   { ...WINDOW, reserved: 'bigint', settled: 'bigint' },
-  ({ col, from }) => `update budget_window set reserved = ${col('reserved')}, settled = ${col('settled')} ${from}
+  ({ col, from }) => `update budget_window set reserved = budget_window.reserved + ${col('reserved')},
+      settled = budget_window.settled + ${col('settled')} ${from}
     where budget_window.organisation_id = ${col('organisation_id')} and budget_window.budget_id = ${col('budget_id')}
       and budget_window.window_start_ms = ${col('window_start_ms')}`,
+);
+
+/** Nothing is taken away from them: they need not be there, nor be looked at. In order, as they are locked one by one. */
+export const ADD_TO_WINDOWS = statement(
+  { ...WINDOW, reserved: 'bigint', settled: 'bigint' },
+  ({
+    values,
+    inOrder,
+  }) => `insert into budget_window (organisation_id, budget_id, window_start_ms, reserved, settled) ${values()}
+    ${inOrder(Object.keys(WINDOW))} on conflict (organisation_id, budget_id, window_start_ms) do update
+      set reserved = budget_window.reserved + excluded.reserved, settled = budget_window.settled + excluded.settled`,
 );
 
 export const OPEN_HOLDS = statement(
@@ -77,11 +93,27 @@ export const OPEN_HOLDS = statement(
     ${values()}`,
 );
 
+/** Of those that began and ended in one batch: one row, written once. */
+export const WHOLE_HOLDS = statement(
+  {
+    ...ATTEMPT,
+    budget_id: 'text',
+    unit: 'text',
+    window_start_ms: 'bigint',
+    reserved: 'bigint',
+    enforced: 'bigint',
+    settled: 'bigint',
+  },
+  ({ values }) => `insert into budget_hold
+      (organisation_id, attempt_id, budget_id, unit, window_start_ms, reserved, enforced, settled) ${values()}`,
+);
+
+/** All parts of an attempt in one unit: the same was set aside in them, and the same is spent. */
 export const CLOSE_HOLDS = statement(
-  { ...ATTEMPT, budget_id: 'text', settled: 'bigint' },
+  { ...ATTEMPT, unit: 'text', settled: 'bigint' },
   ({ col, from }) => `update budget_hold set settled = ${col('settled')} ${from}
     where budget_hold.organisation_id = ${col('organisation_id')} and budget_hold.attempt_id = ${col('attempt_id')}
-      and budget_hold.budget_id = ${col('budget_id')}`,
+      and budget_hold.unit = ${col('unit')} and budget_hold.settled is null`,
 );
 
 const START_COLUMNS = {

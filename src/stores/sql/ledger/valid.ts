@@ -25,16 +25,21 @@ const ENDS = [
 
 function problemOfStart(start: AttemptStart): string | null {
   if (start.attemptId === '') return 'attemptId is empty';
-  return STARTS.map((name) => wrongAmount(name, start[name])).find((problem) => problem !== null) ?? null;
+  for (const name of STARTS) if (!isAmount(start[name])) return wrongAmount(name, start[name]);
+  return null;
 }
 
 function problemOfEnd(end: AttemptEnd): string | null {
-  const problem = ENDS.map((name) => wrongAmount(name, end[name])).find((found) => found !== null) ?? null;
-  if (problem !== null) return problem;
+  for (const name of ENDS) if (!isAmount(end[name])) return wrongAmount(name, end[name]);
   if (end.status !== null && !Number.isSafeInteger(end.status)) return `status is ${end.status}`;
-  return end.costNanoUsd === null ? null : wrongAmount('costNanoUsd', end.costNanoUsd);
+  const { costNanoUsd } = end;
+  return costNanoUsd === null || isAmount(costNanoUsd) ? null : wrongAmount('costNanoUsd', costNanoUsd);
 }
 
-function wrongAmount(name: string, value: number): string | null {
-  return Number.isSafeInteger(value) && value >= 0 ? null : `${name} is ${value}, not an integer from 0 to 2^53 - 1`;
+function isAmount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+function wrongAmount(name: string, value: number): string {
+  return `${name} is ${value}, not an integer from 0 to 2^53 - 1`;
 }
