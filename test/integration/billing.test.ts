@@ -185,7 +185,19 @@ describe('whoever keeps the books', () => {
   test('holds nobody for ever: what cannot be put on record does not end as if it were', async () => {
     const never = new Books(undefined, () => new Promise(() => undefined));
     const server = await simulator({ kind: 'llama-cpp', replyTokens: 5 });
-    const started = await gateway([targetFor(server)], { ...PATIENT, billing: never, clock: hurried(100) });
+    const [hour, queueMs] = [3_600_000, null];
+    const clocks = {
+      connectMs: hour,
+      firstByteMs: hour,
+      firstTokenMs: hour,
+      idleMs: hour,
+      warmupMs: hour,
+      streamMs: hour,
+    };
+    const started = await gateway([targetFor(server, { clocks: { ...clocks, queueMs } })], {
+      ...{ probeIntervalMs: hour, requestTimeoutMs: hour, clientStallMs: hour },
+      ...{ billing: never, clock: hurried(60) },
+    });
     const whole = await started.chat(say());
     expect([whole.status, (await whole.json()).error]).toEqual([
       503,
@@ -200,7 +212,7 @@ describe('whoever keeps the books', () => {
     await server.setFault({ kind: 'status', status: 400 });
     expect((await started.chat(say())).status).toBe(400);
     expect(started.gateway.targets()[0]?.inFlight).toBe(0);
-  });
+  }, 20_000);
 
   test('holds up nobody who has left, and a bill that comes late is ended', async () => {
     const ends: CallEnd[] = [];

@@ -139,7 +139,7 @@ test('an answer that several servers give one after the other is paid for part b
     await simulator({ kind: 'llama-cpp', models: [{ id: MODEL }], replyTokens: 400 }),
   ];
   const limit = 0.05;
-  const targets = servers.map((server) => targetFor(server));
+  const targets = servers.map((server) => cloudOf(server));
   const { ask, used } = await withBudget(targets, { limit_usd: limit }, { streamRecovery: true });
   for (const server of servers) await server.faultNext(1, { kind: 'cut', afterChunks: 100 });
   // Whoever is second has no third to go on with it.

@@ -79,28 +79,28 @@ describe('A-10: the gateway checks its ledger by itself', () => {
 
   test('after a crash, and says that all of it agrees', async () => {
     const started = await afterCrash();
-    await until('it was checked', async () => (await findings(started)).length === INVARIANTS.length);
+    await until('it was checked', async () => (await findings(started)).length === INVARIANTS.length, 15_000);
     expect((await findings(started)).every((line) => line.endsWith(' 0'))).toBe(true);
     await started.gateway.stop(1_000);
     expect(await logOf(started)).toContain('all of it agrees');
-  });
+  }, 30_000);
 
   test('and what does not agree is an error in the log, a metric, and an entry of the audit log', async () => {
     const started = await afterCrash('update budget_window set settled = settled + 7');
-    await until('it was checked', async () => (await findings(started)).length === INVARIANTS.length);
+    await until('it was checked', async () => (await findings(started)).length === INVARIANTS.length, 15_000);
     expect(await findings(started)).toContain('swarmrouter_ledger_findings{invariant="I2"} 1');
     const audit = async () => {
       const headers = { authorization: `Bearer ${started.adminKey}` };
       return (await (await fetch(`${started.url}/admin/audit?action=ledger.*`, { headers })).json()).entries;
     };
-    await until('it is on the audit log', async () => (await audit()).length === 1);
+    await until('it is on the audit log', async () => (await audit()).length === 1, 15_000);
     expect((await audit())[0]).toMatchObject({
       ...{ action: 'ledger.finding', subject: 'ledger:I2', actor: { kind: 'system', id: 'ledger-check' } },
       after: { findings: 1, subject: expect.stringContaining('budget') },
     });
     await started.gateway.stop(1_000);
     expect(await logOf(started)).toMatch(/"level":"error".*the ledger does not keep I2/);
-  });
+  }, 30_000);
 });
 
 describe('the ledger of a running gateway', () => {
