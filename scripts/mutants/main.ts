@@ -31,9 +31,18 @@ const TESTS: readonly (readonly [start: string, tests: readonly string[]])[] = [
     ['src/admission', 'test/contract/people.test.ts', ROLES, 'test/integration/client-keys.test.ts', MATRIX],
   ],
   ['src/stores/sql/repositories/audit.ts', ['test/contract/tenancy.test.ts', 'test/contract/audit.test.ts', ROLES]],
-  ['src/stores/sql/repositories/people.ts', ['test/contract/people.test.ts', ROLES, MATRIX]],
-  ['src/stores/sql/repositories/tenants.ts', ['test/contract/people.test.ts', ROLES, MATRIX]],
-  ['src/stores/sql/repositories/shared-limits.ts', ['test/contract/people.test.ts', ROLES, MATRIX]],
+  [
+    'src/stores/sql/repositories/people.ts',
+    ['test/contract/tenancy.test.ts', 'test/contract/people.test.ts', ROLES, MATRIX],
+  ],
+  [
+    'src/stores/sql/repositories/tenants.ts',
+    ['test/contract/tenancy.test.ts', 'test/contract/people.test.ts', ROLES, MATRIX],
+  ],
+  [
+    'src/stores/sql/repositories/shared-limits.ts',
+    ['test/contract/tenancy.test.ts', 'test/contract/people.test.ts', ROLES, MATRIX],
+  ],
   ['src/stores/sql/repositories/usage.ts', ['test/contract/store.test.ts', ROLES, MATRIX]],
   [
     'src/stores/',

@@ -412,7 +412,7 @@ describe('S-03 L-15 what opens nothing opens no path of the data plane', () => {
       }
     }
     expect(open).toEqual([]);
-  }, 30_000);
+  }, 60_000);
 
   test('while a client key opens the paths of clients, and the admin key those of the operator', async () => {
     for (const [path, access] of CLOSED) {

@@ -174,7 +174,7 @@ describe('L-06 S-17 a person', () => {
       expect((await call(on, 'GET', '/admin/session', carol)).status).toBe(401);
     }
     expect((await login(on, 'carol', next)).status).toBe(401);
-  });
+  }, 30_000);
 
   test('cannot be made to ask for anything by a page of another site', async () => {
     const { on } = await started();
@@ -316,6 +316,17 @@ describe('a project', () => {
     expect((await keyFor(on, { name: 'x', project: 'web' }, admin)).status).toBe(201);
     const member = await tokenFor(on, 'member', 'web');
     expect((await call(on, 'DELETE', `/admin/keys/${web.id}`, member)).status).toBe(403);
+    // Refused for the project and not for the route: on record all the same.
+    const log = await eventually(
+      () => call(on, 'GET', `/admin/audit?action=permission.refuse&actor=token:${admin.id}`),
+      ({ body }) => body.entries.length > 3,
+    );
+    expect(log.body.entries.map(({ subject }: { subject: string }) => subject)).toEqual([
+      'permission:limit:write',
+      'permission:key:write',
+      'permission:key:write',
+      'permission:key:write',
+    ]);
   });
 
   test('is renamed at the revision that was seen, and made once', async () => {

@@ -41,6 +41,10 @@ export function requirePermissions(app: OpenAPIHono, ports: PermissionPorts): Mi
         });
     }
     await next();
+    // What a route refused for what it was asked to be done to: a project, a role that is more than one's own.
+    const { error } = context;
+    if (!(error instanceof AdminError) || error.code !== 'permission_denied') return;
+    ports.refusedPermission(context.get('principal'), error.param ?? 'none', requestOriginOf(context));
   };
 }
 
