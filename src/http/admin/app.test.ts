@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
-import { ADMIN_KEY, adminPorts, overflowFixture, someTarget } from './admin-fixture.ts';
+import { ADMIN_KEY, adminPorts, providerFixture, someTarget } from './admin-fixture.ts';
 import { buildAdminApp, createAdminApp } from './app.ts';
 
 const PUBLIC = ['/admin/login', '/docs', '/docs/app.js', '/docs/style.css', '/openapi.json'];
 const base = someTarget({ id: 'openrouter', provider: 'openrouter', adapterKind: 'openrouter', place: 'cloud' });
-const ports = adminPorts({ overflowProviders: overflowFixture({ baseTargets: [base] }).service });
+const ports = adminPorts({ providers: providerFixture({ baseTargets: [base] }).service });
 const NOWHERE = { requestId: null, peerAddress: null };
 const withKey = { authorization: `Bearer ${ADMIN_KEY}` };
 

@@ -8,12 +8,12 @@ import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
 import { AdminError, errorReply } from './error-envelope.ts';
 import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
+import type { GivenProviderService } from './given-providers.ts';
 import { addKeyRoutes, type KeyPorts } from './key-routes.ts';
 import { addLedgerRoutes, type LedgerPorts } from './ledger-routes.ts';
 import { addLimitRoutes, type LimitPorts } from './limit-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
-import type { OverflowProviderService } from './overflow-providers.ts';
 import { type PermissionPorts, refuseUnguarded, requirePermissions } from './permission.ts';
 import { addPriceRoutes, type PricePorts } from './price-routes.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
@@ -45,7 +45,7 @@ export interface AdminPorts
     TokenPorts,
     UserPorts {
   readonly adminKey: Secret;
-  readonly overflowProviders: OverflowProviderService;
+  readonly providers: GivenProviderService;
   /** People and machines besides whoever has the admin key. */
   readonly principals: PrincipalSource;
   /** Told of each login with a credential that opens nothing. */
@@ -97,7 +97,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addAuditRoutes(app, ports);
   addPriceRoutes(app, ports);
   addReloadRoute(app, ports);
-  addOverflowProviderRoutes(app, ports.overflowProviders);
+  addOverflowProviderRoutes(app, ports.providers);
   addSecretRoutes(app, ports);
   refuseOtherMethods(app);
   refuseUnguarded(app, (path) => open.has(path));

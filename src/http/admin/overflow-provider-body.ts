@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import type { OverflowProvider } from '../../core/overflow-provider.ts';
+import { NOTHING_MORE } from '../../core/given-provider.ts';
 import { Secret } from '../../core/secret.ts';
+import type { ProviderGiven } from './given-providers.ts';
 
 /** What a target's id may look like. */
 export const PROVIDER_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
@@ -102,42 +103,30 @@ export function fieldsOf(type: unknown): readonly string[] {
 }
 
 /** The request's words → the product's. */
-export function toOverflowProvider(body: OverflowProviderBody): OverflowProvider {
-  const key = new Secret(body.api_key);
+export function toGivenProvider(body: OverflowProviderBody): ProviderGiven {
+  const common = { ...NOTHING_MORE, apiKey: new Secret(body.api_key), network: body.network };
   switch (body.type) {
-    case 'openrouter':
-      return {
-        type: 'openrouter',
-        name: 'openrouter',
-        apiKey: key,
-        network: body.network,
-        baseUrl: body.base_url === undefined ? null : normalUrl(body.base_url),
-        defaultModel: body.default_model ?? null,
-      };
+    case 'openrouter': {
+      const url = body.base_url === undefined ? null : normalUrl(body.base_url);
+      const defaultModel = body.default_model ?? null;
+      return { ...common, kind: 'openrouter', name: 'openrouter', url, defaultModel };
+    }
     case 'azure':
       return {
-        type: 'azure',
-        name: 'azure',
-        apiKey: key,
-        network: body.network,
-        endpoint: normalUrl(body.endpoint),
+        ...{ ...common, kind: 'azure-openai', name: 'azure', url: normalUrl(body.endpoint) },
         apiVersion: body.api_version ?? null,
         deployments: body.deployments,
-        defaultDeployment: body.default_deployment ?? null,
+        defaultModel: body.default_deployment ?? null,
       };
     case 'openai-compatible':
       return {
-        type: 'openai-compatible',
-        name: body.name,
-        apiKey: key,
-        baseUrl: normalUrl(body.base_url),
+        ...{ ...common, kind: 'openai-compatible', name: body.name, url: normalUrl(body.base_url) },
         defaultModel: body.default_model ?? null,
-        network: body.network,
       };
   }
 }
 
-function isPlainUrl(value: string): boolean {
+export function isPlainUrl(value: string): boolean {
   const url = URL.parse(value);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '') return false;
   // `http://2130706433` and `http://0x7f.1` are spelled to look harmless: an address is written as it is.
@@ -145,6 +134,6 @@ function isPlainUrl(value: string): boolean {
   return url.username === '' && url.password === '' && !/[?#\\]/.test(value);
 }
 
-function normalUrl(value: string): string {
+export function normalUrl(value: string): string {
   return new URL(value).href.replace(/\/+$/, '');
 }
