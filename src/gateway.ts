@@ -20,6 +20,7 @@ import { RequestGate } from './admission/request-gate.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
 import { FoundKinds } from './config/found-kinds.ts';
+import { readGivenProvider } from './config/given-provider.ts';
 import { Reloader } from './config/reload.ts';
 import { reloadEvent } from './config/reload-event.ts';
 import { targetFromGivenProvider } from './config/targets.ts';
@@ -224,6 +225,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             version: VERSION,
             uptimeMs: () => clock.nowMs() - startedAtMs,
             providers,
+            readProvider: readGivenProvider,
+            configuredTargets: () => reloader.config.targets,
             renewMasterKey: providerFile.renewMasterKey,
             recordAudit: (event) => audit.record(event),
             decisions,

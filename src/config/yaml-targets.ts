@@ -97,6 +97,9 @@ export const TARGET_FIELD_NAMES: ReadonlySet<string> = new Set(Object.keys(TARGE
 
 type FieldName = keyof typeof TARGET_FIELDS;
 
+/** The message of a problem with a field that must be there. */
+export const MISSING = 'it is missing';
+
 /** Reads one entry of the YAML file; null: it lacks a name or a kind, and `problems` says so. */
 export function readTarget(
   section: YamlTargetSection,
@@ -124,7 +127,7 @@ export function readTargetFields(
       where,
       name: place.nameOf(name),
       seen: null,
-      message: 'it is missing',
+      message: MISSING,
       allowed,
       fix: `add ${name}: …`,
     });

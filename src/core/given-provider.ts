@@ -54,6 +54,35 @@ export interface GivenProvider extends TargetParts {
   readonly revision: number;
 }
 
+/** All of a provider but what is counted for it. */
+export type ProviderGiven = Omit<GivenProvider, 'revision'>;
+
+/** What the API and the YAML file call a clock; there they are seconds. */
+export const CLOCK_FIELDS: readonly (readonly [string, keyof GivenClocks])[] = [
+  ['connect_timeout', 'connectMs'],
+  ['first_byte_timeout', 'firstByteMs'],
+  ['first_token_timeout', 'firstTokenMs'],
+  ['idle_timeout', 'idleMs'],
+  ['warmup_timeout', 'warmupMs'],
+  ['stream_timeout', 'streamMs'],
+  ['queue_timeout', 'queueMs'],
+];
+
+/** A provider in the words of the API, without its key; what was not said is left out. */
+export function providerFields(given: ProviderGiven): Readonly<Record<string, unknown>> {
+  const { name, kind, url, network, place, deployments, clocks } = given;
+  const fields: Record<string, unknown> = {
+    ...{ name, kind, url, network, place, max_concurrent: given.maxConcurrent, default_model: given.defaultModel },
+    deployments: Object.keys(deployments).length === 0 ? null : deployments,
+    ...{ api_version: given.apiVersion, assemble: given.assemble, continues_answers: given.continuesAnswers },
+  };
+  for (const [field, clock] of CLOCK_FIELDS) fields[field] = inSeconds(clocks[clock]);
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
+}
+
+export const inSeconds = (milliseconds: number | null): number | null =>
+  milliseconds === null ? null : milliseconds / 1_000;
+
 /** Where providers given at run time are kept. */
 export interface GivenProviderStore {
   load(): Promise<readonly GivenProvider[]>;

@@ -134,6 +134,8 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     version: '9.9.9',
     uptimeMs: () => 12_345,
     providers: providerFixture().service,
+    readProvider: () => ({ ok: false, problems: [] }),
+    configuredTargets: () => [],
     usage: () => null,
     ledger: () => null,
     keys: () => Promise.reject(new Error('there is no store')),

@@ -218,6 +218,8 @@ describe('the OpenAPI document', () => {
       '/admin/prices',
       '/admin/projects',
       '/admin/projects/{id}',
+      '/admin/providers',
+      '/admin/providers/{name}',
       '/admin/reload',
       '/admin/secrets/rotate',
       '/admin/session',

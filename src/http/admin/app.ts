@@ -8,7 +8,6 @@ import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
 import { AdminError, errorReply } from './error-envelope.ts';
 import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
-import type { GivenProviderService } from './given-providers.ts';
 import { addKeyRoutes, type KeyPorts } from './key-routes.ts';
 import { addLedgerRoutes, type LedgerPorts } from './ledger-routes.ts';
 import { addLimitRoutes, type LimitPorts } from './limit-routes.ts';
@@ -16,6 +15,7 @@ import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
 import { type PermissionPorts, refuseUnguarded, requirePermissions } from './permission.ts';
 import { addPriceRoutes, type PricePorts } from './price-routes.ts';
+import { addProviderRoutes, type ProviderPorts } from './provider-routes.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
 import { addSecretRoutes, type SecretPorts } from './secret-routes.ts';
 import { addLoginRoute, addSessionRoutes, type SessionPorts } from './session-routes.ts';
@@ -38,6 +38,7 @@ export interface AdminPorts
     BudgetPorts,
     PricePorts,
     PermissionPorts,
+    ProviderPorts,
     LimitPorts,
     SecretPorts,
     SessionPorts,
@@ -45,7 +46,6 @@ export interface AdminPorts
     TokenPorts,
     UserPorts {
   readonly adminKey: Secret;
-  readonly providers: GivenProviderService;
   /** People and machines besides whoever has the admin key. */
   readonly principals: PrincipalSource;
   /** Told of each login with a credential that opens nothing. */
@@ -97,6 +97,7 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addAuditRoutes(app, ports);
   addPriceRoutes(app, ports);
   addReloadRoute(app, ports);
+  addProviderRoutes(app, ports);
   addOverflowProviderRoutes(app, ports.providers);
   addSecretRoutes(app, ports);
   refuseOtherMethods(app);

@@ -1,6 +1,6 @@
 import type { AuditAction, AuditOrigin, AuditSink } from '../../core/audit.ts';
 import { UpstreamError } from '../../core/failure.ts';
-import type { GivenProvider, GivenProviderStore } from '../../core/given-provider.ts';
+import type { GivenProvider, GivenProviderStore, ProviderGiven } from '../../core/given-provider.ts';
 import { RevisionConflict } from '../../core/key-store.ts';
 import { PROVIDER_NAMES, type Target, type TargetId, type TargetSnapshot } from '../../core/target.ts';
 import { Turns } from '../../core/turns.ts';
@@ -28,9 +28,6 @@ export interface GivenProviderPorts {
   /** Names that mean something else in a model name or in the API. */
   readonly reservedNames: readonly string[];
 }
-
-/** All of a provider but what the service counts. */
-export type ProviderGiven = Omit<GivenProvider, 'revision'>;
 
 /** What comes with each change. */
 export interface ProviderChange {

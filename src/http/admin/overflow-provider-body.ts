@@ -1,7 +1,6 @@
 import { z } from '@hono/zod-openapi';
-import { NOTHING_MORE } from '../../core/given-provider.ts';
+import { NOTHING_MORE, type ProviderGiven } from '../../core/given-provider.ts';
 import { Secret } from '../../core/secret.ts';
-import type { ProviderGiven } from './given-providers.ts';
 
 /** What a target's id may look like. */
 export const PROVIDER_NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
@@ -126,7 +125,7 @@ export function toGivenProvider(body: OverflowProviderBody): ProviderGiven {
   }
 }
 
-export function isPlainUrl(value: string): boolean {
+function isPlainUrl(value: string): boolean {
   const url = URL.parse(value);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '') return false;
   // `http://2130706433` and `http://0x7f.1` are spelled to look harmless: an address is written as it is.
@@ -134,6 +133,6 @@ export function isPlainUrl(value: string): boolean {
   return url.username === '' && url.password === '' && !/[?#\\]/.test(value);
 }
 
-export function normalUrl(value: string): string {
+function normalUrl(value: string): string {
   return new URL(value).href.replace(/\/+$/, '');
 }

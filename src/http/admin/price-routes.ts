@@ -2,7 +2,6 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { isObject } from '../../core/json-shape.ts';
 import { overrideKey, type PriceOverride, priceFields, readOverride } from '../../core/price-override.ts';
 import type { ListedPrice, PriceDesk, PriceName } from '../../core/prices.ts';
-import type { Problem } from '../../core/problem.ts';
 import type { TargetView } from '../../core/target-view.ts';
 import type { UsageReports } from '../../core/usage-report.ts';
 import { AdminError } from './error-envelope.ts';
@@ -11,7 +10,7 @@ import { auditOriginOf } from './origin.ts';
 import { needs } from './permission.ts';
 import { questionsFor, type TargetPriceQuestion } from './price-question.ts';
 import { priceRequestSchema, setPriceSchema, targetPriceSchema } from './price-schemas.ts';
-import { shown } from './problems.ts';
+import { refuseForAll, shown } from './problems.ts';
 import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
 import { wrongQuery } from './wrong-query.ts';
 
@@ -165,19 +164,7 @@ function readBody(body: unknown): PriceOverride {
   }
   const reading = readOverride(body, 'the request');
   if (reading.ok) return reading.value;
-  throw refusal(reading.problems);
-}
-
-/** All problems in one 400, so that nobody has to fix them one round trip at a time. */
-function refusal(problems: readonly Problem[]): AdminError {
-  const lines = problems.map(({ name: field, seen, message, allowed, fix }) => {
-    const is = seen === null ? '' : ` is ${shown(seen)}`;
-    const should = allowed === null ? '' : ` Allowed: ${allowed}.`;
-    return `${field}${is}: ${message}.${should} Fix: ${fix}.`;
-  });
-  const count = problems.length === 1 ? '' : `${problems.length} problems. `;
-  const param = problems[0]?.name ?? null;
-  return new AdminError(400, 'invalid_price', `${count}${lines.join(' ')} Nothing was changed.`, { param });
+  throw refuseForAll(reading.problems, 'invalid_price');
 }
 
 /** What is allowed but probably not meant. */
