@@ -23,6 +23,7 @@ import { FoundKinds } from './config/found-kinds.ts';
 import { readGivenProvider } from './config/given-provider.ts';
 import { Reloader } from './config/reload.ts';
 import { reloadEvent } from './config/reload-event.ts';
+import { RunTimeRouting } from './config/run-time-routing.ts';
 import { targetFromGivenProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
 import { watchFiles } from './config/watch-files.ts';
@@ -103,7 +104,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     apply: (next) => {
       // First, as the only one that may throw.
       const changes = directory.reconcile(targetsOf(next));
-      engine.configure(engineOptions(next, directory));
+      engine.configure(engineOptions(next, directory, routing));
       accounts.configurePrices(next);
       slots.queueLimit = next.queueLimit;
       prober.configure({ intervalMs: next.probeIntervalMs });
@@ -168,11 +169,18 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const decisions = new DecisionRing(config.decisions, () => clock.wallMs());
   const ownSinks = [metrics, requestLog, decisions, leaseSettler];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
-  const accounts = await Accounts.open(config, { clock, logger: log, directory });
+  const routing = new RunTimeRouting({
+    configured: () => reloader.config,
+    store: () => accounts.routingStore(),
+    wallMs: () => clock.wallMs(),
+    logger: log,
+  });
+  const accounts = await Accounts.open(config, { clock, logger: log, directory, routing });
   const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
-  const engine = new Engine(parts, engineOptions(config, directory));
+  const engine = new Engine(parts, engineOptions(config, directory, routing));
+  routing.onChange(() => engine.configure(engineOptions(reloader.config, directory, routing)));
   const door = createDoor(
     new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key }),
     new RequestGate({
@@ -199,8 +207,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         clock,
         logger: log,
         ...door,
-        routes: () => reloader.config.routes,
-        modelAliases: () => reloader.config.modelAliases,
+        routes: () => routing.under().routes,
+        modelAliases: () => routing.under().aliases,
         refuseOverload: () => guard.refuse()?.message ?? null,
         overload: () => guard.overload?.message ?? null,
         targets: () => directory.views(),
@@ -236,7 +244,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             keysIfAny: () => accounts.keysIfAny(),
             budgets: () => accounts.sharedBudgets(),
             budgetsIfAny: () => accounts.sharedBudgetsIfAny(),
-            routeNames: () => ['default', ...reloader.config.routes.keys()],
+            routing,
+            routeNames: () => ['default', ...routing.under().routes.keys()],
             audit: () => accounts.auditReports,
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
             loopback,
@@ -261,7 +270,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             refusedPermission: (...refused) => recordedRefusals.note(refusedPermission(...refused)),
             prices: () => accounts.prices(),
             wallMs: () => clock.wallMs(),
-            chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
+            chatRequests: { maxBodyBytes: config.maxBodyBytes, clock, routes: () => routing.under().routes },
             explain: async (request) => {
               // A request would wait for it too.
               await prober.firstRound(firstRoundMs(directory));
@@ -370,9 +379,9 @@ function createOverloadGuard(config: Config, clock: Clock, running: () => number
   return new OverloadGuard(clock, limits, signsOfThisProcess(running));
 }
 
-function engineOptions(config: Config, directory: TargetDirectory) {
+function engineOptions(config: Config, directory: TargetDirectory, routing: RunTimeRouting) {
   return {
-    aliases: config.modelAliases,
+    aliases: routing.under(config).aliases,
     defaultModel: config.defaultModel,
     standIn: config.standIn,
     strategy: config.strategy,

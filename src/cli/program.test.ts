@@ -262,6 +262,41 @@ describe('with a running gateway', () => {
     expect([help.code, help.out]).toEqual([0, expect.stringContaining('swarmrouter providers add lm-studio')]);
   });
 
+  test('aliases are set, listed with where they come from, and removed', async () => {
+    expect((await admin('aliases')).out).toContain('There is no alias');
+    const set = await admin('aliases set gpt-4o lmstudio/qwen');
+    expect(set).toMatchObject({ code: 0, error: '' });
+    expect(set.out).toBe('"gpt-4o" stands for "lmstudio/qwen" from the next request on.\n');
+    expect((await admin('aliases set fast GPT-4o')).out).toContain('Note: "GPT-4o" is an alias, too.');
+    const list = await admin('aliases list');
+    expect(list.out).toMatch(
+      /NAME +STANDS FOR +FROM +SINCE\nfast +GPT-4o +admin +20\d\d-.*\ngpt-4o +lmstudio\/qwen +admin/,
+    );
+    expect(JSON.parse((await admin('aliases list --json')).out).aliases).toHaveLength(2);
+    expect((await admin('aliases remove fast')).out).toContain('The alias "fast" is deleted');
+    expect(JSON.parse((await admin('aliases remove gpt-4o --json')).out)).toMatchObject({ now_in_force: null });
+    const wrong = await admin('aliases set a a');
+    expect([wrong.code, wrong.error]).toEqual([2, expect.stringContaining('it stands for itself')]);
+    expect((await admin('aliases remove nobody')).code).toBe(1);
+    expect((await admin('aliases set a')).code).toBe(2);
+  });
+
+  test('routes are set, listed with where they come from, and removed', async () => {
+    const set = await admin('routes set quick --strategy fastest --max-first-token-ms 800');
+    expect(set).toMatchObject({ code: 0, error: '' });
+    expect(set.out).toBe('The route "quick" counts from the next request on: x-swarmrouter-route: quick\n');
+    const list = await admin('routes');
+    expect(list.out).toMatch(/quick +fastest +off +800 ms +admin/);
+    expect(list.out).toMatch(/fastest +fastest +off +- +built in/);
+    const wrong = await admin('routes set Quick --strategy slowest --stream-recovery on');
+    expect([wrong.code, wrong.error]).toEqual([2, expect.stringContaining('3 problems')]);
+    const own = await admin('routes remove fastest');
+    expect([own.code, own.error]).toEqual([1, expect.stringContaining('program itself')]);
+    expect((await admin('routes remove quick')).out).toContain('requests that name it are refused');
+    expect((await admin('routes remove quick')).code).toBe(1);
+    expect((await admin('routes --help')).out).toContain('swarmrouter routes set quick');
+  });
+
   test('prices are set, listed, shown for each target with their origin, and removed', async () => {
     const set = await admin('prices set Qwen3 --input 0.0375 --output 0.15 --cached-input 0 --per-request 0.001');
     expect(set).toMatchObject({ code: 0, error: '' });

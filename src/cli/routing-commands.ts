@@ -1,9 +1,11 @@
 import { Argument, type Command, Option } from 'commander';
+import { STRATEGY_NAMES } from '../core/strategy-names.ts';
 import { ADAPTER_KINDS } from '../core/target.ts';
 import type { AdminClient } from './admin-client.ts';
 import { CLOCK_FLAGS, type ProviderFlags } from './provider-flags.ts';
 import { addProvider, listProviders, removeProvider, showProvider, updateProvider } from './providers.ts';
 import type { JsonFlag } from './reply-text.ts';
+import { listAliases, listRoutes, type RouteFlags, removeAlias, removeRoute, setAlias, setRoute } from './routing.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Makes a command one that talks to the running gateway. */
@@ -17,6 +19,12 @@ const examples = (command: Command, ...lines: readonly string[]): Command =>
 /** Where requests go, changed while the gateway runs. */
 export function addRoutingCommands(program: Command, terminal: Terminal, add: AddRun): void {
   addProviders(program.command('providers').description('model servers and clouds, without a restart'), terminal, add);
+  addAliases(program.command('aliases').description('names that stand for another model'), terminal, add);
+  addRoutes(
+    program.command('routes').description('ways to treat a request, which it may choose by name'),
+    terminal,
+    add,
+  );
 }
 
 function addProviders(providers: Command, terminal: Terminal, add: AddRun): void {
@@ -94,4 +102,63 @@ function settings(command: Command): Command {
     .option('--continues-answers <true|false>', 'whether it goes on with an assistant message that stands last');
   for (const [, flag] of CLOCK_FLAGS) command.option(`--${flag} <seconds>`, `its own ${flag.replaceAll('-', ' ')}`);
   return json(command);
+}
+
+function addAliases(aliases: Command, terminal: Terminal, add: AddRun): void {
+  examples(
+    aliases,
+    'aliases set gpt-4o qwen2.5-32b-instruct',
+    'aliases set cheap openrouter/openai/gpt-4o-mini',
+    'aliases remove gpt-4o',
+  );
+  const list = json(
+    aliases.command('list', { isDefault: true }).description('every alias in force, and where it comes from'),
+  );
+  add(list, (client) => listAliases(client, terminal, list.opts<JsonFlag>()));
+
+  const set = json(
+    aliases
+      .command('set')
+      .description('set what a name stands for; it stays over restarts')
+      .argument('<name>', 'what clients ask for')
+      .argument('<model>', 'what is asked for in its place; provider/model pins the provider'),
+  );
+  add(set, (client) => setAlias(client, terminal, String(set.args[0]), String(set.args[1]), set.opts<JsonFlag>()));
+
+  const remove = json(
+    aliases.command('remove').description('delete one that was set at run time').argument('<name>', 'its name'),
+  );
+  add(remove, (client) => removeAlias(client, terminal, String(remove.args[0]), remove.opts<JsonFlag>()));
+}
+
+function addRoutes(routes: Command, terminal: Terminal, add: AddRun): void {
+  examples(
+    routes,
+    'routes set quick --strategy fastest --max-first-token-ms 800',
+    'routes set sturdy --stream-recovery continue',
+    'routes remove quick',
+  );
+  const list = json(
+    routes.command('list', { isDefault: true }).description('every route in force, and where it comes from'),
+  );
+  add(list, (client) => listRoutes(client, terminal, list.opts<JsonFlag>()));
+
+  const set = json(
+    routes
+      .command('set')
+      .description('set a route, in place of what was set of it; it stays over restarts')
+      .argument('<name>', 'what x-swarmrouter-route says')
+      .option('--strategy <name>', `${STRATEGY_NAMES.join(' or ')} (default: the gateway's own)`)
+      .option('--stream-recovery <off|continue>', "whether broken answers are continued (default: the gateway's own)")
+      .option(
+        '--max-first-token-ms <number>',
+        "how long the first token may take locally (default: the gateway's own)",
+      ),
+  );
+  add(set, (client) => setRoute(client, terminal, String(set.args[0]), set.opts<RouteFlags>()));
+
+  const remove = json(
+    routes.command('remove').description('delete one that was set at run time').argument('<name>', 'its name'),
+  );
+  add(remove, (client) => removeRoute(client, terminal, String(remove.args[0]), remove.opts<JsonFlag>()));
 }

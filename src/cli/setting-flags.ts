@@ -84,6 +84,8 @@ function readRest(command: Command): { flags: Record<string, string>; problems: 
     'decisions',
     'reload',
     'providers',
+    'aliases',
+    'routes',
     'help',
   ];
   let afterFlag = false;

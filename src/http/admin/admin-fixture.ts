@@ -1,5 +1,6 @@
 import { NO_AUDIT } from '../../core/audit.ts';
 import type { GivenProvider, GivenProviderStore } from '../../core/given-provider.ts';
+import type { RoutingDesk } from '../../core/routing.ts';
 import { Secret } from '../../core/secret.ts';
 import { NOTHING_SAID, type Target, type TargetSnapshot } from '../../core/target.ts';
 import type { TargetView } from '../../core/target-view.ts';
@@ -118,6 +119,13 @@ export function providerFixture({
   return { ports, live, disk, events, service };
 }
 
+const nothingThere = () => Promise.reject(new Error('there is no store'));
+const NO_ROUTING: RoutingDesk = {
+  aliases: () => [],
+  routes: () => [],
+  ...{ setAlias: nothingThere, setRoute: nothingThere, removeAlias: nothingThere, removeRoute: nothingThere },
+};
+
 export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
   return {
     adminKey: new Secret(ADMIN_KEY),
@@ -136,6 +144,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     providers: providerFixture().service,
     readProvider: () => ({ ok: false, problems: [] }),
     configuredTargets: () => [],
+    routing: NO_ROUTING,
     usage: () => null,
     ledger: () => null,
     keys: () => Promise.reject(new Error('there is no store')),

@@ -197,6 +197,8 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(Object.keys(document.paths).sort()).toEqual([
       '/',
+      '/admin/aliases',
+      '/admin/aliases/{name}',
       '/admin/audit',
       '/admin/audit/export',
       '/admin/audit/verify',
@@ -221,6 +223,8 @@ describe('the OpenAPI document', () => {
       '/admin/providers',
       '/admin/providers/{name}',
       '/admin/reload',
+      '/admin/routes',
+      '/admin/routes/{name}',
       '/admin/secrets/rotate',
       '/admin/session',
       '/admin/status',

@@ -1,6 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Secret } from '../../core/secret.ts';
 import type { RequestOrigin } from '../connection.ts';
+import { addAliasRoutes, type RoutingPorts } from './alias-routes.ts';
 import { type AuditPorts, addAuditRoutes } from './audit-routes.ts';
 import { type PrincipalSource, requirePrincipal } from './authentication.ts';
 import { addBudgetRoutes, type BudgetPorts } from './budget-routes.ts';
@@ -17,6 +18,7 @@ import { type PermissionPorts, refuseUnguarded, requirePermissions } from './per
 import { addPriceRoutes, type PricePorts } from './price-routes.ts';
 import { addProviderRoutes, type ProviderPorts } from './provider-routes.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
+import { addRoutingRoutes } from './routing-routes.ts';
 import { addSecretRoutes, type SecretPorts } from './secret-routes.ts';
 import { addLoginRoute, addSessionRoutes, type SessionPorts } from './session-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
@@ -39,6 +41,7 @@ export interface AdminPorts
     PricePorts,
     PermissionPorts,
     ProviderPorts,
+    RoutingPorts,
     LimitPorts,
     SecretPorts,
     SessionPorts,
@@ -99,6 +102,8 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addReloadRoute(app, ports);
   addProviderRoutes(app, ports);
   addOverflowProviderRoutes(app, ports.providers);
+  addAliasRoutes(app, ports);
+  addRoutingRoutes(app, ports);
   addSecretRoutes(app, ports);
   refuseOtherMethods(app);
   refuseUnguarded(app, (path) => open.has(path));

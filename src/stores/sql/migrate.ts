@@ -3,11 +3,13 @@ import type { DialectName } from './dialect-name.ts';
 import { tenantsAndLedger } from './migrations/0001-tenants-and-ledger.ts';
 import { auditLog } from './migrations/0002-audit-log.ts';
 import { peopleAndLimits } from './migrations/0003-people-and-limits.ts';
+import { routing } from './migrations/0005-routing.ts';
 
 const MIGRATIONS: Readonly<Record<string, (dialect: DialectName) => Migration>> = {
   '0001-tenants-and-ledger': tenantsAndLedger,
   '0002-audit-log': auditLog,
   '0003-people-and-limits': peopleAndLimits,
+  '0005-routing': routing,
 };
 
 /**
