@@ -106,6 +106,10 @@ describe('a model server given at run time', () => {
     const here = await gateway([found]);
     await admin(here, 'POST', 'providers', { name: 'studio', kind: 'lm-studio', url: studio.baseUrl });
     expect(idsOf(here)).toEqual(['studio admin']);
+    // The name alone brings nothing back while another has the address.
+    await admin(here, 'POST', 'providers', { name: 'lmstudio', kind: 'lm-studio', url: 'http://127.0.0.1:9' });
+    const removed = await admin(here, 'DELETE', 'providers/lmstudio');
+    expect([removed.status, removed.body.now_in_force]).toEqual([200, null]);
     await admin(here, 'DELETE', 'providers/studio');
     expect(idsOf(here)).toEqual(['lmstudio found']);
   });

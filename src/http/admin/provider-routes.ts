@@ -114,12 +114,13 @@ export function addProviderRoutes(app: OpenAPIHono, ports: ProviderPorts): void 
     const { name } = context.req.valid('param');
     await requireGiven(ports, name);
     const change = { revision: revisionOf(context), origin: auditOriginOf(context), words: WORDS };
-    const { nowInForce } = await orConflict('provider', ports.providers.remove(name, change));
-    const after = nowInForce === null ? null : await find(ports, name);
+    await orConflict('provider', ports.providers.remove(name, change));
+    // What was only found is left out while another provider has its address.
+    const after = await lookUp(ports, name);
     const then =
-      nowInForce === null
+      after === null
         ? 'nothing takes its place'
-        : `the one from the ${sourceText(nowInForce.source)} is in force again`;
+        : `the one from the ${sourceText(after.view.target.source)} is in force again`;
     const reply = { removed: name, now_in_force: after === null ? null : providerBody(after) };
     return context.json({ ...reply, message: `${name} is deleted; ${then}.` }, 200);
   });
@@ -194,7 +195,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: ProviderPorts): void {
     const merge = (before: GivenProvider) => readOr(ports.readProvider(fields, before), fields, verify);
     const changing = ports.providers.update(name, merge, changeOf(context, verify, revisionOf(context)));
     const changed = await orConflict('provider', changing);
-    if (changed === null) throw await notFound(ports, name);
+    if (changed === null) throw notFound(ports, name);
     return context.json(await written(context, ports, changed), 200);
   });
 }
@@ -255,10 +256,14 @@ function shownProviders(ports: ProviderPorts, given: readonly GivenProvider[]): 
   }));
 }
 
-async function find(ports: ProviderPorts, name: string): Promise<ShownProvider> {
+async function lookUp(ports: ProviderPorts, name: string): Promise<ShownProvider | null> {
   const all = shownProviders(ports, await ports.providers.list());
-  const found = all.find(({ view }) => view.target.id === name);
-  if (found === undefined) throw await notFound(ports, name);
+  return all.find(({ view }) => view.target.id === name) ?? null;
+}
+
+async function find(ports: ProviderPorts, name: string): Promise<ShownProvider> {
+  const found = await lookUp(ports, name);
+  if (found === null) throw notFound(ports, name);
   return found;
 }
 
@@ -270,7 +275,7 @@ async function requireGiven(ports: ProviderPorts, name: string): Promise<void> {
   throw new AdminError(409, 'provider_not_changeable', message, { param: 'name' });
 }
 
-async function notFound(ports: ProviderPorts, name: string): Promise<AdminError> {
+function notFound(ports: ProviderPorts, name: string): AdminError {
   const names = ports.targets().map(({ target }) => target.id);
   const known = names.length === 0 ? 'There is none.' : `There are: ${names.slice(0, 50).join(', ')}.`;
   const message = `There is no provider ${shown(name)}. ${known}`;
