@@ -18,6 +18,7 @@ import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
 import { SHARED_SCOPES } from './core/budget.ts';
 import type { BudgetStore } from './core/budget-store.ts';
+import { DEFAULT_ORGANISATION } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import type { ClientKeyStore, KeyRecord } from './core/key-store.ts';
 import type { Ledger } from './core/ledger.ts';
@@ -26,6 +27,7 @@ import { NO_SHARED_LIMITS, type SharedLimits, sharedLimits } from './core/limits
 import type { Logger } from './core/logger.ts';
 import type { OidcSettings } from './core/oidc.ts';
 import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
+import type { KeptRouting, RoutingStore } from './core/routing.ts';
 import type { StoreChange } from './core/store-changes.ts';
 import type { UsageReports } from './core/usage-report.ts';
 import type { OidcLogins } from './identity/oidc-logins.ts';
@@ -45,6 +47,8 @@ export interface AccountsParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly directory: TargetDirectory;
+  /** Told of aliases and routes that are kept: at the start, and when another gateway changed them. */
+  readonly routing: { refresh(read: () => Promise<KeptRouting>): Promise<void> };
 }
 
 /** What lets people in whom the identity provider vouches for. */
@@ -307,6 +311,15 @@ export class Accounts {
     return this.#readingPrices;
   }
 
+  /** Where aliases and routes are kept; opens the store. */
+  async routingStore(): Promise<RoutingStore> {
+    const [{ store, audit }, { recordedRouting }] = await Promise.all([
+      this.#open(),
+      import('./stores/recorded-routing.ts'),
+    ]);
+    return recordedRouting(store.db, audit);
+  }
+
   /** Puts changed prices of the configuration in force for the next call. */
   configurePrices(configured: ConfiguredPrices): void {
     this.#configuredPrices = configured;
@@ -342,13 +355,17 @@ export class Accounts {
     const { clock, logger } = this.#parts;
     const prices = new OperatorPrices({
       configured: this.#configuredPrices,
-      store: async () => recordedPrices(await this.auditLog()),
+      store: async () => {
+        const { store, audit } = await this.#open();
+        return recordedPrices(store.db, audit);
+      },
       wallMs: () => clock.wallMs(),
       logger,
     });
     // From here on it is told of changes.
     this.#prices = prices;
-    if (this.#opened !== null) prices.restore(await new PriceRepository(this.#opened.store.db).all());
+    const opened = this.#opened;
+    if (opened !== null) await prices.refresh(() => new PriceRepository(opened.store.db).all());
     return prices;
   }
 
@@ -373,6 +390,7 @@ export class Accounts {
     const records = await keys.all(this.#parts.clock.wallMs());
     await this.#readSharedBudgets(store);
     await this.#readSharedLimits(store);
+    await this.#readRouting(store);
     this.#opened = opened;
     this.#inForce.replace(records);
     await this.#checkPepper(opened);
@@ -399,6 +417,21 @@ export class Accounts {
     this.#sharedLimits = sharedLimits(await new SharedLimitRepository(db).all());
   }
 
+  async #readRouting({ db }: SqlStore): Promise<void> {
+    const { RoutingRepository } = await import('./stores/sql/repositories/routing.ts');
+    await this.#parts.routing.refresh(() => new RoutingRepository(db, DEFAULT_ORGANISATION).all());
+  }
+
+  /** Nothing to do for prices that nobody asked for yet: they are read when somebody does. */
+  async #readPricesAnew({ db }: SqlStore): Promise<void> {
+    if (this.#readingPrices === null) return;
+    const [prices, { PriceRepository }] = await Promise.all([
+      this.#readingPrices,
+      import('./stores/sql/repositories/prices.ts'),
+    ]);
+    await prices.refresh(() => new PriceRepository(db).all());
+  }
+
   async #followerOf(opened: Opened): Promise<ChangeFollower> {
     const [{ ChangeFollower }, { ChangeRepository }] = await Promise.all([
       import('./admission/change-follower.ts'),
@@ -412,12 +445,12 @@ export class Accounts {
 
   /** Puts in force what another gateway changed. Null: whatever it was. */
   async #follow(opened: Opened, changes: readonly StoreChange[] | null): Promise<void> {
-    if (changes === null || changes.some(({ action }) => action.startsWith('budget.'))) {
-      await this.#readSharedBudgets(opened.store);
-    }
-    if (changes === null || changes.some(({ action }) => action.startsWith('limit.'))) {
-      await this.#readSharedLimits(opened.store);
-    }
+    const isOf = (...kinds: readonly string[]) =>
+      changes === null || changes.some(({ action }) => kinds.some((kind) => action.startsWith(`${kind}.`)));
+    if (isOf('budget')) await this.#readSharedBudgets(opened.store);
+    if (isOf('limit')) await this.#readSharedLimits(opened.store);
+    if (isOf('alias', 'route')) await this.#readRouting(opened.store);
+    if (isOf('price')) await this.#readPricesAnew(opened.store);
     const records = await this.#changedKeys(opened, changes);
     // First: whoever has the key may call with it as soon as it is known.
     if (records.length > 0 || this.#isInUse()) await this.#keepBooks();

@@ -23,23 +23,25 @@ import { RequestGate } from './admission/request-gate.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
 import { FoundKinds } from './config/found-kinds.ts';
+import { readGivenProvider } from './config/given-provider.ts';
 import { Reloader } from './config/reload.ts';
 import { reloadEvent } from './config/reload-event.ts';
-import { targetFromOverflowProvider } from './config/targets.ts';
+import { RunTimeRouting } from './config/run-time-routing.ts';
+import { targetFromGivenProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
 import { watchFiles } from './config/watch-files.ts';
-import { withOverflowProviders } from './config/with-overflow-providers.ts';
+import { withGivenProviders } from './config/with-given-providers.ts';
 import { type AuditOrigin, type AuditSink, systemOrigin } from './core/audit.ts';
 import type { Billing } from './core/billing.ts';
 import type { Caller } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
+import type { GivenProviderStore } from './core/given-provider.ts';
 import type { OutcomeSink } from './core/outcome.ts';
-import type { OverflowProviderStore } from './core/overflow-provider.ts';
 import type { ReloadResult } from './core/reload.ts';
 import type { InferenceRequest } from './core/request.ts';
-import { RESERVED_PROVIDERS } from './core/target.ts';
+import { RESERVED_PROVIDERS, type Target, type TargetId } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
-import { createOverflowProviders, type OverflowProviderService } from './http/admin/overflow-providers.ts';
+import { createGivenProviders, type GivenProviderService } from './http/admin/given-providers.ts';
 import { drain } from './http/drain.ts';
 import { BodyReader } from './http/read-body.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
@@ -49,8 +51,8 @@ import { SlotTable } from './router/load.ts';
 import { Engine } from './router/serve.ts';
 import { TargetDirectory } from './router/targets.ts';
 import { loadOrCreateAdminKey } from './stores/admin-key-file.ts';
+import { givenProviderFile } from './stores/given-provider-file.ts';
 import { learnedFile, MOST_LEARNED_BYTES } from './stores/learned-file.ts';
-import { overflowProviderFile } from './stores/overflow-provider-file.ts';
 import { givenMasterKeys, masterKeyFile } from './stores/sealing/master-key-file.ts';
 import { systemClock } from './system-clock.ts';
 import { DecisionRing } from './telemetry/decision-ring.ts';
@@ -110,10 +112,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     load: () => options.load?.(server.port) ?? { ok: true, config },
     apply: (next) => {
       // First, as the only one that may throw.
-      const changes = directory.reconcile(
-        withOverflowProviders(next, providers.inForce()).map((target) => foundKinds.of(target)),
-      );
-      engine.configure(engineOptions(next));
+      const changes = directory.reconcile(targetsOf(next));
+      engine.configure(engineOptions(next, directory, routing));
       accounts.configurePrices(next);
       slots.queueLimit = next.queueLimit;
       prober.configure({ intervalMs: next.probeIntervalMs });
@@ -127,6 +127,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const isOwnListener = (address: string, port: number): boolean =>
     listening !== null && reachesListener(listening, address, port, addressesOfThisMachine);
   const foundKinds = new FoundKinds();
+  const targetsOf = (of: Config): Target[] =>
+    withGivenProviders(of, providers.inForce()).map((target) => foundKinds.of(target));
   const seeker = createSeeker({ clock, isOwnListener }, (target, kind) => {
     // Configured anew, or gone, while it was looked at.
     if (directory.get(target.id)?.target !== target) return;
@@ -136,23 +138,27 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const adapters = new Map(createAdapters({ clock, isOwnListener })).set('auto', seeker);
   const learned = await openKeptBook(learnedFile(config.dataDir), MOST_LEARNED_BYTES, clock, log);
   const directory = new TargetDirectory(adapters, clock, config.retryBudget, learned.book);
-  for (const target of config.targets) directory.put(target);
   const slots = new SlotTable(clock, directory, config.queueLimit);
   const prober = new HealthProber(directory, clock, log, { intervalMs: config.probeIntervalMs });
   const audit: AuditSink = { record: (event) => accounts.audit.record(event) };
   const masterKeys =
     config.masterKey === null ? masterKeyFile(config.dataDir) : givenMasterKeys(config.masterKey, config.dataDir);
-  const providerFile = overflowProviderFile(config.dataDir, masterKeys, (message) => log.warn({}, message));
-  const providers = createProviders(
-    () => reloader.config,
-    providerFile,
+  const providerFile = givenProviderFile(config.dataDir, masterKeys, (message) => log.warn({}, message));
+  const providers = createProviders({
+    current: () => reloader.config,
+    file: providerFile,
     adapters,
-    directory,
-    prober,
     audit,
     isOwnListener,
-  );
+    apply: async (changed) => {
+      directory.reconcile(targetsOf(reloader.config));
+      const entry = changed === null ? undefined : directory.get(changed);
+      // The next request must find its models known, else it would be sent under a guessed name.
+      if (entry !== undefined && prober.running) await prober.firstProbe(entry);
+    },
+  });
   await providers.restore();
+  directory.reconcile(targetsOf(config));
 
   const bodies = new BodyReader(clock, { timeoutMs: config.bodyTimeoutMs, slowLimit: config.slowBodyLimit });
   const guard = createOverloadGuard(config, clock, () => server.running());
@@ -174,8 +180,14 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const decisions = new DecisionRing(config.decisions, () => clock.wallMs());
   const ownSinks = [metrics, requestLog, decisions, leaseSettler];
   const sinks = options.sink === undefined ? ownSinks : [...ownSinks, options.sink];
+  const routing = new RunTimeRouting({
+    configured: () => reloader.config,
+    store: () => accounts.routingStore(),
+    wallMs: () => clock.wallMs(),
+    logger: log,
+  });
   const accounts = await Accounts.open(config, {
-    ...{ clock, logger: log, directory },
+    ...{ clock, logger: log, directory, routing },
     fetch: async () => {
       const { createVettedFetch } = await import('./adapters/vetted-fetch.ts');
       return createVettedFetch({ clock, isOwnListener, maxBytes: MOST_PROVIDER_BYTES });
@@ -185,7 +197,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
-  const engine = new Engine(parts, engineOptions(config));
+  const engine = new Engine(parts, engineOptions(config, directory, routing));
+  routing.onChange(() => engine.configure(engineOptions(reloader.config, directory, routing)));
   const keyGuard = new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key });
   const door = createDoor(
     keyGuard,
@@ -219,13 +232,13 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         logger: log,
         bodies,
         ...door,
-        routes: () => reloader.config.routes,
-        modelAliases: () => reloader.config.modelAliases,
+        routes: () => routing.under().routes,
+        modelAliases: () => routing.under().aliases,
         refuseOverload: () => guard.refuse()?.message ?? null,
         overload: () => guard.overload?.message ?? null,
         targets: () => directory.views(),
         probed: () => prober.firstRoundDone,
-        firstRound: () => prober.firstRound(firstRoundMs(config)),
+        firstRound: () => prober.firstRound(firstRoundMs(directory)),
         metricsText: () => metrics.text(),
         tapResponse: config.logResponses ? (id, caller) => requestLog.tapResponse(id, caller) : null,
         admin: once(async () => {
@@ -244,7 +257,9 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             configState: () => reloader.state,
             version: VERSION,
             uptimeMs: () => clock.nowMs() - startedAtMs,
-            overflowProviders: providers,
+            providers,
+            readProvider: readGivenProvider,
+            configuredTargets: () => reloader.config.targets,
             renewMasterKey: providerFile.renewMasterKey,
             recordAudit: (event) => audit.record(event),
             decisions,
@@ -254,7 +269,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             keysIfAny: () => accounts.keysIfAny(),
             budgets: () => accounts.sharedBudgets(),
             budgetsIfAny: () => accounts.sharedBudgetsIfAny(),
-            routeNames: () => ['default', ...reloader.config.routes.keys()],
+            routing,
+            routeNames: () => ['default', ...routing.under().routes.keys()],
             audit: () => accounts.auditReports,
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
             // Behind a proxy with TLS on the same machine browsers are to keep their cookies as over TLS.
@@ -284,10 +300,10 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             refusedPermission: (...refused) => recordedRefusals.note(refusedPermission(...refused)),
             prices: () => accounts.prices(),
             wallMs: () => clock.wallMs(),
-            chatRequests: { bodies, maxBodyBytes: config.maxBodyBytes, clock, routes: () => reloader.config.routes },
+            chatRequests: { bodies, maxBodyBytes: config.maxBodyBytes, clock, routes: () => routing.under().routes },
             explain: async (request) => {
               // A request would wait for it too.
-              await prober.firstRound(firstRoundMs(reloader.config));
+              await prober.firstRound(firstRoundMs(directory));
               return engine.explain(request);
             },
           });
@@ -358,18 +374,20 @@ async function orClose<Value>(accounts: Accounts, start: () => Value): Promise<V
   }
 }
 
-function createProviders(
-  current: () => Config,
-  file: OverflowProviderStore,
-  adapters: ReturnType<typeof createAdapters>,
-  directory: TargetDirectory,
-  prober: HealthProber,
-  audit: AuditSink,
-  isOwnListener: (address: string, port: number) => boolean,
-): OverflowProviderService {
-  return createOverflowProviders({
+interface ProviderParts {
+  readonly current: () => Config;
+  readonly file: GivenProviderStore;
+  readonly adapters: ReturnType<typeof createAdapters>;
+  readonly audit: AuditSink;
+  readonly isOwnListener: (address: string, port: number) => boolean;
+  readonly apply: (changed: TargetId | null) => Promise<void>;
+}
+
+function createProviders(parts: ProviderParts): GivenProviderService {
+  const { current, file, adapters, audit, isOwnListener, apply } = parts;
+  return createGivenProviders({
     vetAddress: async (url, network) => void (await vetAddress(url, { network, isOwnListener })),
-    toTarget: (provider) => targetFromOverflowProvider(provider, current().clocksFor('cloud')),
+    toTarget: (provider) => targetFromGivenProvider(provider, current()),
     probe: (target, signal) => {
       const adapter = adapters.get(target.adapterKind);
       if (adapter === undefined) throw new Error(`no adapter of kind "${target.adapterKind}"`);
@@ -377,23 +395,15 @@ function createProviders(
     },
     store: file,
     audit,
-    directory: {
-      has: (id) => directory.has(id),
-      remove: (id) => directory.remove(id),
-      // The next request must find its models known, else it would be sent under a guessed name.
-      put: async (target) => {
-        const entry = directory.put(target);
-        if (prober.running) await prober.firstProbe(entry);
-      },
-    },
+    apply,
     baseTargets: () => current().targets,
     reservedNames: ['auto', 'swarmrouter', ...RESERVED_PROVIDERS],
   });
 }
 
 /** A request that comes before the first round of probes has ended waits for it, at most as long as a connection may take. */
-function firstRoundMs(config: Config): number {
-  return Math.max(0, ...config.targets.map((target) => target.clocks.connectMs));
+function firstRoundMs(directory: TargetDirectory): number {
+  return Math.max(0, ...directory.entries().map(({ target }) => target.clocks.connectMs));
 }
 
 function createOverloadGuard(config: Config, clock: Clock, running: () => number): OverloadGuard {
@@ -402,9 +412,9 @@ function createOverloadGuard(config: Config, clock: Clock, running: () => number
   return new OverloadGuard(clock, limits, signsOfThisProcess(running));
 }
 
-function engineOptions(config: Config) {
+function engineOptions(config: Config, directory: TargetDirectory, routing: RunTimeRouting) {
   return {
-    aliases: config.modelAliases,
+    aliases: routing.under(config).aliases,
     defaultModel: config.defaultModel,
     standIn: config.standIn,
     strategy: config.strategy,
@@ -414,7 +424,7 @@ function engineOptions(config: Config) {
     retryDelayMs: config.retryDelayMs,
     queueTimeoutMs: config.queueTimeoutMs,
     requestTimeoutMs: config.requestTimeoutMs,
-    firstRoundMs: firstRoundMs(config),
+    firstRoundMs: firstRoundMs(directory),
     cancelGraceMs: config.cancelGraceMs,
     clientStallMs: config.clientStallMs,
     keepBodies: config.logRequests,

@@ -1,6 +1,6 @@
 import { UpstreamError } from '../core/failure.ts';
 import { countOf, isObject, listOf, objectOf, textOf } from '../core/json-shape.ts';
-import type { ServerKind } from '../core/target.ts';
+import type { ServerKind, Target } from '../core/target.ts';
 import { AttemptWatch } from './attempt-watch.ts';
 import { cancellationOf } from './cancellation-of.ts';
 import type { WireTools } from './openai-wire/wire-adapter.ts';
@@ -50,11 +50,13 @@ export async function fingerprint(
   rootUrl: string,
   tools: WireTools,
   signal: AbortSignal = new AbortController().signal,
+  network: Target['network'] = 'any',
 ): Promise<Fingerprint | null> {
   const decided = new AbortController();
   const either = AbortSignal.any([signal, decided.signal]);
   // All at once: a server that leaves each question open costs two seconds, not two for each.
-  const asked = PATHS.map((path) => [path, ask(rootUrl, path, tools, either)] as const);
+  const stranger = strangerAt('openai-compatible', rootUrl, QUESTION_MS, network);
+  const asked = PATHS.map((path) => [path, ask(stranger, path, tools, either)] as const);
   const answers = Object.fromEntries(asked) as unknown as Answers;
   try {
     for (const recognise of RECOGNISERS) {
@@ -126,15 +128,15 @@ function isModelList(list: unknown): boolean {
   return data.length === 0 ? object === 'list' : data.every((item) => textOf(objectOf(item)['id']) !== null);
 }
 
-async function ask(rootUrl: string, path: Path, tools: WireTools, signal: AbortSignal): Promise<Answer> {
+async function ask(target: Target, path: Path, tools: WireTools, signal: AbortSignal): Promise<Answer> {
   const watch = new AttemptWatch(tools.clock, tools.deadlines, cancellationOf(signal));
   watch.start('total', QUESTION_MS, watch.startedAtMs);
   try {
     const reply = await tools.transport.open(
       {
-        target: strangerAt('openai-compatible', rootUrl, QUESTION_MS),
+        target,
         method: 'GET',
-        url: rootUrl + path,
+        url: target.baseUrl + path,
         headers: { accept: 'application/json, text/plain', 'accept-encoding': 'identity', connection: 'close' },
         body: null,
       },

@@ -36,7 +36,7 @@ export function createKindSeeker(
   const strangers = new WeakMap<Target, { readonly found: Fingerprint; readonly lookAgainAtMs: number }>();
 
   const lookAt = async (target: Target): Promise<Fingerprint | null> => {
-    const found = await fingerprint(rootOf(target), tools);
+    const found = await fingerprint(rootOf(target), tools, undefined, target.network);
     looks.delete(target);
     if (found === null) return null;
     if (isSought(found.kind)) onFound(target, found.kind);

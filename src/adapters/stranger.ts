@@ -1,7 +1,12 @@
 import type { AdapterKind, Target } from '../core/target.ts';
 
 /** A server that nobody configured, as a target that can be asked who it is: without a key, with one limit for all. */
-export function strangerAt(adapterKind: AdapterKind, baseUrl: string, limitMs: number): Target {
+export function strangerAt(
+  adapterKind: AdapterKind,
+  baseUrl: string,
+  limitMs: number,
+  network: Target['network'] = 'any',
+): Target {
   return {
     id: baseUrl,
     provider: baseUrl,
@@ -11,7 +16,7 @@ export function strangerAt(adapterKind: AdapterKind, baseUrl: string, limitMs: n
     apiKey: null,
     source: 'found',
     optional: true,
-    network: 'any',
+    network,
     maxConcurrent: null,
     clocks: {
       connectMs: limitMs,

@@ -8,6 +8,7 @@ import {
   type PeopleStore,
   type ServiceToken,
   type TokenShownOnce,
+  tokenRevision,
   tokenState,
   type User,
 } from '../core/people.ts';
@@ -138,12 +139,16 @@ export class People {
   }
 
   /** At once and for good. Null: there is no such token. Rejects with GrantRefused. */
-  async revokeToken(id: string, { principal, origin }: Asker): Promise<ServiceToken | null> {
+  async revokeToken(id: string, revision: number | null, { principal, origin }: Asker): Promise<ServiceToken | null> {
     const { store, clock } = this.#parts;
     const before = (await store.tokens(principal.organisationId)).find((token) => token.id === id);
     if (before === undefined) return null;
     // Whoever may not give a role may not take it.
     await this.#checkGrants(principal, before.grants);
+    const there = tokenRevision(before);
+    if (revision !== null && revision !== there) {
+      throw new RevisionConflict(`The token is at revision ${there}, not at ${revision} any more.`);
+    }
     const after = { ...before, revokedAtMs: before.revokedAtMs ?? clock.wallMs() };
     await store.revokeToken(before, after.revokedAtMs, eventOf('token.revoke', origin, before, after));
     return after;

@@ -11,7 +11,7 @@ export interface AdminClient {
   readonly url: string;
   /** @param body bytes go as they are, everything else as JSON */
   request(
-    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     path: string,
     body?: unknown,
     headers?: Readonly<Record<string, string>>,

@@ -4,6 +4,7 @@ import { budgetText } from './budget-text.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { budgetOf, wrongBudget } from './key-flags.ts';
+import { allOf } from './pages.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -32,7 +33,7 @@ interface JsonFlag {
 
 /** What several keys may spend together, and have spent. */
 export async function listBudgets(client: AdminClient, terminal: Terminal, flags: JsonFlag): Promise<number> {
-  return print(await client.request('GET', PATH), terminal, flags, (body) => listText(body, terminal.colours));
+  return print(await allOf(client, PATH, 'budgets'), terminal, flags, (body) => listText(body, terminal.colours));
 }
 
 export async function createBudget(client: AdminClient, terminal: Terminal, flags: CreateBudgetFlags): Promise<number> {

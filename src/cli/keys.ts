@@ -4,11 +4,11 @@ import { budgetText } from './budget-text.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type KeyFlags, keyBodyOf } from './key-flags.ts';
+import { allOf } from './pages.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 const PATH = '/admin/keys';
-const PAGE = 1_000;
 
 export interface JsonFlag {
   readonly json?: boolean;
@@ -97,17 +97,8 @@ function wrongUse(terminal: Terminal, problems: readonly string[]): number {
 type AllKeys = { readonly ok: true; readonly keys: readonly unknown[] } | Failure;
 
 async function allKeys(client: AdminClient, { project, state }: ListKeysFlags = {}): Promise<AllKeys> {
-  const keys: unknown[] = [];
-  let cursor: unknown = null;
-  do {
-    const given = { limit: String(PAGE), project, state, cursor: typeof cursor === 'string' ? cursor : undefined };
-    const pairs = Object.entries(given).filter(([, value]) => value !== undefined);
-    const reply = await client.request('GET', `${PATH}?${new URLSearchParams(pairs as [string, string][])}`);
-    if (!reply.ok) return reply;
-    keys.push(...listOf(fieldOf(reply.body, 'keys')));
-    cursor = fieldOf(reply.body, 'next_cursor');
-  } while (typeof cursor === 'string');
-  return { ok: true, keys };
+  const reply = await allOf(client, PATH, 'keys', { project, state });
+  return reply.ok ? { ok: true, keys: listOf(fieldOf(reply.body, 'keys')) } : reply;
 }
 
 /** By id, by how its text begins, or by its name where only one key that opens anything has it. A number: the exit code. */

@@ -1,6 +1,7 @@
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { listOf, show } from './cells.ts';
 import { EXIT_WRONG_USE } from './exit-codes.ts';
+import { allOf } from './pages.ts';
 import { headed, type JsonFlag, print } from './reply-text.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -14,7 +15,7 @@ export interface LimitFlags extends JsonFlag {
 }
 
 export async function listLimits(client: AdminClient, terminal: Terminal, flags: JsonFlag): Promise<number> {
-  return print(await client.request('GET', '/admin/limits'), terminal, flags, (body) => {
+  return print(await allOf(client, '/admin/limits', 'limits'), terminal, flags, (body) => {
     const limits = listOf(fieldOf(body, 'limits'));
     if (limits.length === 0) {
       return 'There is no limit but those of keys. Set one: swarmrouter limits set --project web --rpm 600';

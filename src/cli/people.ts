@@ -2,6 +2,7 @@ import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { expiryOf } from './key-flags.ts';
+import { allOf } from './pages.ts';
 import { fail, headed, type JsonFlag, print } from './reply-text.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -30,7 +31,7 @@ export async function whoami(client: AdminClient, terminal: Terminal, flags: Jso
 }
 
 export async function listUsers(client: AdminClient, terminal: Terminal, flags: JsonFlag): Promise<number> {
-  return print(await client.request('GET', '/admin/users'), terminal, flags, (body) => {
+  return print(await allOf(client, '/admin/users', 'users'), terminal, flags, (body) => {
     const users = listOf(fieldOf(body, 'users'));
     if (users.length === 0)
       return 'Nobody logs in here yet. Add somebody: swarmrouter users create --name alice --role admin';
@@ -79,7 +80,7 @@ export async function updateUser(client: AdminClient, terminal: Terminal, who: s
 }
 
 export async function listTokens(client: AdminClient, terminal: Terminal, flags: JsonFlag): Promise<number> {
-  return print(await client.request('GET', '/admin/tokens'), terminal, flags, (body) => {
+  return print(await allOf(client, '/admin/tokens', 'tokens'), terminal, flags, (body) => {
     const tokens = listOf(fieldOf(body, 'tokens'));
     if (tokens.length === 0)
       return 'There is no service token. Make one: swarmrouter tokens create --name ci --role operator';
@@ -148,7 +149,7 @@ type Named = { readonly ok: true; readonly id: string } | Extract<AdminReply, { 
 
 /** By id or by name; of several of one name the one that is not ended. */
 async function named(client: AdminClient, path: string, list: string, text: string): Promise<Named> {
-  const reply = await client.request('GET', path);
+  const reply = await allOf(client, path, list);
   if (!reply.ok) return reply;
   const all = listOf(fieldOf(reply.body, list));
   const fitting = all.filter((one) => fieldOf(one, 'id') === text || fieldOf(one, 'name') === text);

@@ -4,6 +4,7 @@ import { RATE_FIELDS } from '../core/price-fields.ts';
 import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { allOf } from './pages.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -27,7 +28,7 @@ export interface RemoveFlags {
 
 /** The prices that were set. */
 export async function listPrices(client: AdminClient, terminal: Terminal, asJson: boolean): Promise<number> {
-  const reply = await client.request('GET', PATH);
+  const reply = await allOf(client, PATH, 'prices');
   return print(reply, terminal, asJson, (body) => [
     setTable(body, terminal),
     '',
@@ -43,7 +44,7 @@ export async function showPrice(
   model: string,
   asJson: boolean,
 ): Promise<number> {
-  const reply = await client.request('GET', `${PATH}?${new URLSearchParams({ model })}`);
+  const reply = await allOf(client, PATH, 'prices', { model });
   return print(reply, terminal, asJson, (body) => [
     targetTable(body, terminal),
     '',

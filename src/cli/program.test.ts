@@ -10,6 +10,8 @@ import { gatewayUrl } from './admin-client.ts';
 import { runProgram } from './program.ts';
 import { recordedTerminal } from './terminal-fixture.ts';
 
+const KEY = 'key-of-the-box-0123456789';
+
 let folder = '';
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'swarmrouter-cli-'));
@@ -191,8 +193,9 @@ describe('with a running gateway', () => {
     expect(named).toMatchObject({ code: 0, error: '' });
 
     const list = await admin('providers list');
-    expect(list.out).toMatch(/openrouter +openrouter +sk-…6789 +http:\/\/127\.0\.0\.1:1\/v1/);
-    expect(list.out).toMatch(/azure +azure +azu…abcd +http:\/\/127\.0\.0\.1:2/);
+    expect(list.out).toMatch(/openrouter +openrouter +cloud +\w+ +admin +sk-…6789 +http:\/\/127\.0\.0\.1:1\/v1/);
+    expect(list.out).toMatch(/azure +azure-openai +cloud +\w+ +admin +azu…abcd +http:\/\/127\.0\.0\.1:2/);
+    expect(list.out).toMatch(/lmstudio +lm-studio +local +down +environment +- +http:\/\/127\.0\.0\.1:1/);
     const stored = JSON.parse((await admin('providers list --json')).out);
     expect(stored.providers.find((provider: { name: string }) => provider.name === 'azure').deployments).toEqual({
       'gpt-4o': 'main',
@@ -203,10 +206,95 @@ describe('with a running gateway', () => {
       expect(removed).toMatchObject({ code: 0, error: '' });
       expect(removed.out).toContain(`${name} is deleted`);
     }
-    expect((await admin('providers list')).out).toContain('No provider was added');
+    expect((await admin('providers list')).out).toContain('None of them was added at run time');
     const again = await admin('providers remove azure');
     expect(again.code).toBe(1);
     expect(again.error).toContain('azure');
+  });
+
+  test('servers of every kind are added, shown, changed and removed', async () => {
+    const added = await admin(
+      'providers add vllm --name box --base-url http://127.0.0.1:9 --max-concurrent 2 --idle-timeout 5',
+    );
+    expect(added).toMatchObject({ code: 0, error: '' });
+    expect(added.out).toContain('box is in force for the next request.');
+    const shown = await admin('providers show box');
+    for (const line of [
+      /^kind +vllm$/m,
+      /^max concurrent +2$/m,
+      /^idle timeout +5 s$/m,
+      /^from +admin$/m,
+      /^status +down/m,
+    ]) {
+      expect(shown.out).toMatch(line);
+    }
+    const changed = await admin(
+      'providers update box --max-concurrent none --assemble false --api-key - --json',
+      {},
+      KEY,
+    );
+    expect(JSON.parse(changed.out).provider).toMatchObject({
+      ...{ max_concurrent: null, assemble: false, key: 'key…6789', revision: 2 },
+      given: { name: 'box', kind: 'vllm', url: 'http://127.0.0.1:9', network: 'lan', idle_timeout: 5, assemble: false },
+    });
+    // The key goes nowhere else unless it is given again.
+    const moved = await admin('providers update box --base-url http://127.0.0.2:9');
+    expect([moved.code, moved.error]).toEqual([2, expect.stringContaining('api_key')]);
+    expect((await admin('providers update box --base-url http://127.0.0.2:9 --api-key none')).code).toBe(0);
+    const replaced = await admin('providers add vllm --name box --base-url http://127.0.0.1:9 --json');
+    expect(JSON.parse(replaced.out).provider).toMatchObject({ revision: 4, assemble: true, key: null });
+    expect(JSON.parse((await admin('providers remove box --json')).out)).toMatchObject({ removed: 'box' });
+  });
+
+  test('what is wrong with a provider, or comes from elsewhere, is told with its exit code', async () => {
+    const wrong = await admin(
+      'providers add ollama --base-url ftp://x --max-concurrent many --queue-timeout -1 --place cloud',
+    );
+    expect(wrong.code).toBe(2);
+    for (const field of ['3 problems', 'url', 'max_concurrent', 'queue_timeout']) expect(wrong.error).toContain(field);
+    expect((await admin('providers add lm-studoi --base-url http://127.0.0.1:9')).code).toBe(2);
+    expect((await admin('providers update nobody --idle-timeout 5')).code).toBe(1);
+    expect((await admin('providers update nobody')).code).toBe(2);
+    const elsewhere = await admin('providers update lmstudio --idle-timeout 5');
+    expect([elsewhere.code, elsewhere.error]).toEqual([1, expect.stringContaining('comes from the environment')]);
+    expect((await admin('providers show nobody')).error).toContain('There are: lmstudio');
+    const help = await admin('providers --help');
+    expect([help.code, help.out]).toEqual([0, expect.stringContaining('swarmrouter providers add lm-studio')]);
+  });
+
+  test('aliases are set, listed with where they come from, and removed', async () => {
+    expect((await admin('aliases')).out).toContain('There is no alias');
+    const set = await admin('aliases set gpt-4o lmstudio/qwen');
+    expect(set).toMatchObject({ code: 0, error: '' });
+    expect(set.out).toBe('"gpt-4o" stands for "lmstudio/qwen" from the next request on.\n');
+    expect((await admin('aliases set fast GPT-4o')).out).toContain('Note: "GPT-4o" is an alias, too.');
+    const list = await admin('aliases list');
+    expect(list.out).toMatch(
+      /NAME +STANDS FOR +FROM +SINCE\nfast +GPT-4o +admin +20\d\d-.*\ngpt-4o +lmstudio\/qwen +admin/,
+    );
+    expect(JSON.parse((await admin('aliases list --json')).out).aliases).toHaveLength(2);
+    expect((await admin('aliases remove fast')).out).toContain('The alias "fast" is deleted');
+    expect(JSON.parse((await admin('aliases remove gpt-4o --json')).out)).toMatchObject({ now_in_force: null });
+    const wrong = await admin('aliases set a a');
+    expect([wrong.code, wrong.error]).toEqual([2, expect.stringContaining('it stands for itself')]);
+    expect((await admin('aliases remove nobody')).code).toBe(1);
+    expect((await admin('aliases set a')).code).toBe(2);
+  });
+
+  test('routes are set, listed with where they come from, and removed', async () => {
+    const set = await admin('routes set quick --strategy fastest --max-first-token-ms 800');
+    expect(set).toMatchObject({ code: 0, error: '' });
+    expect(set.out).toBe('The route "quick" counts from the next request on: x-swarmrouter-route: quick\n');
+    const list = await admin('routes');
+    expect(list.out).toMatch(/quick +fastest +off +800 ms +admin/);
+    expect(list.out).toMatch(/fastest +fastest +off +- +built in/);
+    const wrong = await admin('routes set Quick --strategy slowest --stream-recovery on');
+    expect([wrong.code, wrong.error]).toEqual([2, expect.stringContaining('3 problems')]);
+    const own = await admin('routes remove fastest');
+    expect([own.code, own.error]).toEqual([1, expect.stringContaining('program itself')]);
+    expect((await admin('routes remove quick')).out).toContain('requests that name it are refused');
+    expect((await admin('routes remove quick')).code).toBe(1);
+    expect((await admin('routes --help')).out).toContain('swarmrouter routes set quick');
   });
 
   test('prices are set, listed, shown for each target with their origin, and removed', async () => {
@@ -295,9 +383,9 @@ describe('with a running gateway', () => {
 
   test('what the gateway refuses is told in its words', async () => {
     const ran = await admin('providers add openai-compatible --api-key k-0123456789');
-    expect(ran.code).toBe(1);
-    expect(ran.error).toContain('base_url');
-    expect(ran.error).toContain('name');
+    expect(ran.code).toBe(2);
+    expect(ran.error).toContain('url: it is missing');
+    expect(ran.error).toContain('name: it is missing');
   });
 
   test('no key, a key that leads nowhere and wrong deployments are told before anything is sent', async () => {

@@ -1,4 +1,4 @@
-import { Argument, Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import type { Config, LoadAnew, LoadResult } from '../config/config.ts';
 import { readTextFile } from '../config/load.ts';
 import { VERSION } from '../version.ts';
@@ -33,8 +33,8 @@ import { ledgerVerify } from './ledger.ts';
 import { addPeopleCommands } from './people-commands.ts';
 import { listPrices, RATE_FLAGS, type RemoveFlags, removePrice, type SetFlags, setPrice, showPrice } from './prices.ts';
 import { problemsText } from './print-problems.ts';
-import { type AddFlags, addProvider, listProviders, PROVIDER_TYPES, removeProvider } from './providers.ts';
 import { reload } from './reload.ts';
+import { addRoutingCommands } from './routing-commands.ts';
 import { addSettingFlags, loadWithFlags } from './setting-flags.ts';
 import { status } from './status.ts';
 import type { Terminal } from './terminal.ts';
@@ -102,7 +102,7 @@ function buildProgram(terminal: Terminal, start: StartGateway, finish: Finish): 
   addAudit(program, terminal, finish);
   addPrices(program, terminal, finish);
   addReload(program, terminal, finish);
-  addProviders(program, terminal, finish);
+  addRoutingCommands(program, terminal, (command, run) => adminCommand(command, terminal, finish, run));
   return program;
 }
 
@@ -461,38 +461,4 @@ function addReload(program: Command, terminal: Terminal, finish: Finish): void {
     .description('have the running gateway read its configuration anew; with any problem it keeps the old one')
     .option('--json', 'as JSON');
   adminCommand(command, terminal, finish, (client) => reload(client, terminal, wantsJson(command)));
-}
-
-function addProviders(program: Command, terminal: Terminal, finish: Finish): void {
-  const providers = program
-    .command('providers')
-    .description('cloud providers of the running gateway, without a restart');
-  const list = providers.command('list').description('those added at run time').option('--json', 'as JSON');
-  adminCommand(list, terminal, finish, (client) => listProviders(client, terminal, wantsJson(list)));
-
-  const add = providers
-    .command('add')
-    .description('add or replace one; it stays over restarts')
-    .addArgument(new Argument('<type>', 'kind of provider').choices(PROVIDER_TYPES))
-    .option('--api-key <key>', 'the key, env:NAME, file:/path, or - for standard input (asked for when left out)')
-    .option('--name <name>', 'openai-compatible: its name')
-    .option('--base-url <url>', 'openai-compatible and openrouter: base of its API')
-    .option('--endpoint <url>', 'azure: endpoint of the resource')
-    .option('--api-version <version>', 'azure: API version of the classic URL form')
-    .option('--deployments <map>', 'azure: model=deployment,…')
-    .option('--default-deployment <name>', 'azure: takes names that no deployment is given for')
-    .option('--default-model <model>', 'takes names that the provider does not know')
-    .addOption(
-      new Option('--network <network>', 'whether its address is meant to be private').choices(['public', 'lan']),
-    )
-    .option('--verify', 'try it with a free call first');
-  adminCommand(add, terminal, finish, (client) =>
-    addProvider(client, terminal, String(add.args[0]), add.opts<AddFlags>()),
-  );
-
-  const remove = providers
-    .command('remove')
-    .description('delete one that was added at run time')
-    .argument('<name>', 'its name');
-  adminCommand(remove, terminal, finish, (client) => removeProvider(client, terminal, String(remove.args[0])));
 }

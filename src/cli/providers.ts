@@ -2,101 +2,78 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import pico from 'picocolors';
 import { resolveSecret } from '../config/secret-reference.ts';
-import { mapping } from '../config/setting-kinds.ts';
+import { type AdapterKind, PROVIDER_NAMES } from '../core/target.ts';
 import { type AdminClient, fieldOf } from './admin-client.ts';
-import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { listOf, show } from './cells.ts';
+import { EXIT_WRONG_USE } from './exit-codes.ts';
+import { allOf } from './pages.ts';
+import { NONE, type ProviderFlags, providerFieldsOf } from './provider-flags.ts';
+import { fail, type JsonFlag, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
-const PATH = '/admin/overflow_provider';
+const PATH = '/admin/providers';
+/** These are of no use without a key, so it is asked for. */
+const NEEDS_KEY: ReadonlySet<string> = new Set(['openrouter', 'azure', 'azure-openai', 'openai-compatible']);
 
-export const PROVIDER_TYPES = ['openrouter', 'azure', 'openai-compatible'] as const;
-
-/** The flags of `providers add`. The gateway judges which fit which type, and says what is wrong. */
-export interface AddFlags {
-  readonly name?: string;
-  readonly apiKey?: string;
-  readonly baseUrl?: string;
-  readonly endpoint?: string;
-  readonly apiVersion?: string;
-  readonly deployments?: string;
-  readonly defaultDeployment?: string;
-  readonly defaultModel?: string;
-  readonly network?: string;
-  readonly verify?: boolean;
+export async function listProviders(client: AdminClient, terminal: Terminal, flags: JsonFlag): Promise<number> {
+  return print(await allOf(client, PATH, 'providers'), terminal, flags, (body) =>
+    providersText(listOf(fieldOf(body, 'providers')), terminal),
+  );
 }
 
-export async function listProviders(client: AdminClient, terminal: Terminal, asJson: boolean): Promise<number> {
-  const reply = await client.request('GET', PATH);
-  if (!reply.ok) return failed(terminal, reply.message);
-  if (asJson) terminal.out(JSON.stringify(reply.body, null, 2));
-  else terminal.out(providersText(fieldOf(reply.body, 'providers'), terminal));
-  return EXIT_OK;
+export async function showProvider(client: AdminClient, terminal: Terminal, name: string, flags: JsonFlag) {
+  return print(await client.request('GET', pathOf(name)), terminal, flags, providerText);
 }
 
-function providersText(providers: unknown, terminal: Terminal): string {
-  if (!Array.isArray(providers) || providers.length === 0) {
-    return 'No provider was added at run time. Add one: swarmrouter providers add openrouter';
-  }
-  const { bold } = pico.createColors(terminal.colours);
-  const rows = providers.map((provider: unknown) => [
-    text(fieldOf(provider, 'name')),
-    text(fieldOf(provider, 'type')),
-    text(fieldOf(provider, 'key')),
-    text(fieldOf(provider, 'endpoint') ?? fieldOf(provider, 'base_url')),
-  ]);
-  return table([['NAME', 'TYPE', 'KEY', 'URL'].map(bold), ...rows]);
+/** Adds one, or replaces that of its name. */
+export async function addProvider(client: AdminClient, terminal: Terminal, kind: string, flags: ProviderFlags) {
+  const fields = await requestBody(terminal, flags, NEEDS_KEY.has(kind));
+  if (typeof fields === 'string') return wrongUse(terminal, fields);
+  const name = flags.name ?? PROVIDER_NAMES[kind as AdapterKind] ?? (kind === 'azure' ? 'azure' : undefined);
+  const body = { name, kind, ...fields };
+  // Without a name the gateway says what is missing, and whatever else is.
+  const adding = name === undefined ? client.request('POST', PATH, body) : client.request('PUT', pathOf(name), body);
+  return print(await adding, terminal, flags, writtenText);
 }
 
-const text = (value: unknown): string => (typeof value === 'string' ? value : '-');
+export async function updateProvider(client: AdminClient, terminal: Terminal, name: string, flags: ProviderFlags) {
+  const fields = await requestBody(terminal, flags, false);
+  if (typeof fields === 'string') return wrongUse(terminal, fields);
+  if (Object.keys(fields).length === 0) return wrongUse(terminal, 'Nothing to change was given. See --help.');
+  const before = await client.request('GET', pathOf(name));
+  if (!before.ok) return fail(terminal, before);
+  const unchanged = { 'if-match': `"${show(fieldOf(before.body, 'revision'))}"` };
+  const isGiven = fieldOf(before.body, 'changeable') === true;
+  // Of one from elsewhere the gateway says where it is changed.
+  const reply = await client.request('PATCH', pathOf(name), fields, isGiven ? unchanged : {});
+  return print(reply, terminal, flags, writtenText);
+}
 
-export async function addProvider(
-  client: AdminClient,
-  terminal: Terminal,
-  type: string,
-  flags: AddFlags,
-): Promise<number> {
-  const body = await requestBody(terminal, type, flags);
-  if (typeof body === 'string') {
-    terminal.error(`swarmrouter: ${body}`);
-    return EXIT_WRONG_USE;
-  }
-  const reply = await client.request('POST', PATH, body);
-  if (!reply.ok) return failed(terminal, reply.message);
-  const target = text(fieldOf(reply.body, 'target'));
-  const verified = fieldOf(reply.body, 'verified') === true ? ', and a free call to it succeeded' : '';
-  terminal.out(`${target} is in force for the next request${verified}.`);
-  const warnings = fieldOf(reply.body, 'warnings');
-  for (const warning of Array.isArray(warnings) ? warnings : []) terminal.out(`Note: ${text(warning)}`);
-  return EXIT_OK;
+export async function removeProvider(client: AdminClient, terminal: Terminal, name: string, flags: JsonFlag) {
+  const reply = await client.request('DELETE', pathOf(name));
+  return print(reply, terminal, flags, (body) => show(fieldOf(body, 'message')));
+}
+
+const pathOf = (name: string): string => `${PATH}/${encodeURIComponent(name)}`;
+
+function wrongUse(terminal: Terminal, problem: string): number {
+  terminal.error(`swarmrouter: ${problem}`);
+  return EXIT_WRONG_USE;
 }
 
 /** The body for the admin API, or what is wrong with the flags. */
 async function requestBody(
   terminal: Terminal,
-  type: string,
-  flags: AddFlags,
-): Promise<Record<string, unknown> | string> {
-  const deployments = flags.deployments === undefined ? null : mapping('').parse(flags.deployments);
-  if (deployments !== null && !deployments.ok) {
-    return `--deployments ${JSON.stringify(flags.deployments)}: ${deployments.reason}. Write model=deployment,…`;
-  }
+  flags: ProviderFlags,
+  asksForKey: boolean,
+): Promise<Readonly<Record<string, unknown>> | string> {
+  const fields = providerFieldsOf(flags);
+  if (typeof fields === 'string') return fields;
+  if (flags.apiKey === NONE) return { ...fields, api_key: null };
+  if (flags.apiKey === undefined && !asksForKey) return fields;
   const key = await readKey(terminal, flags.apiKey);
-  if (!key.ok) return key.reason;
-  const body = {
-    type,
-    name: flags.name,
-    api_key: key.text,
-    base_url: flags.baseUrl,
-    endpoint: flags.endpoint,
-    api_version: flags.apiVersion,
-    deployments: deployments === null ? undefined : Object.fromEntries(deployments.value),
-    default_deployment: flags.defaultDeployment,
-    default_model: flags.defaultModel,
-    network: flags.network,
-    verify: flags.verify,
-  };
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
+  return key.ok ? { ...fields, api_key: key.text } : key.reason;
 }
 
 async function readKey(terminal: Terminal, written: string | undefined) {
@@ -112,15 +89,63 @@ async function readKey(terminal: Terminal, written: string | undefined) {
   return resolved.ok ? resolved : ({ ok: false, reason: `--api-key: ${resolved.reason}` } as const);
 }
 
-export async function removeProvider(client: AdminClient, terminal: Terminal, name: string): Promise<number> {
-  const reply = await client.request('DELETE', `${PATH}/${encodeURIComponent(name)}`);
-  if (!reply.ok) return failed(terminal, reply.message);
-  const message = fieldOf(reply.body, 'message');
-  terminal.out(typeof message === 'string' ? message : `${name} is deleted.`);
-  return EXIT_OK;
+function providersText(providers: readonly unknown[], terminal: Terminal): string {
+  const add = 'Add one: swarmrouter providers add lm-studio --base-url http://192.168.1.20:1234';
+  if (providers.length === 0) return `There is no target. ${add}`;
+  const { bold, dim } = pico.createColors(terminal.colours);
+  const rows = providers.map((provider) => {
+    const cells = [
+      ...['name', 'kind', 'place'].map((field) => show(fieldOf(provider, field))),
+      ...[show(fieldOf(fieldOf(provider, 'health'), 'status')), sourceText(provider)],
+      ...['key', 'url'].map((field) => show(fieldOf(provider, field))),
+    ];
+    return fieldOf(provider, 'changeable') === true ? cells : cells.map(dim);
+  });
+  const hint = providers.some((provider) => fieldOf(provider, 'changeable') === true)
+    ? []
+    : ['', `None of them was added at run time. ${add}`];
+  return [table([['NAME', 'KIND', 'PLACE', 'STATUS', 'FROM', 'KEY', 'URL'].map(bold), ...rows]), ...hint].join('\n');
 }
 
-function failed(terminal: Terminal, message: string): number {
-  terminal.error(`swarmrouter: ${message}`);
-  return EXIT_FAILED;
+function sourceText(provider: unknown): string {
+  const source = show(fieldOf(provider, 'source'));
+  const replaces = fieldOf(provider, 'replaces');
+  return typeof replaces === 'string' ? `${source}, over ${replaces}` : source;
+}
+
+function providerText(provider: unknown): string {
+  const health = fieldOf(provider, 'health');
+  const reason = fieldOf(health, 'reason');
+  const plain = ['name', 'kind', 'found_kind', 'place', 'url', 'network', 'key', 'max_concurrent', 'default_model'];
+  const timeouts = Object.entries((fieldOf(provider, 'timeouts') ?? {}) as Record<string, unknown>);
+  return table([
+    ...plain.map((field) => [field.replaceAll('_', ' '), show(fieldOf(provider, field))]),
+    ['deployments', deploymentsText(fieldOf(provider, 'deployments'))],
+    ...['api_version', 'assemble', 'continues_answers'].map((field) => [
+      field.replaceAll('_', ' '),
+      yesOrNo(fieldOf(provider, field)),
+    ]),
+    ['on disconnect', show(fieldOf(provider, 'on_disconnect'))],
+    ...timeouts.map(([field, value]) => [field.replaceAll('_', ' '), typeof value === 'number' ? `${value} s` : '-']),
+    ['from', sourceText(provider)],
+    ['status', `${show(fieldOf(health, 'status'))}${typeof reason === 'string' ? ` (${show(reason)})` : ''}`],
+    ['models', show(fieldOf(health, 'models'))],
+    ['running', `${show(fieldOf(health, 'in_flight'))} of ${show(fieldOf(health, 'slots'))}`],
+  ]);
+}
+
+const yesOrNo = (value: unknown): string => (typeof value === 'boolean' ? (value ? 'yes' : 'no') : show(value));
+
+function deploymentsText(deployments: unknown): string {
+  const pairs = Object.entries((deployments ?? {}) as Record<string, unknown>);
+  return pairs.map(([model, deployment]) => `${show(model)}=${show(deployment)}`).join(', ') || '-';
+}
+
+function writtenText(body: unknown): string {
+  const provider = fieldOf(body, 'provider');
+  const verified = fieldOf(body, 'verified') === true ? ', and a free call to it succeeded' : '';
+  return [
+    `${show(fieldOf(provider, 'name'))} is in force for the next request${verified}.`,
+    ...listOf(fieldOf(body, 'warnings')).map((warning) => `Note: ${show(warning)}`),
+  ].join('\n');
 }

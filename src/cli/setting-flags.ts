@@ -8,6 +8,9 @@ import type { Terminal } from './terminal.ts';
 
 const byFlag = new Map(SETTING_LIST.map(([, setting]) => [flagOf(setting.name), setting]));
 
+/** A command may have a flag of its own that is called like a setting of the gateway. */
+const settingOptions = new WeakSet<Option>();
+
 /** Gives a command the settings as flags; `only` limits them, by environment name. */
 export function addSettingFlags(command: Command, only?: readonly string[]): Command {
   for (const [flag, setting] of byFlag) {
@@ -17,6 +20,7 @@ export function addSettingFlags(command: Command, only?: readonly string[]): Com
       `${setting.group}:`,
     );
     if (setting.kind.type.endsWith('list') || setting.kind.type === 'map') option.argParser(joinRepeated);
+    settingOptions.add(option);
     command.addOption(option);
   }
   return command;
@@ -44,7 +48,7 @@ function readFlags(command: Command): { flags: Record<string, string>; problems:
   const problems: Problem[] = [];
   for (const option of command.options) {
     const flag = option.long?.slice(2) ?? '';
-    const setting = byFlag.get(flag);
+    const setting = settingOptions.has(option) ? byFlag.get(flag) : undefined;
     const value: unknown = command.getOptionValue(option.attributeName());
     if (setting === undefined || value === undefined) continue;
     if (typeof value === 'string') flags[flag] = value;
@@ -80,6 +84,8 @@ function readRest(command: Command): { flags: Record<string, string>; problems: 
     'decisions',
     'reload',
     'providers',
+    'aliases',
+    'routes',
     'help',
   ];
   let afterFlag = false;

@@ -1,12 +1,13 @@
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
+import { allOf } from './pages.ts';
 import { headed, type JsonFlag, print } from './reply-text.ts';
 import type { Terminal } from './terminal.ts';
 
 export type TenantKind = 'projects' | 'organisations';
 
 export async function listTenants(client: AdminClient, terminal: Terminal, kind: TenantKind, flags: JsonFlag) {
-  return print(await client.request('GET', `/admin/${kind}`), terminal, flags, (body) => {
+  return print(await allOf(client, `/admin/${kind}`, kind), terminal, flags, (body) => {
     const rows = listOf(fieldOf(body, kind)).map((tenant) => [
       ...[show(fieldOf(tenant, 'id')), show(fieldOf(tenant, 'name')), dateAndTime(fieldOf(tenant, 'created_at'))],
     ]);

@@ -85,8 +85,10 @@ export interface Config {
   /** Routing decisions kept in memory; 0: none. */
   readonly decisions: number;
   readonly targets: readonly Target[];
-  /** Clocks for a target given at run time. */
+  /** What counts for a target given at run time that says nothing else. */
   clocksFor(place: Place): TargetClocks;
+  readonly maxConcurrent: number | null;
+  readonly assemble: boolean;
   /** Every setting as in force, in the order of the schema. */
   readonly settings: readonly SettingInForce[];
   /** Readable hints for the start-up lines: what to set next. Each a sentence; empty when nothing is left to say. */

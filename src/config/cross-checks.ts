@@ -150,25 +150,35 @@ function checkSpecs(input: CrossCheckInput): Problem[] {
     const owner = owners.get(spec.name);
     if (owner !== undefined) report('name', spec.name, `the name is taken by ${owner}`, 'choose another name');
     else owners.set(spec.name, `${spec.path} (${spec.where})`);
-    if (spec.kind === 'openai-compatible' && RESERVED_PROVIDERS.has(spec.name)) {
-      report('name', spec.name, 'the name means something else in a model name', 'choose another name');
-    }
-    if (spec.max_concurrent !== null && (spec.place ?? defaultPlace(spec.kind)) === 'cloud') {
-      report(
-        'max_concurrent',
-        String(spec.max_concurrent),
-        'cloud targets have no limit',
-        'remove it, or say place: local',
-      );
-    }
-    if (spec.on_disconnect === 'drain' && (spec.place ?? defaultPlace(spec.kind)) === 'local') {
-      report('on_disconnect', 'drain', 'a local target would work for nobody', 'remove it, or say place: cloud');
-    }
-    const isAzure = spec.kind === 'azure-openai';
-    if (!isAzure && spec.deployments !== null) report('deployments', '…', 'only Azure has deployments', 'remove it');
-    if (!isAzure && spec.api_version !== null)
-      report('api_version', spec.api_version, 'only Azure has API versions', 'remove it');
+    problems.push(...specFaults(spec));
   }
+  return problems;
+}
+
+/** What a target says of itself that does not fit together. */
+export function specFaults(spec: TargetSpec): Problem[] {
+  const problems: Problem[] = [];
+  const nameOf = (field: string): string => (spec.path === '' ? field : `${spec.path}.${field}`);
+  const report = (field: string, seen: string, message: string, fix: string) =>
+    problems.push({ where: spec.where, name: nameOf(field), seen, message, allowed: null, fix });
+  if (spec.kind === 'openai-compatible' && RESERVED_PROVIDERS.has(spec.name)) {
+    report('name', spec.name, 'the name means something else in a model name', 'choose another name');
+  }
+  if (spec.max_concurrent !== null && (spec.place ?? defaultPlace(spec.kind)) === 'cloud') {
+    report(
+      'max_concurrent',
+      String(spec.max_concurrent),
+      'cloud targets have no limit',
+      'remove it, or say place: local',
+    );
+  }
+  if (spec.on_disconnect === 'drain' && (spec.place ?? defaultPlace(spec.kind)) === 'local') {
+    report('on_disconnect', 'drain', 'a local target would work for nobody', 'remove it, or say place: cloud');
+  }
+  const isAzure = spec.kind === 'azure-openai';
+  if (!isAzure && spec.deployments !== null) report('deployments', '…', 'only Azure has deployments', 'remove it');
+  if (!isAzure && spec.api_version !== null)
+    report('api_version', spec.api_version, 'only Azure has API versions', 'remove it');
   return problems;
 }
 

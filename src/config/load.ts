@@ -13,7 +13,7 @@ import { hintsFor } from './hints.ts';
 import { type Layers, mergeLayers, NO_ENV_FILE, NO_YAML, textBeforeYaml } from './layers.ts';
 import { SETTING_LIST, type Values, yamlKeyOf } from './schema.ts';
 import type { SecretPlaces } from './secret-reference.ts';
-import { buildTargets, clocksFor } from './targets.ts';
+import { buildTargets, clocksFor, usualOf } from './targets.ts';
 import { unknownNames } from './unknown-names.ts';
 import type { YamlFile } from './yaml-file.ts';
 import { DEFAULT_YAML } from './yaml-path.ts';
@@ -132,6 +132,7 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     decisions: values.decisions,
     targets,
     clocksFor: (place) => clocksFor(place, values),
+    ...usualOf(values),
     settings,
     hints: hintsFor(values, targets),
     files: [...around.files],

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
-import type { OverflowProvider } from '../core/overflow-provider.ts';
+import { type GivenProvider, NOTHING_MORE } from '../core/given-provider.ts';
 import { Secret } from '../core/secret.ts';
 import type { Target } from '../core/target.ts';
 import { loadConfig } from './load.ts';
-import { targetFromOverflowProvider } from './targets.ts';
+import { targetFromGivenProvider } from './targets.ts';
 
 function load(environment: Record<string, string>, yaml: string | null = null) {
   return loadConfig({
@@ -239,35 +239,27 @@ targets:
 describe('providers given at run time', () => {
   const clocks = { connectMs: 1, firstByteMs: 2, firstTokenMs: 3, idleMs: 4, warmupMs: 5, streamMs: 6, queueMs: null };
   const apiKey = new Secret('run-time-key');
-  const networkOf = (provider: OverflowProvider) => targetFromOverflowProvider(provider, clocks).network;
-  const openRouter = {
-    type: 'openrouter',
-    name: 'openrouter',
-    network: 'public',
-    apiKey,
-    baseUrl: null,
-    defaultModel: 'm',
-  } as const;
-  const compatible = {
-    type: 'openai-compatible',
-    name: 'far',
-    apiKey,
-    baseUrl: 'https://far/v1',
-    defaultModel: null,
-  } as const;
+  const usual = { clocksFor: () => clocks, maxConcurrent: 6, assemble: true };
+  const networkOf = (provider: GivenProvider) => targetFromGivenProvider(provider, usual).network;
+  const given = { ...NOTHING_MORE, apiKey, network: 'public', revision: 1 } as const;
+  const openRouter = { ...given, kind: 'openrouter', name: 'openrouter', url: null, defaultModel: 'm' } as const;
+  const compatible = { ...given, kind: 'openai-compatible', name: 'far', url: 'https://far/v1' } as const;
   const azure = {
-    type: 'azure',
-    name: 'azure',
-    network: 'public',
-    apiKey,
-    endpoint: 'https://r.openai.azure.com/openai/v1/',
-    apiVersion: null,
+    ...given,
+    ...({ kind: 'azure-openai', name: 'azure', url: 'https://r.openai.azure.com/openai/v1/' } as const),
     deployments: { 'gpt-4o': 'main' },
-    defaultDeployment: 'main',
+    defaultModel: 'main',
+  } as const;
+  const studio = {
+    ...given,
+    kind: 'lm-studio',
+    name: 'studio',
+    url: 'http://10.0.0.2:1234/v1',
+    network: 'lan',
   } as const;
 
   test('become cloud targets with the admin API as their source', () => {
-    const target = targetFromOverflowProvider(azure, clocks);
+    const target = targetFromGivenProvider(azure, usual);
     expect(target).toMatchObject({
       id: 'azure',
       provider: 'azure',
@@ -282,15 +274,26 @@ describe('providers given at run time', () => {
       assembleWholeReplies: false,
     });
     expect(target.deployments.get('gpt-4o')).toBe('main');
-    expect(targetFromOverflowProvider({ ...compatible, network: 'lan' }, clocks)).toMatchObject({
+    expect(targetFromGivenProvider({ ...compatible, network: 'lan' }, usual)).toMatchObject({
       id: 'far',
       provider: 'far',
     });
   });
 
+  test('become local targets like those of the YAML file, with what they say themselves before what is usual', () => {
+    const expected = { place: 'local', provider: 'lmstudio', baseUrl: 'http://10.0.0.2:1234', network: 'lan' };
+    expect(targetFromGivenProvider({ ...studio, apiKey: null }, usual)).toMatchObject({
+      ...{ ...expected, id: 'studio', maxConcurrent: 6, assembleWholeReplies: true, apiKey: null, clocks },
+    });
+    const own = { maxConcurrent: 2, assemble: false, clocks: { ...studio.clocks, idleMs: 99 } };
+    expect(targetFromGivenProvider({ ...studio, ...own }, usual)).toMatchObject({
+      ...{ ...expected, maxConcurrent: 2, assembleWholeReplies: false, clocks: { ...clocks, idleMs: 99 } },
+    });
+  });
+
   test('any address that was typed in must be public, unless the LAN was meant', () => {
     expect(networkOf(openRouter)).toBe('any');
-    expect(networkOf({ ...openRouter, baseUrl: 'https://mirror.example.com' })).toBe('public');
+    expect(networkOf({ ...openRouter, url: 'https://mirror.example.com' })).toBe('public');
     expect(networkOf(azure)).toBe('public');
     expect(networkOf({ ...compatible, network: 'public' })).toBe('public');
     expect(networkOf({ ...compatible, network: 'lan' })).toBe('lan');

@@ -1,4 +1,4 @@
-import type { OverflowProvider } from '../core/overflow-provider.ts';
+import type { GivenProvider, TargetParts } from '../core/given-provider.ts';
 import {
   type AdapterKind,
   type Place,
@@ -11,7 +11,7 @@ import {
 import type { Values } from './schema.ts';
 import { SETTINGS } from './schema.ts';
 import { baseUrlFor, sameServerKey } from './urls.ts';
-import type { TargetSpec } from './yaml-targets.ts';
+import { partsOf, type TargetSpec } from './yaml-targets.ts';
 
 const LOCAL_KINDS: ReadonlySet<AdapterKind> = new Set(['lm-studio', 'ollama', 'llama-cpp', 'vllm', 'sglang', 'auto']);
 
@@ -146,62 +146,50 @@ function azure(values: Values): Target[] {
 export const defaultPlace = (kind: AdapterKind): Place => (LOCAL_KINDS.has(kind) ? 'local' : 'cloud');
 
 function fromSpec(spec: TargetSpec, values: Values): Target {
-  const place = spec.place ?? defaultPlace(spec.kind);
-  const usual = clocksFor(place, values);
+  const usual = { clocksFor: (place: Place) => clocksFor(place, values), ...usualOf(values) };
+  return targetOf(partsOf(spec), spec.url ?? values.openrouterBaseUrl, 'yaml', usual);
+}
+
+/** What counts for a target that says nothing else. */
+export interface UsualTarget {
+  clocksFor(place: Place): TargetClocks;
+  readonly maxConcurrent: number | null;
+  readonly assemble: boolean;
+}
+
+export const usualOf = ({ maxConcurrent, assemble }: Values) => ({ maxConcurrent, assemble });
+
+function targetOf(parts: TargetParts, url: string, source: TargetSource, usual: UsualTarget): Target {
+  const { name, kind, apiKey, defaultModel, apiVersion, continuesAnswers, clocks } = parts;
+  const place = parts.place ?? defaultPlace(kind);
+  const isLocal = place === 'local';
+  const usualClocks = usual.clocksFor(place);
   return {
-    ...plain(spec.name, spec.kind, spec.url ?? values.openrouterBaseUrl, 'yaml'),
-    place,
-    apiKey: spec.api_key,
-    maxConcurrent: place === 'local' ? (spec.max_concurrent ?? values.maxConcurrent) : null,
+    ...plain(name, kind, url, source),
+    ...{ place, apiKey, defaultModel, apiVersion, continuesAnswers },
+    maxConcurrent: isLocal ? (parts.maxConcurrent ?? usual.maxConcurrent) : null,
     clocks: {
-      connectMs: spec.connect_timeout ?? usual.connectMs,
-      firstByteMs: spec.first_byte_timeout ?? usual.firstByteMs,
-      firstTokenMs: spec.first_token_timeout ?? usual.firstTokenMs,
-      idleMs: spec.idle_timeout ?? usual.idleMs,
-      warmupMs: spec.warmup_timeout ?? usual.warmupMs,
-      streamMs: spec.stream_timeout ?? usual.streamMs,
-      queueMs: spec.queue_timeout,
+      connectMs: clocks.connectMs ?? usualClocks.connectMs,
+      firstByteMs: clocks.firstByteMs ?? usualClocks.firstByteMs,
+      firstTokenMs: clocks.firstTokenMs ?? usualClocks.firstTokenMs,
+      idleMs: clocks.idleMs ?? usualClocks.idleMs,
+      warmupMs: clocks.warmupMs ?? usualClocks.warmupMs,
+      streamMs: clocks.streamMs ?? usualClocks.streamMs,
+      queueMs: clocks.queueMs,
     },
-    defaultModel: spec.default_model,
-    deployments: spec.deployments ?? new Map(),
-    apiVersion: spec.api_version,
-    assembleWholeReplies: place === 'local' && (spec.assemble ?? values.assemble),
-    continuesAnswers: spec.continues_answers,
-    onDisconnect: spec.on_disconnect ?? 'cancel',
+    deployments: new Map(Object.entries(parts.deployments)),
+    assembleWholeReplies: isLocal && (parts.assemble ?? usual.assemble),
+    onDisconnect: parts.onDisconnect ?? 'cancel',
   };
 }
 
-/** A cloud provider given at run time, as a target. Its address is checked before each call unless the operator meant the LAN. */
-export function targetFromOverflowProvider(provider: OverflowProvider, clocks: TargetClocks): Target {
-  const { name, apiKey } = provider;
-  switch (provider.type) {
-    case 'openrouter': {
-      const base = provider.baseUrl ?? SETTINGS.openrouterBaseUrl.default;
-      const network = provider.baseUrl === null ? 'any' : provider.network;
-      return {
-        ...plain(name, 'openrouter', base, 'admin'),
-        apiKey,
-        clocks,
-        network,
-        defaultModel: provider.defaultModel,
-      };
-    }
-    case 'azure':
-      return {
-        ...plain(name, 'azure-openai', provider.endpoint, 'admin'),
-        apiKey,
-        clocks,
-        network: provider.network,
-        defaultModel: provider.defaultDeployment,
-        deployments: new Map(Object.entries(provider.deployments)),
-        apiVersion: provider.apiVersion,
-      };
-    case 'openai-compatible': {
-      const network = provider.network;
-      const target = plain(name, 'openai-compatible', provider.baseUrl, 'admin');
-      return { ...target, apiKey, clocks, network, defaultModel: provider.defaultModel };
-    }
-  }
+/**
+ * A provider given at run time, as a target. Its address is checked before each call, against the public internet alone
+ * unless a private one was meant.
+ */
+export function targetFromGivenProvider(given: GivenProvider, usual: UsualTarget): Target {
+  const target = targetOf(given, given.url ?? SETTINGS.openrouterBaseUrl.default, 'admin', usual);
+  return { ...target, network: given.url === null ? 'any' : given.network };
 }
 
 /** What most targets share; the clocks are always given by the caller. */

@@ -21,6 +21,12 @@ export function checkUrl(text: string): UrlCheck {
   return { ok: true, url: `${url.origin}${url.pathname}`.replace(/\/+$/, '') };
 }
 
+/** `http://2130706433` and `http://0x7f.1` are 127.0.0.1 spelled to look harmless: people write an address as it is. */
+export function isOddAddress(text: string): boolean {
+  const host = URL.parse(text)?.hostname ?? '';
+  return /^[\d.]+$/.test(host) && !text.includes(host);
+}
+
 /** Wires whose base is the server's root: people paste the OpenAI base that clients use, `…/v1`. */
 const ROOT_KINDS: ReadonlySet<AdapterKind> = new Set(['lm-studio', 'ollama', 'llama-cpp', 'vllm', 'sglang', 'auto']);
 

@@ -1,4 +1,4 @@
-import type { PlaceOf, Reading } from '../core/price-fields.ts';
+import type { PlaceOf } from '../core/price-fields.ts';
 import {
   type LocalRate,
   type PriceOverride,
@@ -6,7 +6,7 @@ import {
   readLocalRates,
   readOverrides,
 } from '../core/price-override.ts';
-import type { Problem } from '../core/problem.ts';
+import type { Problem, Reading } from '../core/problem.ts';
 import type { Values } from './schema.ts';
 import type { YamlFile, YamlList } from './yaml-file.ts';
 

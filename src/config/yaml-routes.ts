@@ -1,7 +1,7 @@
 import type { Problem } from '../core/problem.ts';
 import { MAX_FIRST_TOKEN_LIMIT_MS } from '../core/route.ts';
 import { isName, NAMES, strategyFault } from './names.ts';
-import { fieldReader } from './read-field.ts';
+import { type FieldPlace, fieldReader, placeIn } from './read-field.ts';
 import type { SecretPlaces } from './secret-reference.ts';
 import { choice, integer, text } from './setting-kinds.ts';
 import type { YamlRouteSection } from './yaml-file.ts';
@@ -27,7 +27,7 @@ export const ROUTE_FIELDS = {
 
 export const ROUTE_FIELD_NAMES: ReadonlySet<string> = new Set(Object.keys(ROUTE_FIELDS));
 
-/** Reads one entry; what is wrong with it goes into `problems`. */
+/** Reads one entry of the YAML file; what is wrong with it goes into `problems`. */
 export function readRoute(
   { name, entries, line }: YamlRouteSection,
   label: string,
@@ -36,16 +36,28 @@ export function readRoute(
   problems: Problem[],
 ): RouteSpec {
   const path = `routes.${name}`;
-  const where = `${label} line ${line}`;
+  const entry = { ...placeIn(entries, path, label), where: `${label} line ${line}`, path };
+  return readRouteFields(name, entry, places, strategies, problems);
+}
+
+/** @param place `where`, `path`: the entry as a whole */
+export function readRouteFields(
+  name: string,
+  place: FieldPlace & { readonly where: string; readonly path: string },
+  places: SecretPlaces,
+  strategies: readonly string[],
+  problems: Problem[],
+): RouteSpec {
+  const { where, path } = place;
   const taken = strategies.includes(name) ? 'a strategy has this name already' : null;
   const fault = isName(name) ? taken : 'it is not a route name';
   if (fault !== null) {
     problems.push({ where, name: path, seen: name, message: fault, allowed: NAMES, fix: 'choose another name' });
   }
-  const read = fieldReader<keyof typeof ROUTE_FIELDS>({ entries, path, label }, places, problems);
+  const read = fieldReader<keyof typeof ROUTE_FIELDS>(place, places, problems);
   const strategy = read('strategy', ROUTE_FIELDS.strategy.kind);
   const unknown = strategy === null ? null : strategyFault(strategy, strategies);
-  if (unknown !== null) problems.push({ where, name: `${path}.strategy`, seen: strategy, ...unknown });
+  if (unknown !== null) problems.push({ where, name: place.nameOf('strategy'), seen: strategy, ...unknown });
   return {
     name,
     strategy,

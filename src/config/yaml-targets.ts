@@ -1,8 +1,9 @@
+import type { TargetParts } from '../core/given-provider.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Secret } from '../core/secret.ts';
 import { ADAPTER_KINDS, type AdapterKind, type Place } from '../core/target.ts';
 import { isName, NAMES } from './names.ts';
-import { fieldReader } from './read-field.ts';
+import { type FieldPlace, fieldReader, placeIn } from './read-field.ts';
 import type { SecretPlaces } from './secret-reference.ts';
 import { boolean, choice, integer, type Kind, mapping, seconds, secret, text, url } from './setting-kinds.ts';
 import type { YamlTargetSection } from './yaml-file.ts';
@@ -101,7 +102,10 @@ export const TARGET_FIELD_NAMES: ReadonlySet<string> = new Set(Object.keys(TARGE
 
 type FieldName = keyof typeof TARGET_FIELDS;
 
-/** Reads one entry; null: it lacks a name or a kind, and `problems` says so. */
+/** The message of a problem with a field that must be there. */
+export const MISSING = 'it is missing';
+
+/** Reads one entry of the YAML file; null: it lacks a name or a kind, and `problems` says so. */
 export function readTarget(
   section: YamlTargetSection,
   label: string,
@@ -110,15 +114,25 @@ export function readTarget(
 ): TargetSpec | null {
   const path = `targets[${section.index}]`;
   const where = `${label} line ${section.line}`;
-  const read = fieldReader<FieldName>({ entries: section.entries, path, label }, places, problems);
-  const isGiven = (name: FieldName) => section.entries.some((entry) => entry.key === name && entry.value !== null);
+  return readTargetFields({ ...placeIn(section.entries, path, label), where, path }, places, problems);
+}
+
+/** @param place `where`, `path`: the entry as a whole */
+export function readTargetFields(
+  place: FieldPlace & Pick<TargetSpec, 'where' | 'path'>,
+  places: SecretPlaces,
+  problems: Problem[],
+): TargetSpec | null {
+  const { where, path } = place;
+  const read = fieldReader<FieldName>(place, places, problems);
+  const isGiven = (name: FieldName) => place.entries.some((entry) => entry.key === name && entry.value !== null);
   const requireField = (name: FieldName, allowed: string | null) =>
     isGiven(name) ||
     problems.push({
       where,
-      name: `${path}.${name}`,
+      name: place.nameOf(name),
       seen: null,
-      message: 'it is missing',
+      message: MISSING,
       allowed,
       fix: `add ${name}: …`,
     });
@@ -149,4 +163,20 @@ export function readTarget(
     queue_timeout: read('queue_timeout', fields.queue_timeout.kind),
   };
   return name === null || kind === null ? null : { name, kind, ...rest, where, path };
+}
+
+/** The entry in the product's own words. */
+export function partsOf(spec: TargetSpec): TargetParts {
+  return {
+    ...{ name: spec.name, kind: spec.kind, url: spec.url, apiKey: spec.api_key, place: spec.place },
+    ...{ maxConcurrent: spec.max_concurrent, defaultModel: spec.default_model, apiVersion: spec.api_version },
+    deployments: Object.fromEntries(spec.deployments ?? []),
+    ...{ assemble: spec.assemble, continuesAnswers: spec.continues_answers },
+    onDisconnect: spec.on_disconnect,
+    clocks: {
+      ...{ connectMs: spec.connect_timeout, firstByteMs: spec.first_byte_timeout },
+      ...{ firstTokenMs: spec.first_token_timeout, idleMs: spec.idle_timeout, warmupMs: spec.warmup_timeout },
+      ...{ streamMs: spec.stream_timeout, queueMs: spec.queue_timeout },
+    },
+  };
 }

@@ -61,6 +61,9 @@ export function tokenState({ expiresAtMs, revokedAtMs }: ServiceToken, nowMs: nu
   return expiresAtMs !== null && nowMs >= expiresAtMs ? 'expired' : 'live';
 }
 
+/** The only thing that changes of one is that it is revoked. */
+export const tokenRevision = ({ revokedAtMs }: ServiceToken): number => (revokedAtMs === null ? 1 : 2);
+
 /** Somebody has the name already; nothing was written. */
 export class NameTaken extends Error {
   override readonly name = 'NameTaken';

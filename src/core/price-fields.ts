@@ -2,7 +2,7 @@ import { scaledDecimal } from './decimal.ts';
 import { isObject, type JsonObject } from './json-shape.ts';
 import { nearestName } from './nearest-name.ts';
 import { fullRates, type RateTier, TOKEN_CLASSES, type TokenClass, type TokenRates } from './price.ts';
-import type { Problem } from './problem.ts';
+import type { Problem, Reading } from './problem.ts';
 
 /** What a rate is called where people write it. */
 export const RATE_FIELDS: Readonly<Record<TokenClass, string>> = {
@@ -26,11 +26,6 @@ const MOST_TIERS = 16;
 const LONGEST_NAME = 512;
 const LONGEST_SEEN = 80;
 const CONTROL = /\p{Cc}/u;
-
-/** What is right, or everything that is wrong with it. */
-export type Reading<Value> =
-  | { readonly ok: true; readonly value: Value }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
 
 /** How problems call the place of an item of a list, or of the list itself: null. */
 export type PlaceOf = (index: number | null) => string;

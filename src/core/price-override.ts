@@ -1,7 +1,7 @@
 import type { JsonObject } from './json-shape.ts';
 import { fullRates, type Price, TOKEN_CLASSES, type TokenRates } from './price.ts';
-import { FieldReader, type PlaceOf, RATE_FIELDS, RATE_NAMES, type Reading, readList } from './price-fields.ts';
-import type { Problem } from './problem.ts';
+import { FieldReader, type PlaceOf, RATE_FIELDS, RATE_NAMES, readList } from './price-fields.ts';
+import type { Problem, Reading } from './problem.ts';
 
 /** A price that the operator set. */
 export interface PriceOverride {

@@ -45,6 +45,8 @@ export interface FoundPrice {
 export interface ListedPrice extends SetPrice {
   /** Wall clock, ms since the Unix epoch; null: the file does not say. */
   readonly updatedAtMs: number | null;
+  /** Goes up with every change over the API, from 1; 0: the file sets it. */
+  readonly revision: number;
   /** False: the API sets another price for the same calls. */
   readonly counts: boolean;
 }
@@ -59,10 +61,13 @@ export interface PriceDesk {
   /** Sorted by model and provider. */
   list(): readonly ListedPrice[];
   find(question: PriceQuestion): FoundPrice;
-  /** Kept and on record, and in force for the next call. Rejects when it cannot be; then nothing has changed. */
-  set(override: PriceOverride, origin: AuditOrigin): Promise<'added' | 'replaced'>;
+  /**
+   * Kept and on record, and in force for the next call. Rejects when it cannot be; then nothing has changed.
+   * @param revision that must be there, else it rejects with RevisionConflict; 0: none; null: whichever
+   */
+  set(override: PriceOverride, origin: AuditOrigin, revision?: number | null): Promise<'added' | 'replaced'>;
   /** The one that was set over the API; null: there was none. Rejects as `set` does. */
-  remove(of: PriceName, origin: AuditOrigin): Promise<PriceOverride | null>;
+  remove(of: PriceName, origin: AuditOrigin, revision?: number | null): Promise<PriceOverride | null>;
 }
 
 /** A price as it is kept. */
@@ -74,10 +79,14 @@ export interface StoredPrice {
   /** Plain JSON, as `overrideFields` writes it. */
   readonly rates: unknown;
   readonly updatedAtMs: number;
+  readonly revision: number;
 }
 
 /** Where prices are kept, one a provider and model. A change and what is on record of it are written both, or neither. */
 export interface PriceStore {
+  all(): Promise<readonly StoredPrice[]>;
+  /** In place of the one of the revision before, which is 0 if there is none. Rejects with RevisionConflict. */
   set(price: StoredPrice, event: AuditEvent): Promise<void>;
-  remove(of: Pick<StoredPrice, 'organisationId' | 'provider' | 'model'>, event: AuditEvent): Promise<void>;
+  /** Rejects with RevisionConflict. */
+  remove(of: Omit<StoredPrice, 'rates' | 'updatedAtMs'>, event: AuditEvent): Promise<void>;
 }

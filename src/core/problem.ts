@@ -13,3 +13,8 @@ export interface Problem {
   /** What to do about it, a sentence without a full stop. */
   readonly fix: string;
 }
+
+/** What came of reading something that a person wrote: every problem at once. */
+export type Reading<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | { readonly ok: false; readonly problems: readonly Problem[] };

@@ -3,12 +3,13 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import type { OverflowProvider } from '../core/overflow-provider.ts';
+import { type GivenProvider, NOTHING_MORE } from '../core/given-provider.ts';
 import { Secret } from '../core/secret.ts';
+import { ADAPTER_KINDS } from '../core/target.ts';
 import { loadOrCreateAdminKey } from './admin-key-file.ts';
+import { givenProviderFile } from './given-provider-file.ts';
+import { parseProviders, providerRecord, serialiseProviders } from './given-provider-format.ts';
 import { learnedFile, MOST_LEARNED_BYTES } from './learned-file.ts';
-import { overflowProviderFile } from './overflow-provider-file.ts';
-import { parseProviders, providerRecord, serialiseProviders } from './overflow-provider-format.ts';
 import { MasterKeys } from './sealing/envelope.ts';
 import { givenMasterKeys, masterKeyFile } from './sealing/master-key-file.ts';
 
@@ -22,42 +23,41 @@ afterEach(() => rm(parent, { recursive: true, force: true }));
 
 const permissions = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8);
 
-const PROVIDERS: readonly OverflowProvider[] = [
+const PROVIDERS: readonly GivenProvider[] = [
   {
-    type: 'openrouter',
-    name: 'openrouter',
-    apiKey: new Secret('sk-or-1'),
-    network: 'public',
-    baseUrl: null,
-    defaultModel: 'a/b',
+    ...{ ...NOTHING_MORE, kind: 'openrouter', name: 'openrouter', url: null, network: 'public', revision: 1 },
+    ...{ apiKey: new Secret('sk-or-1'), defaultModel: 'a/b' },
   },
   {
-    type: 'azure',
-    name: 'azure',
-    apiKey: new Secret('azure-key'),
-    network: 'lan',
-    endpoint: 'https://r.openai.azure.com',
-    apiVersion: '2024-10-21',
+    ...{ ...NOTHING_MORE, kind: 'azure-openai', name: 'azure', url: 'https://r.openai.azure.com', network: 'lan' },
+    ...{ apiKey: new Secret('azure-key'), apiVersion: '2024-10-21', revision: 1 },
     deployments: { 'gpt-4o': 'prod-4o', __proto__x: 'y' },
-    defaultDeployment: null,
   },
   {
-    type: 'openai-compatible',
-    name: 'box',
-    apiKey: new Secret('k'),
-    baseUrl: 'http://10.0.0.2/v1',
-    defaultModel: null,
-    network: 'lan',
+    ...{ ...NOTHING_MORE, kind: 'openai-compatible', name: 'box', url: 'http://10.0.0.2/v1', network: 'lan' },
+    ...{ apiKey: new Secret('k'), revision: 1 },
   },
 ];
 
+/** As the versions before wrote them. */
+const CLOUD_ENTRIES = [
+  { type: 'openrouter', name: 'openrouter', network: 'public', baseUrl: null, defaultModel: 'a/b' },
+  {
+    ...{ type: 'azure', name: 'azure', network: 'lan', endpoint: 'https://r.openai.azure.com' },
+    ...{ apiVersion: '2024-10-21', deployments: { 'gpt-4o': 'prod-4o', __proto__x: 'y' }, defaultDeployment: null },
+  },
+  { type: 'openai-compatible', name: 'box', network: 'lan', baseUrl: 'http://10.0.0.2/v1', defaultModel: null },
+];
+
+const keyOf = (name: string): string => PROVIDERS.find((one) => one.name === name)?.apiKey?.reveal() ?? '';
+
 const [ONE, TWO] = [new Secret('ab'.repeat(32)), new Secret('cd'.repeat(32))];
 const KEYS = new MasterKeys([ONE]);
-const fileIn = (dataDir: string) => overflowProviderFile(dataDir, givenMasterKeys([ONE]));
+const fileIn = (dataDir: string) => givenProviderFile(dataDir, givenMasterKeys([ONE]));
 
 /** With the keys shown, so that a lost key is seen. */
-const plain = (providers: readonly OverflowProvider[]) =>
-  providers.map((provider) => ({ ...provider, apiKey: provider.apiKey.reveal() }));
+const plain = (providers: readonly GivenProvider[]) =>
+  providers.map((provider) => ({ ...provider, apiKey: provider.apiKey?.reveal() ?? null }));
 
 describe('the overflow provider file', () => {
   test('gives back what was saved, keys included, to a new process', async () => {
@@ -94,12 +94,17 @@ describe('the overflow provider file', () => {
     ['cut off', '{"version":1,"providers":[{"type":"openrouter","apiKey":"sk-canary"', 'it is not JSON'],
     ['empty', '', 'it is not JSON'],
     ['a list', '[]', 'the file should be a JSON object'],
-    ['without version', '{"providers":[]}', '"version" should be 2 or 1'],
-    ['from a newer program', '{"version":3,"providers":[]}', 'format version 3 is newer'],
+    ['without version', '{"providers":[]}', '"version" should be 3 or 2 or 1'],
+    ['from a newer program', '{"version":4,"providers":[]}', 'format version 4 is newer'],
     [
       'with a key that is not sealed in a version that seals them',
       '{"version":2,"providers":[{"type":"openrouter","name":"n","network":"public","apiKey":"sk-canary"}]}',
       'providers[0].sealedApiKey',
+    ],
+    [
+      'of an unknown kind',
+      '{"version":3,"providers":[{"kind":"x","name":"n","network":"public","sealedApiKey":null}]}',
+      'providers[0].kind',
     ],
     [
       'of an unknown type',
@@ -135,20 +140,34 @@ describe('the overflow provider file', () => {
 
   test('holds any text in any field', () => {
     const text = fc.string({ minLength: 1, unit: 'binary' });
-    const provider = fc.record({
-      type: fc.constant('azure' as const),
+    const count = fc.option(fc.integer({ min: 1, max: 1e9 }));
+    const flag = fc.option(fc.boolean());
+    const provider: fc.Arbitrary<GivenProvider> = fc.record({
+      kind: fc.constantFrom(...ADAPTER_KINDS, 'auto' as const),
       name: text,
-      apiKey: text.map((value) => new Secret(value)),
+      apiKey: fc.option(text.map((value) => new Secret(value))),
       network: fc.constantFrom('lan' as const, 'public' as const),
-      endpoint: text,
+      place: fc.option(fc.constantFrom('local' as const, 'cloud' as const)),
+      url: text,
       apiVersion: fc.option(text),
       deployments: fc.dictionary(text, text, { maxKeys: 4 }),
-      defaultDeployment: fc.option(text),
+      defaultModel: fc.option(text),
+      maxConcurrent: count,
+      assemble: flag,
+      continuesAnswers: flag,
+      onDisconnect: fc.option(fc.constantFrom('cancel' as const, 'drain' as const)),
+      clocks: fc.record({
+        ...{ connectMs: count, firstByteMs: count, firstTokenMs: count, idleMs: count, warmupMs: count },
+        ...{ streamMs: count, queueMs: fc.option(fc.nat()) },
+      }),
+      revision: fc.integer({ min: 1, max: 1e9 }),
     });
     fc.assert(
       fc.property(fc.uniqueArray(provider, { selector: ({ name }) => name, maxLength: 4 }), (providers) => {
         const sealed = new Map(
-          providers.map((one) => [one.name, KEYS.seal(one.apiKey, providerRecord(one), 1)] as const),
+          providers.flatMap((one) =>
+            one.apiKey === null ? [] : [[one.name, KEYS.seal(one.apiKey, providerRecord(one), 1)] as const],
+          ),
         );
         const read = parseProviders(serialiseProviders(providers, sealed), (one, record) => KEYS.open(one, record));
         expect(plain(read.providers)).toEqual(plain(providers));
@@ -164,25 +183,26 @@ describe('S-08 provider keys on the disk', () => {
   };
   const PLAIN = JSON.stringify({
     version: 1,
-    providers: PROVIDERS.map((provider) => ({ ...provider, apiKey: provider.apiKey.reveal() })),
+    providers: CLOUD_ENTRIES.map((entry) => ({ ...entry, apiKey: keyOf(entry.name) })),
   });
 
   test('are sealed: no file of the data folder holds one', async () => {
-    await overflowProviderFile(folder, masterKeyFile(folder)).save(PROVIDERS);
-    for (const { apiKey } of PROVIDERS)
-      if (apiKey.reveal().length > 3) expect(await texts()).not.toContain(apiKey.reveal());
-    expect(plain(await overflowProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
+    await givenProviderFile(folder, masterKeyFile(folder)).save(PROVIDERS);
+    for (const { name } of PROVIDERS) {
+      if (keyOf(name).length > 3) expect(await texts()).not.toContain(keyOf(name));
+    }
+    expect(plain(await givenProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
   });
 
   test('of a file of an earlier version are sealed when it is read, and stay what they were', async () => {
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'overflow-providers.json'), PLAIN);
-    const store = overflowProviderFile(folder, masterKeyFile(folder));
+    const store = givenProviderFile(folder, masterKeyFile(folder));
     expect(plain(await store.load())).toEqual(plain(PROVIDERS));
-    const key = PROVIDERS.find(({ apiKey }) => apiKey.reveal().length > 8)?.apiKey.reveal() ?? '';
+    const key = PROVIDERS.map(({ name }) => keyOf(name)).find((text) => text.length > 8) ?? '';
     expect(key).not.toBe('');
     expect(await texts()).not.toContain(key);
-    expect(plain(await overflowProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
+    expect(plain(await givenProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
   });
 
   test('that cannot be sealed now are known all the same, and somebody is told', async () => {
@@ -190,10 +210,28 @@ describe('S-08 provider keys on the disk', () => {
     await writeFile(join(folder, 'overflow-providers.json'), PLAIN);
     const warnings: string[] = [];
     const broken = { ...givenMasterKeys([ONE]), load: () => Promise.reject(new Error('no key here')) };
-    const store = overflowProviderFile(folder, broken, (message) => void warnings.push(message));
+    const store = givenProviderFile(folder, broken, (message) => void warnings.push(message));
     expect(await store.load().then(plain, String)).toEqual(plain(PROVIDERS));
     expect(warnings[0]).toContain('no key here');
     expect(await readFile(store.path, 'utf8')).toBe(PLAIN);
+  });
+
+  test('of a file of the version before, which held cloud providers alone, still open, and are written anew as they are', async () => {
+    const sealed = (entry: (typeof CLOUD_ENTRIES)[number]) => {
+      const { type, name, network } = entry;
+      const address = 'endpoint' in entry ? entry.endpoint : entry.baseUrl;
+      const record = JSON.stringify(['provider', 'default', type, name, address, network]);
+      return { ...entry, sealedApiKey: KEYS.seal(new Secret(keyOf(name)), record, 4) };
+    };
+    await mkdir(folder, { recursive: true });
+    const store = fileIn(folder);
+    await writeFile(store.path, JSON.stringify({ version: 2, providers: CLOUD_ENTRIES.map(sealed) }));
+    expect(plain(await store.load())).toEqual(plain(PROVIDERS));
+    await store.save(PROVIDERS);
+    const written = JSON.parse(await readFile(store.path, 'utf8'));
+    expect(written.version).toBe(3);
+    expect(written.providers[0].sealedApiKey.version).toBe(4);
+    expect(plain(await fileIn(folder).load())).toEqual(plain(PROVIDERS));
   });
 
   test('swapped between providers do not open, and the message names the provider and shows nothing', async () => {
@@ -225,23 +263,31 @@ describe('S-08 provider keys on the disk', () => {
     await writeFile(store.path, text);
     await store.load();
     const moved = PROVIDERS.map((one) =>
-      one.type === 'azure' ? { ...one, endpoint: 'https://new.openai.azure.com' } : one,
+      one.name === 'azure' ? { ...one, url: 'https://new.openai.azure.com' } : one,
     );
     await store.save(moved);
     expect(plain(await fileIn(folder).load())).toEqual(plain(moved));
   });
 
+  test('need no master key where no provider has one', async () => {
+    const keyless = PROVIDERS.map((one) => ({ ...one, apiKey: null }));
+    await givenProviderFile(folder, masterKeyFile(folder)).save(keyless);
+    expect(await readdir(folder)).toEqual(['overflow-providers.json']);
+    expect(plain(await givenProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(keyless));
+    expect(await readdir(folder)).toEqual(['overflow-providers.json']);
+  });
+
   test('that were sealed with the file’s master key open when SWARMROUTER_MASTER_KEY takes its place', async () => {
-    await overflowProviderFile(folder, masterKeyFile(folder)).save(PROVIDERS);
+    await givenProviderFile(folder, masterKeyFile(folder)).save(PROVIDERS);
     const given = givenMasterKeys([ONE], folder);
-    expect(plain(await overflowProviderFile(folder, given).load())).toEqual(plain(PROVIDERS));
+    expect(plain(await givenProviderFile(folder, given).load())).toEqual(plain(PROVIDERS));
     await rm(join(folder, 'master-key'));
     expect(plain(await fileIn(folder).load())).toEqual(plain(PROVIDERS));
   });
 
   test('are useless without the master key', async () => {
     await fileIn(folder).save(PROVIDERS);
-    const message = await overflowProviderFile(folder, givenMasterKeys([TWO]))
+    const message = await givenProviderFile(folder, givenMasterKeys([TWO]))
       .load()
       .then(() => 'it loaded', String);
     expect(message).toContain('which is not here');
@@ -249,28 +295,28 @@ describe('S-08 provider keys on the disk', () => {
 
   test('open with a new master key and the old one behind it, and from then on without the old one', async () => {
     await fileIn(folder).save(PROVIDERS);
-    expect(plain(await overflowProviderFile(folder, givenMasterKeys([TWO, ONE])).load())).toEqual(plain(PROVIDERS));
-    expect(plain(await overflowProviderFile(folder, givenMasterKeys([TWO])).load())).toEqual(plain(PROVIDERS));
+    expect(plain(await givenProviderFile(folder, givenMasterKeys([TWO, ONE])).load())).toEqual(plain(PROVIDERS));
+    expect(plain(await givenProviderFile(folder, givenMasterKeys([TWO])).load())).toEqual(plain(PROVIDERS));
   });
 
   test('are put under a new master key while the gateway runs, and the old one is forgotten', async () => {
-    const store = overflowProviderFile(folder, masterKeyFile(folder));
+    const store = givenProviderFile(folder, masterKeyFile(folder));
     await store.save(PROVIDERS);
     const before = await readFile(join(folder, 'master-key'), 'utf8');
     expect(await store.renewMasterKey?.()).toEqual({ sealed: PROVIDERS.length });
     const after = await readFile(join(folder, 'master-key'), 'utf8');
     expect([after.length, after === before]).toEqual([before.length, false]);
-    expect(plain(await overflowProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
+    expect(plain(await givenProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
   });
 
   test('survive a renewal that dies after the new master key was written', async () => {
-    const store = overflowProviderFile(folder, masterKeyFile(folder));
+    const store = givenProviderFile(folder, masterKeyFile(folder));
     await store.save(PROVIDERS);
     await masterKeyFile(folder).renew?.();
-    const again = overflowProviderFile(folder, masterKeyFile(folder));
+    const again = givenProviderFile(folder, masterKeyFile(folder));
     expect(plain(await again.load())).toEqual(plain(PROVIDERS));
     expect((await readFile(join(folder, 'master-key'), 'utf8')).trim().split('\n')).toHaveLength(1);
-    expect(plain(await overflowProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
+    expect(plain(await givenProviderFile(folder, masterKeyFile(folder)).load())).toEqual(plain(PROVIDERS));
   });
 });
 

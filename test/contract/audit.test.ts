@@ -158,9 +158,16 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-20 the 
   });
 
   test('has an entry of each price that was set or removed, and of none where its entry could not be written', async () => {
-    const prices = recordedPrices(audit);
+    const prices = recordedPrices(store.db, audit);
     const known = async () => (await new PriceRepository(store.db).all()).map(({ rates }) => rates);
-    const price = { organisationId: 'default', provider: null, model: 'm', rates: { model: 'm' }, updatedAtMs: 1 };
+    const price = {
+      organisationId: 'default',
+      provider: null,
+      model: 'm',
+      rates: { model: 'm' },
+      updatedAtMs: 1,
+      revision: 1,
+    };
     await prices.set(price, event({ action: 'price.add' }));
     const unwritable: AuditEvent = {
       ...event(),
@@ -169,7 +176,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-20 the 
       },
     };
     const refused = (change: Promise<void>) => change.then(() => 'done', String);
-    expect(await refused(prices.set({ ...price, rates: {} }, unwritable))).toContain('into words');
+    expect(await refused(prices.set({ ...price, rates: {}, revision: 2 }, unwritable))).toContain('into words');
     expect(await refused(prices.remove(price, unwritable))).toContain('into words');
     expect([await known(), (await entries()).map(({ action }) => action)]).toEqual([[{ model: 'm' }], ['price.add']]);
     await prices.remove(price, event({ action: 'price.remove' }));

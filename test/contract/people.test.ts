@@ -275,9 +275,11 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
     await clock.advance(1_000);
     expect(await other.ofToken(text.reveal())).toBeNull();
     const lasting = await people.createToken({ name: 'ci', grants, expiresAtMs: null }, asAdminKey);
-    await people.revokeToken(lasting.token.id, asAdminKey);
+    expect(await errorOf(people.revokeToken(lasting.token.id, 2, asAdminKey))).toBeInstanceOf(RevisionConflict);
+    await people.revokeToken(lasting.token.id, 1, asAdminKey);
+    expect(await errorOf(people.revokeToken(lasting.token.id, 1, asAdminKey))).toBeInstanceOf(RevisionConflict);
     expect(await other.ofToken(lasting.text.reveal())).toBeNull();
-    expect(await people.revokeToken('tok_nobody', asAdminKey)).toBeNull();
+    expect(await people.revokeToken('tok_nobody', null, asAdminKey)).toBeNull();
   });
 
   test('what an organisation’s people do reaches nobody of another one', async () => {

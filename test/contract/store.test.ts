@@ -305,11 +305,18 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     expect(await findings()).toEqual([]);
   });
 
-  test('keeps one price a model and provider', async () => {
+  test('keeps one price a model and provider, and of two changes of one revision the first', async () => {
     const prices = new PriceRepository(store.db);
-    const price = { organisationId: 'default', provider: null, model: 'm', rates: { input: 250 }, updatedAtMs: 1 };
+    const price = {
+      ...{ organisationId: 'default', provider: null, model: 'm', rates: { input: 250 } },
+      ...{ updatedAtMs: 1, revision: 1 },
+    };
     await prices.set(price);
-    await prices.set({ ...price, rates: { input: 300 } });
+    expect(await prices.set(price).catch(String)).toContain('not at 0 any more');
+    await prices.set({ ...price, rates: { input: 300 }, revision: 2 });
+    expect(await prices.set({ ...price, rates: { input: 350 }, revision: 2 }).catch(String)).toContain(
+      'not at 1 any more',
+    );
     await prices.set({ ...price, provider: 'openrouter' });
     expect((await prices.all()).map(({ provider, rates }) => [provider, rates])).toEqual(
       expect.arrayContaining([
@@ -317,7 +324,8 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
         ['openrouter', { input: 250 }],
       ]),
     );
-    await prices.remove('default', null, 'm');
+    expect(await prices.remove(price).catch(String)).toContain('not at 1 any more');
+    await prices.remove({ ...price, revision: 2 });
     expect((await prices.all()).map(({ provider }) => provider)).toEqual(['openrouter']);
   });
 

@@ -76,7 +76,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-18 the 
         const grants = [{ role: 'member', projectId: null }] as const;
         const common = { id: 'same', organisationId, grants, createdAtMs: 1 };
         const token = { ...common, name: 'bot', prefix: 'p', lastFour: 'last', expiresAtMs: null, revokedAtMs: null };
-        const user = { ...common, name: `olga-${organisationId}`, disabledAtMs: null, revision: 1 };
+        const user = { ...common, name: `olga-${organisationId}`, disabledAtMs: null, identity: null, revision: 1 };
         const session = { hash: `hash-${organisationId}`, organisationId, userId: 'same', createdAtMs: 1, seenAtMs: 1 };
         return { token, user, session };
       };

@@ -125,7 +125,7 @@ describe('the README', () => {
       expect(response.status).not.toBe(405);
       // A 404 about the thing is fine; one about the path is not.
       if (response.status === 404)
-        expect(text).toMatch(/"code": ?"(model_not_found|overflow_provider_not_found|decision_not_found)"/);
+        expect(text).toMatch(/"code": ?"(model_not_found|(?:overflow_)?provider_not_found|decision_not_found)"/);
       else expect(response.status).toBeLessThan(500);
     });
   }

@@ -59,7 +59,7 @@ describe('the audit log of a gateway', () => {
         sequence: 2,
         action: 'provider.remove',
         subject: 'provider:openrouter',
-        before: { type: 'openrouter', network: 'lan' },
+        before: { kind: 'openrouter', network: 'lan' },
         after: null,
         outcome: 'allowed',
       },

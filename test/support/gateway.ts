@@ -84,6 +84,8 @@ export async function startTestGateway(
     decisions: 1_000,
     targets,
     clocksFor: () => testClocks,
+    maxConcurrent: null,
+    assemble: true,
     settings: [],
     hints: [],
     files: [],

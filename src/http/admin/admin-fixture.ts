@@ -1,12 +1,13 @@
 import { NO_AUDIT } from '../../core/audit.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { OverflowProvider, OverflowProviderStore } from '../../core/overflow-provider.ts';
+import type { GivenProvider, GivenProviderStore } from '../../core/given-provider.ts';
+import type { RoutingDesk } from '../../core/routing.ts';
 import { Secret } from '../../core/secret.ts';
 import { NOTHING_SAID, type Target, type TargetSnapshot } from '../../core/target.ts';
 import type { TargetView } from '../../core/target-view.ts';
 import { BodyReader } from '../read-body.ts';
 import type { AdminPorts } from './app.ts';
-import { createOverflowProviders, type OverflowProviderPorts } from './overflow-providers.ts';
+import { createGivenProviders, type GivenProviderPorts, type GivenProviderService } from './given-providers.ts';
 
 const STOPPED_CLOCK: Clock = { nowMs: () => 0, wallMs: () => 0, after: () => () => undefined };
 
@@ -65,29 +66,29 @@ export const SNAPSHOT: TargetSnapshot = {
 };
 
 /** The provider as a target, as the composition root would make it. */
-function asTarget(provider: OverflowProvider): Target {
-  const kinds = { openrouter: 'openrouter', azure: 'azure-openai', 'openai-compatible': 'openai-compatible' } as const;
-  const baseUrl = provider.type === 'azure' ? provider.endpoint : (provider.baseUrl ?? 'https://openrouter.ai/api/v1');
+function asTarget(provider: GivenProvider): Target {
+  const { name, kind, url, apiKey } = provider;
+  const isCloud = ['openrouter', 'azure-openai', 'openai-compatible'].includes(kind);
   return someTarget({
-    id: provider.name,
-    provider: provider.name,
-    adapterKind: kinds[provider.type],
-    place: 'cloud',
-    baseUrl,
-    apiKey: provider.apiKey,
+    id: name,
+    provider: name,
+    adapterKind: kind,
+    place: provider.place ?? (isCloud ? 'cloud' : 'local'),
+    baseUrl: url ?? 'https://openrouter.ai/api/v1',
+    apiKey,
     source: 'admin',
   });
 }
 
 /** A live directory, a store in memory and a record of what was asked of them. */
-export function overflowFixture({
+export function providerFixture({
   baseTargets = [],
   ...changes
-}: Partial<Omit<OverflowProviderPorts, 'baseTargets'>> & { readonly baseTargets?: readonly Target[] } = {}) {
+}: Partial<Omit<GivenProviderPorts, 'baseTargets'>> & { readonly baseTargets?: readonly Target[] } = {}) {
   const live = new Map<string, Target>(baseTargets.map((target) => [target.id, target]));
-  const disk: { stored: readonly OverflowProvider[]; failure: Error | null } = { stored: [], failure: null };
+  const disk: { stored: readonly GivenProvider[]; failure: Error | null } = { stored: [], failure: null };
   const events: string[] = [];
-  const store: OverflowProviderStore = {
+  const store: GivenProviderStore = {
     load: async () => disk.stored,
     async save(providers) {
       await Bun.sleep(1);
@@ -96,7 +97,7 @@ export function overflowFixture({
       disk.stored = providers;
     },
   };
-  const ports: OverflowProviderPorts = {
+  const ports: GivenProviderPorts = {
     async vetAddress(url, network) {
       events.push('vet');
       if (network === 'public' && url.includes('10.0.0.'))
@@ -108,21 +109,26 @@ export function overflowFixture({
       return SNAPSHOT;
     },
     store,
-    directory: {
-      put(target) {
-        events.push('put');
-        live.set(target.id, target);
-      },
-      remove: (id) => void live.delete(id),
-      has: (id) => live.has(id) && live.get(id)?.source !== 'admin',
+    apply(changed) {
+      if (changed !== null) events.push('put');
+      live.clear();
+      for (const target of [...baseTargets, ...service.inForce().map(asTarget)]) live.set(target.id, target);
     },
     audit: NO_AUDIT,
     baseTargets: () => baseTargets,
     reservedNames: ['auto', 'lmstudio', 'openrouter', 'azure'],
     ...changes,
   };
-  return { ports, live, disk, events, service: createOverflowProviders(ports) };
+  const service: GivenProviderService = createGivenProviders(ports);
+  return { ports, live, disk, events, service };
 }
+
+const nothingThere = () => Promise.reject(new Error('there is no store'));
+const NO_ROUTING: RoutingDesk = {
+  aliases: () => [],
+  routes: () => [],
+  ...{ setAlias: nothingThere, setRoute: nothingThere, removeAlias: nothingThere, removeRoute: nothingThere },
+};
 
 export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
   return {
@@ -139,7 +145,10 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     }),
     version: '9.9.9',
     uptimeMs: () => 12_345,
-    overflowProviders: overflowFixture().service,
+    providers: providerFixture().service,
+    readProvider: () => ({ ok: false, problems: [] }),
+    configuredTargets: () => [],
+    routing: NO_ROUTING,
     usage: () => null,
     ledger: () => null,
     keys: () => Promise.reject(new Error('there is no store')),

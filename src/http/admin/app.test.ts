@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
-import { ADMIN_KEY, adminPorts, overflowFixture, someTarget } from './admin-fixture.ts';
+import { ADMIN_KEY, adminPorts, providerFixture, someTarget } from './admin-fixture.ts';
 import { buildAdminApp, createAdminApp } from './app.ts';
 
 const LOGIN = ['/admin/login', '/admin/login/oidc', '/admin/login/oidc/callback'];
 const PAGES = ['/docs', '/docs/app.js', '/docs/style.css', '/login', '/login/app.js', '/login/style.css'];
 const PUBLIC = [...LOGIN, ...PAGES, '/openapi.json'];
 const base = someTarget({ id: 'openrouter', provider: 'openrouter', adapterKind: 'openrouter', place: 'cloud' });
-const ports = adminPorts({ overflowProviders: overflowFixture({ baseTargets: [base] }).service });
+const ports = adminPorts({ providers: providerFixture({ baseTargets: [base] }).service });
 const NOWHERE = { requestId: null, peerAddress: null };
 const withKey = { authorization: `Bearer ${ADMIN_KEY}` };
 
@@ -199,6 +199,8 @@ describe('the OpenAPI document', () => {
     expect(document.openapi).toBe('3.1.0');
     expect(Object.keys(document.paths).sort()).toEqual([
       '/',
+      '/admin/aliases',
+      '/admin/aliases/{name}',
       '/admin/audit',
       '/admin/audit/export',
       '/admin/audit/verify',
@@ -222,7 +224,11 @@ describe('the OpenAPI document', () => {
       '/admin/prices',
       '/admin/projects',
       '/admin/projects/{id}',
+      '/admin/providers',
+      '/admin/providers/{name}',
       '/admin/reload',
+      '/admin/routes',
+      '/admin/routes/{name}',
       '/admin/secrets/rotate',
       '/admin/session',
       '/admin/session/password',

@@ -2,6 +2,7 @@ import './zod-interpreted.ts';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Secret } from '../../core/secret.ts';
 import type { RequestOrigin } from '../connection.ts';
+import { addAliasRoutes, type RoutingPorts } from './alias-routes.ts';
 import { type AuditPorts, addAuditRoutes } from './audit-routes.ts';
 import { type PrincipalSource, requirePrincipal } from './authentication.ts';
 import { addBudgetRoutes, type BudgetPorts } from './budget-routes.ts';
@@ -17,11 +18,12 @@ import { addLoginPage } from './login-page/routes.ts';
 import { addOidcRoutes, type OidcPorts } from './oidc-routes.ts';
 import { addOpenApiDocument } from './openapi-document.ts';
 import { addOverflowProviderRoutes } from './overflow-provider-routes.ts';
-import type { OverflowProviderService } from './overflow-providers.ts';
 import { type PermissionPorts, refuseUnguarded, requirePermissions } from './permission.ts';
 import { addPriceRoutes, type PricePorts } from './price-routes.ts';
+import { addProviderRoutes, type ProviderPorts } from './provider-routes.ts';
 import { addReloadRoute, type ReloadPorts } from './reload-routes.ts';
 import { ReplayBook } from './replay-book.ts';
+import { addRoutingRoutes } from './routing-routes.ts';
 import { addSecretRoutes, type SecretPorts } from './secret-routes.ts';
 import { addLoginRoute, addSessionRoutes, type SessionPorts } from './session-routes.ts';
 import { addStatusRoute, type StatusPorts } from './status.ts';
@@ -43,6 +45,8 @@ export interface AdminPorts
     BudgetPorts,
     PricePorts,
     PermissionPorts,
+    ProviderPorts,
+    RoutingPorts,
     LimitPorts,
     SecretPorts,
     OidcPorts,
@@ -51,7 +55,6 @@ export interface AdminPorts
     TokenPorts,
     UserPorts {
   readonly adminKey: Secret;
-  readonly overflowProviders: OverflowProviderService;
   /** People and machines besides whoever has the admin key. */
   readonly principals: PrincipalSource;
   /** Told of each login with a credential that opens nothing. */
@@ -107,7 +110,10 @@ export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   addAuditRoutes(app, ports);
   addPriceRoutes(app, ports);
   addReloadRoute(app, ports);
-  addOverflowProviderRoutes(app, ports.overflowProviders);
+  addProviderRoutes(app, ports);
+  addOverflowProviderRoutes(app, ports.providers);
+  addAliasRoutes(app, ports);
+  addRoutingRoutes(app, ports);
   addSecretRoutes(app, ports);
   refuseOtherMethods(app);
   refuseUnguarded(app, (path) => open.has(path));

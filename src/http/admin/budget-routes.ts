@@ -12,6 +12,7 @@ import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { bodyOf, jsonBody } from './json-body.ts';
 import { budgetBody } from './key-schemas.ts';
 import { auditOriginOf } from './origin.ts';
+import { byAge, nextCursor, PAGE_ALLOWED, pageOf, pageQuery } from './page.ts';
 import { needs } from './permission.ts';
 import { questionsFor } from './price-question.ts';
 import { refuseFor } from './problems.ts';
@@ -95,12 +96,14 @@ const budgetSchema = z
 const madeSchema = budgetSchema
   .extend({ warnings: z.array(z.string()).openapi({ description: 'What is allowed, but probably not meant.' }) })
   .openapi('MadeBudget');
-const listSchema = z.object({ budgets: z.array(budgetSchema) }).openapi('BudgetList');
+const listSchema = z.object({ budgets: z.array(budgetSchema), next_cursor: nextCursor }).openapi('BudgetList');
 const listQuery = z.strictObject({
+  ...pageQuery,
   scope: z.enum(SHARED_SCOPES).optional(),
   name: z.string().min(1).max(512).optional(),
 });
 const ALLOWED: Readonly<Record<string, string>> = {
+  ...PAGE_ALLOWED,
   scope: SHARED_SCOPES.join(', '),
   name: 'the id of a project or organisation, or the name of a model',
 };
@@ -114,7 +117,7 @@ const listRoute = createRoute({
   summary: 'Budgets of organisations, projects and models, with what they have spent; those of keys are with the keys',
   request: { query: listQuery },
   responses: {
-    200: jsonReply('The budgets, oldest first', listSchema),
+    200: jsonReply('One page, oldest first', listSchema),
     400: jsonReply('A parameter is wrong', errorSchema),
     401: errorReplies.unauthorized,
   },
@@ -148,7 +151,7 @@ export function addBudgetRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
   app.openapi(
     listRoute,
     async (context) => {
-      const { scope, name } = context.req.valid('query');
+      const { scope, name, ...page } = context.req.valid('query');
       const tenancy = tenancyOf(context, 'budget:read');
       const budgets = ((await (await ports.budgetsIfAny())?.all()) ?? []).filter(
         (budget) =>
@@ -156,7 +159,8 @@ export function addBudgetRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
           (scope === undefined || budget.scope === scope) &&
           (name === undefined || budget.scopeId === name),
       );
-      return context.json({ budgets: budgets.map(recordBody) }, 200);
+      const { items, next_cursor } = pageOf(budgets, ({ createdAtMs, id }) => byAge(createdAtMs, id), page);
+      return context.json({ budgets: items.map(recordBody), next_cursor }, 200);
     },
     (result, context) => {
       if (!result.success) throw wrongQuery(listQuery.shape, ALLOWED, context.req.query());

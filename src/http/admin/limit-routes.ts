@@ -10,11 +10,13 @@ import { AdminError } from './error-envelope.ts';
 import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { bodyOf, jsonBody } from './json-body.ts';
 import { auditOriginOf } from './origin.ts';
+import { nextCursor, PAGE_ALLOWED, pageOf, pageQuery } from './page.ts';
 import { peopleRefused } from './people-problems.ts';
 import { needs } from './permission.ts';
 import { type Problem, refuseFor, shown } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
 import { requireIn, sees, tenancyOf } from './tenancy.ts';
+import { wrongQuery } from './wrong-query.ts';
 
 type Place = Pick<SharedLimit, 'organisationId' | 'scope' | 'scopeId'>;
 
@@ -67,8 +69,13 @@ const listRoute = createRoute({
   method: 'get',
   operationId: 'listLimits',
   summary: 'Limits of organisations, projects and models; those of keys are with the keys',
+  request: { query: z.strictObject(pageQuery) },
   responses: {
-    200: jsonReply('The limits', z.object({ limits: z.array(limitSchema) }).openapi('SharedLimitList')),
+    200: jsonReply(
+      'One page',
+      z.object({ limits: z.array(limitSchema), next_cursor: nextCursor }).openapi('SharedLimitList'),
+    ),
+    400: jsonReply('A parameter is wrong', errorSchema),
     401: errorReplies.unauthorized,
   },
 });
@@ -91,12 +98,20 @@ const removeRoute = createRoute({
 
 /** How much several keys may use within a minute, together. */
 export function addLimitRoutes(app: OpenAPIHono, ports: LimitPorts): void {
-  app.openapi(listRoute, async (context) => {
-    const tenancy = tenancyOf(context, 'limit:read');
-    const all = (await (await ports.limitsIfAny())?.of(tenancy.organisationId)) ?? [];
-    const seen = all.filter((one) => sees(tenancy, { ...one, projectId: projectOf(one) }));
-    return context.json({ limits: seen.map(limitBody) }, 200);
-  });
+  app.openapi(
+    listRoute,
+    async (context) => {
+      const tenancy = tenancyOf(context, 'limit:read');
+      const all = (await (await ports.limitsIfAny())?.of(tenancy.organisationId)) ?? [];
+      const seen = all.filter((one) => sees(tenancy, { ...one, projectId: projectOf(one) }));
+      const keyOf = ({ scope, scopeId }: SharedLimit): string => `${scope}\n${scopeId}`;
+      const { items, next_cursor } = pageOf(seen, keyOf, context.req.valid('query'));
+      return context.json({ limits: items.map(limitBody), next_cursor }, 200);
+    },
+    (result, context) => {
+      if (!result.success) throw wrongQuery(pageQuery, PAGE_ALLOWED, context.req.query());
+    },
+  );
   app.openapi(removeRoute, async (context) => {
     const { scope, name } = context.req.valid('query');
     const place = placeOf(context, scope, name, []);

@@ -66,6 +66,10 @@ function documentOf(app: OpenAPIHono, version: string) {
       { name: 'Inference', description: 'The OpenAI-compatible endpoints.' },
       { name: 'Operation', description: 'Health and metrics.' },
       { name: 'Administration', description: 'Needs the admin key.' },
+      {
+        name: 'Routing',
+        description: 'Model servers, clouds, aliases and routes. Needs the admin key, a token or a login.',
+      },
       { name: 'Keys', description: 'Who may call, for what, and how much. Needs the admin key.' },
       { name: 'Tenants', description: 'Organisations and projects. Needs the admin key, a token or a login.' },
       { name: 'People', description: 'Who may use the control plane, and as what.' },

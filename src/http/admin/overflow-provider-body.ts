@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import type { OverflowProvider } from '../../core/overflow-provider.ts';
+import { NOTHING_MORE, type ProviderGiven } from '../../core/given-provider.ts';
 import { Secret } from '../../core/secret.ts';
 
 /** What a target's id may look like. */
@@ -102,37 +102,25 @@ export function fieldsOf(type: unknown): readonly string[] {
 }
 
 /** The request's words → the product's. */
-export function toOverflowProvider(body: OverflowProviderBody): OverflowProvider {
-  const key = new Secret(body.api_key);
+export function toGivenProvider(body: OverflowProviderBody): ProviderGiven {
+  const common = { ...NOTHING_MORE, apiKey: new Secret(body.api_key), network: body.network };
   switch (body.type) {
-    case 'openrouter':
-      return {
-        type: 'openrouter',
-        name: 'openrouter',
-        apiKey: key,
-        network: body.network,
-        baseUrl: body.base_url === undefined ? null : normalUrl(body.base_url),
-        defaultModel: body.default_model ?? null,
-      };
+    case 'openrouter': {
+      const url = body.base_url === undefined ? null : normalUrl(body.base_url);
+      const defaultModel = body.default_model ?? null;
+      return { ...common, kind: 'openrouter', name: 'openrouter', url, defaultModel };
+    }
     case 'azure':
       return {
-        type: 'azure',
-        name: 'azure',
-        apiKey: key,
-        network: body.network,
-        endpoint: normalUrl(body.endpoint),
+        ...{ ...common, kind: 'azure-openai', name: 'azure', url: normalUrl(body.endpoint) },
         apiVersion: body.api_version ?? null,
         deployments: body.deployments,
-        defaultDeployment: body.default_deployment ?? null,
+        defaultModel: body.default_deployment ?? null,
       };
     case 'openai-compatible':
       return {
-        type: 'openai-compatible',
-        name: body.name,
-        apiKey: key,
-        baseUrl: normalUrl(body.base_url),
+        ...{ ...common, kind: 'openai-compatible', name: body.name, url: normalUrl(body.base_url) },
         defaultModel: body.default_model ?? null,
-        network: body.network,
       };
   }
 }

@@ -1,14 +1,16 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { OverflowProvider } from '../../core/overflow-provider.ts';
+import type { GivenProvider } from '../../core/given-provider.ts';
 import { maskSecret } from '../../core/secret.ts';
+import type { GivenProviderService, ProviderFront, RemovedProvider } from './given-providers.ts';
+import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { jsonBody } from './json-body.ts';
 import { auditOriginOf } from './origin.ts';
-import { overflowProviderBody, toOverflowProvider } from './overflow-provider-body.ts';
+import { type OverflowProviderBody, overflowProviderBody, toGivenProvider } from './overflow-provider-body.ts';
 import { problemsOf } from './overflow-provider-problems.ts';
-import type { OverflowProviderService, RemovedProvider } from './overflow-providers.ts';
 import { needs } from './permission.ts';
 import { refuseFor } from './problems.ts';
-import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { sourceText } from './provider-schemas.ts';
+import { changedSince, errorReplies, errorSchema, jsonReply } from './schemas.ts';
 
 const PATH = '/admin/overflow_provider';
 
@@ -74,12 +76,16 @@ const addRoute = createRoute({
     'In force for the next request and kept over restarts. Stronger than the environment until it is deleted. ' +
     'Streams in flight go on untouched.',
   middleware: jsonBody,
-  request: { body: { required: true, content: { 'application/json': { schema: overflowProviderBody } } } },
+  request: {
+    headers: ifMatchHeader,
+    body: { required: true, content: { 'application/json': { schema: overflowProviderBody } } },
+  },
   responses: {
     200: jsonReply('Replaced an earlier one of this name', addedSchema),
     201: jsonReply('Added', addedSchema),
     400: errorReplies.badRequest,
     401: errorReplies.unauthorized,
+    412: changedSince,
     413: errorReplies.tooLarge,
     415: errorReplies.notJson,
     422: jsonReply('The free call failed; nothing was changed', errorSchema),
@@ -94,28 +100,44 @@ const removeRoute = createRoute({
   ...needs('provider:write'),
   operationId: 'removeOverflowProvider',
   summary: 'Delete an overflow provider',
-  request: { params: z.object({ name: z.string().openapi({ example: 'openrouter' }) }) },
+  request: { params: z.object({ name: z.string().openapi({ example: 'openrouter' }) }), headers: ifMatchHeader },
   responses: {
     200: jsonReply('Deleted; tells what is in force now', removedSchema),
     401: errorReplies.unauthorized,
     404: jsonReply('No overflow provider has this name', errorSchema),
+    412: changedSince,
     500: notStored,
   },
 });
 
-export function addOverflowProviderRoutes(app: OpenAPIHono, service: OverflowProviderService): void {
+/** A thin front to `/admin/providers`: the kinds of cloud, by the names that they have here. */
+const TYPES = { openrouter: 'openrouter', 'azure-openai': 'azure', 'openai-compatible': 'openai-compatible' } as const;
+
+const front = (type: OverflowProviderBody['type']): ProviderFront => ({
+  url: type === 'azure' ? 'endpoint' : 'base_url',
+  defaultModel: type === 'azure' ? 'default_deployment' : 'default_model',
+  invalid: 'invalid_overflow_provider',
+  notFound: 'overflow_provider_not_found',
+});
+
+export function addOverflowProviderRoutes(app: OpenAPIHono, service: GivenProviderService): void {
   app.openapi(listRoute, async (context) => {
-    const providers = await service.list();
-    return context.json({ providers: providers.map(providerBody) }, 200);
+    const providers = (await service.list()).flatMap(providerBody);
+    return context.json({ providers }, 200);
   });
 
   app.openapi(
     addRoute,
     async (context) => {
       const body = context.req.valid('json');
-      const added = await service.add(toOverflowProvider(body), body.verify, auditOriginOf(context));
+      const change = { verify: body.verify, revision: revisionOf(context), origin: auditOriginOf(context) };
+      const putting = service.put(toGivenProvider(body), { ...change, words: front(body.type) });
+      const added = await orConflict('provider', putting);
+      const [provider] = providerBody(added.provider);
+      if (provider === undefined) throw new Error(`${added.provider.kind} is no kind of overflow provider`);
+      context.header('etag', `"${added.provider.revision}"`);
       const reply = {
-        provider: providerBody(added.provider),
+        provider,
         target: added.target.id,
         verified: added.verified,
         models: added.models,
@@ -128,7 +150,9 @@ export function addOverflowProviderRoutes(app: OpenAPIHono, service: OverflowPro
   );
 
   app.openapi(removeRoute, async (context) => {
-    const removed = await service.remove(context.req.valid('param').name, auditOriginOf(context));
+    const { name } = context.req.valid('param');
+    const change = { revision: revisionOf(context), origin: auditOriginOf(context), words: front('openrouter') };
+    const removed = await orConflict('provider', service.remove(name, change));
     return context.json(removedBody(removed), 200);
   });
 }
@@ -137,38 +161,22 @@ async function refuseBody(issues: Parameters<typeof problemsOf>[0], body: Promis
   throw refuseFor(problemsOf(issues, await body));
 }
 
-function providerBody(provider: OverflowProvider): z.infer<typeof providerSchema> {
-  const common = {
-    name: provider.name,
-    type: provider.type,
-    key: maskSecret(provider.apiKey.reveal()),
-    network: provider.network,
-  };
-  switch (provider.type) {
-    case 'openrouter':
-      return { ...common, base_url: provider.baseUrl, default_model: provider.defaultModel };
-    case 'azure':
-      return {
-        ...common,
-        endpoint: provider.endpoint,
-        api_version: provider.apiVersion,
-        deployments: { ...provider.deployments },
-        default_deployment: provider.defaultDeployment,
-      };
-    case 'openai-compatible':
-      return {
-        ...common,
-        base_url: provider.baseUrl,
-        default_model: provider.defaultModel,
-      };
-  }
+/** None: it is no cloud provider, and not shown here. */
+function providerBody(provider: GivenProvider): z.infer<typeof providerSchema>[] {
+  const { kind, name, apiKey, network, url, defaultModel, apiVersion, deployments } = provider;
+  if (!Object.hasOwn(TYPES, kind)) return [];
+  const type = TYPES[kind as keyof typeof TYPES];
+  const common = { name, type, key: apiKey === null ? 'none' : maskSecret(apiKey.reveal()), network };
+  if (type !== 'azure') return [{ ...common, base_url: url, default_model: defaultModel }];
+  const azure = { api_version: apiVersion, deployments: { ...deployments }, default_deployment: defaultModel };
+  return [{ ...common, endpoint: url ?? '', ...azure }];
 }
 
 function removedBody({ provider, nowInForce }: RemovedProvider): z.infer<typeof removedSchema> {
   const after =
     nowInForce === null
       ? 'nothing takes its place'
-      : `${nowInForce.id} from the ${nowInForce.source === 'yaml' ? 'YAML file' : nowInForce.source} is in force again`;
+      : `${nowInForce.id} from the ${sourceText(nowInForce.source)} is in force again`;
   return {
     removed: provider.name,
     now_in_force:

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import type { AuditEvent } from '../../core/audit.ts';
 import { UpstreamError } from '../../core/failure.ts';
-import { ADMIN_KEY, adminPorts, overflowFixture, someTarget } from './admin-fixture.ts';
+import { ADMIN_KEY, adminPorts, providerFixture, someTarget } from './admin-fixture.ts';
 import { createAdminApp } from './app.ts';
-import { createOverflowProviders } from './overflow-providers.ts';
+import { createGivenProviders } from './given-providers.ts';
 
 const KEY = 'sk-canary-key-0123456789';
 const OPENROUTER = { type: 'openrouter', api_key: KEY };
@@ -15,9 +15,9 @@ const LAN = {
   network: 'lan',
 };
 
-function gateway(changes: Parameters<typeof overflowFixture>[0] = {}) {
-  const fixture = overflowFixture(changes);
-  const app = createAdminApp(adminPorts({ overflowProviders: fixture.service }));
+function gateway(changes: Parameters<typeof providerFixture>[0] = {}) {
+  const fixture = providerFixture(changes);
+  const app = createAdminApp(adminPorts({ providers: fixture.service }));
   const authorization = `Bearer ${ADMIN_KEY}`;
   const send = async (method: string, path: string, body?: string, headers: Record<string, string> = {}) => {
     const reply = await app.fetch(
@@ -224,9 +224,11 @@ describe('a wrong body', () => {
 describe('a name', () => {
   test('that a target of another kind has, found ones included, is refused', async () => {
     const { add, live } = gateway({
-      baseTargets: [someTarget({ id: 'gpu', provider: 'lmstudio' })],
+      baseTargets: [
+        someTarget({ id: 'gpu', provider: 'lmstudio' }),
+        someTarget({ id: 'ollama', adapterKind: 'ollama', source: 'found' }),
+      ],
     });
-    live.set('ollama', someTarget({ id: 'ollama', source: 'found' }));
     for (const name of ['gpu', 'ollama', 'auto', 'lmstudio']) {
       expect((await add({ ...LAN, name })).body.error).toMatchObject({ param: 'name' });
     }
@@ -267,8 +269,9 @@ describe('a restart', () => {
     const first = gateway();
     await first.add(LAN);
     await first.add(OPENROUTER);
-    const second = overflowFixture({ store: first.ports.store, baseTargets: [openRouterOfEnvironment] });
+    const second = providerFixture({ store: first.ports.store, baseTargets: [openRouterOfEnvironment] });
     expect(await second.service.restore()).toBe(2);
+    await second.ports.apply(null);
     expect([...second.live.values()].map(({ id, source }) => `${id} ${source}`)).toEqual([
       'openrouter admin',
       'box admin',
@@ -281,8 +284,8 @@ describe('a restart', () => {
       load: () => Promise.reject(new Error('The overflow provider file is damaged.')),
       save: async (providers: unknown) => void saved.push(providers),
     };
-    const { ports } = overflowFixture({ store });
-    await expect(createOverflowProviders(ports).restore()).rejects.toThrow('is damaged');
+    const { ports } = providerFixture({ store });
+    await expect(createGivenProviders(ports).restore()).rejects.toThrow('is damaged');
     const reply = await gateway({ store }).add(OPENROUTER);
     expect(reply.body.error.code).toBe('not_readable');
     expect(saved).toEqual([]);

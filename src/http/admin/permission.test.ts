@@ -9,6 +9,10 @@ import { permissionsOf, refuseUnguarded } from './permission.ts';
 
 /** Written down once more on purpose: a route whose permission changes by mistake is seen here. */
 const ROUTES: Readonly<Record<string, string>> = {
+  'GET /admin/aliases': 'alias:read',
+  'GET /admin/aliases/:name': 'alias:read',
+  'PUT /admin/aliases/:name': 'alias:write',
+  'DELETE /admin/aliases/:name': 'alias:write',
   'GET /admin/audit': 'audit:read',
   'GET /admin/audit/export': 'audit:read',
   'GET /admin/audit/verify': 'audit:read',
@@ -42,7 +46,17 @@ const ROUTES: Readonly<Record<string, string>> = {
   'GET /admin/projects': 'project:read',
   'POST /admin/projects': 'project:write',
   'PATCH /admin/projects/:id': 'project:write',
+  'GET /admin/providers': 'provider:read',
+  'POST /admin/providers': 'provider:write',
+  'GET /admin/providers/:name': 'provider:read',
+  'PUT /admin/providers/:name': 'provider:write',
+  'PATCH /admin/providers/:name': 'provider:write',
+  'DELETE /admin/providers/:name': 'provider:write',
   'POST /admin/reload': 'configuration:reload',
+  'GET /admin/routes': 'route:read',
+  'GET /admin/routes/:name': 'route:read',
+  'PUT /admin/routes/:name': 'route:write',
+  'DELETE /admin/routes/:name': 'route:write',
   'POST /admin/secrets/rotate': 'secret:rotate',
   'GET /admin/status': 'status:read',
   'GET /admin/tokens': 'token:read',
@@ -67,14 +81,14 @@ const PUBLIC = ['/admin/login', '/admin/login/oidc', '/admin/login/oidc/callback
 
 /** What each role may in the whole of the organisation that runs the gateway, likewise. */
 const READING =
-  'audit:read budget:read decision:read key:read ledger:verify limit:read organisation:read price:read project:read';
+  'alias:read audit:read budget:read decision:read key:read ledger:verify limit:read organisation:read price:read project:read route:read';
 const RIGHTS: Readonly<Record<(typeof ROLES)[number], string>> = {
   owner: PERMISSIONS.join(' '),
   admin: PERMISSIONS.filter((permission) => permission !== 'organisation:write').join(' '),
   operator:
-    'budget:read configuration:reload decision:read key:read limit:read price:read price:write project:read provider:read provider:write route:explain status:read usage:read',
+    'alias:read alias:write budget:read configuration:reload decision:read key:read limit:read price:read price:write project:read provider:read provider:write route:explain route:read route:write status:read usage:read',
   auditor: `${READING} provider:read status:read token:read usage:export usage:read user:read`,
-  member: 'budget:read key:read limit:read price:read project:read status:read usage:read',
+  member: 'alias:read budget:read key:read limit:read price:read project:read route:read status:read usage:read',
 };
 
 /** How far each reaches, likewise; all others may be held for single projects. */

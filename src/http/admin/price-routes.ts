@@ -1,18 +1,20 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { isObject } from '../../core/json-shape.ts';
+import { RevisionConflict } from '../../core/key-store.ts';
 import { overrideKey, type PriceOverride, priceFields, readOverride } from '../../core/price-override.ts';
 import type { ListedPrice, PriceDesk, PriceName } from '../../core/prices.ts';
-import type { Problem } from '../../core/problem.ts';
 import type { TargetView } from '../../core/target-view.ts';
 import type { UsageReports } from '../../core/usage-report.ts';
 import { AdminError } from './error-envelope.ts';
+import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { jsonBody } from './json-body.ts';
 import { auditOriginOf } from './origin.ts';
+import { nextCursor, PAGE_ALLOWED, pageOf, pageQuery } from './page.ts';
 import { needs } from './permission.ts';
 import { questionsFor, type TargetPriceQuestion } from './price-question.ts';
 import { priceRequestSchema, setPriceSchema, targetPriceSchema } from './price-schemas.ts';
-import { shown } from './problems.ts';
-import { errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { refuseForAll, shown } from './problems.ts';
+import { changedSince, errorReplies, errorSchema, jsonReply } from './schemas.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface PricePorts {
@@ -27,17 +29,19 @@ export interface PricePorts {
 const PATH = '/admin/prices';
 const name = z.string().trim().min(1).max(512);
 const listQuery = z.strictObject({
+  ...pageQuery,
   model: name.optional().openapi({ description: 'What this model costs at each target, too.', example: 'gpt-4o-mini' }),
 });
 const removeQuery = z.strictObject({
   model: name.openapi({ example: 'gpt-4o-mini' }),
   provider: name.optional().openapi({ description: 'As it was given; absent: the price for every target.' }),
 });
-const ALLOWED = { model: 'the name of a model', provider: 'the name of a target or provider' };
+const ALLOWED = { ...PAGE_ALLOWED, model: 'the name of a model', provider: 'the name of a target or provider' };
 
 const listSchema = z
   .object({
     prices: z.array(setPriceSchema).openapi({ description: 'Those that were set; with `model` those for it.' }),
+    next_cursor: nextCursor,
     targets: z.array(targetPriceSchema).optional().openapi({ description: 'With `model`: its price at each target.' }),
     catalogue: z.object({ source: z.string(), date: z.string() }),
     usage_kept: z.boolean().openapi({ description: 'False: SWARMROUTER_USAGE is off, and no call is priced.' }),
@@ -77,12 +81,16 @@ const setRoute = createRoute({
     'In force for the next call and kept over restarts. It counts before prices of the YAML file, of the provider and ' +
     'of the catalogue. Calls that are running keep the price that they began with.',
   middleware: jsonBody,
-  request: { body: { required: true, content: { 'application/json': { schema: priceRequestSchema } } } },
+  request: {
+    headers: ifMatchHeader,
+    body: { required: true, content: { 'application/json': { schema: priceRequestSchema } } },
+  },
   responses: {
     200: jsonReply('Replaced an earlier one for the same model and provider', setSchema),
     201: jsonReply('Set', setSchema),
     400: errorReplies.badRequest,
     401: errorReplies.unauthorized,
+    412: changedSince,
     413: errorReplies.tooLarge,
     415: errorReplies.notJson,
     500: notKept,
@@ -95,12 +103,13 @@ const removeRoute = createRoute({
   ...needs('price:write'),
   operationId: 'removePrice',
   summary: 'Remove a price that was set over this API',
-  request: { query: removeQuery },
+  request: { query: removeQuery, headers: ifMatchHeader },
   responses: {
     200: jsonReply('Removed; tells what counts now', removedSchema),
     400: jsonReply('A parameter is wrong', errorSchema),
     401: errorReplies.unauthorized,
     404: jsonReply('No such price was set over this API', errorSchema),
+    412: changedSince,
     500: notKept,
   },
 });
@@ -109,16 +118,16 @@ export function addPriceRoutes(app: OpenAPIHono, { prices, targets, usage, wallM
   app.openapi(
     listRoute,
     async (context) => {
-      const { model } = context.req.valid('query');
+      const { model, ...page } = context.req.valid('query');
       const desk = await prices();
       const { source, date } = desk.catalogue;
       const body = { catalogue: { source, date }, usage_kept: usage() !== null };
-      if (model === undefined) return context.json({ prices: desk.list().map(setPriceBody), ...body }, 200);
+      if (model === undefined) return context.json({ ...priceList(desk.list(), page), ...body }, 200);
       const asked = questionsFor(model, targets(), wallMs());
       const names = new Set([model, ...asked.map(({ question }) => question.model)].map((each) => each.toLowerCase()));
       const fitting = desk.list().filter(({ override }) => names.has(override.model.toLowerCase()));
       const atTargets = asked.map((one) => targetPriceBody(one, desk));
-      return context.json({ prices: fitting.map(setPriceBody), targets: atTargets, ...body }, 200);
+      return context.json({ ...priceList(fitting, page), targets: atTargets, ...body }, 200);
     },
     (result, context) => {
       if (!result.success) throw wrongQuery(listQuery.shape, ALLOWED, context.req.query());
@@ -128,10 +137,12 @@ export function addPriceRoutes(app: OpenAPIHono, { prices, targets, usage, wallM
   app.openapi(setRoute, async (context) => {
     const override = readBody(context.req.valid('json'));
     const desk = await prices();
-    const outcome = await desk.set(override, auditOriginOf(context)).catch(couldNotKeep);
+    const setting = desk.set(override, auditOriginOf(context), revisionOf(context)).catch(couldNotKeep);
+    const outcome = await orConflict('price', setting);
     const key = overrideKey(override);
     const listed = desk.list().find((each) => each.setBy === 'api' && overrideKey(each.override) === key);
-    const inForce = listed ?? { setBy: 'api', override, updatedAtMs: null, counts: true };
+    const inForce = listed ?? { setBy: 'api', override, updatedAtMs: null, revision: 1, counts: true };
+    context.header('etag', `"${inForce.revision}"`);
     const body = {
       price: setPriceBody(inForce),
       usage_kept: usage() !== null,
@@ -145,7 +156,10 @@ export function addPriceRoutes(app: OpenAPIHono, { prices, targets, usage, wallM
     async (context) => {
       const { model, provider = null } = context.req.valid('query');
       const desk = await prices();
-      const removed = await desk.remove({ model, provider }, auditOriginOf(context)).catch(couldNotKeep);
+      const removing = desk
+        .remove({ model, provider }, auditOriginOf(context), revisionOf(context))
+        .catch(couldNotKeep);
+      const removed = await orConflict('price', removing);
       if (removed === null) throw notSet({ model, provider }, desk);
       const body = {
         removed: { model: removed.model, provider: removed.provider },
@@ -159,25 +173,21 @@ export function addPriceRoutes(app: OpenAPIHono, { prices, targets, usage, wallM
   );
 }
 
+function priceList(all: readonly ListedPrice[], page: Parameters<typeof pageOf>[2]) {
+  // Of one name the API and the file may both set a price.
+  const keyOf = ({ override: { model, provider }, setBy }: ListedPrice): string =>
+    [model.toLowerCase(), (provider ?? '').toLowerCase(), setBy].join('\n');
+  const { items, next_cursor } = pageOf(all, keyOf, page);
+  return { prices: items.map(setPriceBody), next_cursor };
+}
+
 function readBody(body: unknown): PriceOverride {
   if (!isObject(body)) {
     throw new AdminError(400, 'invalid_price', `The body is ${shown(body)}: it should be one JSON object.`);
   }
   const reading = readOverride(body, 'the request');
   if (reading.ok) return reading.value;
-  throw refusal(reading.problems);
-}
-
-/** All problems in one 400, so that nobody has to fix them one round trip at a time. */
-function refusal(problems: readonly Problem[]): AdminError {
-  const lines = problems.map(({ name: field, seen, message, allowed, fix }) => {
-    const is = seen === null ? '' : ` is ${shown(seen)}`;
-    const should = allowed === null ? '' : ` Allowed: ${allowed}.`;
-    return `${field}${is}: ${message}.${should} Fix: ${fix}.`;
-  });
-  const count = problems.length === 1 ? '' : `${problems.length} problems. `;
-  const param = problems[0]?.name ?? null;
-  return new AdminError(400, 'invalid_price', `${count}${lines.join(' ')} Nothing was changed.`, { param });
+  throw refuseForAll(reading.problems, 'invalid_price');
 }
 
 /** What is allowed but probably not meant. */
@@ -187,7 +197,8 @@ function warningsFor({ provider }: PriceOverride, views: readonly TargetView[]):
   return [`No target and no provider is called "${provider}" now; there are: ${[...names].sort().join(', ')}.`];
 }
 
-function couldNotKeep(): never {
+function couldNotKeep(error: unknown): never {
+  if (error instanceof RevisionConflict) throw error;
   throw new AdminError(500, 'price_not_kept', 'The store took nothing, so the prices are as they were. See the log.');
 }
 
@@ -212,13 +223,14 @@ function removedText(removed: PriceName, desk: PriceDesk): string {
   return `The price for ${nameText(removed)} is removed; ${after}.`;
 }
 
-function setPriceBody({ override, setBy, updatedAtMs, counts }: ListedPrice): z.infer<typeof setPriceSchema> {
+function setPriceBody({ override, setBy, updatedAtMs, revision, counts }: ListedPrice): z.infer<typeof setPriceSchema> {
   return {
     model: override.model,
     provider: override.provider,
     ...pricePart(override.price),
     set_by: setBy,
     updated_at: updatedAtMs === null ? null : new Date(updatedAtMs).toISOString(),
+    revision,
     counts,
   };
 }

@@ -28,6 +28,7 @@ export const setPriceSchema = z
     ...priceShape,
     set_by: z.enum(['api', 'yaml']),
     updated_at: z.string().nullable().openapi({ description: 'Null: the file does not say.' }),
+    revision: z.number().int().openapi({ description: '0: the file sets it.' }),
     counts: z.boolean().openapi({ description: 'False: the API sets another price for the same calls.' }),
   })
   .openapi('SetPrice');

@@ -1,3 +1,4 @@
+import type { Problem as ReadProblem } from '../../core/problem.ts';
 import { AdminError } from './error-envelope.ts';
 
 /** One thing wrong with a request body. */
@@ -18,6 +19,23 @@ export function refuseFor(problems: readonly Problem[], code = 'invalid_overflow
   return new AdminError(400, code, `${message} Nothing was changed.`, {
     param: problems[0]?.field ?? null,
   });
+}
+
+/** The same for what the readers of settings found. @param hide a credential of the body, which nothing of this may repeat */
+export function refuseForAll(problems: readonly ReadProblem[], code: string, hide: string | null = null): AdminError {
+  const lines = problems.map(({ name: field, seen, message, allowed, fix }) => {
+    const is = seen === null ? '' : ` is ${shown(seen, hide)}`;
+    const should = allowed === null ? '' : ` Allowed: ${allowed}.`;
+    return `${shownName(field, hide)}${is}: ${message}.${should} Fix: ${fix}.`;
+  });
+  const count = problems.length === 1 ? '' : `${problems.length} problems. `;
+  const param = problems[0] === undefined ? null : shownName(problems[0].name, hide);
+  return new AdminError(400, code, `${count}${lines.join(' ')} Nothing was changed.`, { param });
+}
+
+/** A field's name is the caller's text too: somebody may have pasted the key there. */
+export function shownName(name: string, hide: string | null): string {
+  return /^[A-Za-z0-9_.[\] -]{1,64}$/.test(name) ? shown(name, hide).replaceAll('"', '') : shown(name, hide);
 }
 
 const MAX_SHOWN = 80;

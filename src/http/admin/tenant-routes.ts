@@ -9,11 +9,13 @@ import { AdminError } from './error-envelope.ts';
 import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { bodyOf, jsonBody } from './json-body.ts';
 import { auditOriginOf } from './origin.ts';
+import { nextCursor, PAGE_ALLOWED, pageOf, pageQuery } from './page.ts';
 import { peopleRefused } from './people-problems.ts';
 import { needs } from './permission.ts';
 import { type Problem, refuseFor, shown } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
 import { sees, tenancyOf } from './tenancy.ts';
+import { wrongQuery } from './wrong-query.ts';
 
 /** Makes and renames organisations and projects. Null: there is no such one. */
 export interface TenantDesk {
@@ -77,8 +79,13 @@ const listProjects = createRoute({
   path: PROJECTS,
   operationId: 'listProjects',
   summary: 'Projects of the organisation, those that you see',
+  request: { query: z.strictObject(pageQuery) },
   responses: {
-    200: jsonReply('By id', z.object({ projects: z.array(projectSchema) }).openapi('ProjectList')),
+    200: jsonReply(
+      'One page, by id',
+      z.object({ projects: z.array(projectSchema), next_cursor: nextCursor }).openapi('ProjectList'),
+    ),
+    400: jsonReply('A parameter is wrong', errorSchema),
     401: errorReplies.unauthorized,
   },
 });
@@ -89,25 +96,49 @@ const listOrganisations = createRoute({
   path: ORGANISATIONS,
   operationId: 'listOrganisations',
   summary: 'All organisations of this gateway',
+  request: { query: z.strictObject(pageQuery) },
   responses: {
-    200: jsonReply('By id', z.object({ organisations: z.array(organisationSchema) }).openapi('OrganisationList')),
+    200: jsonReply(
+      'One page, by id',
+      z.object({ organisations: z.array(organisationSchema), next_cursor: nextCursor }).openapi('OrganisationList'),
+    ),
+    400: jsonReply('A parameter is wrong', errorSchema),
     401: errorReplies.unauthorized,
   },
 });
 
 /** Organisations, none of which sees anything of another, and their projects. */
 export function addTenantRoutes(app: OpenAPIHono, ports: TenantPorts): void {
-  app.openapi(listProjects, async (context) => {
-    const tenancy = tenancyOf(context, 'project:read');
-    const desk = await ports.tenantsIfAny();
-    const projects = desk === null ? [DEFAULT] : await desk.projects(tenancy.organisationId);
-    return context.json({ projects: projects.filter((project) => sees(tenancy, project)).map(projectBody) }, 200);
-  });
-  app.openapi(listOrganisations, async (context) => {
-    const desk = await ports.tenantsIfAny();
-    const organisations = desk === null ? [DEFAULT] : await desk.organisations();
-    return context.json({ organisations: organisations.map(organisationBody) }, 200);
-  });
+  app.openapi(
+    listProjects,
+    async (context) => {
+      const tenancy = tenancyOf(context, 'project:read');
+      const desk = await ports.tenantsIfAny();
+      const projects = desk === null ? [DEFAULT] : await desk.projects(tenancy.organisationId);
+      const seen = projects.filter((project) => sees(tenancy, project));
+      const { items, next_cursor } = pageOf(seen, ({ projectId }) => projectId, context.req.valid('query'));
+      return context.json({ projects: items.map(projectBody), next_cursor }, 200);
+    },
+    (result, context) => {
+      if (!result.success) throw wrongQuery(pageQuery, PAGE_ALLOWED, context.req.query());
+    },
+  );
+  app.openapi(
+    listOrganisations,
+    async (context) => {
+      const desk = await ports.tenantsIfAny();
+      const organisations: readonly Organisation[] = desk === null ? [DEFAULT] : await desk.organisations();
+      const { items, next_cursor } = pageOf(
+        organisations,
+        ({ organisationId }) => organisationId,
+        context.req.valid('query'),
+      );
+      return context.json({ organisations: items.map(organisationBody), next_cursor }, 200);
+    },
+    (result, context) => {
+      if (!result.success) throw wrongQuery(pageQuery, PAGE_ALLOWED, context.req.query());
+    },
+  );
   addProjectWrites(app, ports);
   addOrganisationWrites(app, ports);
 }

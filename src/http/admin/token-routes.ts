@@ -2,17 +2,20 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { AuditOrigin } from '../../core/audit.ts';
 import { isObject } from '../../core/json-shape.ts';
-import { type ServiceToken, type TokenShownOnce, tokenState } from '../../core/people.ts';
+import { type ServiceToken, type TokenShownOnce, tokenRevision, tokenState } from '../../core/people.ts';
 import type { Principal } from '../../core/principal.ts';
 import { unknownField } from './budget-body.ts';
 import { AdminError } from './error-envelope.ts';
 import { grantBody, grantsSchema, readGrants } from './grant-body.ts';
+import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { bodyOf, jsonBody } from './json-body.ts';
 import { auditOriginOf } from './origin.ts';
+import { byAge, nextCursor, PAGE_ALLOWED, pageOf, pageQuery } from './page.ts';
 import { peopleRefused } from './people-problems.ts';
 import { needs } from './permission.ts';
 import { type Problem, refuseFor, shown } from './problems.ts';
-import { errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
+import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
+import { wrongQuery } from './wrong-query.ts';
 
 interface Asker {
   readonly principal: Principal;
@@ -23,7 +26,8 @@ interface Asker {
 export interface TokenDesk {
   tokens(organisationId: string): Promise<readonly ServiceToken[]>;
   createToken(given: Pick<ServiceToken, 'name' | 'grants' | 'expiresAtMs'>, asker: Asker): Promise<TokenShownOnce>;
-  revokeToken(id: string, asker: Asker): Promise<ServiceToken | null>;
+  /** @param revision that must be there, else it rejects with RevisionConflict; null: whichever */
+  revokeToken(id: string, revision: number | null, asker: Asker): Promise<ServiceToken | null>;
 }
 
 export interface TokenPorts {
@@ -45,6 +49,7 @@ const tokenFields = {
   state: z.enum(['live', 'expired', 'revoked']),
   created_at: z.string(),
   expires_at: z.string().nullable(),
+  revision: z.number().int(),
 };
 const tokenSchema = z.object(tokenFields).openapi('ServiceToken');
 const madeSchema = z
@@ -65,8 +70,13 @@ const listRoute = createRoute({
   path: PATH,
   operationId: 'listTokens',
   summary: 'Service tokens of machines, oldest first',
+  request: { query: z.strictObject(pageQuery) },
   responses: {
-    200: jsonReply('The tokens', z.object({ tokens: z.array(tokenSchema) }).openapi('ServiceTokenList')),
+    200: jsonReply(
+      'One page',
+      z.object({ tokens: z.array(tokenSchema), next_cursor: nextCursor }).openapi('ServiceTokenList'),
+    ),
+    400: jsonReply('A parameter is wrong', errorSchema),
     401: errorReplies.unauthorized,
   },
 });
@@ -78,12 +88,14 @@ const revokeRoute = createRoute({
   path: `${PATH}/{id}`,
   operationId: 'revokeToken',
   summary: 'Revoke a service token, at once and for good',
-  request: { params: z.object({ id: z.string().openapi({ example: 'tok_0199…' }) }) },
+  request: { params: z.object({ id: z.string().openapi({ example: 'tok_0199…' }) }), headers: ifMatchHeader },
   responses: {
     200: jsonReply('Revoked', tokenSchema),
+    400: jsonReply('The If-Match header is wrong', errorSchema),
     401: errorReplies.unauthorized,
     403: jsonReply('It has a role that is not yours to take', errorSchema),
     404: jsonReply('There is no such token', errorSchema),
+    412: changedSince,
     503: storeTakesNothing,
   },
 });
@@ -91,17 +103,27 @@ const revokeRoute = createRoute({
 /** Machines of the admin API. Their tokens open nothing of the data plane. */
 export function addTokenRoutes(app: OpenAPIHono, ports: TokenPorts): void {
   const bodyFor = (token: ServiceToken) => tokenBody(token, ports.wallMs());
-  app.openapi(listRoute, async (context) => {
-    const tokens = (await (await ports.tokensIfAny())?.tokens(context.get('principal').organisationId)) ?? [];
-    return context.json({ tokens: tokens.map(bodyFor) }, 200);
-  });
+  app.openapi(
+    listRoute,
+    async (context) => {
+      const tokens = (await (await ports.tokensIfAny())?.tokens(context.get('principal').organisationId)) ?? [];
+      const keyOf = ({ createdAtMs, id }: ServiceToken): string => byAge(createdAtMs, id);
+      const { items, next_cursor } = pageOf(tokens, keyOf, context.req.valid('query'));
+      return context.json({ tokens: items.map(bodyFor), next_cursor }, 200);
+    },
+    (result, context) => {
+      if (!result.success) throw wrongQuery(pageQuery, PAGE_ALLOWED, context.req.query());
+    },
+  );
   app.openapi(revokeRoute, async (context) => {
     const { id } = context.req.valid('param');
-    const revoking = (await ports.tokensIfAny())?.revokeToken(id, askerOf(context)) ?? null;
-    const revoked = (await revoking?.catch(peopleRefused('token:write', 'grants'))) ?? null;
+    const desk = await ports.tokensIfAny();
+    const revoking = desk?.revokeToken(id, revisionOf(context), askerOf(context)) ?? Promise.resolve(null);
+    const revoked = await orConflict('token', revoking.catch(peopleRefused('token:write', 'grants')));
     if (revoked === null) {
       throw new AdminError(404, 'token_not_found', `There is no token "${id.slice(0, 100)}". GET ${PATH} lists them.`);
     }
+    context.header('etag', `"${tokenRevision(revoked)}"`);
     return context.json(bodyFor(revoked), 200);
   });
   app.openAPIRegistry.registerPath({
@@ -124,6 +146,7 @@ export function addTokenRoutes(app: OpenAPIHono, ports: TokenPorts): void {
     const given = read(await bodyOf(context), ports.wallMs());
     const desk = await ports.tokens();
     const made = await desk.createToken(given, askerOf(context)).catch(peopleRefused('token:write', 'grants'));
+    context.header('etag', `"${tokenRevision(made.token)}"`);
     return context.json({ ...bodyFor(made.token), token: made.text.reveal() }, 201);
   });
 }
@@ -163,5 +186,6 @@ function tokenBody(token: ServiceToken, nowMs: number): z.infer<typeof tokenSche
     ...{ id, name, organisation: organisationId, grants: grants.map(grantBody), prefix: `${prefix}…${lastFour}` },
     ...{ state: tokenState(token, nowMs), created_at: new Date(createdAtMs).toISOString() },
     expires_at: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
+    revision: tokenRevision(token),
   };
 }

@@ -12,10 +12,12 @@ import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { bodyOf, jsonBody } from './json-body.ts';
 import { auditOriginOf } from './origin.ts';
 import { PASSWORD } from './own-password-body.ts';
+import { byAge, nextCursor, PAGE_ALLOWED, pageOf, pageQuery } from './page.ts';
 import { peopleRefused } from './people-problems.ts';
 import { needs } from './permission.ts';
 import { type Problem, refuseFor, shown } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
+import { wrongQuery } from './wrong-query.ts';
 
 interface Asker {
   readonly principal: Principal;
@@ -75,18 +77,28 @@ const listRoute = createRoute({
   path: PATH,
   operationId: 'listUsers',
   summary: 'People who may log in, oldest first',
+  request: { query: z.strictObject(pageQuery) },
   responses: {
-    200: jsonReply('The users', z.object({ users: z.array(userSchema) }).openapi('UserList')),
+    200: jsonReply('One page', z.object({ users: z.array(userSchema), next_cursor: nextCursor }).openapi('UserList')),
+    400: jsonReply('A parameter is wrong', errorSchema),
     401: errorReplies.unauthorized,
   },
 });
 
 /** People of the admin API. */
 export function addUserRoutes(app: OpenAPIHono, ports: UserPorts): void {
-  app.openapi(listRoute, async (context) => {
-    const users = (await (await ports.usersIfAny())?.users(context.get('principal').organisationId)) ?? [];
-    return context.json({ users: users.map(userBody) }, 200);
-  });
+  app.openapi(
+    listRoute,
+    async (context) => {
+      const users = (await (await ports.usersIfAny())?.users(context.get('principal').organisationId)) ?? [];
+      const keyOf = ({ createdAtMs, id }: User): string => byAge(createdAtMs, id);
+      const { items, next_cursor } = pageOf(users, keyOf, context.req.valid('query'));
+      return context.json({ users: items.map(userBody), next_cursor }, 200);
+    },
+    (result, context) => {
+      if (!result.success) throw wrongQuery(pageQuery, PAGE_ALLOWED, context.req.query());
+    },
+  );
   addWritingRoutes(app, ports);
 }
 

@@ -4,12 +4,14 @@ import { tenantsAndLedger } from './migrations/0001-tenants-and-ledger.ts';
 import { auditLog } from './migrations/0002-audit-log.ts';
 import { peopleAndLimits } from './migrations/0003-people-and-limits.ts';
 import { identities } from './migrations/0004-identities.ts';
+import { routing } from './migrations/0005-routing.ts';
 
 const MIGRATIONS: Readonly<Record<string, (dialect: DialectName) => Migration>> = {
   '0001-tenants-and-ledger': tenantsAndLedger,
   '0002-audit-log': auditLog,
   '0003-people-and-limits': peopleAndLimits,
   '0004-identities': identities,
+  '0005-routing': routing,
 };
 
 /**

@@ -27,6 +27,8 @@ export interface Tables {
   admin_session: AdminSessionTable;
   spent_login: SpentLoginTable;
   shared_limit: SharedLimitTable;
+  model_alias: ModelAliasTable;
+  route: RouteTable;
   meta: MetaTable;
 }
 
@@ -164,6 +166,8 @@ export interface PriceTable {
   /** The price as it was given, JSON. */
   rates: string;
   updated_at_ms: number;
+  /** Goes up with every change of the row, for If-Match. */
+  revision: number;
 }
 
 /** Never changed, never deleted; triggers see to it. */
@@ -270,4 +274,25 @@ export interface SharedLimitTable {
   tpm: number | null;
   concurrent: number | null;
   revision: number;
+}
+
+/** Names that clients may ask for, set at run time. */
+export interface ModelAliasTable {
+  organisation_id: string;
+  /** In lower case: names are told apart without it. */
+  alias: string;
+  written: string;
+  target: string;
+  revision: number;
+  updated_at_ms: number;
+}
+
+/** Routes set at run time. */
+export interface RouteTable {
+  organisation_id: string;
+  name: string;
+  /** JSON: what it says of its own. */
+  settings: string;
+  revision: number;
+  updated_at_ms: number;
 }

@@ -39,7 +39,7 @@ class Shelf implements PriceStore {
     this.rows.delete(overrideKey(of));
   }
 
-  all(): readonly StoredPrice[] {
+  async all(): Promise<readonly StoredPrice[]> {
     return [...this.rows.values()];
   }
 
@@ -103,7 +103,7 @@ describe('prices that are set while the gateway runs', () => {
           ),
         );
         const restarted = pricesOf(store);
-        restarted.prices.restore(store.all());
+        await restarted.prices.refresh(() => store.all());
         expect(restarted.prices.list()).toEqual(prices.list());
         expect([restarted.usd('a'), restarted.usd('b')]).toEqual(
           ['a', 'b'].map((model) => {
@@ -115,17 +115,18 @@ describe('prices that are set while the gateway runs', () => {
     );
   });
 
-  test('that cannot be read any more are left out, and said; others count, and those of other tenants do not', () => {
+  test('that cannot be read any more are left out, and said; others count, and those of other tenants do not', async () => {
     const { prices, errors, usd } = pricesOf();
     const row = (organisationId: string, model: string, rates: unknown): StoredPrice => {
-      return { organisationId, provider: null, model, rates, updatedAtMs: 1 };
+      return { organisationId, provider: null, model, rates, updatedAtMs: 1, revision: 1 };
     };
-    prices.restore([
+    const stored = [
       row('default', 'broken', { model: 'broken', input_usd_per_mtok: 'much' }),
       row('default', 'worse', 7),
       row('default', 'good', overrideFields(override('good', 1))),
       row('other', 'theirs', overrideFields(override('theirs', 1))),
-    ]);
+    ];
+    await prices.refresh(async () => stored);
     expect([usd('broken'), usd('good'), usd('theirs'), errors.length]).toEqual([null, 1, null, 2]);
   });
 

@@ -1,5 +1,6 @@
 import type { AuditAction, AuditEvent, AuditOrigin } from '../../core/audit.ts';
 import { objectOf } from '../../core/json-shape.ts';
+import { RevisionConflict } from '../../core/key-store.ts';
 import { DEFAULT_PAYER } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
 import {
@@ -42,6 +43,7 @@ export interface OperatorPricesOptions {
 interface KeptPrice {
   readonly override: PriceOverride;
   readonly updatedAtMs: number;
+  readonly revision: number;
 }
 
 const { organisationId } = DEFAULT_PAYER;
@@ -61,12 +63,21 @@ export class OperatorPrices implements PriceDesk, Prices {
     this.#book = this.#newBook();
   }
 
-  /** What was kept over a restart. One that cannot be read is left out, and said: its model has another price, or none. */
-  restore(stored: readonly StoredPrice[]): void {
-    for (const { organisationId: owner, rates, updatedAtMs, model } of stored) {
+  /**
+   * Puts in force what is kept: at the start, and when another gateway changed it. One that cannot be read is left out,
+   * and said: its model has another price, or none.
+   */
+  refresh(read: () => Promise<readonly StoredPrice[]>): Promise<void> {
+    // In turn, so that an older state is never put over a change that was made meanwhile.
+    return this.#turns.run(async () => this.#replace(await read()));
+  }
+
+  #replace(stored: readonly StoredPrice[]): void {
+    this.#kept.clear();
+    for (const { organisationId: owner, rates, updatedAtMs, revision, model } of stored) {
       if (owner !== organisationId) continue;
       const reading = readOverride(objectOf(rates), 'the store');
-      if (reading.ok) this.#kept.set(overrideKey(reading.value), { override: reading.value, updatedAtMs });
+      if (reading.ok) this.#kept.set(overrideKey(reading.value), { override: reading.value, updatedAtMs, revision });
       else this.#options.logger.error({ model, problems: reading.problems }, 'a kept price cannot be read');
     }
     this.#book = this.#newBook();
@@ -91,45 +102,60 @@ export class OperatorPrices implements PriceDesk, Prices {
   }
 
   list(): readonly ListedPrice[] {
-    const kept = [...this.#kept.values()].map(({ override, updatedAtMs }): ListedPrice => {
-      return { setBy: 'api', override, updatedAtMs, counts: true };
+    const kept = [...this.#kept.values()].map(({ override, updatedAtMs, revision }): ListedPrice => {
+      return { setBy: 'api', override, updatedAtMs, revision, counts: true };
     });
     const configured = this.#configured.prices.map((override): ListedPrice => {
-      return { setBy: 'yaml', override, updatedAtMs: null, counts: !this.#kept.has(overrideKey(override)) };
+      return {
+        setBy: 'yaml',
+        override,
+        updatedAtMs: null,
+        revision: 0,
+        counts: !this.#kept.has(overrideKey(override)),
+      };
     });
     return [...kept, ...configured].toSorted((one, other) => compareNames(one.override, other.override));
   }
 
-  set(override: PriceOverride, origin: AuditOrigin): Promise<'added' | 'replaced'> {
-    return this.#turns.run(async () => {
+  set(override: PriceOverride, origin: AuditOrigin, wanted: number | null = null): Promise<'added' | 'replaced'> {
+    return this.#change(override, async (store) => {
       const key = overrideKey(override);
       const updatedAtMs = this.#options.wallMs();
       const rates = overrideFields(override);
-      const before = this.#kept.get(key)?.override ?? null;
-      const event = eventOf(before === null ? 'price.add' : 'price.replace', origin, before, override);
-      await this.#keep(override, (store) => store.set({ ...rowOf(override), rates, updatedAtMs }, event));
-      this.#kept.set(key, { override, updatedAtMs });
+      const known = this.#kept.get(key) ?? null;
+      const revision = checkRevision(known, wanted) + 1;
+      const action = known === null ? 'price.add' : 'price.replace';
+      const event = eventOf(action, origin, known?.override ?? null, override);
+      await store.set({ ...rowOf(override), rates, updatedAtMs, revision }, event);
+      this.#kept.set(key, { override, updatedAtMs, revision });
       this.#book = this.#newBook();
-      return before === null ? 'added' : 'replaced';
+      return known === null ? 'added' : 'replaced';
     });
   }
 
-  remove(of: PriceName, origin: AuditOrigin): Promise<PriceOverride | null> {
-    return this.#turns.run(async () => {
+  remove(of: PriceName, origin: AuditOrigin, wanted: number | null = null): Promise<PriceOverride | null> {
+    return this.#change(of, async (store) => {
       const kept = this.#kept.get(overrideKey(of));
       if (kept === undefined) return null;
-      const event = eventOf('price.remove', origin, kept.override, null);
-      await this.#keep(of, (store) => store.remove(rowOf(of), event));
+      const revision = checkRevision(kept, wanted);
+      await store.remove({ ...rowOf(of), revision }, eventOf('price.remove', origin, kept.override, null));
       this.#kept.delete(overrideKey(of));
       this.#book = this.#newBook();
       return kept.override;
     });
   }
 
-  async #keep({ provider, model }: PriceName, work: (store: PriceStore) => Promise<void>): Promise<void> {
+  async #change<Result>({ provider, model }: PriceName, work: (store: PriceStore) => Promise<Result>): Promise<Result> {
     try {
-      await work(await this.#options.store());
+      // Before it is anybody's turn: a store that is opened for it tells what it holds, which takes a turn, too.
+      const store = await this.#options.store();
+      return await this.#turns.run(async () => {
+        // Another gateway may have changed it a moment ago.
+        this.#replace(await store.all());
+        return work(store);
+      });
     } catch (error) {
+      if (error instanceof RevisionConflict) throw error;
       this.#options.logger.error({ model, provider, error: String(error) }, 'a changed price could not be kept');
       throw error;
     }
@@ -140,6 +166,13 @@ export class OperatorPrices implements PriceDesk, Prices {
     const overrides = [...this.#kept.values()].map(({ override }) => override);
     return new PriceBook({ overrides, configured: prices, localRates, cloudTwins: compareWith });
   }
+}
+
+/** The revision that is there; 0: none. @throws RevisionConflict when another is `wanted` */
+function checkRevision(known: KeptPrice | null, wanted: number | null): number {
+  const there = known?.revision ?? 0;
+  if (wanted === null || wanted === there) return there;
+  throw new RevisionConflict(`The price is at revision ${there}, not at ${wanted}.`);
 }
 
 function eventOf(
