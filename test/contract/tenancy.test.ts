@@ -14,6 +14,7 @@ afterAll(() => Promise.all(all.map((backend) => backend.end())));
 const OF_THE_GATEWAY: Readonly<Record<string, string>> = {
   meta: 'facts of the store itself',
   ledger_owner: 'processes that write to the ledger for all tenants',
+  spent_login: 'logins at the identity provider that were used, by the hash of a random secret',
   migration: 'which migrations were made',
   migration_lock: 'who makes them',
 };

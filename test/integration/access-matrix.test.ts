@@ -31,6 +31,10 @@ interface Attack {
  * test: whoever adds one says here how it could be misused.
  */
 const ATTACKS: Readonly<Record<string, (of: Tenant) => readonly Attack[]>> = {
+  'GET /admin/aliases': () => [{}],
+  'GET /admin/aliases/:name': () => [{ id: 'nobody' }],
+  'PUT /admin/aliases/:name': () => [{ id: 'nobody', body: { target: 'qwen' } }],
+  'DELETE /admin/aliases/:name': () => [{ id: 'nobody' }],
   'GET /admin/audit': ({ key, canary }) => [
     {},
     { query: `subject=key:${key.id}` },
@@ -101,11 +105,22 @@ const ATTACKS: Readonly<Record<string, (of: Tenant) => readonly Attack[]>> = {
   'GET /admin/projects': () => [{}],
   'POST /admin/projects': ({ project }) => [{ body: { id: project, name: 'taken over' } }],
   'PATCH /admin/projects/:id': ({ project }) => [{ id: project, body: { name: 'taken over' } }],
+  'GET /admin/providers': () => [{}],
+  'POST /admin/providers': () => [{ body: {} }],
+  'GET /admin/providers/:name': () => [{ id: 'nobody' }],
+  'PUT /admin/providers/:name': () => [{ id: 'nobody', body: {} }],
+  'PATCH /admin/providers/:name': () => [{ id: 'nobody', body: {} }],
+  'DELETE /admin/providers/:name': () => [{ id: 'nobody' }],
   'POST /admin/reload': () => [{}],
+  'GET /admin/routes': () => [{}],
+  'GET /admin/routes/:name': () => [{ id: 'nobody' }],
+  'PUT /admin/routes/:name': () => [{ id: 'nobody', body: {} }],
+  'DELETE /admin/routes/:name': () => [{ id: 'nobody' }],
   'POST /admin/secrets/rotate': () => [{}],
   'GET /admin/session': () => [{}],
   // Nobody's but their own; tokens have none.
   'DELETE /admin/session': () => [{}],
+  'POST /admin/session/password': () => [{ body: { current_password: 'x', new_password: 'y' } }],
   'GET /admin/status': () => [{}],
   'GET /admin/tokens': () => [{}],
   'POST /admin/tokens': ({ project }) => [{ body: { name: 'mine', grants: [{ role: 'owner', project }] } }],

@@ -93,7 +93,7 @@ const RIGHTS: Readonly<Record<(typeof ROLES)[number], string>> = {
 
 /** How far each reaches, likewise; all others may be held for single projects. */
 const OF_THE_GATEWAY =
-  'status:read decision:read route:explain configuration:reload provider:read provider:write secret:rotate price:read price:write ledger:verify organisation:read organisation:write'.split(
+  'alias:read alias:write route:read route:write status:read decision:read route:explain configuration:reload provider:read provider:write secret:rotate price:read price:write ledger:verify organisation:read organisation:write'.split(
     ' ',
   );
 const OF_AN_ORGANISATION = 'project:write audit:read user:read user:write token:read token:write'.split(' ');

@@ -38,7 +38,7 @@ function render(document: object, call: (request: object) => Promise<string> = a
 describe('the page', () => {
   test('shows every operation of the document once, each with a curl and a form', () => {
     const ids = page.operationsOf(openApi).map(({ operationId }) => operationId);
-    expect(ids).toHaveLength(68);
+    expect(ids).toHaveLength(72);
     const shown = render(openApi).all('details');
     expect(shown.map((view) => view.attributes.get('id') ?? '').sort()).toEqual([...ids].sort());
     for (const view of shown) {
