@@ -51,7 +51,7 @@ export class RunTimeRouting implements RoutingDesk {
   /** Under a configuration that is about to be in force, or under that which is. */
   under(config: Config = this.#parts.configured()): RoutingInForce {
     if (this.#inForce?.of !== config || this.#inForce.kept !== this.#kept) {
-      this.#inForce = { of: config, kept: this.#kept, is: withKeptRouting(config, this.#kept) };
+      this.#inForce = { of: config, kept: this.#kept, is: withKeptRouting(config, usable(this.#kept)) };
     }
     return this.#inForce.is;
   }
@@ -81,7 +81,7 @@ export class RunTimeRouting implements RoutingDesk {
   routes(): readonly ListedRoute[] {
     const config = this.#parts.configured();
     const inForce = this.under(config).routes;
-    const kept = new Map(this.#kept.routes.map((route) => [route.name, route]));
+    const kept = new Map(usable(this.#kept).routes.map((route) => [route.name, route]));
     const from = (name: string): RoutingSource => (isStrategy(name) ? 'built in' : 'yaml');
     return [...inForce].map(([name, route]) => {
       const set = kept.get(name);
@@ -157,20 +157,18 @@ export class RunTimeRouting implements RoutingDesk {
   }
 
   #replace(kept: KeptRouting): void {
-    const next = { ...kept, routes: this.#usable(kept.routes), aliases: sorted(kept.aliases, aliasKey) };
+    const byName = (name: string): string => name;
+    const next = { aliases: sorted(kept.aliases, aliasKey), routes: sorted(kept.routes, byName) };
     if (JSON.stringify(next) === JSON.stringify(this.#kept)) return;
     this.#kept = next;
+    this.#saySoOfUnusable();
     this.#changed();
   }
 
-  /** One that an older or newer version kept may mean nothing to this one: it is left out, and said. */
-  #usable(routes: readonly KeptRoute[]): readonly KeptRoute[] {
-    const isUsable = ({ name, settings }: KeptRoute): boolean =>
-      !isStrategy(name) && (settings.strategy === null || isStrategy(settings.strategy));
-    for (const { name, settings } of routes.filter((route) => !isUsable(route))) {
+  #saySoOfUnusable(): void {
+    for (const { name, settings } of this.#kept.routes.filter((route) => !isUsable(route))) {
       this.#parts.logger.error({ route: name, strategy: settings.strategy }, 'a kept route cannot be used');
     }
-    return sorted(routes.filter(isUsable), (name) => name);
   }
 
   #keptAlias(name: string): KeptAlias | null {
@@ -211,6 +209,12 @@ export class RunTimeRouting implements RoutingDesk {
 }
 
 const isStrategy = (name: string): boolean => (STRATEGY_NAMES as readonly string[]).includes(name);
+
+/** One that another version kept may mean nothing to this one: it is left out, until it is set anew. */
+const isUsable = ({ name, settings }: KeptRoute): boolean =>
+  !isStrategy(name) && (settings.strategy === null || isStrategy(settings.strategy));
+
+const usable = (kept: KeptRouting): KeptRouting => ({ ...kept, routes: kept.routes.filter(isUsable) });
 
 const elsewhere = (source: RoutingSource) => ({ source, replaces: null, revision: 0, updatedAtMs: null });
 
