@@ -42,8 +42,9 @@ function goodText({ kind }: Setting<unknown>): fc.Arbitrary<string> {
       return fc.constantFrom('true', 'FALSE', 'yes', 'off', '1', '0');
     case 'integer':
     case 'seconds':
+      // Two ranges: no setting excludes all of both, which would be looked for without end.
       return fc
-        .integer({ min: 1, max: 100 })
+        .oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1_000, max: 10_000 }))
         .map(String)
         .filter((text) => kind.parse(text).ok);
     case 'decimal':
