@@ -5,8 +5,8 @@ import { describeCommit, describeMachine, describeVersions } from './machine.ts'
 import { micro } from './micro/micro.ts';
 import { pinSelf } from './process.ts';
 import { formatJudgement, formatNumber } from './report.ts';
-import type { BenchResult, Figure } from './result.ts';
-import { writePage, writeResult } from './results.ts';
+import { type BenchResult, type Figure, updated } from './result.ts';
+import { newestResult, writePage, writeResult } from './results.ts';
 import { accounts } from './scenarios/accounts.ts';
 import { deadNode } from './scenarios/dead-node.ts';
 import { disconnects } from './scenarios/disconnects.ts';
@@ -40,6 +40,7 @@ const HELP = `Measures the gateway beside bare pass-throughs. Linux; about 24 mi
 
   npm run bench                        all of it; writes bench/results/<date>.json and docs/benchmarks.md
   npm run bench -- --only NAME[,NAME]  some of: ${Object.keys(SCENARIOS).join(' ')}; prints, writes nothing
+  npm run bench -- --only NAME[,NAME] --update   puts them in place of those of the newest result; writes as a whole run does
   npm run bench -- --quick             short rounds, about a minute; prints, writes nothing
   npm run bench -- --json FILE         also writes the result to FILE (- for the terminal)
   npm run bench -- --docs              measures nothing: makes docs/benchmarks.md from the newest result
@@ -49,6 +50,7 @@ Exit code 0 also when a target is missed (it is printed and recorded); 1 when so
 interface Flags {
   readonly names: readonly string[];
   readonly partial: boolean;
+  readonly update: boolean;
   readonly quick: boolean;
   readonly json: string | null;
 }
@@ -57,6 +59,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       only: { type: 'string' },
+      update: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       docs: { type: 'boolean', default: false },
@@ -80,7 +83,10 @@ async function main(): Promise<number> {
     );
     return 1;
   }
-  return measure({ names, partial: values.only !== undefined, quick: values.quick, json: values.json ?? null });
+  return measure({
+    ...{ names, partial: values.only !== undefined, update: values.update },
+    ...{ quick: values.quick, json: values.json ?? null },
+  });
 }
 
 function remakePage(): number {
@@ -98,9 +104,11 @@ async function measure(flags: Flags): Promise<number> {
   for (const failure of failures) console.log(pc.red(`could not measure ${failure}`));
   if (flags.json === '-') console.log(JSON.stringify(result, null, 2));
   else if (flags.json !== null) writeResult(result, flags.json);
-  // The dated file and the page stand for a whole run.
-  if (!flags.partial && !flags.quick && failures.length === 0) {
-    writeResult(result);
+  // The dated file and the page stand for all scenarios.
+  const earlier = flags.partial && flags.update ? newestResult() : null;
+  const whole = earlier === null ? result : updated(earlier, result);
+  if ((!flags.partial || earlier !== null) && !flags.quick && failures.length === 0) {
+    writeResult(whole);
     writePage();
     console.log(`\nWritten: bench/results/${result.date}.json and docs/benchmarks.md`);
   }

@@ -59,9 +59,14 @@ function figureSection(figure: Figure): string {
   ]);
   const head = ['', `Median, ${figure.unit}`, 'Lowest to highest round', 'Rounds'];
   const derived = [...figure.judgements.map(judgedLine), ...figure.comparisons.map(comparisonLine)];
-  const parts = [`## ${figure.title}`, bullets(figure.settings), table(head, rows)];
+  const parts = [`## ${figure.title}`, bullets([...measuredLine(figure), ...figure.settings]), table(head, rows)];
   if (derived.length > 0) parts.push(bullets(derived));
   return parts.join('\n\n');
+}
+
+function measuredLine({ measured }: Figure): string[] {
+  if (measured === undefined) return [];
+  return [`Of an earlier run: ${measured.date}${measured.commit === null ? '' : `, commit ${measured.commit}`}.`];
 }
 
 function judgedLine(judgement: Judgement): string {

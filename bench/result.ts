@@ -31,6 +31,13 @@ export interface Figure {
   readonly judgements: readonly Judgement[];
   /** Worth knowing, but promised to nobody. */
   readonly comparisons: readonly Comparison[];
+  /** Of an earlier run than the rest of the result; missing: of the same. */
+  readonly measured?: MeasuredAt;
+}
+
+export interface MeasuredAt {
+  readonly date: string;
+  readonly commit: string | null;
 }
 
 export interface Comparison {
@@ -68,6 +75,15 @@ export function isMet(value: number, bound: Judgement['bound'], limit: number): 
     case 'more than':
       return value > limit;
   }
+}
+
+/** The result of a run of some scenarios, and what an earlier whole run has of the others. */
+export function updated(earlier: BenchResult, partial: BenchResult): BenchResult {
+  const measured = { date: earlier.date, commit: earlier.commit };
+  const renewed = new Map(partial.figures.map((figure) => [figure.id, figure]));
+  const kept = earlier.figures.map((figure) => renewed.get(figure.id) ?? { measured, ...figure });
+  const known = new Set(earlier.figures.map(({ id }) => id));
+  return { ...partial, figures: [...kept, ...partial.figures.filter(({ id }) => !known.has(id))] };
 }
 
 /** Judges the value as it will be stored: rounded to five significant digits. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { existsSync, readFileSync } from 'node:fs';
 import { renderPage } from '../../bench/report.ts';
-import { type BenchResult, isMet, judge } from '../../bench/result.ts';
+import { type BenchResult, isMet, judge, updated } from '../../bench/result.ts';
 import { newestResult, PAGE } from '../../bench/results.ts';
 import { median, percentile } from '../../bench/statistics.ts';
 
@@ -36,6 +36,31 @@ describe('the benchmark page', () => {
     expect(page).toContain('| small | 1.00 MB | at most 1.00 MB | met |');
     expect(page).toContain('- something else: 0.500 ×');
     expect(page).toContain('| gateway | 3.00 | 1.00 to 12,345 | 3 |');
+  });
+});
+
+describe('a run of some scenarios that updates the newest result', () => {
+  const figure = (id: string, title: string): BenchResult['figures'][number] => ({
+    ...{ id, title, unit: 'ms', settings: ['As it was measured.'] },
+    ...{ measurements: [], judgements: [], comparisons: [] },
+  });
+
+  test('takes the place of those that it measured, and the others say when they were', () => {
+    const earlier = { ...sample, commit: 'abc', figures: [figure('one', 'Old one'), figure('two', 'Old two')] };
+    const partial = {
+      ...sample,
+      date: '2026-02-02',
+      figures: [figure('two', 'New two'), figure('three', 'New three')],
+    };
+    const whole = updated(earlier, partial);
+    expect(whole.date).toBe('2026-02-02');
+    expect(whole.figures.map(({ title }) => title)).toEqual(['Old one', 'New two', 'New three']);
+    const page = renderPage(whole);
+    expect(page.match(/Of an earlier run: .*/g)).toEqual(['Of an earlier run: 2026-01-01, commit abc.']);
+    // Updated once more, it still says when it was really measured.
+    expect(renderPage(updated(whole, { ...partial, date: '2026-03-03', figures: [] }))).toContain(
+      'Of an earlier run: 2026-01-01, commit abc.',
+    );
   });
 });
 
