@@ -264,6 +264,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             recordAudit: (event) => audit.record(event),
             decisions,
             usage: () => accounts.reports,
+            keyName: (id) => accounts.book.byId(id)?.name ?? null,
             ledger: () => accounts.ledgerVerification,
             keys: () => accounts.keys(),
             keysIfAny: () => accounts.keysIfAny(),

@@ -114,7 +114,7 @@ function goodText(body: unknown): string {
   const [entries, checkpoints] = [fieldOf(body, 'entries'), fieldOf(body, 'checkpoints')];
   if (entries === 0) return 'The audit log has no entry yet.';
   const end = show(fieldOf(fieldOf(body, 'end'), 'hash'));
-  return `The audit log is as it was written: ${show(entries)} entries, ${show(checkpoints)} signed checkpoints.\nIt ends with ${end}.`;
+  return `The audit log is as it was written: ${show(entries)} entries, ${show(checkpoints)} signed ${checkpoints === 1 ? 'checkpoint' : 'checkpoints'}.\nIt ends with ${end}.`;
 }
 
 function badText(body: unknown): string {

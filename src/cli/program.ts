@@ -365,7 +365,9 @@ function addBudgets(program: Command, terminal: Terminal, finish: Finish): void 
 function addUsage(program: Command, terminal: Terminal, finish: Finish): void {
   const command = program
     .command('usage')
-    .description('show what upstream calls used and cost (needs SWARMROUTER_USAGE=true at the gateway)')
+    .description(
+      'show what upstream calls used and cost (kept with SWARMROUTER_USAGE=true, or once there is a client key)',
+    )
     .option(
       '--by <groups>',
       'any of key, project, model, target, place, day, hour, joined by commas (default: model,target)',

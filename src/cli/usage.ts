@@ -38,10 +38,16 @@ export function usageText(body: unknown, groups: readonly string[], colours: boo
   if (rows.length === 0) return `No call is on record from ${span}.`;
   const { bold, dim } = pico.createColors(colours);
   const heading = [...groups.map((name) => name.toUpperCase()), ...SUMS].map(bold);
-  const lines = rows.map((row) => [...groups.map((name) => show(fieldOf(row, name.trim()))), ...sumCells(row)]);
+  const lines = rows.map((row) => [...groups.map((name) => groupCell(row, name.trim())), ...sumCells(row)]);
   const total = fieldOf(body, 'total');
   const totals = [...groups.map((_, at) => (at === 0 ? 'total' : '')), ...sumCells(total)];
   return [table([heading, ...lines, totals]), '', dim(span), ...remarks(total)].join('\n');
+}
+
+function groupCell(row: unknown, group: string): string {
+  const name = group === 'key' ? fieldOf(row, 'key_name') : null;
+  const value = show(fieldOf(row, group));
+  return typeof name === 'string' ? `${show(name)} (${value})` : value;
 }
 
 function sumCells(row: unknown): string[] {

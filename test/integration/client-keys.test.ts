@@ -82,7 +82,7 @@ describe('L-13 L-26 once there is a client key', () => {
     const again = await gateway([targetFor(local)], { dataDir: started.dataDir });
     expect((await again.chat(ask('qwen'))).status).toBe(401);
     expect((await again.chat(ask('qwen'), bearer(texts['alice']))).status).toBe(200);
-    expect(await rowsOf(again, 'key')).toMatchObject([{ key: 'alice', requests: 2 }]);
+    expect(await rowsOf(again, 'key')).toMatchObject([{ key: 'alice', key_name: 'name of alice', requests: 2 }]);
   });
 });
 

@@ -150,6 +150,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     configuredTargets: () => [],
     routing: NO_ROUTING,
     usage: () => null,
+    keyName: () => null,
     ledger: () => null,
     keys: () => Promise.reject(new Error('there is no store')),
     keysIfAny: () => Promise.resolve(null),

@@ -17,6 +17,8 @@ import { wrongQuery } from './wrong-query.ts';
 export interface UsagePorts {
   /** Null: usage is not kept. */
   readonly usage: () => UsageReports | null;
+  /** Null: no key has this id. */
+  readonly keyName: (id: string) => string | null;
   /** ms since the Unix epoch. */
   readonly wallMs: () => number;
 }
@@ -51,6 +53,7 @@ const totalSchema = z.object(sums).openapi('UsageSums');
 const rowSchema = z
   .object({
     key: z.string().nullable().optional().openapi({ description: "The client key's id; null: none was needed." }),
+    key_name: z.string().nullable().optional().openapi({ description: 'Its name, which others may have too.' }),
     project: z.string().optional(),
     model: z.string().optional(),
     target: z.string().optional(),
@@ -134,7 +137,7 @@ const exportRoute = createRoute({
   },
 });
 
-export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts): void {
+export function addUsageRoutes(app: OpenAPIHono, { usage, keyName, wallMs }: UsagePorts): void {
   app.openapi(
     sumsRoute,
     async (context) => {
@@ -145,7 +148,7 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
       const [total] = await reports.sums({ ...scope, groupBy: [] });
       const body = {
         ...{ from: new Date(scope.fromMs).toISOString(), to: new Date(scope.toMs).toISOString() },
-        rows: rows.map((row) => ({ ...groupBody(row), ...sumsBody(row) })),
+        rows: rows.map((row) => ({ ...groupBody(row, keyName), ...sumsBody(row) })),
         total: sumsBody(total ?? NOTHING),
       };
       return context.json(body, 200);
@@ -176,7 +179,8 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, wallMs }: UsagePorts):
 
 function kept(usage: UsageReports | null): UsageReports {
   if (usage !== null) return usage;
-  const message = 'Usage is not kept here. Set SWARMROUTER_USAGE=true and start the gateway again.';
+  const message =
+    'Usage is not kept here. Set SWARMROUTER_USAGE=true and start the gateway again, or make a client key.';
   throw new AdminError(404, 'usage_not_kept', message);
 }
 
@@ -214,17 +218,26 @@ function sumsBody(row: SumsRow): z.infer<typeof totalSchema> {
   };
 }
 
-type GroupBody = Partial<Record<Exclude<UsageGroup, 'key'>, string> & { key: string | null }>;
+type GroupBody = Partial<Record<Exclude<UsageGroup, 'key'>, string> & { key: string | null; key_name: string | null }>;
 
 const DATE_LENGTH = 10;
 const HOUR_LENGTH = 16;
 
-function groupBody({ group }: UsageRow): GroupBody {
+function groupBody({ group }: UsageRow, keyName: UsagePorts['keyName']): GroupBody {
   return Object.fromEntries(
-    Object.entries(group).map(([name, value]) => {
-      if (typeof value !== 'number') return [name, value];
+    Object.entries(group).flatMap(([name, value]) => {
+      if (name === 'key') return keyEntries(value, keyName);
+      if (typeof value !== 'number') return [[name, value]];
       const text = new Date(value).toISOString();
-      return [name, name === 'day' ? text.slice(0, DATE_LENGTH) : `${text.slice(0, HOUR_LENGTH)}Z`];
+      return [[name, name === 'day' ? text.slice(0, DATE_LENGTH) : `${text.slice(0, HOUR_LENGTH)}Z`]];
     }),
   );
+}
+
+function keyEntries(id: unknown, keyName: UsagePorts['keyName']): (readonly [string, string | null])[] {
+  const text = typeof id === 'string' ? id : null;
+  return [
+    ['key', text],
+    ['key_name', text === null ? null : keyName(text)],
+  ];
 }
