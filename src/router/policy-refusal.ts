@@ -6,7 +6,8 @@ type Asked = Pick<InferenceRequest, 'caller' | 'fence' | 'fenceAsked' | 'request
 
 /**
  * Somebody could serve it, but its key may not go there: that is no matter of what exists, and waiting does not help.
- * Null: without the key's policies nobody could serve it either, or its own targets are only away. Pure.
+ * Null: without the key's fence nobody could serve it either, or its own targets are only away. A model that nobody has
+ * is missing, also where the key keeps others from standing in for it. Pure.
  */
 export function policyRefusal(
   { caller, fence, fenceAsked, requestedModel }: Asked,
@@ -18,20 +19,15 @@ export function policyRefusal(
     const planned = planWith(wider);
     return 'plan' in planned || !nobodyHasIt(planned.noRoute);
   };
-  const { place, strictModel } = fenceAsked;
+  const { place } = fenceAsked;
   const model = requestedModel === '' ? 'auto' : requestedModel.slice(0, LONGEST_NAME);
-  const refused = (code: string, why: string): NoRoute => ({
-    ...{ status: 403, code, retryAfterMs: null, leftOut: noRoute.leftOut },
+  if (place === fence.place || !(couldServe({ ...fence, place }) || couldServe(fenceAsked))) return null;
+  const other = fence.place === 'local' ? 'cloud' : 'local';
+  const why = `the place "${other}", and no ${fence.place} target can serve the model "${model}". Allowed: ${fence.place}.`;
+  return {
+    ...{ status: 403, code: 'place_not_allowed', retryAfterMs: null, leftOut: noRoute.leftOut },
     message: `The API key "${caller.name}" may not use ${why}`,
-  });
-  if (place !== fence.place && (couldServe({ ...fence, place }) || couldServe(fenceAsked))) {
-    const other = fence.place === 'local' ? 'cloud' : 'local';
-    const why = `the place "${other}", and no ${fence.place} target can serve the model "${model}". Allowed: ${fence.place}.`;
-    return refused('place_not_allowed', why);
-  }
-  if (strictModel === fence.strictModel || !couldServe({ ...fence, strictModel })) return null;
-  const why = `the models that could stand in for "${model}", which no target has. GET /v1/models lists what it may use.`;
-  return refused('model_not_allowed', why);
+  };
 }
 
 const LONGEST_NAME = 200;

@@ -19,6 +19,8 @@ const BOUNDED: Readonly<Record<string, string>> = {
   '/@.*$/': 'names of models, at most 512 characters',
   '/[-_:](?:i?q[2-8](?:_[a-z0-9]+)*)$/': 'names of models, at most 512 characters',
   [String.raw`/[.\s]+$/`]: 'messages of servers, cut at 500 characters',
+  '/0+$/': 'the nine digits after the point of an amount',
+  [String.raw`/^(.+?)\1+$/`]: 'the operator’s own keys',
   '/-+$/': 'names of machines on the operator’s network, cut before',
   [String.raw`/(^|\s)#.*$/`]: 'the operator’s .env',
 };

@@ -133,15 +133,15 @@ describe('what a key may use', () => {
     expect(entries[0]).toMatchObject({ subject: 'key:homely', after: { reason: 'place_not_allowed' } });
   });
 
-  test('a model that nobody has is missing, not forbidden; one that may not stand in is forbidden', async () => {
+  test('a model that nobody has is missing, not forbidden, also where others may not stand in for it', async () => {
     const { chat } = await withKeys(
       { any: {}, listed: policies({ models: ['gpt-4o', 'lmstudio/none'] }) },
       { standIn: 'always' },
     );
     expect(await refusalOf(await chat('listed', 'gpt-4o', {}))).toEqual([
-      403,
-      'model_not_allowed',
-      expect.stringContaining('stand in for "gpt-4o"'),
+      404,
+      'model_not_found',
+      expect.stringContaining('gpt-4o'),
     ]);
     const strict = await withKeys({ any: {}, homely: policies({ places: ['local'] }) }, { standIn: 'never' });
     await strict.cloud.setFault({ kind: 'status', status: 404 });

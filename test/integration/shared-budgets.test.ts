@@ -160,7 +160,7 @@ test('who set, changed and removed a budget is on the audit log', async () => {
 
 test('looking for budgets makes no store', async () => {
   const { on, dataDir } = await started();
-  expect((await admin(on, 'GET', 'budgets')).body).toEqual({ budgets: [] });
+  expect((await admin(on, 'GET', 'budgets')).body).toEqual({ budgets: [], next_cursor: null });
   expect((await admin(on, 'DELETE', 'budgets/nobody')).status).toBe(404);
   expect(await readdir(dataDir)).not.toContain('swarmrouter.db');
 });
