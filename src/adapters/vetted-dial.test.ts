@@ -59,7 +59,7 @@ async function textOf(transport: Transport, call: TransportCall): Promise<string
   return new TextDecoder().decode(bytes);
 }
 
-describe('the address that was vetted is the one that is dialled (faults S-05)', () => {
+describe('S-05, L-14 the address that was vetted is the one that is dialled', () => {
   test('the name goes along as Host, and is asked for no second time', async () => {
     const { port } = await listen();
     const asked: string[] = [];

@@ -86,7 +86,7 @@ export class Sessions {
   }
 }
 
-export function loginMethodOf({ identity }: User): LoginMethod {
+function loginMethodOf({ identity }: User): LoginMethod {
   return identity === null ? 'password' : 'oidc';
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { AdminClient } from './admin-client.ts';
+import { type AddRun, each, json } from './command-parts.ts';
 import { type LimitFlags, listLimits, removeLimit, setLimit } from './limits.ts';
 import {
   type ChangeUserFlags,
@@ -18,11 +18,7 @@ import { rotateSecrets } from './secrets.ts';
 import { createTenant, listTenants, renameTenant, type TenantKind } from './tenants.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Makes a command one that talks to the running gateway. */
-type AddRun = (command: Command, run: (client: AdminClient) => Promise<number>) => void;
-
 const ROLE = 'owner, admin, operator, auditor or member; of one project: member:web; several times';
-const each = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 /** Who may administer the gateway, for which tenants, and what several keys share. */
 export function addPeopleCommands(program: Command, terminal: Terminal, add: AddRun): void {
@@ -38,8 +34,6 @@ export function addPeopleCommands(program: Command, terminal: Terminal, add: Add
   add(rotate, (client) => rotateSecrets(client, terminal, rotate.opts<JsonFlag>()));
   addLimits(program.command('limits').description('what several keys may use within a minute'), terminal, add);
 }
-
-const json = (command: Command): Command => command.option('--json', 'as JSON');
 
 function addUsers(users: Command, terminal: Terminal, add: AddRun): void {
   const list = json(users.command('list', { isDefault: true }).description('all of them, oldest first'));

@@ -13,6 +13,7 @@ import {
   updateBudget,
 } from './budgets.ts';
 import { check } from './check.ts';
+import { each } from './command-parts.ts';
 import { type DecisionFlags, decisions } from './decisions.ts';
 import type { DiscoverFlags } from './discover.ts';
 import { EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
@@ -249,7 +250,6 @@ function addDecisions(program: Command, terminal: Terminal, finish: Finish): voi
 
 /** What is said of a key, at first and later. */
 function keyFlags(command: Command): Command {
-  const each = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
   return command
     .option('--project <id>', 'whose it is (default: default); made when there is none')
     .option('--owner <text>', 'the person or team')

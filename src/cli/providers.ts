@@ -8,7 +8,7 @@ import { listOf, show } from './cells.ts';
 import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { allOf } from './pages.ts';
 import { NONE, type ProviderFlags, providerFieldsOf } from './provider-flags.ts';
-import { fail, type JsonFlag, print } from './reply-text.ts';
+import { fail, type JsonFlag, print, sourceText } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -105,12 +105,6 @@ function providersText(providers: readonly unknown[], terminal: Terminal): strin
     ? []
     : ['', `None of them was added at run time. ${add}`];
   return [table([['NAME', 'KIND', 'PLACE', 'STATUS', 'FROM', 'KEY', 'URL'].map(bold), ...rows]), ...hint].join('\n');
-}
-
-function sourceText(provider: unknown): string {
-  const source = show(fieldOf(provider, 'source'));
-  const replaces = fieldOf(provider, 'replaces');
-  return typeof replaces === 'string' ? `${source}, over ${replaces}` : source;
 }
 
 function providerText(provider: unknown): string {

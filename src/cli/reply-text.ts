@@ -1,5 +1,6 @@
 import pico from 'picocolors';
-import type { AdminReply } from './admin-client.ts';
+import { type AdminReply, fieldOf } from './admin-client.ts';
+import { show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -7,6 +8,7 @@ import type { Terminal } from './terminal.ts';
 export interface JsonFlag {
   readonly json?: boolean;
 }
+
 /** A table with headings that stand out where there are colours. */
 export function headed(
   headings: readonly string[],
@@ -27,4 +29,11 @@ export function print(reply: AdminReply, terminal: Terminal, flags: JsonFlag, te
 export function fail(terminal: Terminal, reply: Extract<AdminReply, { ok: false }>): number {
   terminal.error(`swarmrouter: ${reply.message}`);
   return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
+}
+
+/** Where something comes from that may lie over another of its name. */
+export function sourceText(item: unknown): string {
+  const source = show(fieldOf(item, 'source'));
+  const replaces = fieldOf(item, 'replaces');
+  return typeof replaces === 'string' ? `${source}, over ${replaces}` : source;
 }

@@ -1,20 +1,14 @@
 import { Argument, type Command, Option } from 'commander';
 import { STRATEGY_NAMES } from '../core/strategy-names.ts';
 import { ADAPTER_KINDS } from '../core/target.ts';
-import type { AdminClient } from './admin-client.ts';
+import { type AddRun, examples, json } from './command-parts.ts';
 import { CLOCK_FLAGS, type ProviderFlags } from './provider-flags.ts';
 import { addProvider, listProviders, removeProvider, showProvider, updateProvider } from './providers.ts';
 import type { JsonFlag } from './reply-text.ts';
 import { listAliases, listRoutes, type RouteFlags, removeAlias, removeRoute, setAlias, setRoute } from './routing.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Makes a command one that talks to the running gateway. */
-type AddRun = (command: Command, run: (client: AdminClient) => Promise<number>) => void;
-
 const KINDS = [...ADAPTER_KINDS, 'auto', 'azure', 'lmstudio', 'llamacpp'];
-const json = (command: Command): Command => command.option('--json', 'as JSON');
-const examples = (command: Command, ...lines: readonly string[]): Command =>
-  command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  swarmrouter ${line}`).join('\n')}`);
 
 /** Where requests go, changed while the gateway runs. */
 export function addRoutingCommands(program: Command, terminal: Terminal, add: AddRun): void {

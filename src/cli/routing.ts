@@ -2,7 +2,7 @@ import { type AdminClient, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, milliseconds, show } from './cells.ts';
 import { allOf } from './pages.ts';
 import { numberOf } from './provider-flags.ts';
-import { headed, type JsonFlag, print } from './reply-text.ts';
+import { headed, type JsonFlag, print, sourceText } from './reply-text.ts';
 import type { Terminal } from './terminal.ts';
 
 const ALIASES = '/admin/aliases';
@@ -81,9 +81,3 @@ export async function removeRoute(client: AdminClient, terminal: Terminal, name:
 }
 
 const pathOf = (path: string, name: string): string => `${path}/${encodeURIComponent(name)}`;
-
-function sourceText(item: unknown): string {
-  const source = show(fieldOf(item, 'source'));
-  const replaces = fieldOf(item, 'replaces');
-  return typeof replaces === 'string' ? `${source}, over ${replaces}` : source;
-}

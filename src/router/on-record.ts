@@ -3,7 +3,7 @@ import type { Deadlines, Timed } from '../core/deadlines.ts';
 import { UpstreamError } from '../core/failure.ts';
 
 /** A disk that takes nothing for so long is not going to: nobody is held any longer, ms. */
-export const MOST_RECORD_MS = 30_000;
+const MOST_RECORD_MS = 30_000;
 
 /** Null: it cannot be lost any more; else what the client is told instead of the end of its answer. */
 export function onRecord(

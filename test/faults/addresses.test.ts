@@ -39,7 +39,7 @@ const withoutNames = (): (readonly [string, string])[] =>
     }
   });
 
-describe('S-05 an address that is given at run time', () => {
+describe('S-05, L-14 an address that is given at run time', () => {
   const bodies = {
     openrouter: (url: string) => ({ type: 'openrouter', base_url: url }),
     azure: (url: string) => ({ type: 'azure', endpoint: url, deployments: { a: 'b' } }),

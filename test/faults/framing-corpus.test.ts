@@ -21,7 +21,7 @@ async function laterIsServed({ chat }: Pick<TestGateway, 'chat'>): Promise<void>
   expect([response.status, (await response.text()).includes('canary:LATER')]).toEqual([200, true]);
 }
 
-describe('S-16 what two servers could read differently', () => {
+describe('S-16, L-24 what two servers could read differently', () => {
   test('is a corpus of more than a hundred requests, each of them another', () => {
     expect(ATTACKS.length).toBeGreaterThan(100);
     expect(new Set(ATTACKS.map(({ bytes }) => bytes)).size).toBe(ATTACKS.length);

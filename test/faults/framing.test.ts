@@ -108,7 +108,7 @@ describe('F-32 a request that is refused before its body is read', () => {
   });
 });
 
-describe('L-24 framing that two servers could read differently', () => {
+describe('S-16, L-24 framing that two servers could read differently', () => {
   const ONE = chatRequest('A');
   for (const [what, bytes, status] of [
     ['two Host headers', chatRequest('A', 'host: evil.example\r\n'), '400'],

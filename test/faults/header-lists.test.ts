@@ -216,7 +216,7 @@ const ANSWERED: readonly (readonly [string, string])[] = [
   ['x-swarmrouter-reason', CANARY],
 ];
 
-describe('S-07 the headers that reach a client', () => {
+describe('S-07, L-16 the headers that reach a client', () => {
   const answered = Object.fromEntries(ANSWERED);
   const lines = ANSWERED.map(([name, value]) => `${name}: ${value}\r\n`).join('');
   const OWN = ['date', 'x-request-id'];

@@ -1,56 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { faultParts, targetFor } from '../support/fault-parts.ts';
 import { until } from '../support/gateway.ts';
+import { variantsOf } from '../support/path-variants.ts';
 import { talk } from '../support/raw-client.ts';
 import { inference } from '../support/running.ts';
 
 const parts = faultParts();
 
 const SECRET_WORDS = /sim-model|to-guard|"targets"|swarmrouter_attempts_total/;
-
-/** Spellings that some parser takes for the same path. */
-function variantsOf(path: string): readonly string[] {
-  const [, first = '', ...rest] = path.split('/');
-  const tail = rest.join('/');
-  const encoded = [...first].map((letter) => `%${letter.charCodeAt(0).toString(16)}`).join('');
-  return [
-    path,
-    path.toUpperCase(),
-    `/${first.charAt(0).toUpperCase()}${first.slice(1)}/${tail}`,
-    `/${path}`,
-    `//${path}`,
-    `${path}/`,
-    `${path}//`,
-    `/${first}//${tail}`,
-    `/${first}/./${tail}`,
-    `/./${first}/${tail}`,
-    `/x/../${first}/${tail}`,
-    `/v1/../${first}/${tail}`,
-    `/v1/models/../../${first}/${tail}`,
-    `/health/../${first}/${tail}`,
-    `/docs/../${first}/${tail}`,
-    `/docs/..%2f${first}/${tail}`,
-    `/docs/%2e%2e/${first}/${tail}`,
-    `/%2e/${first}/${tail}`,
-    `/${encoded}/${tail}`,
-    `/${first}%2f${tail}`,
-    `/${first}%252f${tail}`,
-    `/${first};x/${tail}`,
-    `${path};x=1`,
-    `${path}.json`,
-    `${path}%00`,
-    `${path}%20`,
-    `${path}%0a`,
-    `${path}?`,
-    `${path}?x=/docs`,
-    `${path}#/docs`,
-    `\\${first}\\${tail}`,
-    `/${first}\\${tail}`,
-    `http://localhost${path}`,
-    `http://localhost:80${path}`,
-    `https://localhost${path}`,
-  ];
-}
 
 const OVERRIDES = [
   '',

@@ -3,39 +3,20 @@ import fc from 'fast-check';
 import { loadConfig } from '../../src/config/load.ts';
 import { faultParts, targetFor, targetOfRaw } from '../support/fault-parts.ts';
 import { type TestGateway, until } from '../support/gateway.ts';
+import { POISON_NAMES, prototypeShape } from '../support/poison.ts';
 import { chatRequest, talk } from '../support/raw-client.ts';
 import { completion, framed, httpReply, LAST_CHUNK, STREAM_HEAD } from '../support/raw-server.ts';
 
 const parts = faultParts();
 
-const PROTOTYPES = {
-  Object: Object.prototype,
-  Array: Array.prototype,
-  Function: Function.prototype,
-  Map: Map.prototype,
-};
-const shapeOf = (): string =>
-  JSON.stringify(
-    Object.entries(PROTOTYPES).map(([name, one]) => [name, ...Reflect.ownKeys(one).map(String).toSorted()]),
-  );
-const CLEAN = shapeOf();
+const CLEAN = prototypeShape();
 
 /** Nothing of what anybody sent became a property of all objects. */
 function expectClean(): void {
-  expect(shapeOf()).toBe(CLEAN);
+  expect(prototypeShape()).toBe(CLEAN);
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
 }
 afterEach(expectClean);
-
-const POISON_KEYS = [
-  '__proto__',
-  'constructor',
-  'prototype',
-  'hasOwnProperty',
-  'toString',
-  'valueOf',
-  '__defineGetter__',
-];
 
 /** JSON text, since an object literal cannot say `__proto__`: poison under each other, at any depth. */
 const poison = fc.letrec<{ value: string; object: string }>((tie) => ({
@@ -46,7 +27,7 @@ const poison = fc.letrec<{ value: string; object: string }>((tie) => ({
     fc.array(tie('value'), { maxLength: 2 }).map((items) => `[${items.join()}]`),
   ),
   object: fc
-    .uniqueArray(fc.tuple(fc.constantFrom(...POISON_KEYS, 'polluted', 'a'), tie('value')), {
+    .uniqueArray(fc.tuple(fc.constantFrom(...POISON_NAMES, 'polluted', 'a'), tie('value')), {
       minLength: 1,
       maxLength: 3,
       selector: ([key]) => key,
@@ -139,7 +120,7 @@ describe('S-12 the prototype of all objects stays clean', () => {
   test('L-25 whatever paths, queries and headers say; none of them is found on a prototype', async () => {
     const server = await parts.simulator({ kind: 'vllm' });
     const on = await parts.gateway([targetFor(server)]);
-    for (const key of POISON_KEYS) {
+    for (const key of POISON_NAMES) {
       for (const path of ['/admin/usage', '/admin/audit', '/admin/decisions', '/admin/keys', '/v1/models', '/health']) {
         for (const query of [`${key}=1`, `${key}[polluted]=1`, `${key}.polluted=1`, `a[${key}][polluted]=1`]) {
           expect((await admin(on, 'GET', `${path}?${query}`)).status).toBeLessThan(500);
@@ -219,7 +200,7 @@ describe('S-12 the prototype of all objects stays clean', () => {
       }),
       { numRuns: 100 },
     );
-    for (const word of POISON_KEYS) {
+    for (const word of POISON_NAMES) {
       reply = () =>
         httpReply(
           `{"error":{"message":"no","code":"${word}","type":"${word}","metadata":{"error_type":"${word}"},"__proto__":{"polluted":1}}}`,
@@ -242,7 +223,7 @@ describe('S-12 the prototype of all objects stays clean', () => {
         readFile: (path) => (path.endsWith('.yaml') ? yaml : null),
       });
     fc.assert(
-      fc.property(poison, fc.constantFrom(...POISON_KEYS), (object, key) => {
+      fc.property(poison, fc.constantFrom(...POISON_NAMES), (object, key) => {
         for (const yaml of [
           object,
           `aliases: ${object}`,

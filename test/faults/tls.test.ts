@@ -82,7 +82,7 @@ describe('F-03 a server whose TLS is wrong', () => {
   }, 20_000);
 });
 
-describe('S-05 a provider given at run time, which is dialled by the address that was vetted', () => {
+describe('S-05, L-14 a provider given at run time, which is dialled by the address that was vetted', () => {
   test('has its certificate held against its name', async () => {
     const good = modelServer(authority.issue('localhost'));
     // What the address alone would be content with.

@@ -11,7 +11,7 @@ import { adminPorts } from '../../src/http/admin/admin-fixture.ts';
 import { buildAdminApp } from '../../src/http/admin/app.ts';
 import { permissionsOf } from '../../src/http/admin/permission.ts';
 import { STORE_FILE } from '../../src/stores/sqlite/store-file.ts';
-import { adminCall, bearer } from '../support/admin-call.ts';
+import { adminCall, bearer } from '../support/admin-client.ts';
 import { startTestGateway, type TestGateway, targetFor } from '../support/gateway.ts';
 import { madeTenant, PASSWORD, personWith, type Tenant, tokenWith } from '../support/tenants.ts';
 

@@ -143,7 +143,7 @@ async function files(dataDir: string): Promise<Sink[]> {
   );
 }
 
-describe('S-09 S-10 L-08 L-10 a secret', () => {
+describe('S-07 S-09 S-10 L-08 L-10 L-16 a secret', () => {
   test('is in no reply, no log, no metric, no report, no record of the admin API and no file, whatever goes wrong', async () => {
     const { dataDir, on, local, cloud, other } = await started();
     const sinks: Sink[] = [];

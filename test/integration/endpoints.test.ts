@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
 import type { Target } from '../../src/core/target.ts';
 import { targetOf } from '../support/fleet.ts';
+import { freePort } from '../support/free-port.ts';
 import { targetFor } from '../support/gateway.ts';
 import { inference, runningParts } from '../support/running.ts';
 
@@ -266,10 +267,3 @@ describe('a gateway that is its own target', () => {
     expect(outcomes.length).toBe(4);
   });
 });
-
-async function freePort(): Promise<number> {
-  const probe = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() });
-  const { port } = probe;
-  await probe.stop(true);
-  return port ?? 0;
-}

@@ -9,7 +9,7 @@ import { KeyGuard } from '../../src/admission/key-guard.ts';
 import { Secret } from '../../src/core/secret.ts';
 import { SqliteThread } from '../../src/stores/sqlite/client.ts';
 import { STORE_FILE } from '../../src/stores/sqlite/store-file.ts';
-import { adminCall, bearer } from '../support/admin-call.ts';
+import { adminCall, bearer } from '../support/admin-client.ts';
 import { hashKey, madeKey } from '../support/client-keys.ts';
 import { targetFor } from '../support/gateway.ts';
 import { ManualClock } from '../support/manual-clock.ts';

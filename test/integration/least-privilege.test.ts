@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'bun:test';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { adminCall, bearer } from '../support/admin-call.ts';
+import { adminCall, bearer } from '../support/admin-client.ts';
 import { until } from '../support/gateway.ts';
 import { runningParts } from '../support/running.ts';
 

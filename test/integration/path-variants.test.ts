@@ -6,8 +6,9 @@ import { type Simulator, startSimulator } from '../../simulators/index.ts';
 import { adminPorts } from '../../src/http/admin/admin-fixture.ts';
 import { buildAdminApp } from '../../src/http/admin/app.ts';
 import { permissionsOf } from '../../src/http/admin/permission.ts';
-import { adminCall, bearer } from '../support/admin-call.ts';
+import { adminCall, bearer } from '../support/admin-client.ts';
 import { startTestGateway, type TestGateway, targetFor } from '../support/gateway.ts';
+import { variantsOf } from '../support/path-variants.ts';
 import { talk } from '../support/raw-client.ts';
 import { inference } from '../support/running.ts';
 import { madeTenant, type Tenant } from '../support/tenants.ts';
@@ -28,48 +29,6 @@ afterAll(async () => {
   await simulator.stop();
   await rm(dataDir, { recursive: true, force: true });
 });
-
-const percent = (text: string): string => `%${text.charCodeAt(0).toString(16).padStart(2, '0')}`;
-
-/** Other ways to write a path, which some part might read as the path and another as a different one. */
-function variantsOf(path: string): readonly string[] {
-  const [, first = '', ...rest] = path.split('/');
-  const tail = rest.length === 0 ? '' : `/${rest.join('/')}`;
-  const last = path.lastIndexOf('/');
-  return [
-    path,
-    path.toUpperCase(),
-    `/${first.charAt(0).toUpperCase()}${first.slice(1)}${tail}`,
-    `/${path}`,
-    `/.${path}`,
-    path.replaceAll('/', '//'),
-    `${path}/`,
-    `${path}//`,
-    `${path}/.`,
-    `${path}/..;/${path.slice(last + 1)}`,
-    `/${first}%2f${rest.join('%2f')}`,
-    `/${first}%5c${rest.join('%5c')}`,
-    `/${percent(first)}${first.slice(1)}${tail}`,
-    `/${percent('%')}${percent(first).slice(1)}${first.slice(1)}${tail}`,
-    `${path};x`,
-    `/${first};x=1${tail}`,
-    `${path}%00`,
-    `${path}%20`,
-    `${path}?/docs`,
-    `${path}#/docs`,
-    `${path}.json`,
-    `/docs/..${path}`,
-    `/docs/%2e%2e${path}`,
-    `/docs${path}`,
-    `/health/..${path}`,
-    `/openapi.json/..${path}`,
-    `/admin/login/..${path}`,
-    `http://localhost${path}`,
-    `http://localhost/docs/..${path}`,
-    `HTTP://LOCALHOST${path}`,
-    path.replaceAll('/', '\\'),
-  ];
-}
 
 const OVERRIDES = [
   '',

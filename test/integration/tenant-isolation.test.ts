@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { adminCall, bearer } from '../support/admin-call.ts';
+import { adminCall, bearer } from '../support/admin-client.ts';
 import { type TestGateway, targetFor } from '../support/gateway.ts';
 import { runningParts } from '../support/running.ts';
 import { tokenWith } from '../support/tenants.ts';

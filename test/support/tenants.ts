@@ -1,4 +1,4 @@
-import { adminCall, bearer } from './admin-call.ts';
+import { adminCall, bearer } from './admin-client.ts';
 import type { TestGateway } from './gateway.ts';
 
 /** A part of the gateway's people and things that others must not reach: a project of an organisation. */

@@ -8,8 +8,9 @@ import { auditOriginOf } from './origin.ts';
 import { nextCursor, PAGE_ALLOWED, pageOf, pageQuery } from './page.ts';
 import { needs } from './permission.ts';
 import { refuseForAll, shown } from './problems.ts';
-import { ROUTING_SOURCES, sourceWords, timeOf } from './routing-words.ts';
+import { ROUTING_SOURCES, timeOf } from './routing-words.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
+import { sourceWords } from './source-words.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface RoutingPorts {

@@ -3,7 +3,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { AdminError } from './error-envelope.ts';
 import type { KeptReply, ReplayBook } from './replay-book.ts';
 
-export const IDEMPOTENCY_HEADER = 'idempotency-key';
+const IDEMPOTENCY_HEADER = 'idempotency-key';
 const REPLAYED_HEADER = 'idempotent-replayed';
 const WRITES: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 const KEY = /^[\x21-\x7e]{1,255}$/;

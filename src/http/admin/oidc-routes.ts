@@ -24,7 +24,7 @@ type LoginEnd =
   | ({ readonly ok: false } & OidcRefusal);
 
 /** Lets people log in at an identity provider. `begin` rejects with an Error called OidcFault. */
-export interface OidcDesk {
+interface OidcDesk {
   readonly issuer: string;
   begin(redirectUrl: string, returnTo: string): Promise<{ url: string; ticket: string; maxAgeS: number }>;
   end(answer: URL, ticket: string | null, from: RequestOrigin): Promise<LoginEnd>;
@@ -44,7 +44,7 @@ export interface OidcPorts {
 
 const PATH = '/admin/login/oidc';
 const CALLBACK_PATH = `${PATH}/callback`;
-export const LOGIN_PAGE = '/login';
+const LOGIN_PAGE = '/login';
 
 const refused = jsonReply('Refused, as a page where a page is asked for', errorSchema);
 const unavailable = jsonReply('The identity provider does not answer', errorSchema);

@@ -9,8 +9,8 @@ import { type OverflowProviderBody, overflowProviderBody, toGivenProvider } from
 import { problemsOf } from './overflow-provider-problems.ts';
 import { needs } from './permission.ts';
 import { refuseFor } from './problems.ts';
-import { sourceText } from './provider-schemas.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { sourceWords } from './source-words.ts';
 
 const PATH = '/admin/overflow_provider';
 
@@ -176,7 +176,7 @@ function removedBody({ provider, nowInForce }: RemovedProvider): z.infer<typeof 
   const after =
     nowInForce === null
       ? 'nothing takes its place'
-      : `${nowInForce.id} from the ${sourceText(nowInForce.source)} is in force again`;
+      : `${nowInForce.id} from the ${sourceWords(nowInForce.source)} is in force again`;
   return {
     removed: provider.name,
     now_in_force:

@@ -22,10 +22,10 @@ import {
   providerSchema,
   removedSchema,
   type ShownProvider,
-  sourceText,
   writtenSchema,
 } from './provider-schemas.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { sourceWords } from './source-words.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface ProviderPorts {
@@ -120,7 +120,7 @@ export function addProviderRoutes(app: OpenAPIHono, ports: ProviderPorts): void 
     const then =
       after === null
         ? 'nothing takes its place'
-        : `the one from the ${sourceText(after.view.target.source)} is in force again`;
+        : `the one from the ${sourceWords(after.view.target.source)} is in force again`;
     const reply = { removed: name, now_in_force: after === null ? null : providerBody(after) };
     return context.json({ ...reply, message: `${name} is deleted; ${then}.` }, 200);
   });
@@ -271,7 +271,7 @@ async function find(ports: ProviderPorts, name: string): Promise<ShownProvider> 
 async function requireGiven(ports: ProviderPorts, name: string): Promise<void> {
   const { given, view } = await find(ports, name);
   if (given !== null) return;
-  const message = `"${name}" comes from the ${sourceText(view.target.source)}: change it there, or lay another over it with POST ${PATH}. Nothing was changed.`;
+  const message = `"${name}" comes from the ${sourceWords(view.target.source)}: change it there, or lay another over it with POST ${PATH}. Nothing was changed.`;
   throw new AdminError(409, 'provider_not_changeable', message, { param: 'name' });
 }
 

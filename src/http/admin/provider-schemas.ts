@@ -149,13 +149,3 @@ export function providerBody({ view, given, base }: ShownProvider): z.infer<type
     revision: given?.revision ?? 0,
   };
 }
-
-/** Where a target comes from, for people: "from the …". */
-export function sourceText(source: Target['source']): string {
-  const words: Readonly<Partial<Record<Target['source'], string>>> = {
-    yaml: 'YAML file',
-    found: 'search on this machine',
-    admin: 'admin API',
-  };
-  return words[source] ?? source;
-}
