@@ -93,8 +93,9 @@ export class GroupLedger implements Ledger {
     const { journalFolder, mostJournalBytes, logger, clock } = this.#options;
     this.#ownerId = this.#newName();
     this.#journal = new Journal(journalFolder, this.#ownerId, mostJournalBytes, logger);
-    this.#journaling = new Batches(clock, (batch) => this.#writeToJournal(batch));
-    this.#committing = new Batches(clock, (batch) => this.#writeToStore(batch));
+    const keep = (batch: readonly Pending[], error: unknown): void => this.#keepUnforeseen(batch, error);
+    this.#journaling = new Batches(clock, (batch) => this.#writeToJournal(batch), keep);
+    this.#committing = new Batches(clock, (batch) => this.#writeToStore(batch), keep);
   }
 
   /** As the store knows this process now. */
@@ -323,6 +324,20 @@ export class GroupLedger implements Ledger {
     for (const pending of rest) this.#tell(pending, { kind: 'kept' });
   }
 
+  /** Nobody knows how far it got: told from the beginning, from memory, and that changes nothing where it was written. */
+  #keepUnforeseen(batch: readonly Pending[], error: unknown): void {
+    const undecided = batch.filter(needsStore);
+    const rest = batch.filter((pending) => !needsStore(pending));
+    for (const { attempt } of rest) attempt.place = 'store';
+    this.#journal.keepInMemory(rest.flatMap(fromTheBeginning));
+    for (const pending of rest) this.#tell(pending, { kind: 'kept' });
+    const problem = error instanceof Error ? error.message : String(error);
+    this.#fail(undecided, problem);
+    this.#applySoon();
+    const stack = error instanceof Error ? error.stack : undefined;
+    this.#options.logger.error({ problem, stack }, 'usage could not be written; it is kept in memory');
+  }
+
   async #checkPlace(): Promise<void> {
     if (!(await this.#journal.checkPlace())) this.#attempts.giveToStore();
   }
@@ -398,9 +413,9 @@ export class GroupLedger implements Ledger {
   #enterTrouble(error: StoreUnavailable): void {
     if (this.#problem !== null) return;
     this.#problem = `${error.kind}: ${error.message}`;
-    this.#options.logger.error({ problem: this.#problem }, 'the ledger takes nothing now; usage is kept in a file');
     this.#retryMs = FIRST_RETRY_MS;
     this.#retryLater();
+    this.#options.logger.error({ problem: this.#problem }, 'the ledger takes nothing now; usage is kept in a file');
   }
 
   #retryLater(): void {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { ending, starting, startOf } from '../../../test/contract/store-support.ts';
+import { closeUnderneath } from '../../../test/support/close-underneath.ts';
 import type { LedgerOperation } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
 import { adoptJournal, journalOwners } from './adopt-journals.ts';
@@ -241,6 +242,19 @@ describe('a journal', () => {
     expect(await handedOn(journal)).toEqual([starting('after'), starting('before'), starting('during')]);
     await journal.close();
   });
+
+  test.skipIf(process.platform !== 'linux')(
+    'whose file cannot even be asked about goes on in memory, and in a new one',
+    async () => {
+      const journal = journalOf('me');
+      await journal.append([starting('before')]);
+      closeUnderneath(journalFiles(folder, 'me')[0]);
+      expect(await journal.checkPlace()).toBe(false);
+      expect(await journal.append([starting('after')])).toBe(true);
+      expect(await handedOn(journal)).toEqual([starting('after'), starting('before')]);
+      await journal.close();
+    },
+  );
 
   test('is not mistaken for other files', async () => {
     await writeFile(join(folder, 'learned.json'), '{}');
