@@ -284,6 +284,29 @@ test('usage whose write fails in a way that nobody foresaw is kept, and its call
   await store.close();
 }, 30_000);
 
+test('a call that ends after its ledger was closed is answered and counted as lost, and takes nothing from what waits', async () => {
+  const store = await openAt({ dataDir: folder });
+  const ledger = await ledgerOver(store);
+  const [late, unrecorded] = [ledger.begin(startOf('late')), ledger.begin(startOf('late, too'))];
+  await ledger.flush();
+  const never = ledger.begin(startOf('never on record'));
+  const other = new Database(join(folder, 'swarmrouter.db'));
+  other.run('begin immediate');
+  await calls(ledger, names('waits'));
+  const last = ledger.begin(startOf('last')).end(endOf({ costNanoUsd: 7 }));
+  await ledger.close();
+  await last;
+  for (const entry of [late, unrecorded, never]) await entry.end(endOf({ costNanoUsd: 7 }));
+  expect(await errorOf(ledger.reserve(startOf('reserved')))).toBeInstanceOf(LedgerUnavailable);
+  expect(ledger.health().lost).toBeGreaterThanOrEqual(3);
+  other.run('rollback');
+  other.close();
+  const heir = await ledgerOver(store);
+  expect(await settled(store, heir)).toEqual([...names('waits'), 'last'].sort());
+  await heir.close();
+  await store.close();
+}, 30_000);
+
 describe('what a dead process left', () => {
   test('in its file is brought to the ledger by the next one, before its open calls are resolved', async () => {
     const store = await openAt({ dataDir: folder });

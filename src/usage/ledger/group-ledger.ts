@@ -34,6 +34,7 @@ const LOOK_FOR_STARTS_MS = START_PATIENCE_MS / 2;
 const PATIENCE_MS = 5;
 /** How far the store may be behind the journal. */
 const APPLY_EVERY_MS = 1_000;
+const IS_CLOSED = 'the ledger is closed';
 /** How often the store is told that we live while it knows of open attempts; dead is who is silent for three of these. */
 export const BEAT_EVERY_MS = 2_000;
 const FIRST_RETRY_MS = 50;
@@ -87,6 +88,8 @@ export class GroupLedger implements Ledger {
   #lateEnds = 0;
   #orphansResolved = 0;
   #closed = false;
+  /** What comes now is too late to be written. */
+  #over = false;
 
   constructor(options: Omit<GroupLedgerOptions, 'locks'>) {
     this.#options = { ...DEFAULTS, ...options };
@@ -109,6 +112,7 @@ export class GroupLedger implements Ledger {
   }
 
   async reserve(start: AttemptStart): Promise<LedgerEntry> {
+    if (this.#over) throw new LedgerUnavailable(unavailableText(IS_CLOSED));
     const attempt: OpenAttempt = { start, beganAtMs: this.#options.clock.nowMs(), place: 'store' };
     const fate = await new Promise<Fate>((answer) => {
       this.#committing.push({ operation: { kind: 'start', start, enforce: true }, attempt, answer }, 0);
@@ -156,7 +160,10 @@ export class GroupLedger implements Ledger {
     if (this.#problem !== null) await this.#retry();
     this.#cancelRetry();
     this.#cancelBeat?.();
-    this.#failHeld('the ledger is closed');
+    this.#failHeld(IS_CLOSED);
+    await this.flush();
+    this.#over = true;
+    // What came while the last of it was written.
     await this.flush();
     this.#journaling.stop();
     this.#committing.stop();
@@ -206,6 +213,10 @@ export class GroupLedger implements Ledger {
     this.#young.delete(attempt);
     const { attemptId, payer } = attempt.start;
     const operation = { kind: 'end', organisationId: payer.organisationId, attemptId, end } as const;
+    if (this.#over) {
+      this.#journal.keepInMemory(fromTheBeginning({ operation, attempt, answer: null }));
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       const batches = attempt.place === 'store' ? this.#committing : this.#journaling;
       batches.push({ operation, attempt, answer: () => resolve() }, 0);

@@ -228,6 +228,19 @@ describe('a journal', () => {
     expect(await journalOwners(folder)).toEqual([]);
   });
 
+  test('that is closed takes nothing more, and leaves to its heir all that it had', async () => {
+    const journal = journalOf('dead');
+    await journal.append(OPERATIONS);
+    journal.keepInMemory([starting('in memory alone')]);
+    await journal.close();
+    expect([journal.lost, journal.waiting]).toEqual([1, OPERATIONS.length]);
+    expect(await journal.append([starting('late')])).toBe(false);
+    expect(journal.fileProblem).toContain('closed');
+    journal.keepInMemory([starting('late')]);
+    expect(journal.lost).toBe(2);
+    expect((await adopted('dead')).operations).toEqual(OPERATIONS);
+  });
+
   test('whose folder is taken away goes on in memory, and in new files when it is back', async () => {
     const home = join(folder, 'home');
     await mkdir(home);
