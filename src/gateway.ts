@@ -196,7 +196,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const principals = new Principals(() => accounts.peopleIfAny(), clock);
   const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
-  const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
+  const parts = { directory, prober, slots, clock, billing, logger: log, sink: fanOut(...sinks) };
   const engine = new Engine(parts, engineOptions(config, directory, routing));
   routing.onChange(() => engine.configure(engineOptions(reloader.config, directory, routing)));
   const keyGuard = new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key });

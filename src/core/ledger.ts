@@ -129,7 +129,7 @@ export interface LedgerHealth {
   readonly journalBytes: number;
   /** Ends that came for an attempt that had ended already: they changed nothing. */
   readonly lateEnds: number;
-  /** Could be kept nowhere: journal and memory were full. */
+  /** Could be kept nowhere: journal and memory were full, or the ledger was closed. */
   readonly lost: number;
   /** Attempts of processes that died, resolved to `unknown`. */
   readonly orphansResolved: number;

@@ -8,6 +8,7 @@ import type { TargetId } from '../core/target.ts';
 import { asUpstreamError, type Committed } from './attempt.ts';
 import { callEnd } from './call-end.ts';
 import type { Finished } from './committed-stream.ts';
+import type { Drains } from './drains.ts';
 import type { Opens } from './joined-reply.ts';
 import { promptWasCut } from './learned/prompt-cut.ts';
 import type { Lease } from './lease.ts';
@@ -29,6 +30,7 @@ export interface AnswerFacts {
   readonly lifetime: RequestLifetime;
   readonly directory: TargetDirectory;
   readonly clock: Clock;
+  readonly drains: Drains;
 }
 
 /** An answer past its commit point: who gives it now, and how it ended. Says so exactly once. */
@@ -174,7 +176,7 @@ export class AnswerInProgress {
     const bill = this.#bill;
     const { reply } = this.#committed;
     if (drained === null) this.#billed = bill.end(callEnd(reply, error)) ?? this.#billed;
-    else void drained.then(() => bill.end(callEnd(reply, error)));
+    else void drained.then(() => this.#about.drains.settle(() => bill.end(callEnd(reply, error))));
   }
 
   /** What the end of a reply says of its target: nothing, when it was us or the client who ended it. */

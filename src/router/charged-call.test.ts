@@ -11,7 +11,7 @@ const LEFT = new UpstreamError('cancelled', 'the client went away');
 const failed = (error: UpstreamError) => ({ kind: 'failed', error, record: null }) as unknown as AttemptResult;
 
 /** A call under way, whose attempt ends when the test says so or when it is cancelled. */
-function underWay(drains: Drains) {
+function underWay(drains: Drains, settle: () => Promise<void> | null = () => null) {
   const request = new Cancellation();
   const client = new AbortController();
   const call = new ChargedCall(request, client.signal, drains);
@@ -21,7 +21,10 @@ function underWay(drains: Drains) {
   });
   call.cancellation.onCancel((cause) => end(failed(cause)));
   const settled: AttemptResult[] = [];
-  const result = call.resultOf(attempt, (ended) => settled.push(ended));
+  const result = call.resultOf(attempt, (ended) => {
+    settled.push(ended);
+    return settle();
+  });
   const leave = () => {
     client.abort();
     request.cancel(LEFT);
@@ -63,6 +66,27 @@ test('it ends when its time is over, and with whatever else ends its request', a
   const shutdown = new UpstreamError('failed', 'the gateway is shutting down');
   stopped.request.cancel(shutdown);
   expect(await stopped.result).toEqual(failed(shutdown));
+});
+
+const broken = (): never => {
+  throw new Error('no price');
+};
+test.each([
+  ['throws', broken],
+  ['rejects', () => Promise.reject(new Error('no price'))],
+])('its place is free again and the log says so when what settles it %s', async (_, settle) => {
+  const logged: object[] = [];
+  const silent = () => undefined;
+  const logger = { debug: silent, info: silent, warn: silent, error: (fields: object) => void logged.push(fields) };
+  const drains = new Drains(new ManualClock(), limits, logger);
+  const first = underWay(drains, settle);
+  first.leave();
+  await first.result;
+  first.end(LEFT);
+  await drains.stop();
+  await Promise.resolve();
+  expect(first.settled.length).toBe(1);
+  expect(logged).toEqual([expect.objectContaining({ problem: 'no price' })]);
 });
 
 test('it does not begin for a client that has left before', () => {

@@ -33,7 +33,7 @@ export class ChargedCall {
   /** How the attempt ended; an error: its client left before, and `settle` will be told how it ended. */
   async resultOf(
     attempt: Promise<AttemptResult>,
-    settle: (result: AttemptResult) => void,
+    settle: (result: AttemptResult) => Promise<void> | null,
   ): Promise<AttemptResult | UpstreamError> {
     const left = new Promise<Left>((resolve) => {
       this.#leave = resolve;
@@ -51,10 +51,20 @@ export class ChargedCall {
     else leave({ drain, cause });
   }
 
-  async #readOn(attempt: Promise<AttemptResult>, drain: Drain, settle: (result: AttemptResult) => void): Promise<void> {
-    const result = await attempt;
-    if (result.kind === 'stream') await readOn(result.reply, drain.mostBytes);
-    settle(result);
-    drain.end();
+  /** Whatever fails, its place must be free again: a stop waits for it. */
+  async #readOn(
+    attempt: Promise<AttemptResult>,
+    drain: Drain,
+    settle: (result: AttemptResult) => Promise<void> | null,
+  ): Promise<void> {
+    try {
+      const result = await attempt;
+      if (result.kind === 'stream') await readOn(result.reply, drain.mostBytes);
+      void this.#drains.settle(() => settle(result));
+    } catch (error) {
+      this.#drains.sayUnbilled(error);
+    } finally {
+      drain.end();
+    }
   }
 }

@@ -1,5 +1,6 @@
 import type { StreamReply } from '../core/adapter.ts';
 import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/logger.ts';
 
 /** How much is read on for clients that have left. */
 export interface DrainLimits {
@@ -26,13 +27,15 @@ export interface Drain {
 export class Drains {
   readonly #clock: Clock;
   readonly #limits: DrainLimits;
+  readonly #logger: Logger | null;
   readonly #running = new Map<Drain, () => void>();
   #onIdle: (() => void) | null = null;
   #stopped = false;
 
-  constructor(clock: Clock, limits: DrainLimits = DRAIN_LIMITS) {
+  constructor(clock: Clock, limits: DrainLimits = DRAIN_LIMITS, logger: Logger | null = null) {
     this.#clock = clock;
     this.#limits = limits;
+    this.#logger = logger;
   }
 
   /** Null: there is no room, and the call is to be cancelled. `cancel` ends it; the drain still has to be ended then. */
@@ -50,6 +53,20 @@ export class Drains {
     };
     this.#running.set(drain, cancel);
     return drain;
+  }
+
+  /** Has handed what was read on to its bill when it returns. No client is left to hear of what fails there: the log does. Never rejects. */
+  async settle(bill: () => Promise<void> | null): Promise<void> {
+    try {
+      await bill();
+    } catch (error) {
+      this.sayUnbilled(error);
+    }
+  }
+
+  sayUnbilled(error: unknown): void {
+    const { message: problem, stack } = error instanceof Error ? error : new Error(String(error));
+    this.#logger?.error({ problem, stack }, 'what was read on for a client that had left could not be billed');
   }
 
   /** The gateway stops: what has been seen by now counts. Resolves when every bill has it. */

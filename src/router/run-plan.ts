@@ -175,7 +175,7 @@ export class PlanRunner {
     };
     const life = charged?.cancellation ?? cancellation;
     const attempt = runAttempt(request, step, lease, life, this.#clock, begins, bill.terms);
-    const result = await (charged?.resultOf(attempt, (ended) => void bill.end(lateEnd(ended, left))) ?? attempt);
+    const result = await (charged?.resultOf(attempt, (ended) => bill.end(lateEnd(ended, left))) ?? attempt);
     hurry?.end();
     if (result instanceof UpstreamError) {
       left = result;

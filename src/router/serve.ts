@@ -2,6 +2,7 @@ import type { Billing } from '../core/billing.ts';
 import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
+import type { Logger } from '../core/logger.ts';
 import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
 import type { NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest, RequestFence } from '../core/request.ts';
@@ -73,6 +74,7 @@ interface EngineParts {
   readonly clock: Clock;
   readonly sink: OutcomeSink;
   readonly billing: Billing;
+  readonly logger: Logger;
   /** Of what is read on for clients that have left. Default: DRAIN_LIMITS. */
   readonly drainLimits?: DrainLimits;
 }
@@ -90,7 +92,7 @@ export class Engine {
   constructor(parts: EngineParts, options: ServeOptions) {
     this.#parts = parts;
     this.#deadlines = new Deadlines(parts.clock);
-    this.#drains = new Drains(parts.clock, parts.drainLimits);
+    this.#drains = new Drains(parts.clock, parts.drainLimits, parts.logger);
     this.#backlog = new Backlog(parts.clock);
     this.#inForce = this.#with(options);
   }
@@ -223,7 +225,7 @@ export class Engine {
     const { directory, clock } = this.#parts;
     const { committed, attempts } = result;
     const by = { attempt: committed.record, model: committed.reply.model, attempts: attempts.length };
-    const about = { facts: this.#factsOf(request), plan, lifetime, directory, clock };
+    const about = { facts: this.#factsOf(request), plan, lifetime, directory, clock, drains: this.#drains };
     const answer = new AnswerInProgress(result, about, (outcome) => {
       this.#end(lifetime);
       this.#record(outcome);

@@ -15,6 +15,7 @@ import { systemClock } from '../../src/system-clock.ts';
 import type { GroupLedgerOptions } from '../../src/usage/ledger/group-ledger.ts';
 import { Journal } from '../../src/usage/ledger/journal.ts';
 import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
+import { closeUnderneath } from '../support/close-underneath.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { ending, endOf, NOON_MS, openAt, starting, startOf } from './store-support.ts';
@@ -161,6 +162,33 @@ describe('a ledger whose SQLite file', () => {
     await store.close();
   }, 30_000);
 
+  test.skipIf(process.platform !== 'linux')(
+    'is locked, and whose journal is on a disk that is lost, keeps usage in memory and answers everybody',
+    async () => {
+      const store = await openAt({ dataDir: folder });
+      const ledger = await ledgerOver(store);
+      await calls(ledger, names('before'));
+      const other = new Database(join(folder, 'swarmrouter.db'));
+      other.run('begin immediate');
+      await ledger.flush();
+      await calls(ledger, names('in the journal'));
+      expect(ledger.health().state).toBe('spilling');
+      for (const name of (await readdir(folder)).filter((file) => /^ledger-journal-.*\.log$/.test(file))) {
+        closeUnderneath(join(folder, name));
+      }
+      await calls(ledger, names('during'));
+      expect(ledger.health()).toMatchObject({ lost: 0 });
+      other.run('rollback');
+      other.close();
+      await until(() => ledger.health().state === 'ok');
+      const all = [...names('before'), ...names('in the journal'), ...names('during')];
+      expect(await settled(store, ledger)).toEqual(all.sort());
+      await ledger.close();
+      await store.close();
+    },
+    30_000,
+  );
+
   test('has no room on its disk keeps usage in memory, and loses none', async () => {
     const disk = join(folder, 'disk');
     await mkdir(disk);
@@ -227,6 +255,57 @@ test('an end is not promised before those that came before it, though one of the
   await ledger.close();
   await store.close();
 });
+
+test('usage whose write fails in a way that nobody foresaw is kept, and its callers are answered', async () => {
+  const store = await openAt({ dataDir: folder });
+  const other = new Database(join(folder, 'swarmrouter.db'));
+  let failures = 0;
+  const failingOnce: Logger = {
+    ...logger,
+    error: () => {
+      if (++failures === 1) throw new Error('nobody reads the log');
+    },
+  };
+  const ledger = await ledgerOver(store, { logger: failingOnce });
+  const running = ledger.begin(startOf('running'));
+  await ledger.flush();
+  other.run('begin immediate');
+  // What the store decides meets the trouble first, and says so to the log.
+  const reserved = errorOf(ledger.reserve(startOf('reserved')));
+  await running.end(endOf({ costNanoUsd: 7 }));
+  expect(await reserved).toBeInstanceOf(LedgerUnavailable);
+  expect(failures).toBeGreaterThan(0);
+  other.run('rollback');
+  other.close();
+  await until(async () => (await settled(store, ledger)).length === 1);
+  expect(ledger.health()).toMatchObject({ lost: 0, waiting: 0 });
+  expect((await verifyLedger(store)).findings).toEqual([]);
+  await ledger.close();
+  await store.close();
+}, 30_000);
+
+test('a call that ends after its ledger was closed is answered and counted as lost, and takes nothing from what waits', async () => {
+  const store = await openAt({ dataDir: folder });
+  const ledger = await ledgerOver(store);
+  const [late, unrecorded] = [ledger.begin(startOf('late')), ledger.begin(startOf('late, too'))];
+  await ledger.flush();
+  const never = ledger.begin(startOf('never on record'));
+  const other = new Database(join(folder, 'swarmrouter.db'));
+  other.run('begin immediate');
+  await calls(ledger, names('waits'));
+  const last = ledger.begin(startOf('last')).end(endOf({ costNanoUsd: 7 }));
+  await ledger.close();
+  await last;
+  for (const entry of [late, unrecorded, never]) await entry.end(endOf({ costNanoUsd: 7 }));
+  expect(await errorOf(ledger.reserve(startOf('reserved')))).toBeInstanceOf(LedgerUnavailable);
+  expect(ledger.health().lost).toBeGreaterThanOrEqual(3);
+  other.run('rollback');
+  other.close();
+  const heir = await ledgerOver(store);
+  expect(await settled(store, heir)).toEqual([...names('waits'), 'last'].sort());
+  await heir.close();
+  await store.close();
+}, 30_000);
 
 describe('what a dead process left', () => {
   test('in its file is brought to the ledger by the next one, before its open calls are resolved', async () => {

@@ -63,7 +63,15 @@ async function engineFor(targets: readonly Target[], record: (outcome: Outcome) 
   await prober.firstRound(2_000);
   prober.stop();
   return new Engine(
-    { directory, prober, slots: new SlotTable(clock, directory, 16), clock, billing: FREE, sink: { record } },
+    {
+      directory,
+      prober,
+      slots: new SlotTable(clock, directory, 16),
+      clock,
+      billing: FREE,
+      logger: SILENT,
+      sink: { record },
+    },
     {
       aliases: new Map(),
       defaultModel: null,

@@ -8,6 +8,7 @@ const MOST_AT_ONCE = 1_000;
 export class Batches<T> {
   readonly #clock: Clock;
   readonly #write: (batch: readonly T[]) => Promise<void>;
+  readonly #keep: (batch: readonly T[], error: unknown) => void;
   #queue: T[] = [];
   #dueAtMs: number | null = null;
   /** It cannot be due sooner. */
@@ -16,10 +17,15 @@ export class Batches<T> {
   #lastMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<void> | null = null;
 
-  /** `write` never rejects. */
-  constructor(clock: Clock, write: (batch: readonly T[]) => Promise<void>) {
+  /** `keep`: what becomes of a batch whose write rejects; it must not be lost, and must not throw. */
+  constructor(
+    clock: Clock,
+    write: (batch: readonly T[]) => Promise<void>,
+    keep: (batch: readonly T[], error: unknown) => void,
+  ) {
     this.#clock = clock;
     this.#write = write;
+    this.#keep = keep;
   }
 
   /** When the last batch began, ms. */
@@ -73,6 +79,11 @@ export class Batches<T> {
   async #writeQueue(): Promise<void> {
     this.#lastMs = this.#clock.nowMs();
     const batch = this.#queue.splice(0, MOST_AT_ONCE);
-    if (batch.length > 0) await this.#write(batch);
+    if (batch.length === 0) return;
+    try {
+      await this.#write(batch);
+    } catch (error) {
+      this.#keep(batch, error);
+    }
   }
 }

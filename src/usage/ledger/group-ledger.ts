@@ -34,6 +34,7 @@ const LOOK_FOR_STARTS_MS = START_PATIENCE_MS / 2;
 const PATIENCE_MS = 5;
 /** How far the store may be behind the journal. */
 const APPLY_EVERY_MS = 1_000;
+const IS_CLOSED = 'the ledger is closed';
 /** How often the store is told that we live while it knows of open attempts; dead is who is silent for three of these. */
 export const BEAT_EVERY_MS = 2_000;
 const FIRST_RETRY_MS = 50;
@@ -87,14 +88,17 @@ export class GroupLedger implements Ledger {
   #lateEnds = 0;
   #orphansResolved = 0;
   #closed = false;
+  /** What comes now is too late to be written. */
+  #over = false;
 
   constructor(options: Omit<GroupLedgerOptions, 'locks'>) {
     this.#options = { ...DEFAULTS, ...options };
     const { journalFolder, mostJournalBytes, logger, clock } = this.#options;
     this.#ownerId = this.#newName();
     this.#journal = new Journal(journalFolder, this.#ownerId, mostJournalBytes, logger);
-    this.#journaling = new Batches(clock, (batch) => this.#writeToJournal(batch));
-    this.#committing = new Batches(clock, (batch) => this.#writeToStore(batch));
+    const keep = (batch: readonly Pending[], error: unknown): void => this.#keepUnforeseen(batch, error);
+    this.#journaling = new Batches(clock, (batch) => this.#writeToJournal(batch), keep);
+    this.#committing = new Batches(clock, (batch) => this.#writeToStore(batch), keep);
   }
 
   /** As the store knows this process now. */
@@ -108,6 +112,7 @@ export class GroupLedger implements Ledger {
   }
 
   async reserve(start: AttemptStart): Promise<LedgerEntry> {
+    if (this.#over) throw new LedgerUnavailable(unavailableText(IS_CLOSED));
     const attempt: OpenAttempt = { start, beganAtMs: this.#options.clock.nowMs(), place: 'store' };
     const fate = await new Promise<Fate>((answer) => {
       this.#committing.push({ operation: { kind: 'start', start, enforce: true }, attempt, answer }, 0);
@@ -155,7 +160,10 @@ export class GroupLedger implements Ledger {
     if (this.#problem !== null) await this.#retry();
     this.#cancelRetry();
     this.#cancelBeat?.();
-    this.#failHeld('the ledger is closed');
+    this.#failHeld(IS_CLOSED);
+    await this.flush();
+    this.#over = true;
+    // What came while the last of it was written.
     await this.flush();
     this.#journaling.stop();
     this.#committing.stop();
@@ -205,6 +213,10 @@ export class GroupLedger implements Ledger {
     this.#young.delete(attempt);
     const { attemptId, payer } = attempt.start;
     const operation = { kind: 'end', organisationId: payer.organisationId, attemptId, end } as const;
+    if (this.#over) {
+      this.#journal.keepInMemory(fromTheBeginning({ operation, attempt, answer: null }));
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       const batches = attempt.place === 'store' ? this.#committing : this.#journaling;
       batches.push({ operation, attempt, answer: () => resolve() }, 0);
@@ -323,6 +335,20 @@ export class GroupLedger implements Ledger {
     for (const pending of rest) this.#tell(pending, { kind: 'kept' });
   }
 
+  /** Nobody knows how far it got: told from the beginning, from memory, and that changes nothing where it was written. */
+  #keepUnforeseen(batch: readonly Pending[], error: unknown): void {
+    const undecided = batch.filter(needsStore);
+    const rest = batch.filter((pending) => !needsStore(pending));
+    for (const { attempt } of rest) attempt.place = 'store';
+    this.#journal.keepInMemory(rest.flatMap(fromTheBeginning));
+    for (const pending of rest) this.#tell(pending, { kind: 'kept' });
+    const problem = error instanceof Error ? error.message : String(error);
+    this.#fail(undecided, problem);
+    this.#applySoon();
+    const stack = error instanceof Error ? error.stack : undefined;
+    this.#options.logger.error({ problem, stack }, 'usage could not be written; it is kept in memory');
+  }
+
   async #checkPlace(): Promise<void> {
     if (!(await this.#journal.checkPlace())) this.#attempts.giveToStore();
   }
@@ -398,9 +424,9 @@ export class GroupLedger implements Ledger {
   #enterTrouble(error: StoreUnavailable): void {
     if (this.#problem !== null) return;
     this.#problem = `${error.kind}: ${error.message}`;
-    this.#options.logger.error({ problem: this.#problem }, 'the ledger takes nothing now; usage is kept in a file');
     this.#retryMs = FIRST_RETRY_MS;
     this.#retryLater();
+    this.#options.logger.error({ problem: this.#problem }, 'the ledger takes nothing now; usage is kept in a file');
   }
 
   #retryLater(): void {

@@ -75,11 +75,14 @@ export class JournalFile {
     return { operations, nextOffset: begin + bytes };
   }
 
-  /** Whether the file is still where it was made: one in a folder that was taken away would be found by nobody. */
+  /**
+   * Whether the file is still where it was made: one in a folder that was taken away would be found by nobody. A disk
+   * that cannot even say so has lost it.
+   */
   async isInPlace(): Promise<boolean> {
     if (this.#file === null) return true;
-    const [ours, named] = await Promise.all([this.#file.stat(), stat(this.#path).catch(() => null)]);
-    return named !== null && ours.ino === named.ino;
+    const [ours, named] = await Promise.all([this.#file.stat().catch(() => null), stat(this.#path).catch(() => null)]);
+    return ours !== null && named !== null && ours.ino === named.ino;
   }
 
   /** What is in it stays, for the next process. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { ending, starting, startOf } from '../../../test/contract/store-support.ts';
+import { closeUnderneath } from '../../../test/support/close-underneath.ts';
 import type { LedgerOperation } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
 import { adoptJournal, journalOwners } from './adopt-journals.ts';
@@ -227,6 +228,19 @@ describe('a journal', () => {
     expect(await journalOwners(folder)).toEqual([]);
   });
 
+  test('that is closed takes nothing more, and leaves to its heir all that it had', async () => {
+    const journal = journalOf('dead');
+    await journal.append(OPERATIONS);
+    journal.keepInMemory([starting('in memory alone')]);
+    await journal.close();
+    expect([journal.lost, journal.waiting]).toEqual([1, OPERATIONS.length]);
+    expect(await journal.append([starting('late')])).toBe(false);
+    expect(journal.fileProblem).toContain('closed');
+    journal.keepInMemory([starting('late')]);
+    expect(journal.lost).toBe(2);
+    expect((await adopted('dead')).operations).toEqual(OPERATIONS);
+  });
+
   test('whose folder is taken away goes on in memory, and in new files when it is back', async () => {
     const home = join(folder, 'home');
     await mkdir(home);
@@ -241,6 +255,19 @@ describe('a journal', () => {
     expect(await handedOn(journal)).toEqual([starting('after'), starting('before'), starting('during')]);
     await journal.close();
   });
+
+  test.skipIf(process.platform !== 'linux')(
+    'whose file cannot even be asked about goes on in memory, and in a new one',
+    async () => {
+      const journal = journalOf('me');
+      await journal.append([starting('before')]);
+      closeUnderneath(journalFiles(folder, 'me')[0]);
+      expect(await journal.checkPlace()).toBe(false);
+      expect(await journal.append([starting('after')])).toBe(true);
+      expect(await handedOn(journal)).toEqual([starting('after'), starting('before')]);
+      await journal.close();
+    },
+  );
 
   test('is not mistaken for other files', async () => {
     await writeFile(join(folder, 'learned.json'), '{}');

@@ -60,6 +60,7 @@ export class Journal {
   #generation = 0;
   #lost = 0;
   #fileProblem: string | null = null;
+  #closed = false;
 
   constructor(folder: string, ownerId: string, mostBytes: number, logger: Logger) {
     const [first, second] = journalFiles(folder, ownerId);
@@ -91,11 +92,9 @@ export class Journal {
 
   /** When neither the files nor the store take them. */
   keepInMemory(operations: readonly LedgerOperation[]): void {
-    const room = Math.max(0, MOST_IN_MEMORY - this.#memory.length);
+    const room = this.#closed ? 0 : Math.max(0, MOST_IN_MEMORY - this.#memory.length);
     this.#memory.push(...operations.slice(0, room));
-    if (operations.length <= room) return;
-    if (this.#lost === 0) this.#logger.error({}, 'usage is being lost: there is no room for it anywhere');
-    this.#lost += operations.length - room;
+    this.#lose(operations.length - room, this.#closed ? 'it came after the end' : 'there is no room for it anywhere');
   }
 
   /**
@@ -126,17 +125,29 @@ export class Journal {
     });
   }
 
-  /** What the store does not have stays in the files, for the next process. */
+  /** What the store does not have stays in the files, for the next process: nothing may be written over it any more. */
   close(): Promise<void> {
     return this.#turns.run(async () => {
+      this.#closed = true;
+      this.#lose(this.#memory.splice(0).length, 'it was in memory alone, and the process ends');
       for (const half of [this.#filling, this.#leaving]) {
         await (half.count === 0 ? half.file.remove() : half.file.close());
       }
     });
   }
 
+  #lose(count: number, why: string): void {
+    if (count <= 0) return;
+    if (this.#lost === 0) this.#logger.error({}, `usage is being lost: ${why}`);
+    this.#lost += count;
+  }
+
   async #append(operations: readonly LedgerOperation[]): Promise<boolean> {
     const { file } = this.#filling;
+    if (this.#closed) {
+      this.#fileProblem = 'the journal is closed';
+      return false;
+    }
     try {
       if (this.#generation === 0) await this.#filling.begin(++this.#generation);
       const records = recordsOf(operations);
