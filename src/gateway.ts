@@ -273,6 +273,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
             routing,
             routeNames: () => ['default', ...routing.under().routes.keys()],
             audit: () => accounts.auditReports,
+            failed: (error, { requestId }) => log.error({ requestId, error }, 'an admin request failed'),
             refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
             // Behind a proxy with TLS on the same machine browsers are to keep their cookies as over TLS.
             loopback: loopback && publicUrl?.startsWith('https:') !== true,

@@ -1,9 +1,9 @@
+import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditOrigin } from '../core/audit.ts';
 import type { BudgetStore, SharedBudget, SharedBudgetRecord } from '../core/budget-store.ts';
 import type { BudgetLimit } from '../core/client-key.ts';
 import type { Clock } from '../core/clock.ts';
 import { RevisionConflict } from '../core/key-store.ts';
-import { againOnConflict } from './again-on-conflict.ts';
 
 export interface BudgetsParts {
   readonly store: BudgetStore;

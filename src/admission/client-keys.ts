@@ -1,3 +1,4 @@
+import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditOrigin } from '../core/audit.ts';
 import { DEFAULT_PROJECT } from '../core/caller.ts';
 import { ANYTHING, type ClientKey, rotateKey } from '../core/client-key.ts';
@@ -11,7 +12,6 @@ import {
 } from '../core/key-store.ts';
 import { NO_LIMITS } from '../core/limits.ts';
 import type { Secret } from '../core/secret.ts';
-import { againOnConflict } from './again-on-conflict.ts';
 import type { HashKey } from './key-hash.ts';
 import type { KeysInForce } from './keys-in-force.ts';
 import { newKey } from './new-key.ts';

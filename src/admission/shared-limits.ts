@@ -1,9 +1,9 @@
+import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
 import { NoSuchProject } from '../core/budget-store.ts';
 import { RevisionConflict } from '../core/key-store.ts';
 import { type Limits, NO_LIMITS, type SharedLimit } from '../core/limits.ts';
 import type { SharedLimitStore } from '../core/tenants.ts';
-import { againOnConflict } from './again-on-conflict.ts';
 
 export type LimitPlace = Pick<SharedLimit, 'organisationId' | 'scope' | 'scopeId'>;
 

@@ -53,6 +53,25 @@ describe('S-15 a body that is dripped', () => {
     expect([statusOf(received), errorOf(received).code]).toEqual(['408', 'request_timeout']);
   });
 
+  for (const [form, headers, piece] of [
+    ['of a stated length', 'content-length: 5000\r\n', ' '],
+    ['in chunks', 'transfer-encoding: chunked\r\n', '1\r\n \r\n'],
+  ] as const) {
+    test(`${form} to a write of the control plane with an Idempotency-Key is given up too, and the key is free`, async () => {
+      const { gateway, adminKey } = await gatewayBefore({ bodyTimeoutMs: 400 });
+      const credential = { authorization: `Bearer ${adminKey}`, 'idempotency-key': 'dripped' };
+      const lines = Object.entries(credential).map(([name, value]) => `${name}: ${value}\r\n`);
+      const received = await drip(gateway.port, head(`${lines.join('')}${headers}`, '/admin/keys'), piece);
+      expect([statusOf(received), errorOf(received).code]).toEqual(['408', 'request_timeout']);
+      const whole = await fetch(`${gateway.url}/admin/keys`, {
+        method: 'POST',
+        headers: { ...credential, 'content-type': 'application/json' },
+        body: JSON.stringify({ name: 'ann' }),
+      });
+      expect([whole.status, whole.headers.get('idempotent-replayed')]).toEqual([201, null]);
+    });
+  }
+
   test('counts against its sender: more of them at once than allowed are refused with 429, and a whole request is not', async () => {
     const { gateway, chat } = await gatewayBefore({ bodyTimeoutMs: 3_000, slowBodyLimit: 10 });
     const all = Array.from({ length: 15 }, () => drip(gateway.port, head('content-length: 5000\r\n')));

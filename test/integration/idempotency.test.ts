@@ -113,6 +113,16 @@ test('A-08: a key that is none is refused; a body that is too long is its routeâ
   }
   const long = await admin(on, 'POST', 'keys', { name: 'x'.repeat(70_000) }, withKey('long'));
   expect(long.status).toBe(413);
+  // A question may be as long as a request: its route takes it.
+  const question = { model: 'm', messages: [{ role: 'user', content: 'x'.repeat(70_000) }] };
+  for (const body of [JSON.stringify(question), new Blob([JSON.stringify(question)]).stream()]) {
+    const reply = await fetch(`${on.url}/admin/explain`, {
+      method: 'POST',
+      headers: { ...bearer(on.adminKey), 'content-type': 'application/json', 'idempotency-key': 'question' },
+      body,
+    });
+    expect([reply.status, (await reply.json()).model]).toEqual([200, 'm']);
+  }
 });
 
 test('A-08: no keyâ€™s text gets to the disk by it', async () => {

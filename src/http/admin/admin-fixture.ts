@@ -159,6 +159,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     routeNames: () => ['default'],
     audit: () => null,
     refusedLogin: () => undefined,
+    failed: () => undefined,
     refusedPermission: () => undefined,
     principals: { ofToken: async () => null, ofSession: async () => null, hasOrganisation: async () => false },
     loopback: true,

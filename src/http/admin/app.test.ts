@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
+import { StoreUnavailable } from '../../core/ledger.ts';
 import { ADMIN_KEY, adminPorts, providerFixture, someTarget } from './admin-fixture.ts';
 import { buildAdminApp, createAdminApp } from './app.ts';
 
@@ -164,6 +165,34 @@ describe('errors of the control plane', () => {
     const reply = await broken.fetch(new Request('http://localhost/admin/status', { headers: withKey }));
     const error = await expectEnvelope(reply, 500, 'internal_error');
     expect(error.message).not.toContain('secret detail');
+  });
+
+  test('are told where they are logged when they were not foreseen, with the request they came of, and no others are', async () => {
+    const told: unknown[] = [];
+    const unforeseen = new TypeError('undefined is not a function');
+    const notAnswering = new StoreUnavailable('locked', 'busy');
+    const failing = (error: Error) =>
+      createAdminApp({
+        ...ports,
+        usersIfAny: () => Promise.reject(error),
+        failed: (...failure) => told.push(failure),
+      });
+    const from = { requestId: 'req-1', peerAddress: '127.0.0.1', setIdleTimeout: () => undefined };
+    const users = (init: RequestInit = {}) =>
+      new Request('http://localhost/admin/users', { headers: withKey, ...init });
+    expect((await failing(unforeseen).fetch(users(), from)).status).toBe(500);
+    expect(told).toEqual([[unforeseen, { requestId: 'req-1', peerAddress: '127.0.0.1' }]]);
+    const left = users({ signal: AbortSignal.abort() });
+    const foreseen: [Error, Request, number][] = [
+      [notAnswering, users(), 503],
+      [unforeseen, users({ headers: {} }), 401],
+      [unforeseen, users({ method: 'PUT' }), 405],
+      [unforeseen, left, 500],
+    ];
+    for (const [error, request, status] of foreseen) {
+      expect((await failing(error).fetch(request, from)).status).toBe(status);
+    }
+    expect(told.length).toBe(1);
   });
 
   test('may take their time over the ledger: the connection is kept open meanwhile', async () => {

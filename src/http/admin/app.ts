@@ -8,7 +8,7 @@ import { type PrincipalSource, requirePrincipal } from './authentication.ts';
 import { addBudgetRoutes, type BudgetPorts } from './budget-routes.ts';
 import { addDecisionRoutes, type DecisionPorts } from './decision-routes.ts';
 import { addDocsPage } from './docs-page/routes.ts';
-import { AdminError, errorReply } from './error-envelope.ts';
+import { AdminError, errorReply, type FailurePorts, replyToErrors } from './error-envelope.ts';
 import { addExplainRoute, type ExplainPorts } from './explain-routes.ts';
 import { replayWrites } from './idempotency.ts';
 import { addKeyRoutes, type KeyPorts } from './key-routes.ts';
@@ -43,6 +43,7 @@ export interface AdminPorts
     AuditPorts,
     KeyPorts,
     BudgetPorts,
+    FailurePorts,
     PricePorts,
     PermissionPorts,
     ProviderPorts,
@@ -75,7 +76,7 @@ export function createAdminApp(ports: AdminPorts): {
 /** For tests, which read the routes from it. */
 export function buildAdminApp(ports: AdminPorts): OpenAPIHono {
   const app = new OpenAPIHono();
-  app.onError(errorReply);
+  app.onError(replyToErrors(ports));
   app.notFound(notFound);
   app.use(async (context, next) => {
     context.set('bodies', ports.chatRequests.bodies);

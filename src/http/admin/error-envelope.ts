@@ -1,8 +1,10 @@
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { StoreUnavailable } from '../../core/ledger.ts';
+import type { RequestOrigin } from '../connection.ts';
 import { httpErrorReply } from '../error-reply.ts';
 import { HttpError } from '../http-error.ts';
+import { requestOriginOf } from './origin.ts';
 
 /** An answer other than success, in the words of OpenAI's envelope. Its message is meant for the caller. */
 export class AdminError extends Error {
@@ -28,6 +30,24 @@ export class AdminError extends Error {
   }
 }
 
+/** What may go wrong without anybody having thought of it. */
+export interface FailurePorts {
+  /** Told of each failure that was not foreseen, to be logged: the reply says nothing of it. */
+  failed(error: unknown, from: RequestOrigin): void;
+}
+
+/** Any error → its reply. */
+export function replyToErrors(ports: FailurePorts): (error: unknown, context: Context) => Response {
+  return (error, context) => {
+    // A client that left while its body was read: nobody is there to answer.
+    const isLeft = context.req.raw.signal.aborted;
+    if (!isForeseen(error) && !isLeft) ports.failed(error, requestOriginOf(context));
+    return errorReply(error, context);
+  };
+}
+
+const isForeseen = (error: unknown): boolean => error instanceof HttpError || asAdminError(error) !== UNFORESEEN;
+
 /** Any error → OpenAI's envelope. What was not foreseen shows no detail: it might hold a credential. */
 export function errorReply(error: unknown, context: Context): Response {
   if (error instanceof HttpError) return dataPlaneReply(error);
@@ -36,6 +56,12 @@ export function errorReply(error: unknown, context: Context): Response {
   const { message, param, code, status } = known;
   return context.json({ error: { message, type: typeOf(status), param, code } }, status);
 }
+
+const UNFORESEEN = new AdminError(
+  500,
+  'internal_error',
+  'The gateway failed while handling this request; it changed nothing more. Its log says why, at the x-request-id of this reply.',
+);
 
 /** What the readers of the data plane refuse is refused here in the same words. */
 function dataPlaneReply(error: HttpError): Response {
@@ -53,11 +79,7 @@ function asAdminError(error: unknown): AdminError {
     const message = `The store takes nothing now (${error.kind}); nothing was changed. Ask again; the log and GET /admin/status say more.`;
     return new AdminError(503, 'store_unavailable', message, { headers: { 'retry-after': '1' } });
   }
-  return new AdminError(
-    500,
-    'internal_error',
-    'The gateway failed while handling this request; it changed nothing more.',
-  );
+  return UNFORESEEN;
 }
 
 function typeOf(status: AdminError['status']): string {

@@ -1,3 +1,4 @@
+import { againOnConflict } from '../../core/again-on-conflict.ts';
 import type { AuditAction, AuditOrigin, AuditSink } from '../../core/audit.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import type { GivenProvider, GivenProviderStore, ProviderGiven } from '../../core/given-provider.ts';
@@ -70,7 +71,10 @@ export interface GivenProviderService {
   inForce(): readonly GivenProvider[];
   /** Adds one, or replaces that of its name. */
   put(given: ProviderGiven, change: ProviderChange): Promise<AddedProvider>;
-  /** Null: none of this name was given. @param merge what is asked for, from what is there */
+  /**
+   * Null: none of this name was given. @param merge what is asked for, from what is there; asked again when somebody
+   * else was quicker and no revision was asked for
+   */
   update(
     name: string,
     merge: (before: GivenProvider) => ProviderGiven,
@@ -123,27 +127,12 @@ class Service implements GivenProviderService {
     });
   }
 
-  async update(
+  update(
     name: string,
     merge: (before: GivenProvider) => ProviderGiven,
     change: ProviderChange,
   ): Promise<AddedProvider | null> {
-    const known = (await this.list()).find((provider) => provider.name === name);
-    if (known === undefined) return null;
-    checkRevision(known, change.revision);
-    const after = { ...merge(known), revision: known.revision + 1 };
-    checkKeyKeptApart(after, change.words);
-    checkKeyStays(known, after, change.words);
-    await vet(this.#ports, after, change.words);
-    const snapshot = change.verify ? await tryProvider(this.#ports, after) : null;
-    return this.#turns.run(async () => {
-      const before = await this.#loaded().catch(failedToRead);
-      // What was merged with is what must still be there.
-      const former = before.find((provider) => provider.name === name) ?? null;
-      checkRevision(former, known.revision);
-      const next = before.map((provider) => (provider === former ? after : provider));
-      return this.#put({ before: former, after, action: 'provider.update', next, snapshot, change });
-    });
+    return againOnConflict(change.revision, () => this.#update(name, merge, change));
   }
 
   remove(name: string, { revision, origin, words }: Omit<ProviderChange, 'verify'>): Promise<RemovedProvider> {
@@ -162,6 +151,30 @@ class Service implements GivenProviderService {
 
   restore(): Promise<number> {
     return this.#turns.run(async () => (await this.#loaded()).length);
+  }
+
+  async #update(
+    name: string,
+    merge: (before: GivenProvider) => ProviderGiven,
+    change: ProviderChange,
+  ): Promise<AddedProvider | null> {
+    const known = (await this.list()).find((provider) => provider.name === name);
+    if (known === undefined) return null;
+    checkRevision(known, change.revision);
+    const after = { ...merge(known), revision: known.revision + 1 };
+    checkKeyKeptApart(after, change.words);
+    checkKeyStays(known, after, change.words);
+    checkPlaceStays(known, after, this.#ports, change.words);
+    await vet(this.#ports, after, change.words);
+    const snapshot = change.verify ? await tryProvider(this.#ports, after) : null;
+    return this.#turns.run(async () => {
+      const before = await this.#loaded().catch(failedToRead);
+      // What was merged with is what must still be there.
+      const former = before.find((provider) => provider.name === name) ?? null;
+      checkRevision(former, known.revision);
+      const next = before.map((provider) => (provider === former ? after : provider));
+      return this.#put({ before: former, after, action: 'provider.update', next, snapshot, change });
+    });
   }
 
   /** Saving replaces the whole list: without having read it first, a save would drop what is stored. */
@@ -256,6 +269,19 @@ function checkNotTaken(
   const owner = `a ${known.place} ${known.adapterKind} target from the ${from}`;
   const allowed = `another name: ${owner} has this one`;
   throw refuseFor([{ field: 'name', seen: shown(provider.name), allowed }], words.invalid);
+}
+
+/** As `checkNotTaken`: what was local must not silently cost money. */
+function checkPlaceStays(
+  before: GivenProvider,
+  after: GivenProvider,
+  ports: GivenProviderPorts,
+  words: ProviderFront,
+): void {
+  const { place } = ports.toTarget(before);
+  if (ports.toTarget(after).place === place) return;
+  const allowed = `"${place}", as it is now; to move it, delete it and add it anew`;
+  throw refuseFor([{ field: 'place', seen: shown(after.place), allowed }], words.invalid);
 }
 
 /** A key pasted into a second field would be shown wherever that field is. Shorter ones may occur by chance. */

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
+import { HttpError } from '../http-error.ts';
 import { AdminError } from './error-envelope.ts';
+import { readSmall } from './json-body.ts';
 import type { KeptReply, ReplayBook } from './replay-book.ts';
 
 const IDEMPOTENCY_HEADER = 'idempotency-key';
 const REPLAYED_HEADER = 'idempotent-replayed';
 const WRITES: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 const KEY = /^[\x21-\x7e]{1,255}$/;
-/** No body of the control plane may be longer; what is, its route refuses. */
-const MOST_BODY_BYTES = 64 * 1024;
 const MOST_REPLY_BYTES = 64 * 1024;
 /** Of a reply, besides its body. What every reply gets anew is not kept, nor are cookies. */
 const KEPT_HEADERS = ['content-type', 'etag', 'location'];
@@ -22,7 +22,7 @@ export function replayWrites(book: ReplayBook, nowMs: () => number): MiddlewareH
     const key = context.req.header(IDEMPOTENCY_HEADER);
     if (key === undefined || !WRITES.has(context.req.method)) return next();
     if (!KEY.test(key)) throw wrongKey();
-    const body = await readBody(context.req.raw);
+    const body = await readBody(context);
     if (body === null) return next();
     const name = nameOf(context, key);
     const found = book.begin(name, fingerprintOf(context, body), nowMs());
@@ -55,22 +55,19 @@ function fingerprintOf(context: Context, body: Uint8Array): string {
     .digest('hex');
 }
 
-/** A copy, so that the route can read it too. Null: too long for any route. */
-async function readBody(request: Request): Promise<Uint8Array | null> {
-  const reader = request.clone().body?.getReader();
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  while (reader !== undefined) {
-    const { value, done } = await reader.read();
-    if (done) break;
-    length += value.length;
-    if (length > MOST_BODY_BYTES) {
-      void reader.cancel();
-      return null;
-    }
-    pieces.push(value);
+/** A copy, so that the route can read it too. Null: too long, which its route refuses, or does not mind. */
+async function readBody(context: Context): Promise<Uint8Array | null> {
+  const { raw } = context.req;
+  if (raw.body === null) return new Uint8Array();
+  const copy = raw.clone();
+  try {
+    return await readSmall(copy, context);
+  } catch (error) {
+    if (!(error instanceof HttpError && error.status === 413)) throw error;
+    // One that nobody reads would be held in memory while the route reads the other.
+    if (!copy.bodyUsed) void copy.body?.cancel();
+    return null;
   }
-  return Buffer.concat(pieces);
 }
 
 async function keptReply(response: Response): Promise<KeptReply | null> {

@@ -13,6 +13,7 @@ declare module 'hono' {
   }
 }
 
+/** No body of the control plane may be longer, but a question as long as a request. */
 const MAX_BODY_BYTES = 64 * 1024;
 const SHAPE = { maxDepth: 64, maxKeys: 10_000 };
 
@@ -48,10 +49,15 @@ export async function bodyOf(context: Context): Promise<unknown> {
   }
 }
 
-async function read(request: Request, context: Context): Promise<Uint8Array> {
+/** Never waits longer than a body may take. Rejects with HttpError: 408, 413, 429. */
+export function readSmall(request: Request, context: Context): Promise<Uint8Array> {
   const sender = () => addressSender(requestOriginOf(context).peerAddress);
+  return context.get('bodies').read(request, MAX_BODY_BYTES, sender);
+}
+
+async function read(request: Request, context: Context): Promise<Uint8Array> {
   try {
-    return await context.get('bodies').read(request, MAX_BODY_BYTES, sender);
+    return await readSmall(request, context);
   } catch (error) {
     if (error instanceof HttpError && error.status === 413) tooLarge();
     throw error;

@@ -265,16 +265,43 @@ describe('changing a provider', () => {
     expect((await send('GET', '/studio', undefined, { 'if-match': 'x' })).status).toBe(404);
   });
 
-  test('keeps each of many changes at once, or refuses it', async () => {
+  test('keeps each of many changes at once when none asks for a revision, and one of those that ask for the same', async () => {
     const { send, disk } = gateway();
     await send('POST', '', STUDIO);
-    const changes = await Promise.all(
-      Array.from({ length: 12 }, (_, at) => send('PATCH', '/studio', { max_concurrent: at + 1 })),
-    );
-    const made = changes.filter(({ status }) => status === 200);
-    expect(changes.every(({ status }) => status === 200 || status === 412)).toBe(true);
-    expect(made.length).toBeGreaterThan(0);
-    expect(disk.stored[0]?.revision).toBe(1 + made.length);
+    const atOnce = async (headers: Record<string, string>) => {
+      const change = (at: number) => send('PATCH', '/studio', { max_concurrent: at + 1 }, headers);
+      const changes = await Promise.all(Array.from({ length: 12 }, (_, at) => change(at)));
+      return changes.map(({ status }) => status).toSorted();
+    };
+    expect(await atOnce({})).toEqual(Array(12).fill(200));
+    expect(disk.stored[0]?.revision).toBe(13);
+    expect(await atOnce({ 'if-match': '"13"' })).toEqual([200, ...Array(11).fill(412)]);
+    expect(disk.stored[0]?.revision).toBe(14);
+  });
+
+  test('at once in two fields keeps both, and one that is deleted meanwhile is not there', async () => {
+    const { send, disk } = gateway();
+    await send('POST', '', STUDIO);
+    const fields = [{ max_concurrent: 7 }, { default_model: 'qwen' }];
+    const both = await Promise.all(fields.map((change) => send('PATCH', '/studio', change)));
+    expect(both.map(({ status }) => status)).toEqual([200, 200]);
+    expect(disk.stored[0]).toMatchObject({ maxConcurrent: 7, defaultModel: 'qwen', revision: 3 });
+    const [deleted, changed] = await Promise.all([
+      send('DELETE', '/studio'),
+      send('PATCH', '/studio', { max_concurrent: 8 }),
+    ]);
+    expect([deleted.status, changed.status, disk.stored]).toEqual([200, 404, []]);
+  });
+
+  test('does not move it to another place, as replacing it does not', async () => {
+    const { send, disk } = gateway();
+    await send('POST', '', { ...CLOUD, place: 'local' });
+    const replaced = await send('PUT', '/far', { ...CLOUD, place: 'cloud' });
+    const changed = await send('PATCH', '/far', { place: 'cloud' });
+    expect([replaced.status, changed.status, changed.body.error.param]).toEqual([400, 400, 'place']);
+    expect(changed.body.error.message).toContain('"local"');
+    expect(disk.stored).toMatchObject([{ place: 'local', revision: 1 }]);
+    expect((await send('PATCH', '/far', { place: 'local', default_model: 'qwen' })).status).toBe(200);
   });
 
   test('of its name or kind, of one that is not there, or that comes from elsewhere, is refused', async () => {

@@ -1,4 +1,4 @@
-import { RevisionConflict } from '../core/key-store.ts';
+import { RevisionConflict } from './key-store.ts';
 
 /** Others that change the same thing at once. */
 const MOST_TRIES = 20;
