@@ -6,7 +6,6 @@ import {
   type AttemptEnd,
   type AttemptStart,
   BudgetExceeded,
-  type BudgetRefusal,
   DEFAULT_PAYER,
   type Ledger,
   type LedgerEntry,
@@ -17,6 +16,7 @@ import {
 import type { CostSource } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
+import { refusalText } from './budget-words.ts';
 import { LEAST_USEFUL_TOKENS, longestFitting, retryAfterMs, roomOf } from './fitting.ts';
 import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 import type { PricedCall, Pricing } from './pricing.ts';
@@ -97,7 +97,8 @@ export class LedgerBilling<Price> implements Billing {
         return this.#bill(entry, purchase, price, this.#termsOf(sale, units, answerTokens));
       } catch (error) {
         if (given !== null || !(error instanceof BudgetExceeded)) throw error;
-        const fits = this.#longestFitting(sale, error.refusal, answerTokens - 1);
+        const { refusal } = error;
+        const fits = this.#longestFitting(sale, roomOf(refusal), refusal.unit, answerTokens - 1);
         if (fits < LEAST_USEFUL_TOKENS) throw error;
         answerTokens = fits;
       }
@@ -110,12 +111,14 @@ export class LedgerBilling<Price> implements Billing {
     return { answerTokens: isFree ? null : answerTokens };
   }
 
-  #longestFitting(sale: Sale<Price>, refusal: BudgetRefusal, most: number): number {
-    const costOf = (answerTokens: number): number => {
-      const { promptTokens, outputTokens } = upperBounds(sale.purchase, answerTokens);
-      return refusal.unit === 'usd' ? this.#nanoUsd(sale, answerTokens) : promptTokens + outputTokens;
-    };
-    return longestFitting(roomOf(refusal), most, costOf);
+  #longestFitting(sale: Sale<Price>, room: number, unit: BudgetUnit, most: number): number {
+    return longestFitting(room, most, (answerTokens) => this.#costOf(sale, unit, answerTokens));
+  }
+
+  #costOf(sale: Sale<Price>, unit: BudgetUnit, answerTokens: number): number {
+    if (unit === 'usd') return this.#nanoUsd(sale, answerTokens);
+    const { promptTokens, outputTokens } = upperBounds(sale.purchase, answerTokens);
+    return promptTokens + outputTokens;
   }
 
   #nanoUsd(sale: Sale<Price>, answerTokens: number): number {
@@ -129,11 +132,16 @@ export class LedgerBilling<Price> implements Billing {
 
   #overBudget(sale: Sale<Price>, error: BudgetExceeded): UpstreamError {
     const most = answerLimitOf(sale.purchase.request) ?? this.#options.usualOutputTokens;
-    const fits = this.#longestFitting(sale, error.refusal, most);
-    const advice =
-      fits === 0 ? 'Its prompt alone does not fit now.' : `With max_tokens of at most ${fits} it fits now.`;
-    return new UpstreamError('overBudget', `${error.message} ${advice}`, {
-      retryAfterMs: retryAfterMs(error.refusal, this.#options.clock.wallMs()),
+    const { refusal } = error;
+    const now = this.#longestFitting(sale, roomOf(refusal), refusal.unit, most);
+    const ever = this.#longestFitting(sale, refusal.limit, refusal.unit, most);
+    // Where the client leaves the length to the gateway, a shorter answer would have been let in.
+    const given = answerLimitOf(sale.purchase.request);
+    const least = given ?? Math.min(LEAST_USEFUL_TOKENS, most);
+    const asked = given === null ? this.#costOf(sale, refusal.unit, least) : refusal.asked;
+    const { caller } = sale.purchase.request;
+    return new UpstreamError('overBudget', refusalText(refusal, caller, asked, { now, ever }), {
+      retryAfterMs: retryAfterMs({ ...refusal, asked }, this.#options.clock.wallMs()),
       cause: error,
     });
   }
