@@ -21,6 +21,7 @@ import { LEAST_USEFUL_TOKENS, longestFitting, retryAfterMs, roomOf } from './fit
 import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 import type { PricedCall, Pricing } from './pricing.ts';
 import { answerLimitOf, likelyBounds, type TokenBounds, upperBounds } from './reservation.ts';
+import { unboundedText } from './unbounded.ts';
 
 /** Whose calls a request makes. */
 export interface PayingCaller {
@@ -283,19 +284,4 @@ function longestMs({ clocks: { connectMs, firstByteMs, warmupMs, streamMs } }: T
 /** As the ledger takes it. */
 function amount(value: number | null): number | null {
   return Number.isSafeInteger(value) && (value as number) >= 0 ? value : null;
-}
-
-/** OpenRouter searches the web for a model of this name, and puts what it finds into the prompt. */
-const SEARCHES = /:online$/i;
-
-/** Why nobody can say what the call costs at most; null: that can be said. */
-function unboundedText({ target, model }: Purchase, hasPrice: boolean, units: readonly BudgetUnit[]): string | null {
-  const what = `a hard budget applies, and`;
-  if (units.includes('usd') && !hasPrice && target.place === 'cloud') {
-    return `${what} no price is known for '${model}' at target '${target.id}'. The operator can set one: swarmrouter prices set`;
-  }
-  if (target.adapterKind === 'openrouter' && SEARCHES.test(model)) {
-    return `${what} what the web search of '${model}' costs is not known before. Ask for it without ':online'`;
-  }
-  return null;
 }
