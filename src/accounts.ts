@@ -59,6 +59,7 @@ export type PeopleFromProvider = OidcLogins<
 
 interface BooksParts extends Omit<AccountsParts, 'fetch'> {
   readonly budgets: BudgetBook;
+  readonly keyName: (id: string) => string | null;
   readonly audit: AuditSink;
   readonly verify: LedgerVerification['verify'];
   readonly prices: OperatorPrices;
@@ -343,7 +344,8 @@ export class Accounts {
     const prices = await this.prices();
     const verify: LedgerVerification['verify'] = async () => (await this.#open()).verification.verify();
     const { budgets, audit } = this;
-    return openBooks(store, this.#config, { ...this.#parts, budgets, audit, verify, prices });
+    const keyName = (id: string): string | null => this.book.byId(id)?.name ?? null;
+    return openBooks(store, this.#config, { ...this.#parts, budgets, keyName, audit, verify, prices });
   }
 
   async #readPrices(): Promise<OperatorPrices> {
@@ -545,7 +547,7 @@ async function openHasher({
 async function openBooks(
   store: SqlStore,
   config: Config,
-  { clock, logger, directory, budgets, audit, verify, prices }: BooksParts,
+  { clock, logger, directory, budgets, keyName, audit, verify, prices }: BooksParts,
 ): Promise<Books> {
   const [{ openLedger }, { LedgerBilling }, { UsageRepository }, { UpToDateReports }, { sqliteFileLocks }, budgeting] =
     await Promise.all([
@@ -595,7 +597,7 @@ async function openBooks(
     },
   });
   const budgetRows = new BudgetRepository(store.db);
-  const watch = new BudgetWatch({ read: () => budgetRows.states(clock.wallMs()), clock, logger });
+  const watch = new BudgetWatch({ read: () => budgetRows.states(clock.wallMs()), keyName, clock, logger });
   watch.start();
   const ledgerWatch = new LedgerWatch({ verification: { verify }, clock, logger, audit, afterCrash });
   ledgerWatch.start();

@@ -23,6 +23,7 @@ beforeEach(() => {
       if (readings instanceof Error) throw readings;
       return readings;
     },
+    keyName: (id) => (id === 'key_1' ? 'alice' : null),
     clock,
     logger: { debug: note, info: note, warn, error: note },
   });
@@ -65,6 +66,13 @@ describe('a budget', () => {
       ...{ limit: 20e9, spent: 10e9, hard: false, resets_at: '2026-12-01T00:00:00.000Z' },
     });
   });
+});
+
+test('a budget of a key is named by the key, in the warning and where it is shown', async () => {
+  readings = [{ ...budget, scope: 'key', scopeId: 'key_1', settled: usd(10) }];
+  await watch.look();
+  expect(warnings[0]?.fields).toMatchObject({ scope: 'key', name: 'alice', key: 'key_1' });
+  expect(watch.used()).toMatchObject([{ keyName: 'alice', ratio: 0.5 }]);
 });
 
 describe('the watch', () => {

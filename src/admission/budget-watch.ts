@@ -20,8 +20,18 @@ export interface BudgetReading {
 
 export interface BudgetWatchParts {
   readonly read: () => Promise<readonly BudgetReading[]>;
+  /** The name of a key, which others may have too; null: no key has this id. */
+  readonly keyName: (id: string) => string | null;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/** How much of its limit a budget has used. */
+export interface BudgetUsed {
+  readonly budget: BudgetReading;
+  readonly ratio: number;
+  /** Null: it is not of a key. */
+  readonly keyName: string | null;
 }
 
 /** Shares of a limit that somebody should hear of. */
@@ -71,11 +81,12 @@ export class BudgetWatch {
   }
 
   /** Of the budgets that have used most of their limit, the highest first, as read last. */
-  used(): readonly { readonly budget: BudgetReading; readonly ratio: number }[] {
+  used(): readonly BudgetUsed[] {
     return this.#readings
       .map((budget) => ({ budget, ratio: usedRatio(budget) }))
       .sort((one, other) => other.ratio - one.ratio)
-      .slice(0, MOST_SHOWN);
+      .slice(0, MOST_SHOWN)
+      .map(({ budget, ratio }) => ({ budget, ratio, keyName: this.#keyNameOf(budget) }));
   }
 
   async #look(): Promise<void> {
@@ -99,12 +110,18 @@ export class BudgetWatch {
     this.#said.set(budgetId, { window: resetsAtMs, share });
     if (share === 0 || (said?.window === resetsAtMs && share <= said.share)) return;
     const { organisationId, scope, scopeId, unit, window, limit, hard, settled } = budget;
+    const keyName = this.#keyNameOf(budget);
     const fields = {
-      ...{ budget: budgetId, organisation: organisationId, scope, name: scopeId },
+      ...{ budget: budgetId, organisation: organisationId, scope },
+      ...(keyName === null ? { name: scopeId } : { name: keyName, key: scopeId }),
       ...{ unit: unit === 'usd' ? 'nano_usd' : unit, window, limit, spent: settled, hard },
       ...(resetsAtMs === null ? {} : { resets_at: new Date(resetsAtMs).toISOString() }),
     };
     this.#parts.logger.warn(fields, `a budget has used ${share * 100} % of its limit`);
+  }
+
+  #keyNameOf({ scope, scopeId }: BudgetReading): string | null {
+    return scope === 'key' ? this.#parts.keyName(scopeId) : null;
   }
 }
 

@@ -29,7 +29,7 @@ export async function usage(client: AdminClient, terminal: Terminal, flags: Usag
   return EXIT_OK;
 }
 
-const SUMS = ['REQUESTS', 'INPUT', 'CACHED', 'OUTPUT', 'COST', 'SAVED'];
+const SUMS = ['REQUESTS', 'INPUT', 'CACHED', 'OUTPUT', 'COST'];
 
 /** `groups`: what the sums are taken by. */
 export function usageText(body: unknown, groups: readonly string[], colours: boolean): string {
@@ -37,11 +37,19 @@ export function usageText(body: unknown, groups: readonly string[], colours: boo
   const span = `${show(fieldOf(body, 'from'))} to ${show(fieldOf(body, 'to'))}`;
   if (rows.length === 0) return `No call is on record from ${span}.`;
   const { bold, dim } = pico.createColors(colours);
-  const heading = [...groups.map((name) => name.toUpperCase()), ...SUMS].map(bold);
-  const lines = rows.map((row) => [...groups.map((name) => groupCell(row, name.trim())), ...sumCells(row)]);
   const total = fieldOf(body, 'total');
-  const totals = [...groups.map((_, at) => (at === 0 ? 'total' : '')), ...sumCells(total)];
-  return [table([heading, ...lines, totals]), '', dim(span), ...remarks(total)].join('\n');
+  // Beside the cost that it is not in, in each row; where all prices are known nobody has to read it.
+  const withUnpriced = Number(fieldOf(total, 'unpriced') ?? 0) > 0;
+  const heading = [
+    ...groups.map((name) => name.toUpperCase()),
+    ...SUMS,
+    ...(withUnpriced ? ['UNPRICED'] : []),
+    'SAVED',
+  ];
+  const cells = (row: unknown): string[] => sumCells(row, withUnpriced);
+  const lines = rows.map((row) => [...groups.map((name) => groupCell(row, name.trim())), ...cells(row)]);
+  const totals = [...groups.map((_, at) => (at === 0 ? 'total' : '')), ...cells(total)];
+  return [table([heading.map(bold), ...lines, totals]), '', dim(span), ...remarks(total)].join('\n');
 }
 
 function groupCell(row: unknown, group: string): string {
@@ -50,12 +58,14 @@ function groupCell(row: unknown, group: string): string {
   return typeof name === 'string' ? `${show(name)} (${value})` : value;
 }
 
-function sumCells(row: unknown): string[] {
+function sumCells(row: unknown, withUnpriced: boolean): string[] {
   const of = (name: string): string => show(fieldOf(row, name));
   const money = (name: string): string => usd(fieldOf(row, name));
   return [
     ...[of('requests'), of('input_tokens'), of('cached_input_tokens'), of('output_tokens')],
-    ...[money('cost_usd'), money('saved_usd')],
+    ...[fieldOf(row, 'cost_usd') === null ? 'unknown' : money('cost_usd')],
+    ...(withUnpriced ? [of('unpriced')] : []),
+    money('saved_usd'),
   ];
 }
 
@@ -67,13 +77,17 @@ function usd(value: unknown): string {
 /** What is not in the sums. */
 function remarks(total: unknown): string[] {
   const count = (name: string): number => Number(fieldOf(total, name) ?? 0);
+  const calls = (name: string): string => (count(name) === 1 ? '1 call' : `${count(name)} calls`);
   const lines: string[] = [];
-  if (count('unpriced') > 0) lines.push(`${count('unpriced')} calls have no known price and are not in the cost.`);
+  if (count('unpriced') > 0) {
+    const [has, is] = count('unpriced') === 1 ? ['has', 'is'] : ['have', 'are'];
+    lines.push(`${calls('unpriced')} ${has} no known price and ${is} not in the cost. Set one: swarmrouter prices set`);
+  }
   if (count('unknown') > 0) {
     lines.push(
-      `${count('unknown')} calls broke off without a word of what they used: ${usd(fieldOf(total, 'maybe_usd'))} of the cost is what was set aside for them.`,
+      `${calls('unknown')} broke off without a word of what was used: ${usd(fieldOf(total, 'maybe_usd'))} of the cost is what was set aside for ${count('unknown') === 1 ? 'it' : 'them'}.`,
     );
   }
-  if (count('open') > 0) lines.push(`${count('open')} calls still run.`);
+  if (count('open') > 0) lines.push(`${calls('open')} still ${count('open') === 1 ? 'runs' : 'run'}.`);
   return lines;
 }

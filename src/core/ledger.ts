@@ -152,34 +152,15 @@ export interface BudgetRefusal {
   readonly resetsAtMs: number | null;
 }
 
-const NANO_PER_USD = 1e9;
-
-/** A hard budget has no room for the call. The text is fit for the client. */
+/** A hard budget has no room for the call. */
 export class BudgetExceeded extends Error {
   override readonly name = 'BudgetExceeded';
   readonly refusal: BudgetRefusal;
 
   constructor(refusal: BudgetRefusal) {
-    super(refusalText(refusal));
+    super(`The budget ${refusal.budgetId} has no room for a call.`);
     this.refusal = refusal;
   }
-}
-
-function refusalText(refusal: BudgetRefusal): string {
-  const { budgetId, scope, scopeId, window, unit, limit, spent, reserved, asked, resetsAtMs } = refusal;
-  const amount = (value: number): string => (unit === 'usd' ? `${usdText(value)} USD` : `${value} tokens`);
-  const period = window === 'total' ? 'in total' : `a ${window}`;
-  const running = reserved === 0 ? '' : `, ${amount(reserved)} are set aside for calls that run`;
-  const reset =
-    resetsAtMs === null ? 'It does not reset by itself.' : `It resets at ${new Date(resetsAtMs).toISOString()}.`;
-  return `The budget of ${scope} '${scopeId}' (${budgetId}) is ${amount(limit)} ${period}: ${amount(spent)} are spent${running}, and this request may need ${amount(asked)}. ${reset}`;
-}
-
-/** Exactly, and never as 1e-9. */
-function usdText(nanoUsd: number): string {
-  const [whole, fraction = ''] = (nanoUsd / NANO_PER_USD).toFixed(9).split('.');
-  const digits = fraction.replace(/0+$/, '');
-  return digits === '' ? `${whole}` : `${whole}.${digits}`;
 }
 
 /** Nobody can tell whether a hard budget has room: the store takes nothing now. */

@@ -27,6 +27,8 @@ export interface UsageSums {
   readonly reasoningTokens: number;
   readonly costNanoUsd: number;
   readonly savedNanoUsd: number;
+  /** Calls that are in the cost; what costs nothing for certain is, what was never billed is not. */
+  readonly priced: number;
   /** Calls whose price nobody knows: they are not in the cost. */
   readonly unpriced: number;
   /** Calls that still run. */

@@ -45,8 +45,8 @@ export const METRICS = [
   {
     name: 'swarmrouter_budget_used_ratio',
     type: 'gauge',
-    labels: ['organisation', 'scope', 'name', 'unit', 'window', 'hard'],
-    help: 'Share of its limit that a budget has used in the window that runs, looked at every ten seconds; the 100 that have used most.',
+    labels: ['organisation', 'scope', 'name', 'key_name', 'unit', 'window', 'hard'],
+    help: 'Share of its limit that a budget has used in the window that runs, looked at every ten seconds; the 100 that have used most. `name` of a key is its id, as names need not be unique.',
   },
   {
     name: 'swarmrouter_ledger_findings',

@@ -15,7 +15,7 @@ const create = (targets: () => readonly TargetView[] = () => []) =>
     targets,
     shed: () => ({ memory: 0, loop_lag: 2 }),
     refused: () => ({ revoked: 3 }),
-    budgets: () => [{ budget: BUDGET, ratio: 0.75 }],
+    budgets: () => [{ budget: BUDGET, ratio: 0.75, keyName: null }],
     ledger: () => ({ checkedAtMs: 1_796_000_000_500, findings: { I1: 0, I2: 3 } }),
   });
 const lines = async (metrics: { text(): Promise<string> }, start: string) =>
@@ -207,11 +207,16 @@ describe('a budget', () => {
       targets: () => [],
       shed: () => ({}),
       refused: () => ({}),
-      budgets: () => [{ budget: BUDGET, ratio: 0.75 }],
+      budgets: () => [
+        { budget: BUDGET, ratio: 0.75, keyName: null },
+        { budget: { ...BUDGET, scope: 'key', scopeId: 'key_1' }, ratio: 0.5, keyName: 'alice' },
+      ],
       ledger: () => null,
     }).text();
-    const labels = 'organisation="default",scope="project",name="web",unit="usd",window="month",hard="true"';
+    const labels =
+      'organisation="default",scope="project",name="web",key_name="",unit="usd",window="month",hard="true"';
     expect(text).toContain(`swarmrouter_budget_used_ratio{${labels}} 0.75\n`);
+    expect(text).toContain('scope="key",name="key_1",key_name="alice"');
   });
 });
 

@@ -39,6 +39,8 @@ export interface BudgetUsed {
     readonly hard: boolean;
   };
   readonly ratio: number;
+  /** Null: it is not of a key. */
+  readonly keyName: string | null;
 }
 
 /** Everything behind `/metrics`. */
@@ -133,9 +135,9 @@ function ledgerSamples(checked: LedgerChecked | null) {
   };
 }
 
-function budgetSample({ budget, ratio }: BudgetUsed): Sample {
+function budgetSample({ budget, ratio, keyName }: BudgetUsed): Sample {
   const { organisationId, scope, scopeId, unit, window, hard } = budget;
-  return { labels: [organisationId, scope, scopeId, unit, window, String(hard)], value: ratio };
+  return { labels: [organisationId, scope, scopeId, keyName ?? '', unit, window, String(hard)], value: ratio };
 }
 
 function reasonSamples(shed: Readonly<Record<string, number>>): Sample[] {

@@ -357,6 +357,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
         reasoningTokens: 0,
         costNanoUsd: 5_000,
         savedNanoUsd: 7_000,
+        priced: 2,
         unpriced: 1,
         open: 1,
         unknown: 0,

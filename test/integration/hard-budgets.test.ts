@@ -178,7 +178,7 @@ describe('whoever is refused is told', () => {
     const refused = await errorOf(await ask({ max_tokens: 2_000 }));
     expect(refused).toMatchObject({ status: 429, type: 'insufficient_quota', code: 'insufficient_quota' });
     expect(refused.message).toMatch(
-      /^The budget of key 'key_\S+' \(\S+\) is 0\.01 USD a month: 0\.000093 USD are spent, and this request may need 0\.0201\d+ USD\. It resets at 20\d\d-\d\d-01T00:00:00\.000Z\. With max_tokens of at most 98\d it fits now\.$/,
+      /^The budget of the key "ann" is 0\.01 USD a month: 0\.000093 USD spent, and this request may need 0\.0201\d+ USD\. It will never be let in: it may need more than the whole budget\. With max_tokens of at most 98\d it fits now\.$/,
     );
     // Dearer than the whole budget: no waiting helps.
     expect([refused.retryAfter, refused.shouldRetry]).toEqual([null, 'false']);
@@ -190,7 +190,7 @@ describe('whoever is refused is told', () => {
     const { ask } = await withBudget([cloudOf(server)], { limit_usd: 0.01, window: 'day' });
     await (await ask({ max_tokens: 900 })).text();
     const spent = await errorOf(await ask({ max_tokens: 900 }));
-    expect(spent.message).toContain('USD a day');
+    expect(spent.message).toMatch(/USD a day: .* It resets at 20\d\d-\d\d-\d\dT00:00:00\.000Z\. With max_tokens/);
     const secondsLeft = 86_400 - ((Date.now() / 1000) % 86_400);
     expect(Math.abs(Number(spent.retryAfter) - secondsLeft)).toBeLessThan(60);
 
@@ -199,7 +199,7 @@ describe('whoever is refused is told', () => {
     const running = other.ask({ max_tokens: 900 });
     await until('it is set aside', async () => (await other.used()).reserved > 0);
     const held = await errorOf(await other.ask({ max_tokens: 900 }));
-    expect(held.message).toMatch(/0 USD are spent, 0\.009\d+ USD are set aside for calls that run, and this request/);
+    expect(held.message).toMatch(/0 USD spent, 0\.009\d+ USD set aside for calls that run, and this request/);
     expect(held.retryAfter).toBe('1');
     expect((await running).status).toBe(200);
   });
@@ -208,8 +208,10 @@ describe('whoever is refused is told', () => {
     const server = await simulator({ kind: 'openai-compatible', models: [{ id: MODEL }] });
     const { ask } = await withBudget([cloudOf(server)], { limit_tokens: 50, window: 'total' });
     const refused = await errorOf(await ask());
-    expect(refused.message).toContain('50 tokens in total');
-    expect(refused.message).toContain('It does not reset by itself. Its prompt alone does not fit now.');
+    expect(refused.message).toContain('50 tokens in total: 0 tokens spent');
+    expect(refused.message).toContain(
+      'It will never be let in: it may need more than the whole budget. Shorten the prompt',
+    );
   });
 });
 

@@ -165,7 +165,10 @@ describe('a price that the operator sets', () => {
   test('is unknown where nobody knows one, and visibly so; one for a target is for that target', async () => {
     const { admin, books } = await (await priced()).start();
     expect(await books(`house/${HOUSE_MODEL}`)).toMatchObject({ source: 'unknown', nanoUsd: null });
-    const { total } = await (await admin('GET', '/admin/usage')).json();
+    const { rows, total } = await (await admin('GET', '/admin/usage')).json();
+    const costs = (list: { cost_usd: number | null; unpriced: number }[]) =>
+      list.map(({ cost_usd, unpriced }) => [cost_usd, unpriced]);
+    expect(costs(rows)).toEqual([[null, 2]]);
     expect(total).toMatchObject({ cost_usd: 0, unpriced: 2 });
     expect(await atTargets(admin, HOUSE_MODEL)).toEqual([
       ['mac', 'local-rate', null, 0],

@@ -50,6 +50,9 @@ const sums = {
 };
 
 const totalSchema = z.object(sums).openapi('UsageSums');
+const rowCost = z.number().nullable().openapi({
+  description: 'Calls without a known price (`unpriced`) are not in it; null: no call of the row has a known price.',
+});
 const rowSchema = z
   .object({
     key: z.string().nullable().optional().openapi({ description: "The client key's id; null: none was needed." }),
@@ -61,6 +64,7 @@ const rowSchema = z
     day: z.string().optional().openapi({ example: '2026-11-23' }),
     hour: z.string().optional().openapi({ example: '2026-11-23T06:00Z' }),
     ...sums,
+    cost_usd: rowCost,
   })
   .openapi('UsageRow');
 
@@ -148,7 +152,7 @@ export function addUsageRoutes(app: OpenAPIHono, { usage, keyName, wallMs }: Usa
       const [total] = await reports.sums({ ...scope, groupBy: [] });
       const body = {
         ...{ from: new Date(scope.fromMs).toISOString(), to: new Date(scope.toMs).toISOString() },
-        rows: rows.map((row) => ({ ...groupBody(row, keyName), ...sumsBody(row) })),
+        rows: rows.map((row) => ({ ...groupBody(row, keyName), ...sumsBody(row), cost_usd: costOf(row) })),
         total: sumsBody(total ?? NOTHING),
       };
       return context.json(body, 200);
@@ -198,8 +202,13 @@ function scopeOf({ from, to, project }: Asked, tenancy: Tenancy, nowMs: number):
 type SumsRow = Omit<UsageRow, 'group'>;
 const NOTHING: SumsRow = {
   ...{ requests: 0, attempts: 0, inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, reasoningTokens: 0 },
-  ...{ costNanoUsd: 0, savedNanoUsd: 0, unpriced: 0, open: 0, unknown: 0, maybeNanoUsd: 0 },
+  ...{ costNanoUsd: 0, savedNanoUsd: 0, priced: 0, unpriced: 0, open: 0, unknown: 0, maybeNanoUsd: 0 },
 };
+
+/** Null: nothing of it is known, which is not 0. */
+function costOf({ costNanoUsd, priced, unpriced }: SumsRow): number | null {
+  return priced === 0 && unpriced > 0 ? null : costNanoUsd / NANO_PER_USD;
+}
 
 function sumsBody(row: SumsRow): z.infer<typeof totalSchema> {
   return {

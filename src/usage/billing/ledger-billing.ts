@@ -6,7 +6,6 @@ import {
   type AttemptEnd,
   type AttemptStart,
   BudgetExceeded,
-  type BudgetRefusal,
   DEFAULT_PAYER,
   type Ledger,
   type LedgerEntry,
@@ -17,10 +16,12 @@ import {
 import type { CostSource } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
+import { refusalText } from './budget-words.ts';
 import { LEAST_USEFUL_TOKENS, longestFitting, retryAfterMs, roomOf } from './fitting.ts';
 import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 import type { PricedCall, Pricing } from './pricing.ts';
 import { answerLimitOf, likelyBounds, type TokenBounds, upperBounds } from './reservation.ts';
+import { unboundedText } from './unbounded.ts';
 
 /** Whose calls a request makes. */
 export interface PayingCaller {
@@ -97,7 +98,8 @@ export class LedgerBilling<Price> implements Billing {
         return this.#bill(entry, purchase, price, this.#termsOf(sale, units, answerTokens));
       } catch (error) {
         if (given !== null || !(error instanceof BudgetExceeded)) throw error;
-        const fits = this.#longestFitting(sale, error.refusal, answerTokens - 1);
+        const { refusal } = error;
+        const fits = this.#longestFitting(sale, roomOf(refusal), refusal.unit, answerTokens - 1);
         if (fits < LEAST_USEFUL_TOKENS) throw error;
         answerTokens = fits;
       }
@@ -110,12 +112,14 @@ export class LedgerBilling<Price> implements Billing {
     return { answerTokens: isFree ? null : answerTokens };
   }
 
-  #longestFitting(sale: Sale<Price>, refusal: BudgetRefusal, most: number): number {
-    const costOf = (answerTokens: number): number => {
-      const { promptTokens, outputTokens } = upperBounds(sale.purchase, answerTokens);
-      return refusal.unit === 'usd' ? this.#nanoUsd(sale, answerTokens) : promptTokens + outputTokens;
-    };
-    return longestFitting(roomOf(refusal), most, costOf);
+  #longestFitting(sale: Sale<Price>, room: number, unit: BudgetUnit, most: number): number {
+    return longestFitting(room, most, (answerTokens) => this.#costOf(sale, unit, answerTokens));
+  }
+
+  #costOf(sale: Sale<Price>, unit: BudgetUnit, answerTokens: number): number {
+    if (unit === 'usd') return this.#nanoUsd(sale, answerTokens);
+    const { promptTokens, outputTokens } = upperBounds(sale.purchase, answerTokens);
+    return promptTokens + outputTokens;
   }
 
   #nanoUsd(sale: Sale<Price>, answerTokens: number): number {
@@ -129,11 +133,16 @@ export class LedgerBilling<Price> implements Billing {
 
   #overBudget(sale: Sale<Price>, error: BudgetExceeded): UpstreamError {
     const most = answerLimitOf(sale.purchase.request) ?? this.#options.usualOutputTokens;
-    const fits = this.#longestFitting(sale, error.refusal, most);
-    const advice =
-      fits === 0 ? 'Its prompt alone does not fit now.' : `With max_tokens of at most ${fits} it fits now.`;
-    return new UpstreamError('overBudget', `${error.message} ${advice}`, {
-      retryAfterMs: retryAfterMs(error.refusal, this.#options.clock.wallMs()),
+    const { refusal } = error;
+    const now = this.#longestFitting(sale, roomOf(refusal), refusal.unit, most);
+    const ever = this.#longestFitting(sale, refusal.limit, refusal.unit, most);
+    // Where the client leaves the length to the gateway, a shorter answer would have been let in.
+    const given = answerLimitOf(sale.purchase.request);
+    const least = given ?? Math.min(LEAST_USEFUL_TOKENS, most);
+    const asked = given === null ? this.#costOf(sale, refusal.unit, least) : refusal.asked;
+    const { caller } = sale.purchase.request;
+    return new UpstreamError('overBudget', refusalText(refusal, caller, asked, { now, ever }), {
+      retryAfterMs: retryAfterMs({ ...refusal, asked }, this.#options.clock.wallMs()),
       cause: error,
     });
   }
@@ -275,19 +284,4 @@ function longestMs({ clocks: { connectMs, firstByteMs, warmupMs, streamMs } }: T
 /** As the ledger takes it. */
 function amount(value: number | null): number | null {
   return Number.isSafeInteger(value) && (value as number) >= 0 ? value : null;
-}
-
-/** OpenRouter searches the web for a model of this name, and puts what it finds into the prompt. */
-const SEARCHES = /:online$/i;
-
-/** Why nobody can say what the call costs at most; null: that can be said. */
-function unboundedText({ target, model }: Purchase, hasPrice: boolean, units: readonly BudgetUnit[]): string | null {
-  const what = `a hard budget applies, and`;
-  if (units.includes('usd') && !hasPrice && target.place === 'cloud') {
-    return `${what} no price is known for '${model}' at target '${target.id}'. The operator can set one: swarmrouter prices set`;
-  }
-  if (target.adapterKind === 'openrouter' && SEARCHES.test(model)) {
-    return `${what} what the web search of '${model}' costs is not known before. Ask for it without ':online'`;
-  }
-  return null;
 }

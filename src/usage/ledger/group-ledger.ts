@@ -34,7 +34,7 @@ const LOOK_FOR_STARTS_MS = START_PATIENCE_MS / 2;
 const PATIENCE_MS = 5;
 /** How far the store may be behind the journal. */
 const APPLY_EVERY_MS = 1_000;
-const IS_CLOSED = 'the ledger is closed';
+const IS_CLOSED = 'the gateway is shutting down';
 /** How often the store is told that we live while it knows of open attempts; dead is who is silent for three of these. */
 export const BEAT_EVERY_MS = 2_000;
 const FIRST_RETRY_MS = 50;
@@ -79,6 +79,8 @@ export class GroupLedger implements Ledger {
   /** Hard reservations that wait for the store to come back. */
   #held: { readonly pending: Pending; readonly untilMs: number }[] = [];
   #problem: string | null = null;
+  /** Of the latest trouble; kept when it is over, for those who waited until then. */
+  #troubleKind: StoreUnavailable['kind'] | null = null;
   #retryMs = FIRST_RETRY_MS;
   #cancelRetry: () => void = () => undefined;
   #cancelBeat: (() => void) | null = null;
@@ -119,7 +121,7 @@ export class GroupLedger implements Ledger {
     });
     if (fate.kind === 'refused') throw new BudgetExceeded(fate.refusal);
     if (fate.kind === 'unavailable') throw new LedgerUnavailable(unavailableText(fate.reason));
-    if (fate.kind === 'invalid') throw new LedgerUnavailable(`the ledger cannot take this call: ${fate.message}`);
+    if (fate.kind === 'invalid') throw new LedgerUnavailable(`The ledger cannot take this call: ${fate.message}`);
     this.#follow(attempt);
     return this.#entry(attempt);
   }
@@ -424,6 +426,7 @@ export class GroupLedger implements Ledger {
   #enterTrouble(error: StoreUnavailable): void {
     if (this.#problem !== null) return;
     this.#problem = `${error.kind}: ${error.message}`;
+    this.#troubleKind = error.kind;
     this.#retryMs = FIRST_RETRY_MS;
     this.#retryLater();
     this.#options.logger.error({ problem: this.#problem }, 'the ledger takes nothing now; usage is kept in a file');
@@ -474,7 +477,7 @@ export class GroupLedger implements Ledger {
     );
   }
 
-  #fail(all: readonly Pending[], reason = this.#problem ?? 'no reason is known'): void {
+  #fail(all: readonly Pending[], reason = KIND_WORDS[this.#troubleKind ?? 'failing']): void {
     for (const { attempt, answer } of all) {
       answer?.({ kind: 'unavailable', reason });
       // The store may have taken it before the connection broke: nothing may stay set aside for a call never made.
@@ -508,12 +511,20 @@ export class GroupLedger implements Ledger {
   }
 }
 
+/** For clients: the driver's own words are for the log. */
+const KIND_WORDS: Readonly<Record<StoreUnavailable['kind'], string>> = {
+  locked: 'another process holds the database locked',
+  full: "the database's disk is full",
+  gone: 'the database cannot be reached',
+  failing: 'the database takes nothing',
+};
+
 function attemptIdOf(operation: LedgerOperation): string {
   return operation.kind === 'start' ? operation.start.attemptId : operation.attemptId;
 }
 
 function unavailableText(reason: string): string {
-  return `this key has a hard budget, and whether it has room cannot be told now (${reason}); try again later`;
+  return `A hard budget applies to this request, and whether it has room cannot be told now: ${reason}. Try again in a moment.`;
 }
 
 function voidOf(start: AttemptStart, nowMs: number): LedgerOperation {

@@ -29,6 +29,7 @@ const SUMS: Readonly<Record<keyof UsageSums, string>> = {
   reasoningTokens: 'coalesce(sum(reasoning_tokens), 0)',
   costNanoUsd: 'coalesce(sum(cost_nano_usd), 0)',
   savedNanoUsd: 'coalesce(sum(saved_nano_usd), 0)',
+  priced: "coalesce(sum(case when state in ('settled', 'unknown') and cost_nano_usd is not null then 1 else 0 end), 0)",
   unpriced: "coalesce(sum(case when state in ('settled', 'unknown') and cost_nano_usd is null then 1 else 0 end), 0)",
   open: "coalesce(sum(case when state = 'reserved' then 1 else 0 end), 0)",
   unknown: "coalesce(sum(case when state = 'unknown' then 1 else 0 end), 0)",

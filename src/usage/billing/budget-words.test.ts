@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'bun:test';
+import type { BudgetRefusal } from '../../core/ledger.ts';
+import { refusalText } from './budget-words.ts';
+
+const REFUSAL: BudgetRefusal = {
+  ...{ budgetId: 'bud_1', scope: 'key', scopeId: 'key_01a2', window: 'day', unit: 'usd', limit: 100_000 },
+  ...{ spent: 95_000, reserved: 0, asked: 10_000, resetsAtMs: Date.UTC(2026, 11, 1) },
+};
+const textOf = (change: Partial<BudgetRefusal> = {}, fits = { now: 0, ever: 500 }, asked?: number): string => {
+  const refusal = { ...REFUSAL, ...change };
+  return refusalText(refusal, { name: 'hb' }, asked ?? refusal.asked, fits);
+};
+
+describe('whoever a hard budget refuses is told', () => {
+  test('whose it is: a key by its name, all else by what it is called and the id to change it by', () => {
+    expect(textOf()).toStartWith('The budget of the key "hb" is 0.0001 USD a day: 0.000095 USD spent,');
+    expect(textOf()).not.toMatch(/key_|bud_/);
+    expect(textOf({ scope: 'project', scopeId: 'web' })).toStartWith('The budget of the project "web" (bud_1) is');
+  });
+
+  test('when it resets, where that helps, and what fits before', () => {
+    expect(textOf()).toEndWith('It resets at 2026-12-01T00:00:00.000Z. Its prompt alone does not fit now.');
+    expect(textOf({}, { now: 7, ever: 900 })).toEndWith('With max_tokens of at most 7 it fits now.');
+    expect(textOf({ resetsAtMs: null, window: 'total' })).toContain('in total: ');
+    expect(textOf({ resetsAtMs: null, window: 'total' })).toContain('It does not reset by itself.');
+  });
+
+  test('that waiting never helps, where the request may need more than the whole budget', () => {
+    const over = { asked: 200_000 };
+    const never = 'It will never be let in: it may need more than the whole budget.';
+    expect(textOf(over, { now: 0, ever: 0 })).toEndWith(
+      `${never} Shorten the prompt, or ask the operator for a larger budget.`,
+    );
+    expect(textOf(over, { now: 9, ever: 90 })).toEndWith(`${never} With max_tokens of at most 9 it fits now.`);
+    expect(textOf(over)).toEndWith(`${never} With max_tokens of at most 500 it fits after 2026-12-01T00:00:00.000Z.`);
+    expect(textOf(over)).not.toContain('It resets');
+    // The gateway would have chosen a shorter answer.
+    expect(textOf(over, { now: 0, ever: 500 }, 50_000)).toContain('It resets at');
+  });
+
+  test('that a budget of 0 lets nothing pass', () => {
+    expect(textOf({ limit: 0, spent: 0 }, { now: 0, ever: 0 })).toEndWith(
+      'It lets nothing pass: the operator can change it.',
+    );
+  });
+});

@@ -1,0 +1,68 @@
+import type { BudgetUnit, BudgetWindow } from '../../core/budget.ts';
+import type { Caller } from '../../core/caller.ts';
+import type { BudgetRefusal } from '../../core/ledger.ts';
+
+/** Of the budget that refused: the longest answers that it has room for, tokens each; 0: not even the shortest. */
+export interface Fitting {
+  /** Now. */
+  readonly now: number;
+  /** With all of the limit to itself. */
+  readonly ever: number;
+}
+
+/**
+ * What a client is told whom a hard budget refused. Pure.
+ * @param asked The least that it would have to be let in for, in the budget's unit.
+ */
+export function refusalText(
+  refusal: BudgetRefusal,
+  caller: Pick<Caller, 'name'>,
+  asked: number,
+  fits: Fitting,
+): string {
+  const { window, unit, limit, spent, reserved } = refusal;
+  const amount = (value: number): string => amountText(value, unit);
+  const running = reserved === 0 ? '' : `, ${amount(reserved)} set aside for calls that run`;
+  const used = `${amount(spent)} spent${running}, and this request may need ${amount(refusal.asked)}`;
+  const whose = whoseText(refusal, caller);
+  return `The budget of ${whose} is ${amount(limit)} ${windowText(window)}: ${used}. ${advice(refusal, asked, fits)}`;
+}
+
+/** `0.01 USD a month`. */
+export function budgetText({ limit, unit, window }: Pick<BudgetRefusal, 'limit' | 'unit' | 'window'>): string {
+  return `${amountText(limit, unit)} ${windowText(window)}`;
+}
+
+/** Keys by the names that people gave them, as their limits are told; of others the id too, by which they are changed. */
+function whoseText({ scope, scopeId, budgetId }: BudgetRefusal, { name }: Pick<Caller, 'name'>): string {
+  return scope === 'key' ? `the key "${name}"` : `the ${scope} "${scopeId}" (${budgetId})`;
+}
+
+function advice({ limit, resetsAtMs }: BudgetRefusal, asked: number, fits: Fitting): string {
+  if (limit === 0) return 'It lets nothing pass: the operator can change it.';
+  const reset = resetsAtMs === null ? 'It does not reset by itself.' : `It resets at ${timeText(resetsAtMs)}.`;
+  const shorter = fits.now === 0 ? 'Its prompt alone does not fit now.' : `${withMaxTokens(fits.now)} now.`;
+  if (asked <= limit) return `${reset} ${shorter}`;
+  const never = 'It will never be let in: it may need more than the whole budget.';
+  if (fits.ever === 0) return `${never} Shorten the prompt, or ask the operator for a larger budget.`;
+  if (fits.now > 0) return `${never} ${shorter}`;
+  return `${never} ${withMaxTokens(fits.ever)}${resetsAtMs === null ? ' an unused budget' : ` after ${timeText(resetsAtMs)}`}.`;
+}
+
+const withMaxTokens = (tokens: number): string => `With max_tokens of at most ${tokens} it fits`;
+const timeText = (atMs: number): string => new Date(atMs).toISOString();
+const windowText = (window: BudgetWindow): string => (window === 'total' ? 'in total' : `a ${window}`);
+
+function amountText(value: number, unit: BudgetUnit): string {
+  if (unit === 'usd') return `${usdText(value)} USD`;
+  return value === 1 ? '1 token' : `${value} tokens`;
+}
+
+const NANO_PER_USD = 1e9;
+
+/** Exactly, and never as 1e-9. */
+function usdText(nanoUsd: number): string {
+  const [whole, fraction = ''] = (nanoUsd / NANO_PER_USD).toFixed(9).split('.');
+  const digits = fraction.replace(/0+$/, '');
+  return digits === '' ? `${whole}` : `${whole}.${digits}`;
+}
