@@ -1,10 +1,11 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { matchedRoutes } from 'hono/route';
-import { PERMISSIONS, type Permission, rolesWith } from '../../core/permissions.ts';
+import { PERMISSIONS, type Permission } from '../../core/permissions.ts';
 import { mayAtAll, type Principal } from '../../core/principal.ts';
 import type { RequestOrigin } from '../connection.ts';
 import { AdminError } from './error-envelope.ts';
+import { missingText } from './missing-permission.ts';
 import { requestOriginOf } from './origin.ts';
 import { ADMIN_SECURITY } from './schemas.ts';
 
@@ -81,13 +82,6 @@ function check(
 ): void {
   if (permission !== undefined && mayAtAll(principal, permission)) return;
   refused(principal, permission ?? 'none');
-  throw missing(permission);
-}
-
-function missing(permission: Permission | undefined): AdminError {
-  const message =
-    permission === undefined
-      ? 'Nobody may do this.'
-      : `This needs the permission ${permission}, which you do not have. Roles that have it: ${rolesWith(permission).join(', ')}. Ask an owner or admin of your organisation.`;
-  return new AdminError(403, 'permission_denied', message, { param: permission ?? null });
+  const message = permission === undefined ? 'Nobody may do this.' : missingText(principal, permission);
+  throw new AdminError(403, 'permission_denied', message, { param: permission ?? null });
 }
