@@ -9,7 +9,8 @@ import { missingText } from './missing-permission.ts';
 import { requestOriginOf } from './origin.ts';
 import { ADMIN_SECURITY } from './schemas.ts';
 
-const FIELD = 'x-permission';
+/** Where a route's definition, and so the document, says which permission it needs. */
+export const PERMISSION_FIELD = 'x-permission';
 /** What every principal may: to ask who it is, and to end its own session. */
 const SELF = 'self';
 
@@ -17,7 +18,7 @@ type Needed = Permission | typeof SELF;
 
 /** The part of a route's definition that says who may call it; it stands in the OpenAPI document too. */
 export function needs<Wanted extends Needed>(permission: Wanted) {
-  return { security: ADMIN_SECURITY, [FIELD]: permission } as const;
+  return { security: ADMIN_SECURITY, [PERMISSION_FIELD]: permission } as const;
 }
 
 /** Told of each refusal. */
@@ -64,7 +65,11 @@ export function permissionsOf(app: OpenAPIHono): ReadonlyMap<string, Needed> {
   const found = new Map<string, Needed>();
   for (const definition of app.openAPIRegistry.definitions) {
     if (definition.type !== 'route') continue;
-    const { method, path, [FIELD]: permission } = definition.route as typeof definition.route & { [FIELD]?: unknown };
+    const {
+      method,
+      path,
+      [PERMISSION_FIELD]: permission,
+    } = definition.route as typeof definition.route & { [PERMISSION_FIELD]?: unknown };
     if (!isNeeded(permission)) continue;
     found.set(`${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`, permission);
   }
