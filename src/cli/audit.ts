@@ -1,5 +1,6 @@
 import pico from 'picocolors';
 import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
+import { changesOf, nameOf } from './audit-change.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { table } from './table.ts';
@@ -31,6 +32,26 @@ export async function auditList(client: AdminClient, terminal: Terminal, flags: 
   const reply = await client.request('GET', withQuery(PATH, { ...filterOf(flags), limit, cursor }));
   if (!reply.ok) return failed(terminal, reply);
   terminal.out(json === true ? JSON.stringify(reply.body, null, 2) : listText(reply.body, terminal.colours));
+  return EXIT_OK;
+}
+
+/** One entry, whole. @param entry its number, as the list shows it */
+export async function auditShow(client: AdminClient, terminal: Terminal, entry: string, asJson: boolean) {
+  const sequence = /^[1-9]\d{0,14}$/.test(entry) ? Number(entry) : null;
+  if (sequence === null) {
+    terminal.error(
+      `swarmrouter: ${JSON.stringify(entry)} is no entry: give its number, as "swarmrouter audit" shows it.`,
+    );
+    return EXIT_WRONG_USE;
+  }
+  const reply = await client.request('GET', withQuery(PATH, { limit: '1', cursor: String(sequence + 1) }));
+  if (!reply.ok) return failed(terminal, reply);
+  const [found] = listOf(fieldOf(reply.body, 'entries'));
+  if (fieldOf(found, 'sequence') !== sequence) {
+    terminal.error(`swarmrouter: There is no entry ${sequence}. "swarmrouter audit" lists them.`);
+    return EXIT_FAILED;
+  }
+  terminal.out(asJson ? JSON.stringify(found, null, 2) : entryText(found));
   return EXIT_OK;
 }
 
@@ -70,8 +91,8 @@ function withQuery(path: string, flags: Readonly<Record<string, string | undefin
 }
 
 const HEADING = ['ENTRY', 'TIME (UTC)', 'WHO', 'FROM', 'ACTION', 'SUBJECT', 'OUTCOME', 'CHANGE'];
-/** Characters of a change in a table; `--json` has all of it. */
-const SHOWN_OF_CHANGE = 80;
+/** Fields of a change in a table; `audit show` has all of them. */
+const SHOWN_FIELDS = 3;
 
 export function listText(body: unknown, colours: boolean): string {
   const entries = listOf(fieldOf(body, 'entries'));
@@ -86,7 +107,7 @@ export function listText(body: unknown, colours: boolean): string {
       actorText(fieldOf(entry, 'actor')),
       of('address'),
       of('action'),
-      of('subject'),
+      subjectText(entry),
       outcome === 'refused' ? red(outcome) : outcome,
       changeText(entry),
     ];
@@ -102,12 +123,32 @@ function actorText(actor: unknown): string {
   return typeof id === 'string' ? `${kind} ${show(id)}` : kind;
 }
 
+/** With the name that it had then, where it has one besides its id. */
+function subjectText(entry: unknown): string {
+  const subject = show(fieldOf(entry, 'subject'));
+  const name = nameOf(entry);
+  return name === null || subject.endsWith(`:${name}`) ? subject : `${subject} (${name})`;
+}
+
 function changeText(entry: unknown): string {
-  const [before, after] = [fieldOf(entry, 'before'), fieldOf(entry, 'after')];
-  if (before === null && after === null) return '-';
-  const text =
-    before === null ? show(JSON.stringify(after)) : `${show(JSON.stringify(before))} → ${show(JSON.stringify(after))}`;
-  return text.length > SHOWN_OF_CHANGE ? `${text.slice(0, SHOWN_OF_CHANGE)}…` : text;
+  const changes = changesOf(entry);
+  if (changes.length === 0) return '-';
+  const more = changes.length > SHOWN_FIELDS ? [`${changes.length - SHOWN_FIELDS} more`] : [];
+  return [...changes.slice(0, SHOWN_FIELDS), ...more].join(', ');
+}
+
+const ENTRY_FIELDS = ['address', 'request_id', 'action', 'outcome'];
+
+function entryText(entry: unknown): string {
+  const rows = [
+    ['entry', show(fieldOf(entry, 'sequence'))],
+    ['time', show(fieldOf(entry, 'time'))],
+    ['who', actorText(fieldOf(entry, 'actor'))],
+    ...ENTRY_FIELDS.map((name) => [name.replace('_', ' '), show(fieldOf(entry, name))]),
+    ['subject', subjectText(entry)],
+    ...changesOf(entry).map((change, at) => [at === 0 ? 'change' : '', change]),
+  ];
+  return table(rows);
 }
 
 function goodText(body: unknown): string {

@@ -3,7 +3,7 @@ import type { Config, LoadAnew, LoadResult } from '../config/config.ts';
 import { readTextFile } from '../config/load.ts';
 import { VERSION } from '../version.ts';
 import { type AdminClient, adminClient } from './admin-client.ts';
-import { type AuditExportFlags, type AuditListFlags, auditExport, auditList, auditVerify } from './audit.ts';
+import { type AuditExportFlags, type AuditListFlags, auditExport, auditList, auditShow, auditVerify } from './audit.ts';
 import {
   type CreateBudgetFlags,
   createBudget,
@@ -394,6 +394,15 @@ function addAudit(program: Command, terminal: Terminal, finish: Finish): void {
     .option('--cursor <cursor>', 'the next page: what the page before ended with')
     .option('--json', 'as JSON');
   adminCommand(list, terminal, finish, (client) => auditList(client, terminal, list.opts<AuditListFlags>()));
+
+  const shown = audit
+    .command('show')
+    .description('one entry, with all that it changed')
+    .argument('<entry>', 'its number, as "audit list" shows it')
+    .option('--json', 'as JSON');
+  adminCommand(shown, terminal, finish, (client) =>
+    auditShow(client, terminal, String(shown.args[0]), wantsJson(shown)),
+  );
 
   const exporting = auditFilters(
     audit.command('export').description('all entries with their hashes, oldest first, to standard output'),

@@ -237,6 +237,29 @@ describe('the audit log of a gateway', () => {
     });
   });
 
+  test('shows of a change the fields that differ, and one entry whole', async () => {
+    const started = await withHistory();
+    const created = await run(started, 'keys', 'create', '--name', 'hb', '--rpm', '60', '--json');
+    const { id } = JSON.parse(created.out);
+    expect((await run(started, 'keys', 'update', 'hb', '--name', 'hb2', '--rpm', '120')).code).toBe(0);
+    const listed = await run(started, 'audit', '--action', 'key.update');
+    expect(listed.out).toContain(`key:${id} (hb2)`);
+    expect(listed.out).toContain('name: "hb" → "hb2"');
+    expect(listed.out).toContain('limits.rpm: 60 → 120');
+    expect(listed.out).not.toContain('default');
+    const one = await run(started, 'audit', 'show', '4');
+    expect(one).toMatchObject({ code: 0, error: '' });
+    expect(one.out).toMatch(/^entry +4\n/);
+    expect(one.out).toMatch(/change +name: "hb" → "hb2"\n +limits\.rpm: 60 → 120/);
+    const asJson = JSON.parse((await run(started, 'audit', 'show', '4', '--json')).out);
+    expect(asJson).toMatchObject({ sequence: 4, before: { name: 'hb' }, after: { name: 'hb2' } });
+    expect(await run(started, 'audit', 'show', '99')).toMatchObject({
+      ...{ code: 1, out: '' },
+      error: expect.stringContaining('There is no entry 99.'),
+    });
+    expect((await run(started, 'audit', 'show', 'first')).code).toBe(2);
+  });
+
   test('goes on after a restart, and what was cut off while the gateway was down is found', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'swarmrouter-audit-'));
     try {

@@ -1,6 +1,6 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { MAX_FIRST_TOKEN_LIMIT_MS } from '../../core/route.ts';
-import { errorSchema, jsonReply } from './schemas.ts';
+import { ADMIN_SECURITY, errorSchema, jsonReply } from './schemas.ts';
 
 type Registry = OpenAPIHono['openAPIRegistry'];
 
@@ -108,6 +108,11 @@ export function documentDataPlane(registry: Registry): void {
   documentOperation(registry);
 }
 
+/** The admin key, once clients need keys. */
+const OPERATOR_SECURITY: Record<string, string[]>[] = [...ADMIN_SECURITY, {}];
+const NO_ADMIN_KEY = jsonReply('The admin key is needed, once clients need keys', errorSchema);
+const NO_CLIENT_KEY = jsonReply('A client key is needed, or the one that came opens nothing', errorSchema);
+
 function documentChat(registry: Registry): void {
   const error = (description: string) => jsonReply(description, errorSchema);
   registry.registerPath({
@@ -128,14 +133,23 @@ function documentChat(registry: Registry): void {
         content: { 'application/json': { schema: chatReply }, 'text/event-stream': { schema: { type: 'string' } } },
       },
       400: error('The request is wrong; the message names the field and the fix'),
-      401: error('A client key is needed'),
+      401: NO_CLIENT_KEY,
+      403: error(
+        'The key may not have this model, place or route (model_not_allowed, place_not_allowed, route_not_allowed)',
+      ),
       404: error('Nobody has the model'),
+      408: error('The body came too slowly'),
       413: error('The body is too large'),
       415: error('The body is not JSON'),
-      429: error('Every suitable target is overloaded'),
+      429: error(
+        'A limit or a budget of the key, or one that it shares, is used up (rate_limit_exceeded, insufficient_quota), every suitable target is overloaded (rate_limit_exceeded), or too many bodies come slowly at once (too_many_slow_bodies). Retry-After says when to ask again, where that is known',
+      ),
       502: error('Every attempt failed'),
-      503: error('No target can be reached'),
+      503: error(
+        'No target can be reached, the gateway is overloaded (gateway_overloaded), or a hard budget applies and its store does not answer (ledger_unavailable)',
+      ),
       504: error('No reply in time'),
+      508: error('The request came through this gateway before (loop_detected)'),
     },
   });
 }
@@ -152,6 +166,7 @@ function documentModels(registry: Registry): void {
         'Never fails because one target is down',
         z.object({ object: z.literal('list'), data: z.array(listedModel) }),
       ),
+      401: NO_CLIENT_KEY,
     },
   });
   registry.registerPath({
@@ -160,7 +175,11 @@ function documentModels(registry: Registry): void {
     operationId: 'getModel',
     summary: 'One model; its id may hold slashes',
     request: { params: z.object({ id: z.string() }) },
-    responses: { 200: jsonReply('The model', listedModel), 404: jsonReply('Nobody has it', errorSchema) },
+    responses: {
+      200: jsonReply('The model', listedModel),
+      401: NO_CLIENT_KEY,
+      404: jsonReply('Nobody has it', errorSchema),
+    },
   });
 }
 
@@ -193,8 +212,12 @@ function documentOperation(registry: Registry): void {
       operationId,
       tags: ['Operation'],
       summary,
-      security: [],
-      responses: path === '/ready' ? { 200: reply, 503: { description: 'Not now' } } : { 200: reply },
+      security: path === '/metrics' ? OPERATOR_SECURITY : [],
+      responses: {
+        200: reply,
+        ...(path === '/ready' && { 503: { description: 'Not now' } }),
+        ...(path === '/metrics' && { 401: NO_ADMIN_KEY }),
+      },
     });
   }
 }

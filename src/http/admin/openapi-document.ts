@@ -1,5 +1,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { documentDataPlane } from './openapi-data-plane.ts';
+import { type DescribedOperation, isIdempotentWrite, refusalsOf, refusalText } from './openapi-refusals.ts';
+import { PERMISSION_FIELD } from './permission.ts';
 
 /** Serves `/openapi.json`, built from the route definitions of this app and the described data plane. */
 export function addOpenApiDocument(app: OpenAPIHono, version: string): void {
@@ -25,13 +27,11 @@ export function addOpenApiDocument(app: OpenAPIHono, version: string): void {
 
 export function openApiDocument(app: OpenAPIHono, version: string): object {
   const document = documentOf(app, version);
-  for (const [path, item] of Object.entries(document.paths ?? {})) {
-    if (path.startsWith('/admin/')) addIdempotency(item);
-  }
+  for (const [path, item] of Object.entries(document.paths ?? {})) completePath(path, item);
   return document;
 }
 
-const WRITES = ['post', 'put', 'patch', 'delete'] as const;
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 const IDEMPOTENCY_KEY = {
   name: 'Idempotency-Key',
   in: 'header',
@@ -41,14 +41,45 @@ const IDEMPOTENCY_KEY = {
     'Names this write, for 24 hours: sent once more it is not done once more, and gets the same reply, with `Idempotent-Replayed: true`. 409 while it is under way, 422 when the key came with another request.',
 } as const;
 
-/** Every write knows it. */
-function addIdempotency(item: PathItem): void {
-  for (const method of WRITES) {
+const ORGANISATION = {
+  name: 'x-swarmrouter-organisation',
+  in: 'header',
+  required: false,
+  schema: { type: 'string' },
+  description: 'The organisation to act in; only whoever runs the gateway may. Default: your own.',
+} as const;
+
+/** What every route goes through is said once, here, and stands with every operation. */
+function completePath(path: string, item: PathItem): void {
+  for (const method of METHODS) {
     const operation = item[method];
-    if (operation !== undefined) operation.parameters = [...(operation.parameters ?? []), IDEMPOTENCY_KEY];
+    if (operation === undefined) continue;
+    const permission = (operation as { readonly [PERMISSION_FIELD]?: string })[PERMISSION_FIELD] ?? null;
+    const described = { method, path, takesBody: operation.requestBody !== undefined, permission };
+    const headers = [...(isIdempotentWrite(described) ? [IDEMPOTENCY_KEY] : []), ...(permission ? [ORGANISATION] : [])];
+    if (headers.length > 0) operation.parameters = [...(operation.parameters ?? []), ...headers];
+    addRefusals(operation, described);
   }
 }
 
+function addRefusals(operation: Operation, described: DescribedOperation): void {
+  const responses: Record<string, Reply> = { ...operation.responses };
+  for (const [status, reasons] of refusalsOf(described)) {
+    const said = responses[status];
+    responses[status] = {
+      content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
+      ...said,
+      description: refusalText(
+        said !== undefined && 'description' in said ? (said.description ?? null) : null,
+        reasons,
+      ),
+    };
+  }
+  operation.responses = responses;
+}
+
+type Operation = NonNullable<PathItem['get']>;
+type Reply = NonNullable<Operation['responses']>[string];
 type PathItem = NonNullable<ReturnType<typeof documentOf>['paths']>[string];
 
 function documentOf(app: OpenAPIHono, version: string) {

@@ -195,6 +195,39 @@ describe('every route of the control plane', () => {
   }
 });
 
+describe('a refusal', () => {
+  async function messageFor(who: Principal, route: string): Promise<string> {
+    const { error } = await (await ask(appFor(who), route, asRight)).json();
+    return error.message;
+  }
+
+  test('of a role in a project says that the whole organisation is needed', async () => {
+    const message = await messageFor(
+      principal(DEFAULT_ORGANISATION, { role: 'admin', projectId: 'web' }, { role: 'member', projectId: 'shop' }),
+      'GET /admin/users',
+    );
+    expect(message).toBe(
+      'This needs the permission user:read in the whole organisation; you are only admin in the project "web". Roles that have it: owner, admin, auditor. Ask an owner or admin of your whole organisation.',
+    );
+  });
+
+  test('of another organisation says that the one that runs the gateway is needed', async () => {
+    const message = await messageFor(principal('acme', { role: 'owner', projectId: null }), 'GET /admin/prices');
+    expect(message).toContain('in the organisation that runs the gateway, "default"; your request is in "acme".');
+    expect(message).toEndWith('Ask whoever runs the gateway.');
+  });
+
+  test('of a role that has it nowhere names the roles that have', async () => {
+    const message = await messageFor(
+      principal(DEFAULT_ORGANISATION, { role: 'auditor', projectId: null }),
+      'POST /admin/keys',
+    );
+    expect(message).toBe(
+      'This needs the permission key:write, which you do not have. Roles that have it: owner, admin. Ask an owner or admin of your organisation.',
+    );
+  });
+});
+
 function permissionsKey(method: string, path: string): string {
   return `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`;
 }

@@ -1,14 +1,16 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { matchedRoutes } from 'hono/route';
-import { PERMISSIONS, type Permission, rolesWith } from '../../core/permissions.ts';
+import { PERMISSIONS, type Permission } from '../../core/permissions.ts';
 import { mayAtAll, type Principal } from '../../core/principal.ts';
 import type { RequestOrigin } from '../connection.ts';
 import { AdminError } from './error-envelope.ts';
+import { missingText } from './missing-permission.ts';
 import { requestOriginOf } from './origin.ts';
 import { ADMIN_SECURITY } from './schemas.ts';
 
-const FIELD = 'x-permission';
+/** Where a route's definition, and so the document, says which permission it needs. */
+export const PERMISSION_FIELD = 'x-permission';
 /** What every principal may: to ask who it is, and to end its own session. */
 const SELF = 'self';
 
@@ -16,7 +18,7 @@ type Needed = Permission | typeof SELF;
 
 /** The part of a route's definition that says who may call it; it stands in the OpenAPI document too. */
 export function needs<Wanted extends Needed>(permission: Wanted) {
-  return { security: ADMIN_SECURITY, [FIELD]: permission } as const;
+  return { security: ADMIN_SECURITY, [PERMISSION_FIELD]: permission } as const;
 }
 
 /** Told of each refusal. */
@@ -63,7 +65,11 @@ export function permissionsOf(app: OpenAPIHono): ReadonlyMap<string, Needed> {
   const found = new Map<string, Needed>();
   for (const definition of app.openAPIRegistry.definitions) {
     if (definition.type !== 'route') continue;
-    const { method, path, [FIELD]: permission } = definition.route as typeof definition.route & { [FIELD]?: unknown };
+    const {
+      method,
+      path,
+      [PERMISSION_FIELD]: permission,
+    } = definition.route as typeof definition.route & { [PERMISSION_FIELD]?: unknown };
     if (!isNeeded(permission)) continue;
     found.set(`${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`, permission);
   }
@@ -81,13 +87,6 @@ function check(
 ): void {
   if (permission !== undefined && mayAtAll(principal, permission)) return;
   refused(principal, permission ?? 'none');
-  throw missing(permission);
-}
-
-function missing(permission: Permission | undefined): AdminError {
-  const message =
-    permission === undefined
-      ? 'Nobody may do this.'
-      : `This needs the permission ${permission}, which you do not have. Roles that have it: ${rolesWith(permission).join(', ')}. Ask an owner or admin of your organisation.`;
-  return new AdminError(403, 'permission_denied', message, { param: permission ?? null });
+  const message = permission === undefined ? 'Nobody may do this.' : missingText(principal, permission);
+  throw new AdminError(403, 'permission_denied', message, { param: permission ?? null });
 }
