@@ -13,6 +13,7 @@ import { LoginThrottle } from './admission/login-throttle.ts';
 import type { People } from './admission/people.ts';
 import type { SharedLimitDesk } from './admission/shared-limits.ts';
 import type { Tenants } from './admission/tenants.ts';
+import { type Books, openBooks } from './books.ts';
 import type { Config } from './config/config.ts';
 import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
@@ -26,19 +27,16 @@ import type { LedgerVerification } from './core/ledger-check.ts';
 import { NO_SHARED_LIMITS, type SharedLimits, sharedLimits } from './core/limits.ts';
 import type { Logger } from './core/logger.ts';
 import type { OidcSettings } from './core/oidc.ts';
-import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
 import type { KeptRouting, RoutingStore } from './core/routing.ts';
 import type { StoreChange } from './core/store-changes.ts';
 import type { UsageReports } from './core/usage-report.ts';
 import type { OidcLogins } from './identity/oidc-logins.ts';
 import type { ProviderFetch } from './identity/oidc-provider.ts';
-import { modelIndex } from './router/model-index.ts';
 import type { TargetDirectory } from './router/targets.ts';
 import type { AuditLog } from './stores/audit-log.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
 import { STORE_FILE } from './stores/sqlite/store-file.ts';
-import type { PricedCall } from './usage/billing/pricing.ts';
-import type { LedgerState, LedgerWatch } from './usage/ledger/ledger-watch.ts';
+import type { LedgerState } from './usage/ledger/ledger-watch.ts';
 import type { ConfiguredPrices, OperatorPrices } from './usage/prices/operator-prices.ts';
 
 export interface AccountsParts {
@@ -57,13 +55,6 @@ export type PeopleFromProvider = OidcLogins<
   Extract<VouchedLogin, { ok: false }>['reason']
 >;
 
-interface BooksParts extends Omit<AccountsParts, 'fetch'> {
-  readonly budgets: BudgetBook;
-  readonly audit: AuditSink;
-  readonly verify: LedgerVerification['verify'];
-  readonly prices: OperatorPrices;
-}
-
 /** What stands on the store. */
 interface Opened {
   readonly store: SqlStore;
@@ -74,15 +65,6 @@ interface Opened {
   readonly keys: ClientKeyStore;
   readonly budgets: BudgetStore;
   readonly verification: LedgerVerification;
-}
-
-interface Books {
-  readonly billing: Billing;
-  readonly reports: UsageReports;
-  readonly ledger: Ledger;
-  readonly watch: BudgetWatch;
-  readonly ledgerWatch: LedgerWatch;
-  close(): Promise<void>;
 }
 
 /**
@@ -539,76 +521,4 @@ async function openHasher({
   ]);
   const pepper = await loadOrCreatePepper(pepperFile(dataDir));
   return { hash: keyHasher(pepper.value), isNew: pepper.created };
-}
-
-/** What each call used and cost, on record. */
-async function openBooks(
-  store: SqlStore,
-  config: Config,
-  { clock, logger, directory, budgets, audit, verify, prices }: BooksParts,
-): Promise<Books> {
-  const [{ openLedger }, { LedgerBilling }, { UsageRepository }, { UpToDateReports }, { sqliteFileLocks }, budgeting] =
-    await Promise.all([
-      import('./usage/ledger/open-ledger.ts'),
-      import('./usage/billing/ledger-billing.ts'),
-      import('./stores/sql/repositories/usage.ts'),
-      import('./usage/ledger/up-to-date-reports.ts'),
-      import('./stores/sqlite/file-locks.ts'),
-      Promise.all([import('./admission/budget-watch.ts'), import('./stores/sql/repositories/budgets.ts')]),
-    ]);
-  const [{ BudgetWatch }, { BudgetRepository }] = budgeting;
-  const [{ LedgerWatch }, { journalOwners }] = await Promise.all([
-    import('./usage/ledger/ledger-watch.ts'),
-    import('./usage/ledger/adopt-journals.ts'),
-  ]);
-  const journalFolder = join(config.dataDir, 'journal');
-  // A process that ends properly leaves none.
-  const afterCrash = (await journalOwners(journalFolder)).length > 0;
-  const ledger = await openLedger({
-    store,
-    clock,
-    logger,
-    journalFolder,
-    locks: sqliteFileLocks,
-    newOwnerId: () => Bun.randomUUIDv7(),
-  });
-  const listed = ({ target, model }: PricedCall) => {
-    const snapshot = directory.get(target.id)?.snapshot ?? null;
-    return snapshot === null ? null : (modelIndex(snapshot).find(model)?.price ?? null);
-  };
-  const billing = new LedgerBilling<Price>({
-    ledger,
-    clock,
-    newAttemptId: () => Bun.randomUUIDv7(),
-    usualOutputTokens: config.budgetAnswerTokens,
-    payerOf: ({ request: { caller }, model: asked }) => {
-      const { organisationId, projectId, keyId } = caller;
-      const model = budgets.modelName(organisationId, asked);
-      return { payer: { organisationId, projectId, keyId }, model, hardBudgets: budgets.hardUnits(caller, model) };
-    },
-    pricing: {
-      priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),
-      estimateNanoUsd: (prompt, output, price, runningMs) => estimateNanoUsd(prompt, output, price, { runningMs }),
-      costOf,
-      savedNanoUsd: ({ target, model, nowMs }, usage, cost) =>
-        target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),
-    },
-  });
-  const budgetRows = new BudgetRepository(store.db);
-  const watch = new BudgetWatch({ read: () => budgetRows.states(clock.wallMs()), clock, logger });
-  watch.start();
-  const ledgerWatch = new LedgerWatch({ verification: { verify }, clock, logger, audit, afterCrash });
-  ledgerWatch.start();
-  return {
-    billing,
-    reports: new UpToDateReports(new UsageRepository(store.db), ledger),
-    ledger,
-    watch,
-    ledgerWatch,
-    close: async () => {
-      await ledgerWatch.stop();
-      await watch.stop();
-      await ledger.close();
-    },
-  };
 }

@@ -95,7 +95,7 @@ const STDOUT = 1;
 /** Of one reply of an identity provider: keys, or what it says of somebody. */
 const MOST_PROVIDER_BYTES = 1_048_576;
 
-/** The composition root: Config → running gateway. The only file that names concrete parts. */
+/** The composition root: Config → running gateway. This file and those that it alone imports name concrete parts. */
 export async function createGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const clock = options.clock ?? systemClock;
   const loopback = isLoopbackHost(config.host);
