@@ -7,7 +7,7 @@ import type { ChangeFollower } from './admission/change-follower.ts';
 import { ClientKeys } from './admission/client-keys.ts';
 import type { Identities, VouchedLogin } from './admission/identities.ts';
 import { KeyBook } from './admission/key-book.ts';
-import { type HashKey, keyHasher, pepperCheck } from './admission/key-hash.ts';
+import { pepperCheck } from './admission/key-hash.ts';
 import { KeysInForce } from './admission/keys-in-force.ts';
 import { LoginThrottle } from './admission/login-throttle.ts';
 import type { People } from './admission/people.ts';
@@ -18,11 +18,9 @@ import type { Config } from './config/config.ts';
 import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
 import { SHARED_SCOPES } from './core/budget.ts';
-import type { BudgetStore } from './core/budget-store.ts';
 import { DEFAULT_ORGANISATION } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
-import type { ClientKeyStore, KeyRecord } from './core/key-store.ts';
-import type { Ledger } from './core/ledger.ts';
+import type { KeyRecord } from './core/key-store.ts';
 import type { LedgerVerification } from './core/ledger-check.ts';
 import { NO_SHARED_LIMITS, type SharedLimits, sharedLimits } from './core/limits.ts';
 import type { Logger } from './core/logger.ts';
@@ -32,6 +30,7 @@ import type { StoreChange } from './core/store-changes.ts';
 import type { UsageReports } from './core/usage-report.ts';
 import type { OidcLogins } from './identity/oidc-logins.ts';
 import type { ProviderFetch } from './identity/oidc-provider.ts';
+import { type Opened, openStore } from './open-store.ts';
 import type { TargetDirectory } from './router/targets.ts';
 import type { AuditLog } from './stores/audit-log.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
@@ -54,18 +53,6 @@ export type PeopleFromProvider = OidcLogins<
   Extract<VouchedLogin, { ok: true }>,
   Extract<VouchedLogin, { ok: false }>['reason']
 >;
-
-/** What stands on the store. */
-interface Opened {
-  readonly store: SqlStore;
-  readonly hash: HashKey;
-  /** The pepper was made at this start. */
-  readonly pepperIsNew: boolean;
-  readonly audit: AuditLog;
-  readonly keys: ClientKeyStore;
-  readonly budgets: BudgetStore;
-  readonly verification: LedgerVerification;
-}
 
 /**
  * Who may call and what it cost, part of the composition root. A single user on a laptop has no store: it is opened at
@@ -360,13 +347,9 @@ export class Accounts {
   }
 
   async #openParts(): Promise<Opened> {
-    const [store, { hash, isNew }] = await Promise.all([openStore(this.#config), openHasher(this.#config)]);
-    await takeSound(store, this.#parts);
-    const audit = await openAudit(store, this.#config, hash, this.#parts);
-    const keys = await openKeyStore(store, audit, pepperCheck(hash));
-    const verification = await openVerification(store, () => this.#books?.ledger ?? null);
-    const budgets = await openBudgetStore(store, audit);
-    const opened = { store, hash, pepperIsNew: isNew, audit, keys, budgets, verification };
+    const { clock, logger } = this.#parts;
+    const opened = await openStore(this.#config, { clock, logger, ledger: () => this.#books?.ledger ?? null });
+    const { store, keys } = opened;
     // Made before anything is read, so that no change falls in between.
     const follower = this.#config.databaseUrl === null ? null : await this.#followerOf(opened);
     const records = await keys.all(this.#parts.clock.wallMs());
@@ -463,62 +446,3 @@ export class Accounts {
 
 const PEPPER_IS_WRONG =
   'client keys are hashed with another pepper here than those in the store, so that these open nothing. Put it back from a backup and start again; give several gateways on one database the same SWARMROUTER_KEY_PEPPER; if it is lost, rotate the keys.';
-
-/** A damaged store is closed again and refused. */
-async function takeSound(store: SqlStore, { clock, logger }: AccountsParts): Promise<void> {
-  const { refuseDamaged } = await import('./stores/sql/integrity.ts');
-  try {
-    await refuseDamaged(store, clock, logger);
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
-}
-
-async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
-  if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
-  return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
-}
-
-async function openAudit(
-  { db }: SqlStore,
-  { dataDir, databaseUrl }: Config,
-  hash: HashKey,
-  { clock, logger }: AccountsParts,
-): Promise<AuditLog> {
-  const { openAuditLog } = await import('./stores/audit-log.ts');
-  // A database of its own has no other gateway that signs in it.
-  return openAuditLog({ db, dataDir, clock, logger, ...(databaseUrl === null ? {} : { seal: hash }) });
-}
-
-async function openKeyStore({ db }: SqlStore, audit: AuditLog, check: string): Promise<ClientKeyStore> {
-  const { SqlKeyStore } = await import('./stores/sql/repositories/key-store.ts');
-  const append: AuditLog['append'] = (transaction, event) => audit.append(transaction, event);
-  return new SqlKeyStore({ db, append, newId: () => Bun.randomUUIDv7(), pepperCheck: check });
-}
-
-async function openBudgetStore({ db }: SqlStore, audit: AuditLog): Promise<BudgetStore> {
-  const { SqlBudgetStore } = await import('./stores/sql/repositories/budget-store.ts');
-  return new SqlBudgetStore(db, (transaction, event) => audit.append(transaction, event));
-}
-
-async function openVerification(store: SqlStore, ledger: () => Ledger | null): Promise<LedgerVerification> {
-  const { UpToDateVerification } = await import('./usage/ledger/up-to-date-verification.ts');
-  // It brings its queries with it, which few processes ever need.
-  const verify = async () => (await import('./stores/sql/repositories/verify.ts')).verifyLedger(store);
-  return new UpToDateVerification(verify, ledger);
-}
-
-/** `isNew`: made at this start. */
-async function openHasher({
-  dataDir,
-  keyPepper,
-}: Config): Promise<{ readonly hash: HashKey; readonly isNew: boolean }> {
-  if (keyPepper !== null) return { hash: keyHasher(keyPepper), isNew: false };
-  const [{ loadOrCreatePepper }, { pepperFile }] = await Promise.all([
-    import('./admission/pepper.ts'),
-    import('./stores/pepper-file.ts'),
-  ]);
-  const pepper = await loadOrCreatePepper(pepperFile(dataDir));
-  return { hash: keyHasher(pepper.value), isNew: pepper.created };
-}
