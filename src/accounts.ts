@@ -5,11 +5,9 @@ import type { BudgetWatch } from './admission/budget-watch.ts';
 import { Budgets } from './admission/budgets.ts';
 import type { ChangeFollower } from './admission/change-follower.ts';
 import { ClientKeys } from './admission/client-keys.ts';
-import type { Identities, VouchedLogin } from './admission/identities.ts';
 import { KeyBook } from './admission/key-book.ts';
 import { pepperCheck } from './admission/key-hash.ts';
 import { KeysInForce } from './admission/keys-in-force.ts';
-import { LoginThrottle } from './admission/login-throttle.ts';
 import type { People } from './admission/people.ts';
 import type { SharedLimitDesk } from './admission/shared-limits.ts';
 import type { Tenants } from './admission/tenants.ts';
@@ -24,13 +22,12 @@ import type { KeyRecord } from './core/key-store.ts';
 import type { LedgerVerification } from './core/ledger-check.ts';
 import { NO_SHARED_LIMITS, type SharedLimits, sharedLimits } from './core/limits.ts';
 import type { Logger } from './core/logger.ts';
-import type { OidcSettings } from './core/oidc.ts';
 import type { KeptRouting, RoutingStore } from './core/routing.ts';
 import type { StoreChange } from './core/store-changes.ts';
 import type { UsageReports } from './core/usage-report.ts';
-import type { OidcLogins } from './identity/oidc-logins.ts';
 import type { ProviderFetch } from './identity/oidc-provider.ts';
 import { type Opened, openStore } from './open-store.ts';
+import { PeopleDesks, type PeopleFromProvider } from './people-desks.ts';
 import type { TargetDirectory } from './router/targets.ts';
 import type { AuditLog } from './stores/audit-log.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
@@ -47,12 +44,6 @@ export interface AccountsParts {
   /** Told of aliases and routes that are kept: at the start, and when another gateway changed them. */
   readonly routing: { refresh(read: () => Promise<KeptRouting>): Promise<void> };
 }
-
-/** What lets people in whom the identity provider vouches for. */
-export type PeopleFromProvider = OidcLogins<
-  Extract<VouchedLogin, { ok: true }>,
-  Extract<VouchedLogin, { ok: false }>['reason']
->;
 
 /**
  * Who may call and what it cost, part of the composition root. A single user on a laptop has no store: it is opened at
@@ -83,8 +74,7 @@ export class Accounts {
   #prices: OperatorPrices | null = null;
   #readingPrices: Promise<OperatorPrices> | null = null;
   #sharedLimits: SharedLimits = NO_SHARED_LIMITS;
-  readonly #throttle: LoginThrottle;
-  #oidcLogins: Promise<PeopleFromProvider> | null = null;
+  readonly #peopleDesks: PeopleDesks;
 
   private constructor(config: Config, parts: AccountsParts) {
     this.#config = config;
@@ -93,7 +83,8 @@ export class Accounts {
     // Without a store no key exists whose hash could be asked for.
     this.book = new KeyBook((text) => this.#opened?.hash(text) ?? '');
     this.#inForce = new KeysInForce(this.book, this.budgets);
-    this.#throttle = new LoginThrottle(parts.clock);
+    const { fetch, clock, logger } = parts;
+    this.#peopleDesks = new PeopleDesks({ oidc: config.oidc, fetch, clock, logger, open: () => this.#open() });
   }
 
   static async open(config: Config, parts: AccountsParts): Promise<Accounts> {
@@ -139,8 +130,8 @@ export class Accounts {
   }
 
   /** Null: there is no store, and so no key. To look makes none. */
-  async keysIfAny(): Promise<ClientKeys | null> {
-    return this.#opening === null ? null : this.keys();
+  keysIfAny(): Promise<ClientKeys | null> {
+    return this.#ifAny(() => this.keys());
   }
 
   /** To make, change and end client keys; opens the store. */
@@ -166,8 +157,8 @@ export class Accounts {
   }
 
   /** Null: there is no store, and so no budget. To look makes none. */
-  async sharedBudgetsIfAny(): Promise<Budgets | null> {
-    return this.#opening === null ? null : this.sharedBudgets();
+  sharedBudgetsIfAny(): Promise<Budgets | null> {
+    return this.#ifAny(() => this.sharedBudgets());
   }
 
   /** Those of organisations, projects and models that requests are checked against. */
@@ -191,8 +182,8 @@ export class Accounts {
   }
 
   /** Null: there is no store, and so no limit. To look makes none. */
-  async limitsIfAny(): Promise<SharedLimitDesk | null> {
-    return this.#opening === null ? null : this.limits();
+  limitsIfAny(): Promise<SharedLimitDesk | null> {
+    return this.#ifAny(() => this.limits());
   }
 
   /** To make organisations and projects; opens the store. */
@@ -206,63 +197,28 @@ export class Accounts {
   }
 
   /** Null: there is no store, and so nothing but `default`. To look makes none. */
-  async tenantsIfAny(): Promise<Tenants | null> {
-    return this.#opening === null ? null : this.tenants();
+  tenantsIfAny(): Promise<Tenants | null> {
+    return this.#ifAny(() => this.tenants());
   }
 
   /** People and machines of the admin API; opens the store. */
-  async people(): Promise<People> {
-    const [{ store, audit, hash }, { People }, { recordedPeople }] = await Promise.all([
-      this.#open(),
-      import('./admission/people.ts'),
-      import('./stores/recorded-people.ts'),
-    ]);
-    return new People({
-      ...{ store: recordedPeople(store.db, audit), hash, clock: this.#parts.clock, throttle: this.#throttle },
-      newId: (kind) => `${kind}_${Bun.randomUUIDv7()}`,
-      issuer: this.#config.oidc?.issuer ?? null,
-    });
+  people(): Promise<People> {
+    return this.#peopleDesks.people();
   }
 
   /** Logins at the identity provider; null: there is none. */
   oidcLogins(): Promise<PeopleFromProvider> | null {
-    const { oidc } = this.#config;
-    if (oidc === null) return null;
-    this.#oidcLogins ??= this.#openOidcLogins(oidc);
-    return this.#oidcLogins;
-  }
-
-  async #openOidcLogins(settings: OidcSettings): Promise<PeopleFromProvider> {
-    const [{ OidcLogins }, { OidcProvider }, fetch] = await Promise.all([
-      import('./identity/oidc-logins.ts'),
-      import('./identity/oidc-provider.ts'),
-      this.#parts.fetch(),
-    ]);
-    const { clock, logger } = this.#parts;
-    const { issuer } = settings;
-    return new OidcLogins({
-      ...{ issuer, clock, logger, throttle: this.#throttle },
-      provider: new OidcProvider({ settings, fetch, clock, logger }),
-      seal: async () => (await this.#open()).hash,
-      enter: async (vouched, begunWith, from) => (await this.#identities(issuer)).enter(vouched, begunWith, from),
-    });
-  }
-
-  async #identities(issuer: string): Promise<Identities> {
-    const [{ store, audit }, { Identities }, { recordedPeople }] = await Promise.all([
-      this.#open(),
-      import('./admission/identities.ts'),
-      import('./stores/recorded-people.ts'),
-    ]);
-    return new Identities({
-      ...{ store: recordedPeople(store.db, audit), clock: this.#parts.clock, issuer },
-      newId: (kind) => `${kind}_${Bun.randomUUIDv7()}`,
-    });
+    return this.#peopleDesks.oidcLogins();
   }
 
   /** Null: there is no store, and so nobody. To look makes none. */
-  async peopleIfAny(): Promise<People | null> {
-    return this.#opening === null ? null : this.people();
+  peopleIfAny(): Promise<People | null> {
+    return this.#ifAny(() => this.people());
+  }
+
+  /** To look makes no store. */
+  async #ifAny<Desk>(open: () => Promise<Desk>): Promise<Desk | null> {
+    return this.#opening === null ? null : open();
   }
 
   /** From the first key on, what is used is on record. */
