@@ -9,21 +9,11 @@ import { Principals } from './admission/principals.ts';
 import { RateLimiter } from './admission/rate-limiter.ts';
 import { RecordedRefusals } from './admission/recorded-refusals.ts';
 import { RefusalCounts } from './admission/refusal-counts.ts';
-import {
-  type RefusalFrom,
-  refusedKey,
-  refusedLogin,
-  refusedOidc,
-  refusedPassword,
-  refusedPasswordChange,
-  refusedPermission,
-  refusedRequest,
-} from './admission/refusal-events.ts';
+import { type RefusalFrom, refusedKey, refusedRequest } from './admission/refusal-events.ts';
 import { RequestGate } from './admission/request-gate.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
 import { FoundKinds } from './config/found-kinds.ts';
-import { readGivenProvider } from './config/given-provider.ts';
 import { Reloader } from './config/reload.ts';
 import { reloadEvent } from './config/reload-event.ts';
 import { RunTimeRouting } from './config/run-time-routing.ts';
@@ -31,6 +21,7 @@ import { targetFromGivenProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
 import { watchFiles } from './config/watch-files.ts';
 import { withGivenProviders } from './config/with-given-providers.ts';
+import { openControlPlane } from './control-plane.ts';
 import { type AuditOrigin, type AuditSink, systemOrigin } from './core/audit.ts';
 import type { Billing } from './core/billing.ts';
 import type { Caller } from './core/caller.ts';
@@ -241,75 +232,16 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         firstRound: () => prober.firstRound(firstRoundMs(directory)),
         metricsText: () => metrics.text(),
         tapResponse: config.logResponses ? (id, caller) => requestLog.tapResponse(id, caller) : null,
-        admin: once(async () => {
-          // Loaded at its first request: schemas and documents must not slow the start of a laptop's gateway.
-          const { createAdminApp } = await import('./http/admin/app.ts');
-          const app = createAdminApp({
+        admin: once(() =>
+          openControlPlane({
+            ...{ clock, directory, prober, engine, reloader, reload, routing, decisions, providers, bodies, audit },
+            ...{ accounts, principals, recordedRefusals, loopback, publicUrl, startedAtMs },
             adminKey: adminKey.key,
-            targets: () => directory.views(),
-            settings: () => reloader.config.settings,
-            strategy: () => reloader.config.strategy,
-            reload: async (origin) => {
-              const { result, recorded } = reload(origin);
-              await recorded;
-              return result;
-            },
-            configState: () => reloader.state,
-            version: VERSION,
-            uptimeMs: () => clock.nowMs() - startedAtMs,
-            providers,
-            readProvider: readGivenProvider,
-            configuredTargets: () => reloader.config.targets,
             renewMasterKey: providerFile.renewMasterKey,
-            recordAudit: (event) => audit.record(event),
-            decisions,
-            usage: () => accounts.reports,
-            keyName: (id) => accounts.book.byId(id)?.name ?? null,
-            ledger: () => accounts.ledgerVerification,
-            keys: () => accounts.keys(),
-            keysIfAny: () => accounts.keysIfAny(),
-            budgets: () => accounts.sharedBudgets(),
-            budgetsIfAny: () => accounts.sharedBudgetsIfAny(),
-            routing,
-            routeNames: () => ['default', ...routing.under().routes.keys()],
-            audit: () => accounts.auditReports,
-            refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
-            // Behind a proxy with TLS on the same machine browsers are to keep their cookies as over TLS.
-            loopback: loopback && publicUrl?.startsWith('https:') !== true,
-            principals: {
-              ofToken: (text) => principals.ofToken(text),
-              ofSession: (cookie) => principals.ofSession(cookie),
-              hasOrganisation: async (id) =>
-                ((await (await accounts.tenantsIfAny())?.organisations()) ?? []).some(
-                  (one) => one.organisationId === id,
-                ),
-            },
-            sessionsIfAny: () => accounts.peopleIfAny(),
-            refusedPassword: (...refused) => recordedRefusals.note(refusedPassword(...refused)),
-            refusedPasswordChange: (...refused) => recordedRefusals.note(refusedPasswordChange(...refused)),
-            oidc: () => accounts.oidcLogins(),
-            publicUrl,
-            refusedOidc: (...refused) => recordedRefusals.note(refusedOidc(...refused)),
-            users: () => accounts.people(),
-            usersIfAny: () => accounts.peopleIfAny(),
-            tokens: () => accounts.people(),
-            tokensIfAny: () => accounts.peopleIfAny(),
-            tenants: () => accounts.tenants(),
-            tenantsIfAny: () => accounts.tenantsIfAny(),
-            limits: () => accounts.limits(),
-            limitsIfAny: () => accounts.limitsIfAny(),
-            refusedPermission: (...refused) => recordedRefusals.note(refusedPermission(...refused)),
-            prices: () => accounts.prices(),
-            wallMs: () => clock.wallMs(),
-            chatRequests: { bodies, maxBodyBytes: config.maxBodyBytes, clock, routes: () => routing.under().routes },
-            explain: async (request) => {
-              // A request would wait for it too.
-              await prober.firstRound(firstRoundMs(directory));
-              return engine.explain(request);
-            },
-          });
-          return (request, from) => app.fetch(request, from);
-        }),
+            maxBodyBytes: config.maxBodyBytes,
+            firstRoundMs: () => firstRoundMs(directory),
+          }),
+        ),
       },
     ),
   );
