@@ -2,15 +2,11 @@ import { Accounts } from './accounts.ts';
 import { vetAddress } from './adapters/address-guard.ts';
 import { createAdapters, createSeeker } from './adapters/index.ts';
 import { addressesOfThisMachine, type Listening, reachesListener } from './adapters/own-listener.ts';
-import { type Admitted, KeyGuard } from './admission/key-guard.ts';
 import { leaseSettler } from './admission/lease-settler.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
 import { Principals } from './admission/principals.ts';
-import { RateLimiter } from './admission/rate-limiter.ts';
 import { RecordedRefusals } from './admission/recorded-refusals.ts';
 import { RefusalCounts } from './admission/refusal-counts.ts';
-import { type RefusalFrom, refusedKey, refusedRequest } from './admission/refusal-events.ts';
-import { RequestGate } from './admission/request-gate.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
 import { FoundKinds } from './config/found-kinds.ts';
@@ -24,14 +20,13 @@ import { withGivenProviders } from './config/with-given-providers.ts';
 import { openControlPlane } from './control-plane.ts';
 import { type AuditOrigin, type AuditSink, systemOrigin } from './core/audit.ts';
 import type { Billing } from './core/billing.ts';
-import type { Caller } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import type { GivenProviderStore } from './core/given-provider.ts';
 import type { OutcomeSink } from './core/outcome.ts';
 import type { ReloadResult } from './core/reload.ts';
-import type { InferenceRequest } from './core/request.ts';
 import { RESERVED_PROVIDERS, type Target, type TargetId } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
+import { createDoor } from './door.ts';
 import { createGivenProviders, type GivenProviderService } from './http/admin/given-providers.ts';
 import { drain } from './http/drain.ts';
 import { BodyReader } from './http/read-body.ts';
@@ -190,21 +185,13 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const parts = { directory, prober, slots, clock, billing, sink: fanOut(...sinks) };
   const engine = new Engine(parts, engineOptions(config, directory, routing));
   routing.onChange(() => engine.configure(engineOptions(reloader.config, directory, routing)));
-  const keyGuard = new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key });
-  const door = createDoor(
-    keyGuard,
-    new RequestGate({
-      limits: new RateLimiter({ clock, shared: () => accounts.sharedLimits }),
-      meaningOf: (requested) => engine.meaningOf(requested),
-      plannedModel: (request) => {
-        const planned = engine.explain(request);
-        return 'plan' in planned ? planned.plan.steps[0].model : null;
-      },
-    }),
-    refusals,
-    recordedRefusals,
-    (caller) => metrics.countRefused(caller),
-  );
+  const door = createDoor({
+    ...{ clock, loopback, engine, refusals, recordedRefusals },
+    book: accounts.book,
+    operatorKey: adminKey.key,
+    sharedLimits: () => accounts.sharedLimits,
+    countRefused: (caller) => metrics.countRefused(caller),
+  });
 
   const startedAtMs = clock.nowMs();
   const server: HttpServer = await orClose(accounts, () =>
@@ -222,7 +209,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         clock,
         logger: log,
         bodies,
-        ...door,
+        ...door.ports,
         routes: () => routing.under().routes,
         modelAliases: () => routing.under().aliases,
         refuseOverload: () => guard.refuse()?.message ?? null,
@@ -271,7 +258,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     url: server.url,
     port: server.port,
     newAdminKeyPath: adminKey.newPath,
-    credentialNeeded: () => keyGuard.needed,
+    credentialNeeded: () => door.credentialNeeded(),
     targets: () => directory.views(),
     probed: (atMostMs) => prober.firstRound(atMostMs),
     reload: () => reload(systemOrigin('signal')).result,
@@ -361,40 +348,6 @@ function engineOptions(config: Config, directory: TargetDirectory, routing: RunT
     cancelGraceMs: config.cancelGraceMs,
     clientStallMs: config.clientStallMs,
     keepBodies: config.logRequests,
-  };
-}
-
-/** Who may come in, for what and how much; counts whom it refuses, and puts on record what is worth it. */
-function createDoor(
-  guard: KeyGuard,
-  gate: RequestGate,
-  counts: RefusalCounts,
-  recorded: RecordedRefusals,
-  countRefused: (caller: Caller) => void,
-) {
-  const counted = (admitted: Admitted, from: () => RefusalFrom): Admitted => {
-    if (admitted.ok) return admitted;
-    counts.note(admitted.fault);
-    if (admitted.fault !== 'missing') recorded.note(refusedKey(admitted.fault, admitted.keyId, from()));
-    return admitted;
-  };
-  return {
-    admit: (headers: Headers, from: () => RefusalFrom) => counted(guard.admit(headers), from),
-    admitOperator: (headers: Headers, from: () => RefusalFrom) => counted(guard.admitOperator(headers), from),
-    admitRequest: (request: InferenceRequest, from: () => RefusalFrom) => {
-      const gated = gate.admit(request);
-      if (gated.ok) return gated;
-      counts.note(gated.refusal.code);
-      countRefused(request.caller);
-      // Limits are no matter of who may do what.
-      if (gated.refusal.status === 403) recorded.note(refusedRequest(request, gated.refusal, from()));
-      return gated;
-    },
-    noteNotAllowed: (request: InferenceRequest, { code }: { readonly code: string }, from: () => RefusalFrom) => {
-      counts.note(code);
-      recorded.note(refusedRequest(request, { code, param: 'model' }, from()));
-    },
-    shows: (caller: Caller, model: string) => gate.shows(caller, model),
   };
 }
 
