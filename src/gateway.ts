@@ -22,6 +22,7 @@ import { type AuditOrigin, type AuditSink, systemOrigin } from './core/audit.ts'
 import type { Billing } from './core/billing.ts';
 import type { Clock } from './core/clock.ts';
 import type { GivenProviderStore } from './core/given-provider.ts';
+import { Once } from './core/once.ts';
 import type { OutcomeSink } from './core/outcome.ts';
 import type { ReloadResult } from './core/reload.ts';
 import { RESERVED_PROVIDERS, type Target, type TargetId } from './core/target.ts';
@@ -194,6 +195,16 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   });
 
   const startedAtMs = clock.nowMs();
+  const controlPlane = new Once(() =>
+    openControlPlane({
+      ...{ clock, directory, prober, engine, reloader, reload, routing, decisions, providers, bodies, audit },
+      ...{ accounts, principals, recordedRefusals, loopback, publicUrl, startedAtMs },
+      adminKey: adminKey.key,
+      renewMasterKey: providerFile.renewMasterKey,
+      maxBodyBytes: config.maxBodyBytes,
+      firstRoundMs: () => firstRoundMs(directory),
+    }),
+  );
   const server: HttpServer = await orClose(accounts, () =>
     startHttpServer(
       {
@@ -219,16 +230,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         firstRound: () => prober.firstRound(firstRoundMs(directory)),
         metricsText: () => metrics.text(),
         tapResponse: config.logResponses ? (id, caller) => requestLog.tapResponse(id, caller) : null,
-        admin: once(() =>
-          openControlPlane({
-            ...{ clock, directory, prober, engine, reloader, reload, routing, decisions, providers, bodies, audit },
-            ...{ accounts, principals, recordedRefusals, loopback, publicUrl, startedAtMs },
-            adminKey: adminKey.key,
-            renewMasterKey: providerFile.renewMasterKey,
-            maxBodyBytes: config.maxBodyBytes,
-            firstRoundMs: () => firstRoundMs(directory),
-          }),
-        ),
+        admin: () => controlPlane.get(),
       },
     ),
   );
@@ -349,9 +351,4 @@ function engineOptions(config: Config, directory: TargetDirectory, routing: RunT
     clientStallMs: config.clientStallMs,
     keepBodies: config.logRequests,
   };
-}
-
-function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
-  let made: Promise<Value> | null = null;
-  return () => (made ??= make());
 }

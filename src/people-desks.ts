@@ -4,6 +4,7 @@ import type { People } from './admission/people.ts';
 import type { Clock } from './core/clock.ts';
 import type { Logger } from './core/logger.ts';
 import type { OidcSettings } from './core/oidc.ts';
+import { Once } from './core/once.ts';
 import type { OidcLogins } from './identity/oidc-logins.ts';
 import type { ProviderFetch } from './identity/oidc-provider.ts';
 import type { Opened } from './open-store.ts';
@@ -29,11 +30,13 @@ export interface PeopleDesksParts {
 export class PeopleDesks {
   readonly #parts: PeopleDesksParts;
   readonly #throttle: LoginThrottle;
-  #oidcLogins: Promise<PeopleFromProvider> | null = null;
+  readonly #oidcLogins: Once<PeopleFromProvider> | null;
 
   constructor(parts: PeopleDesksParts) {
     this.#parts = parts;
     this.#throttle = new LoginThrottle(parts.clock);
+    const { oidc } = parts;
+    this.#oidcLogins = oidc === null ? null : new Once(() => this.#openOidcLogins(oidc));
   }
 
   /** People and machines of the admin API; opens the store. */
@@ -52,10 +55,7 @@ export class PeopleDesks {
 
   /** Logins at the identity provider; null: there is none. */
   oidcLogins(): Promise<PeopleFromProvider> | null {
-    const { oidc } = this.#parts;
-    if (oidc === null) return null;
-    this.#oidcLogins ??= this.#openOidcLogins(oidc);
-    return this.#oidcLogins;
+    return this.#oidcLogins?.get() ?? null;
   }
 
   async #openOidcLogins(settings: OidcSettings): Promise<PeopleFromProvider> {
