@@ -22,11 +22,12 @@ import type { KeyRecord } from './core/key-store.ts';
 import type { LedgerVerification } from './core/ledger-check.ts';
 import { NO_SHARED_LIMITS, type SharedLimits, sharedLimits } from './core/limits.ts';
 import type { Logger } from './core/logger.ts';
+import { Once } from './core/once.ts';
 import type { KeptRouting, RoutingStore } from './core/routing.ts';
 import type { StoreChange } from './core/store-changes.ts';
 import type { UsageReports } from './core/usage-report.ts';
 import type { ProviderFetch } from './identity/oidc-provider.ts';
-import { type Opened, openStore } from './open-store.ts';
+import { closeStore, type Opened, openStore } from './open-store.ts';
 import { PeopleDesks, type PeopleFromProvider } from './people-desks.ts';
 import type { TargetDirectory } from './router/targets.ts';
 import type { AuditLog } from './stores/audit-log.ts';
@@ -62,8 +63,9 @@ export class Accounts {
   readonly #config: Config;
   readonly #parts: AccountsParts;
   #opened: Opened | null = null;
-  #opening: Promise<Opened> | null = null;
+  readonly #opening = new Once(() => this.#openParts());
   #books: Books | null = null;
+  #keepingBooks: Once<Books> | null = null;
   /** Null: nobody else changes this store. */
   #follower: ChangeFollower | null = null;
   #pepperIsDoubted = false;
@@ -72,7 +74,7 @@ export class Accounts {
   #closing: Promise<void> | null = null;
   #configuredPrices: ConfiguredPrices;
   #prices: OperatorPrices | null = null;
-  #readingPrices: Promise<OperatorPrices> | null = null;
+  readonly #readingPrices = new Once(() => this.#readPrices());
   #sharedLimits: SharedLimits = NO_SHARED_LIMITS;
   readonly #peopleDesks: PeopleDesks;
 
@@ -136,22 +138,24 @@ export class Accounts {
 
   /** To make, change and end client keys; opens the store. */
   async keys(): Promise<ClientKeys> {
-    const { keys, hash } = await this.#open();
+    const opened = await this.#open();
+    const { keys, hash } = opened;
     return new ClientKeys({
       ...{ store: keys, inForce: this.#inForce, hash, clock: this.#parts.clock },
       newId: () => `key_${Bun.randomUUIDv7()}`,
-      onStored: () => this.#keepBooks(),
+      onStored: () => this.#keepBooks(opened),
     });
   }
 
   /** To set limits for organisations, projects and models; opens the store. */
   async sharedBudgets(): Promise<Budgets> {
-    const { store, budgets } = await this.#open();
+    const opened = await this.#open();
+    const { store, budgets } = opened;
     return new Budgets({
       ...{ store: budgets, clock: this.#parts.clock, newId: () => `bud_${Bun.randomUUIDv7()}` },
       onStored: async () => {
         await this.#readSharedBudgets(store);
-        await this.#keepBooks();
+        await this.#keepBooks(opened);
       },
     });
   }
@@ -218,22 +222,18 @@ export class Accounts {
 
   /** To look makes no store. */
   async #ifAny<Desk>(open: () => Promise<Desk>): Promise<Desk | null> {
-    return this.#opening === null ? null : open();
+    return this.#opening.begun ? open() : null;
   }
 
-  /** From the first key on, what is used is on record. */
-  async #keepBooks(): Promise<void> {
-    const store = await this.store();
-    this.#books ??= await this.#openBooks(store);
+  /** From the first key on, what is used is on record: in one ledger, however many first keys are made at once. */
+  async #keepBooks(opened: Opened): Promise<void> {
+    this.#keepingBooks ??= new Once(() => this.#openBooks(opened));
+    this.#books = await this.#keepingBooks.get();
   }
 
   /** The prices in force. Setting the first one makes a store where there is none. */
   prices(): Promise<OperatorPrices> {
-    this.#readingPrices ??= this.#readPrices().catch((error: unknown) => {
-      this.#readingPrices = null;
-      throw error;
-    });
-    return this.#readingPrices;
+    return this.#readingPrices.get();
   }
 
   /** Where aliases and routes are kept; opens the store. */
@@ -264,9 +264,11 @@ export class Accounts {
     await this.#opened?.store.close();
   }
 
-  async #openBooks(store: SqlStore): Promise<Books> {
+  async #openBooks({ store, verification }: Opened): Promise<Books> {
     const prices = await this.prices();
-    const verify: LedgerVerification['verify'] = async () => (await this.#open()).verification.verify();
+    // While the store is being opened nobody else could have read them.
+    if (this.#opened === null) await this.#readPricesAnew(store);
+    const verify: LedgerVerification['verify'] = () => verification.verify();
     const { budgets, audit } = this;
     return openBooks(store, this.#config, { ...this.#parts, budgets, audit, verify, prices });
   }
@@ -295,16 +297,23 @@ export class Accounts {
   }
 
   #open(): Promise<Opened> {
-    this.#opening ??= this.#openParts().catch((error: unknown) => {
-      this.#opening = null;
-      throw error;
-    });
-    return this.#opening;
+    return this.#opening.get();
   }
 
   async #openParts(): Promise<Opened> {
     const { clock, logger } = this.#parts;
     const opened = await openStore(this.#config, { clock, logger, ledger: () => this.#books?.ledger ?? null });
+    try {
+      await this.#takeIntoUse(opened);
+      return opened;
+    } catch (error) {
+      this.#keepingBooks = null;
+      await closeStore(opened, logger);
+      throw error;
+    }
+  }
+
+  async #takeIntoUse(opened: Opened): Promise<void> {
     const { store, keys } = opened;
     // Made before anything is read, so that no change falls in between.
     const follower = this.#config.databaseUrl === null ? null : await this.#followerOf(opened);
@@ -312,13 +321,13 @@ export class Accounts {
     await this.#readSharedBudgets(store);
     await this.#readSharedLimits(store);
     await this.#readRouting(store);
+    await this.#checkPepper(opened, records.length);
+    if (this.#config.usage || records.length > 0 || this.#sharedBudgets > 0) await this.#keepBooks(opened);
+    // Nothing may fail from here on: what is closed again after a failure must not be in use.
     this.#opened = opened;
     this.#inForce.replace(records);
-    await this.#checkPepper(opened);
-    if (this.#config.usage || this.#isInUse()) this.#books = await this.#openBooks(store);
     this.#follower = follower;
     follower?.start();
-    return opened;
   }
 
   /** Somebody is to be kept apart from somebody else, or limited. */
@@ -345,9 +354,9 @@ export class Accounts {
 
   /** Nothing to do for prices that nobody asked for yet: they are read when somebody does. */
   async #readPricesAnew({ db }: SqlStore): Promise<void> {
-    if (this.#readingPrices === null) return;
+    if (!this.#readingPrices.begun) return;
     const [prices, { PriceRepository }] = await Promise.all([
-      this.#readingPrices,
+      this.prices(),
       import('./stores/sql/repositories/prices.ts'),
     ]);
     await prices.refresh(() => new PriceRepository(db).all());
@@ -374,9 +383,9 @@ export class Accounts {
     if (isOf('price')) await this.#readPricesAnew(opened.store);
     const records = await this.#changedKeys(opened, changes);
     // First: whoever has the key may call with it as soon as it is known.
-    if (records.length > 0 || this.#isInUse()) await this.#keepBooks();
+    if (records.length > 0 || this.#isInUse()) await this.#keepBooks(opened);
     for (const record of records) this.#inForce.put(record);
-    if (records.length > 0) await this.#checkPepper(opened);
+    if (records.length > 0) await this.#checkPepper(opened, this.book.size);
   }
 
   #changedKeys({ keys }: Opened, changes: readonly StoreChange[] | null): Promise<readonly KeyRecord[]> {
@@ -389,14 +398,14 @@ export class Accounts {
   }
 
   /** Says once that keys do not open anything here which open something elsewhere, or did. */
-  async #checkPepper({ keys, hash, pepperIsNew }: Opened): Promise<void> {
-    if (this.#pepperIsDoubted || this.book.size === 0) return;
+  async #checkPepper({ keys, hash, pepperIsNew }: Opened, keyCount: number): Promise<void> {
+    if (this.#pepperIsDoubted || keyCount === 0) return;
     const known = await keys.pepperCheck();
     const isWrong = known === null ? pepperIsNew : known !== pepperCheck(hash);
     if (!isWrong) return;
     this.#pepperIsDoubted = true;
     const where = this.#config.keyPepper === null ? join(this.#config.dataDir, 'key-pepper') : 'SWARMROUTER_KEY_PEPPER';
-    this.#parts.logger.error({ keys: this.book.size, pepper: where }, PEPPER_IS_WRONG);
+    this.#parts.logger.error({ keys: keyCount, pepper: where }, PEPPER_IS_WRONG);
   }
 }
 

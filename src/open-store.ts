@@ -28,26 +28,36 @@ export interface Opened {
   readonly verification: LedgerVerification;
 }
 
-/** The store and what stands on it; makes one where there is none. Part of the composition root. */
+/**
+ * The store and what stands on it; makes one where there is none. A damaged one is refused. What fails leaves nothing
+ * open. Part of the composition root.
+ */
 export async function openStore(config: Config, parts: StoreParts): Promise<Opened> {
-  const [store, { hash, isNew }] = await Promise.all([openDatabase(config), openHasher(config)]);
-  await takeSound(store, parts);
-  const audit = await openAudit(store, config, hash, parts);
-  const keys = await openKeyStore(store, audit, pepperCheck(hash));
-  const verification = await openVerification(store, parts.ledger);
-  const budgets = await openBudgetStore(store, audit);
-  return { store, hash, pepperIsNew: isNew, audit, keys, budgets, verification };
-}
-
-/** A damaged store is closed again and refused. */
-async function takeSound(store: SqlStore, { clock, logger }: StoreParts): Promise<void> {
-  const { refuseDamaged } = await import('./stores/sql/integrity.ts');
+  // First: where it cannot be read, no store is made.
+  const { hash, isNew } = await openHasher(config);
+  const store = await openDatabase(config);
   try {
-    await refuseDamaged(store, clock, logger);
+    const { refuseDamaged } = await import('./stores/sql/integrity.ts');
+    await refuseDamaged(store, parts.clock, parts.logger);
+    const audit = await openAudit(store, config, hash, parts);
+    const keys = await openKeyStore(store, audit, pepperCheck(hash));
+    const verification = await openVerification(store, parts.ledger);
+    const budgets = await openBudgetStore(store, audit);
+    return { store, hash, pepperIsNew: isNew, audit, keys, budgets, verification };
   } catch (error) {
-    await store.close();
+    await store.close().catch(notClosed(parts.logger));
     throw error;
   }
+}
+
+/** After a failure, which is what is to be told: a store that cannot be closed either is only logged. */
+export async function closeStore({ audit, store }: Opened, logger: Logger): Promise<void> {
+  await audit.close().catch(notClosed(logger));
+  await store.close().catch(notClosed(logger));
+}
+
+function notClosed(logger: Logger) {
+  return (error: unknown) => logger.warn({ error: String(error) }, 'a store that failed could not be closed');
 }
 
 async function openDatabase({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
