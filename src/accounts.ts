@@ -5,40 +5,35 @@ import type { BudgetWatch } from './admission/budget-watch.ts';
 import { Budgets } from './admission/budgets.ts';
 import type { ChangeFollower } from './admission/change-follower.ts';
 import { ClientKeys } from './admission/client-keys.ts';
-import type { Identities, VouchedLogin } from './admission/identities.ts';
 import { KeyBook } from './admission/key-book.ts';
-import { type HashKey, keyHasher, pepperCheck } from './admission/key-hash.ts';
+import { pepperCheck } from './admission/key-hash.ts';
 import { KeysInForce } from './admission/keys-in-force.ts';
-import { LoginThrottle } from './admission/login-throttle.ts';
 import type { People } from './admission/people.ts';
 import type { SharedLimitDesk } from './admission/shared-limits.ts';
 import type { Tenants } from './admission/tenants.ts';
+import { type Books, openBooks } from './books.ts';
 import type { Config } from './config/config.ts';
 import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
 import { SHARED_SCOPES } from './core/budget.ts';
-import type { BudgetStore } from './core/budget-store.ts';
 import { DEFAULT_ORGANISATION } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
-import type { ClientKeyStore, KeyRecord } from './core/key-store.ts';
-import type { Ledger } from './core/ledger.ts';
+import type { KeyRecord } from './core/key-store.ts';
 import type { LedgerVerification } from './core/ledger-check.ts';
 import { NO_SHARED_LIMITS, type SharedLimits, sharedLimits } from './core/limits.ts';
 import type { Logger } from './core/logger.ts';
-import type { OidcSettings } from './core/oidc.ts';
-import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
+import { Once } from './core/once.ts';
 import type { KeptRouting, RoutingStore } from './core/routing.ts';
 import type { StoreChange } from './core/store-changes.ts';
 import type { UsageReports } from './core/usage-report.ts';
-import type { OidcLogins } from './identity/oidc-logins.ts';
 import type { ProviderFetch } from './identity/oidc-provider.ts';
-import { modelIndex } from './router/model-index.ts';
+import { closeStore, type Opened, openStore } from './open-store.ts';
+import { PeopleDesks, type PeopleFromProvider } from './people-desks.ts';
 import type { TargetDirectory } from './router/targets.ts';
 import type { AuditLog } from './stores/audit-log.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
 import { STORE_FILE } from './stores/sqlite/store-file.ts';
-import type { PricedCall } from './usage/billing/pricing.ts';
-import type { LedgerState, LedgerWatch } from './usage/ledger/ledger-watch.ts';
+import type { LedgerState } from './usage/ledger/ledger-watch.ts';
 import type { ConfiguredPrices, OperatorPrices } from './usage/prices/operator-prices.ts';
 
 export interface AccountsParts {
@@ -49,41 +44,6 @@ export interface AccountsParts {
   readonly directory: TargetDirectory;
   /** Told of aliases and routes that are kept: at the start, and when another gateway changed them. */
   readonly routing: { refresh(read: () => Promise<KeptRouting>): Promise<void> };
-}
-
-/** What lets people in whom the identity provider vouches for. */
-export type PeopleFromProvider = OidcLogins<
-  Extract<VouchedLogin, { ok: true }>,
-  Extract<VouchedLogin, { ok: false }>['reason']
->;
-
-interface BooksParts extends Omit<AccountsParts, 'fetch'> {
-  readonly budgets: BudgetBook;
-  readonly keyName: (id: string) => string | null;
-  readonly audit: AuditSink;
-  readonly verify: LedgerVerification['verify'];
-  readonly prices: OperatorPrices;
-}
-
-/** What stands on the store. */
-interface Opened {
-  readonly store: SqlStore;
-  readonly hash: HashKey;
-  /** The pepper was made at this start. */
-  readonly pepperIsNew: boolean;
-  readonly audit: AuditLog;
-  readonly keys: ClientKeyStore;
-  readonly budgets: BudgetStore;
-  readonly verification: LedgerVerification;
-}
-
-interface Books {
-  readonly billing: Billing;
-  readonly reports: UsageReports;
-  readonly ledger: Ledger;
-  readonly watch: BudgetWatch;
-  readonly ledgerWatch: LedgerWatch;
-  close(): Promise<void>;
 }
 
 /**
@@ -103,8 +63,9 @@ export class Accounts {
   readonly #config: Config;
   readonly #parts: AccountsParts;
   #opened: Opened | null = null;
-  #opening: Promise<Opened> | null = null;
+  readonly #opening = new Once(() => this.#openParts());
   #books: Books | null = null;
+  #keepingBooks: Once<Books> | null = null;
   /** Null: nobody else changes this store. */
   #follower: ChangeFollower | null = null;
   #pepperIsDoubted = false;
@@ -113,10 +74,9 @@ export class Accounts {
   #closing: Promise<void> | null = null;
   #configuredPrices: ConfiguredPrices;
   #prices: OperatorPrices | null = null;
-  #readingPrices: Promise<OperatorPrices> | null = null;
+  readonly #readingPrices = new Once(() => this.#readPrices());
   #sharedLimits: SharedLimits = NO_SHARED_LIMITS;
-  readonly #throttle: LoginThrottle;
-  #oidcLogins: Promise<PeopleFromProvider> | null = null;
+  readonly #peopleDesks: PeopleDesks;
 
   private constructor(config: Config, parts: AccountsParts) {
     this.#config = config;
@@ -125,7 +85,8 @@ export class Accounts {
     // Without a store no key exists whose hash could be asked for.
     this.book = new KeyBook((text) => this.#opened?.hash(text) ?? '');
     this.#inForce = new KeysInForce(this.book, this.budgets);
-    this.#throttle = new LoginThrottle(parts.clock);
+    const { fetch, clock, logger } = parts;
+    this.#peopleDesks = new PeopleDesks({ oidc: config.oidc, fetch, clock, logger, open: () => this.#open() });
   }
 
   static async open(config: Config, parts: AccountsParts): Promise<Accounts> {
@@ -171,35 +132,37 @@ export class Accounts {
   }
 
   /** Null: there is no store, and so no key. To look makes none. */
-  async keysIfAny(): Promise<ClientKeys | null> {
-    return this.#opening === null ? null : this.keys();
+  keysIfAny(): Promise<ClientKeys | null> {
+    return this.#ifAny(() => this.keys());
   }
 
   /** To make, change and end client keys; opens the store. */
   async keys(): Promise<ClientKeys> {
-    const { keys, hash } = await this.#open();
+    const opened = await this.#open();
+    const { keys, hash } = opened;
     return new ClientKeys({
       ...{ store: keys, inForce: this.#inForce, hash, clock: this.#parts.clock },
       newId: () => `key_${Bun.randomUUIDv7()}`,
-      onStored: () => this.#keepBooks(),
+      onStored: () => this.#keepBooks(opened),
     });
   }
 
   /** To set limits for organisations, projects and models; opens the store. */
   async sharedBudgets(): Promise<Budgets> {
-    const { store, budgets } = await this.#open();
+    const opened = await this.#open();
+    const { store, budgets } = opened;
     return new Budgets({
       ...{ store: budgets, clock: this.#parts.clock, newId: () => `bud_${Bun.randomUUIDv7()}` },
       onStored: async () => {
         await this.#readSharedBudgets(store);
-        await this.#keepBooks();
+        await this.#keepBooks(opened);
       },
     });
   }
 
   /** Null: there is no store, and so no budget. To look makes none. */
-  async sharedBudgetsIfAny(): Promise<Budgets | null> {
-    return this.#opening === null ? null : this.sharedBudgets();
+  sharedBudgetsIfAny(): Promise<Budgets | null> {
+    return this.#ifAny(() => this.sharedBudgets());
   }
 
   /** Those of organisations, projects and models that requests are checked against. */
@@ -223,8 +186,8 @@ export class Accounts {
   }
 
   /** Null: there is no store, and so no limit. To look makes none. */
-  async limitsIfAny(): Promise<SharedLimitDesk | null> {
-    return this.#opening === null ? null : this.limits();
+  limitsIfAny(): Promise<SharedLimitDesk | null> {
+    return this.#ifAny(() => this.limits());
   }
 
   /** To make organisations and projects; opens the store. */
@@ -238,78 +201,39 @@ export class Accounts {
   }
 
   /** Null: there is no store, and so nothing but `default`. To look makes none. */
-  async tenantsIfAny(): Promise<Tenants | null> {
-    return this.#opening === null ? null : this.tenants();
+  tenantsIfAny(): Promise<Tenants | null> {
+    return this.#ifAny(() => this.tenants());
   }
 
   /** People and machines of the admin API; opens the store. */
-  async people(): Promise<People> {
-    const [{ store, audit, hash }, { People }, { recordedPeople }] = await Promise.all([
-      this.#open(),
-      import('./admission/people.ts'),
-      import('./stores/recorded-people.ts'),
-    ]);
-    return new People({
-      ...{ store: recordedPeople(store.db, audit), hash, clock: this.#parts.clock, throttle: this.#throttle },
-      newId: (kind) => `${kind}_${Bun.randomUUIDv7()}`,
-      issuer: this.#config.oidc?.issuer ?? null,
-    });
+  people(): Promise<People> {
+    return this.#peopleDesks.people();
   }
 
   /** Logins at the identity provider; null: there is none. */
   oidcLogins(): Promise<PeopleFromProvider> | null {
-    const { oidc } = this.#config;
-    if (oidc === null) return null;
-    this.#oidcLogins ??= this.#openOidcLogins(oidc);
-    return this.#oidcLogins;
-  }
-
-  async #openOidcLogins(settings: OidcSettings): Promise<PeopleFromProvider> {
-    const [{ OidcLogins }, { OidcProvider }, fetch] = await Promise.all([
-      import('./identity/oidc-logins.ts'),
-      import('./identity/oidc-provider.ts'),
-      this.#parts.fetch(),
-    ]);
-    const { clock, logger } = this.#parts;
-    const { issuer } = settings;
-    return new OidcLogins({
-      ...{ issuer, clock, logger, throttle: this.#throttle },
-      provider: new OidcProvider({ settings, fetch, clock, logger }),
-      seal: async () => (await this.#open()).hash,
-      enter: async (vouched, begunWith, from) => (await this.#identities(issuer)).enter(vouched, begunWith, from),
-    });
-  }
-
-  async #identities(issuer: string): Promise<Identities> {
-    const [{ store, audit }, { Identities }, { recordedPeople }] = await Promise.all([
-      this.#open(),
-      import('./admission/identities.ts'),
-      import('./stores/recorded-people.ts'),
-    ]);
-    return new Identities({
-      ...{ store: recordedPeople(store.db, audit), clock: this.#parts.clock, issuer },
-      newId: (kind) => `${kind}_${Bun.randomUUIDv7()}`,
-    });
+    return this.#peopleDesks.oidcLogins();
   }
 
   /** Null: there is no store, and so nobody. To look makes none. */
-  async peopleIfAny(): Promise<People | null> {
-    return this.#opening === null ? null : this.people();
+  peopleIfAny(): Promise<People | null> {
+    return this.#ifAny(() => this.people());
   }
 
-  /** From the first key on, what is used is on record. */
-  async #keepBooks(): Promise<void> {
-    const store = await this.store();
-    this.#books ??= await this.#openBooks(store);
+  /** To look makes no store. */
+  async #ifAny<Desk>(open: () => Promise<Desk>): Promise<Desk | null> {
+    return this.#opening.begun ? open() : null;
+  }
+
+  /** From the first key on, what is used is on record: in one ledger, however many first keys are made at once. */
+  async #keepBooks(opened: Opened): Promise<void> {
+    this.#keepingBooks ??= new Once(() => this.#openBooks(opened));
+    this.#books = await this.#keepingBooks.get();
   }
 
   /** The prices in force. Setting the first one makes a store where there is none. */
   prices(): Promise<OperatorPrices> {
-    this.#readingPrices ??= this.#readPrices().catch((error: unknown) => {
-      this.#readingPrices = null;
-      throw error;
-    });
-    return this.#readingPrices;
+    return this.#readingPrices.get();
   }
 
   /** Where aliases and routes are kept; opens the store. */
@@ -340,9 +264,11 @@ export class Accounts {
     await this.#opened?.store.close();
   }
 
-  async #openBooks(store: SqlStore): Promise<Books> {
+  async #openBooks({ store, verification }: Opened): Promise<Books> {
     const prices = await this.prices();
-    const verify: LedgerVerification['verify'] = async () => (await this.#open()).verification.verify();
+    // While the store is being opened nobody else could have read them.
+    if (this.#opened === null) await this.#readPricesAnew(store);
+    const verify: LedgerVerification['verify'] = () => verification.verify();
     const { budgets, audit } = this;
     const keyName = (id: string): string | null => this.book.byId(id)?.name ?? null;
     return openBooks(store, this.#config, { ...this.#parts, budgets, keyName, audit, verify, prices });
@@ -372,34 +298,37 @@ export class Accounts {
   }
 
   #open(): Promise<Opened> {
-    this.#opening ??= this.#openParts().catch((error: unknown) => {
-      this.#opening = null;
-      throw error;
-    });
-    return this.#opening;
+    return this.#opening.get();
   }
 
   async #openParts(): Promise<Opened> {
-    const [store, { hash, isNew }] = await Promise.all([openStore(this.#config), openHasher(this.#config)]);
-    await takeSound(store, this.#parts);
-    const audit = await openAudit(store, this.#config, hash, this.#parts);
-    const keys = await openKeyStore(store, audit, pepperCheck(hash));
-    const verification = await openVerification(store, () => this.#books?.ledger ?? null);
-    const budgets = await openBudgetStore(store, audit);
-    const opened = { store, hash, pepperIsNew: isNew, audit, keys, budgets, verification };
+    const { clock, logger } = this.#parts;
+    const opened = await openStore(this.#config, { clock, logger, ledger: () => this.#books?.ledger ?? null });
+    try {
+      await this.#takeIntoUse(opened);
+      return opened;
+    } catch (error) {
+      this.#keepingBooks = null;
+      await closeStore(opened, logger);
+      throw error;
+    }
+  }
+
+  async #takeIntoUse(opened: Opened): Promise<void> {
+    const { store, keys } = opened;
     // Made before anything is read, so that no change falls in between.
     const follower = this.#config.databaseUrl === null ? null : await this.#followerOf(opened);
     const records = await keys.all(this.#parts.clock.wallMs());
     await this.#readSharedBudgets(store);
     await this.#readSharedLimits(store);
     await this.#readRouting(store);
+    await this.#checkPepper(opened, records.length);
+    if (this.#config.usage || records.length > 0 || this.#sharedBudgets > 0) await this.#keepBooks(opened);
+    // Nothing may fail from here on: what is closed again after a failure must not be in use.
     this.#opened = opened;
     this.#inForce.replace(records);
-    await this.#checkPepper(opened);
-    if (this.#config.usage || this.#isInUse()) this.#books = await this.#openBooks(store);
     this.#follower = follower;
     follower?.start();
-    return opened;
   }
 
   /** Somebody is to be kept apart from somebody else, or limited. */
@@ -426,9 +355,9 @@ export class Accounts {
 
   /** Nothing to do for prices that nobody asked for yet: they are read when somebody does. */
   async #readPricesAnew({ db }: SqlStore): Promise<void> {
-    if (this.#readingPrices === null) return;
+    if (!this.#readingPrices.begun) return;
     const [prices, { PriceRepository }] = await Promise.all([
-      this.#readingPrices,
+      this.prices(),
       import('./stores/sql/repositories/prices.ts'),
     ]);
     await prices.refresh(() => new PriceRepository(db).all());
@@ -455,9 +384,9 @@ export class Accounts {
     if (isOf('price')) await this.#readPricesAnew(opened.store);
     const records = await this.#changedKeys(opened, changes);
     // First: whoever has the key may call with it as soon as it is known.
-    if (records.length > 0 || this.#isInUse()) await this.#keepBooks();
+    if (records.length > 0 || this.#isInUse()) await this.#keepBooks(opened);
     for (const record of records) this.#inForce.put(record);
-    if (records.length > 0) await this.#checkPepper(opened);
+    if (records.length > 0) await this.#checkPepper(opened, this.book.size);
   }
 
   #changedKeys({ keys }: Opened, changes: readonly StoreChange[] | null): Promise<readonly KeyRecord[]> {
@@ -470,147 +399,16 @@ export class Accounts {
   }
 
   /** Says once that keys do not open anything here which open something elsewhere, or did. */
-  async #checkPepper({ keys, hash, pepperIsNew }: Opened): Promise<void> {
-    if (this.#pepperIsDoubted || this.book.size === 0) return;
+  async #checkPepper({ keys, hash, pepperIsNew }: Opened, keyCount: number): Promise<void> {
+    if (this.#pepperIsDoubted || keyCount === 0) return;
     const known = await keys.pepperCheck();
     const isWrong = known === null ? pepperIsNew : known !== pepperCheck(hash);
     if (!isWrong) return;
     this.#pepperIsDoubted = true;
     const where = this.#config.keyPepper === null ? join(this.#config.dataDir, 'key-pepper') : 'SWARMROUTER_KEY_PEPPER';
-    this.#parts.logger.error({ keys: this.book.size, pepper: where }, PEPPER_IS_WRONG);
+    this.#parts.logger.error({ keys: keyCount, pepper: where }, PEPPER_IS_WRONG);
   }
 }
 
 const PEPPER_IS_WRONG =
   'client keys are hashed with another pepper here than those in the store, so that these open nothing. Put it back from a backup and start again; give several gateways on one database the same SWARMROUTER_KEY_PEPPER; if it is lost, rotate the keys.';
-
-/** A damaged store is closed again and refused. */
-async function takeSound(store: SqlStore, { clock, logger }: AccountsParts): Promise<void> {
-  const { refuseDamaged } = await import('./stores/sql/integrity.ts');
-  try {
-    await refuseDamaged(store, clock, logger);
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
-}
-
-async function openStore({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
-  if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
-  return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
-}
-
-async function openAudit(
-  { db }: SqlStore,
-  { dataDir, databaseUrl }: Config,
-  hash: HashKey,
-  { clock, logger }: AccountsParts,
-): Promise<AuditLog> {
-  const { openAuditLog } = await import('./stores/audit-log.ts');
-  // A database of its own has no other gateway that signs in it.
-  return openAuditLog({ db, dataDir, clock, logger, ...(databaseUrl === null ? {} : { seal: hash }) });
-}
-
-async function openKeyStore({ db }: SqlStore, audit: AuditLog, check: string): Promise<ClientKeyStore> {
-  const { SqlKeyStore } = await import('./stores/sql/repositories/key-store.ts');
-  const append: AuditLog['append'] = (transaction, event) => audit.append(transaction, event);
-  return new SqlKeyStore({ db, append, newId: () => Bun.randomUUIDv7(), pepperCheck: check });
-}
-
-async function openBudgetStore({ db }: SqlStore, audit: AuditLog): Promise<BudgetStore> {
-  const { SqlBudgetStore } = await import('./stores/sql/repositories/budget-store.ts');
-  return new SqlBudgetStore(db, (transaction, event) => audit.append(transaction, event));
-}
-
-async function openVerification(store: SqlStore, ledger: () => Ledger | null): Promise<LedgerVerification> {
-  const { UpToDateVerification } = await import('./usage/ledger/up-to-date-verification.ts');
-  // It brings its queries with it, which few processes ever need.
-  const verify = async () => (await import('./stores/sql/repositories/verify.ts')).verifyLedger(store);
-  return new UpToDateVerification(verify, ledger);
-}
-
-/** `isNew`: made at this start. */
-async function openHasher({
-  dataDir,
-  keyPepper,
-}: Config): Promise<{ readonly hash: HashKey; readonly isNew: boolean }> {
-  if (keyPepper !== null) return { hash: keyHasher(keyPepper), isNew: false };
-  const [{ loadOrCreatePepper }, { pepperFile }] = await Promise.all([
-    import('./admission/pepper.ts'),
-    import('./stores/pepper-file.ts'),
-  ]);
-  const pepper = await loadOrCreatePepper(pepperFile(dataDir));
-  return { hash: keyHasher(pepper.value), isNew: pepper.created };
-}
-
-/** What each call used and cost, on record. */
-async function openBooks(
-  store: SqlStore,
-  config: Config,
-  { clock, logger, directory, budgets, keyName, audit, verify, prices }: BooksParts,
-): Promise<Books> {
-  const [{ openLedger }, { LedgerBilling }, { UsageRepository }, { UpToDateReports }, { sqliteFileLocks }, budgeting] =
-    await Promise.all([
-      import('./usage/ledger/open-ledger.ts'),
-      import('./usage/billing/ledger-billing.ts'),
-      import('./stores/sql/repositories/usage.ts'),
-      import('./usage/ledger/up-to-date-reports.ts'),
-      import('./stores/sqlite/file-locks.ts'),
-      Promise.all([import('./admission/budget-watch.ts'), import('./stores/sql/repositories/budgets.ts')]),
-    ]);
-  const [{ BudgetWatch }, { BudgetRepository }] = budgeting;
-  const [{ LedgerWatch }, { journalOwners }] = await Promise.all([
-    import('./usage/ledger/ledger-watch.ts'),
-    import('./usage/ledger/adopt-journals.ts'),
-  ]);
-  const journalFolder = join(config.dataDir, 'journal');
-  // A process that ends properly leaves none.
-  const afterCrash = (await journalOwners(journalFolder)).length > 0;
-  const ledger = await openLedger({
-    store,
-    clock,
-    logger,
-    journalFolder,
-    locks: sqliteFileLocks,
-    newOwnerId: () => Bun.randomUUIDv7(),
-  });
-  const listed = ({ target, model }: PricedCall) => {
-    const snapshot = directory.get(target.id)?.snapshot ?? null;
-    return snapshot === null ? null : (modelIndex(snapshot).find(model)?.price ?? null);
-  };
-  const billing = new LedgerBilling<Price>({
-    ledger,
-    clock,
-    newAttemptId: () => Bun.randomUUIDv7(),
-    usualOutputTokens: config.budgetAnswerTokens,
-    payerOf: ({ request: { caller }, model: asked }) => {
-      const { organisationId, projectId, keyId } = caller;
-      const model = budgets.modelName(organisationId, asked);
-      return { payer: { organisationId, projectId, keyId }, model, hardBudgets: budgets.hardUnits(caller, model) };
-    },
-    pricing: {
-      priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),
-      estimateNanoUsd: (prompt, output, price, runningMs) => estimateNanoUsd(prompt, output, price, { runningMs }),
-      costOf,
-      savedNanoUsd: ({ target, model, nowMs }, usage, cost) =>
-        target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),
-    },
-  });
-  const budgetRows = new BudgetRepository(store.db);
-  const watch = new BudgetWatch({ read: () => budgetRows.states(clock.wallMs()), keyName, clock, logger });
-  watch.start();
-  const ledgerWatch = new LedgerWatch({ verification: { verify }, clock, logger, audit, afterCrash });
-  ledgerWatch.start();
-  return {
-    billing,
-    reports: new UpToDateReports(new UsageRepository(store.db), ledger),
-    ledger,
-    watch,
-    ledgerWatch,
-    close: async () => {
-      await ledgerWatch.stop();
-      await watch.stop();
-      await ledger.close();
-    },
-  };
-}

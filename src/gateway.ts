@@ -2,28 +2,14 @@ import { Accounts } from './accounts.ts';
 import { vetAddress } from './adapters/address-guard.ts';
 import { createAdapters, createSeeker } from './adapters/index.ts';
 import { addressesOfThisMachine, type Listening, reachesListener } from './adapters/own-listener.ts';
-import { type Admitted, KeyGuard } from './admission/key-guard.ts';
 import { leaseSettler } from './admission/lease-settler.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
 import { Principals } from './admission/principals.ts';
-import { RateLimiter } from './admission/rate-limiter.ts';
 import { RecordedRefusals } from './admission/recorded-refusals.ts';
 import { RefusalCounts } from './admission/refusal-counts.ts';
-import {
-  type RefusalFrom,
-  refusedKey,
-  refusedLogin,
-  refusedOidc,
-  refusedPassword,
-  refusedPasswordChange,
-  refusedPermission,
-  refusedRequest,
-} from './admission/refusal-events.ts';
-import { RequestGate } from './admission/request-gate.ts';
 import { defaultMemoryLimitBytes, signsOfThisProcess } from './admission/this-process.ts';
 import type { Config, LoadAnew } from './config/config.ts';
 import { FoundKinds } from './config/found-kinds.ts';
-import { readGivenProvider } from './config/given-provider.ts';
 import { Reloader } from './config/reload.ts';
 import { reloadEvent } from './config/reload-event.ts';
 import { RunTimeRouting } from './config/run-time-routing.ts';
@@ -31,16 +17,17 @@ import { targetFromGivenProvider } from './config/targets.ts';
 import { isLoopbackHost } from './config/urls.ts';
 import { watchFiles } from './config/watch-files.ts';
 import { withGivenProviders } from './config/with-given-providers.ts';
+import { openControlPlane } from './control-plane.ts';
 import { type AuditOrigin, type AuditSink, systemOrigin } from './core/audit.ts';
 import type { Billing } from './core/billing.ts';
-import type { Caller } from './core/caller.ts';
 import type { Clock } from './core/clock.ts';
 import type { GivenProviderStore } from './core/given-provider.ts';
+import { Once } from './core/once.ts';
 import type { OutcomeSink } from './core/outcome.ts';
 import type { ReloadResult } from './core/reload.ts';
-import type { InferenceRequest } from './core/request.ts';
 import { RESERVED_PROVIDERS, type Target, type TargetId } from './core/target.ts';
 import type { TargetView } from './core/target-view.ts';
+import { createDoor } from './door.ts';
 import { createGivenProviders, type GivenProviderService } from './http/admin/given-providers.ts';
 import { drain } from './http/drain.ts';
 import { BodyReader } from './http/read-body.ts';
@@ -95,7 +82,7 @@ const STDOUT = 1;
 /** Of one reply of an identity provider: keys, or what it says of somebody. */
 const MOST_PROVIDER_BYTES = 1_048_576;
 
-/** The composition root: Config → running gateway. The only file that names concrete parts. */
+/** The composition root: Config → running gateway. This file and those that it alone imports name concrete parts. */
 export async function createGateway(config: Config, options: GatewayOptions = {}): Promise<Gateway> {
   const clock = options.clock ?? systemClock;
   const loopback = isLoopbackHost(config.host);
@@ -199,23 +186,38 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
   const parts = { directory, prober, slots, clock, billing, logger: log, sink: fanOut(...sinks) };
   const engine = new Engine(parts, engineOptions(config, directory, routing));
   routing.onChange(() => engine.configure(engineOptions(reloader.config, directory, routing)));
-  const keyGuard = new KeyGuard({ book: accounts.book, clock, loopback, operatorKey: adminKey.key });
-  const door = createDoor(
-    keyGuard,
-    new RequestGate({
-      limits: new RateLimiter({ clock, shared: () => accounts.sharedLimits }),
-      meaningOf: (requested) => engine.meaningOf(requested),
-      plannedModel: (request) => {
-        const planned = engine.explain(request);
-        return 'plan' in planned ? planned.plan.steps[0].model : null;
-      },
-    }),
-    refusals,
-    recordedRefusals,
-    (caller) => metrics.countRefused(caller),
-  );
+  const door = createDoor({
+    ...{ clock, loopback, engine, refusals, recordedRefusals },
+    book: accounts.book,
+    operatorKey: adminKey.key,
+    sharedLimits: () => accounts.sharedLimits,
+    countRefused: (caller) => metrics.countRefused(caller),
+  });
 
   const startedAtMs = clock.nowMs();
+  const controlPlane = new Once(() =>
+    openControlPlane({
+      ...{
+        clock,
+        logger: log,
+        directory,
+        prober,
+        engine,
+        reloader,
+        reload,
+        routing,
+        decisions,
+        providers,
+        bodies,
+        audit,
+      },
+      ...{ accounts, principals, recordedRefusals, loopback, publicUrl, startedAtMs },
+      adminKey: adminKey.key,
+      renewMasterKey: providerFile.renewMasterKey,
+      maxBodyBytes: config.maxBodyBytes,
+      firstRoundMs: () => firstRoundMs(directory),
+    }),
+  );
   const server: HttpServer = await orClose(accounts, () =>
     startHttpServer(
       {
@@ -231,7 +233,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         clock,
         logger: log,
         bodies,
-        ...door,
+        ...door.ports,
         routes: () => routing.under().routes,
         modelAliases: () => routing.under().aliases,
         refuseOverload: () => guard.refuse()?.message ?? null,
@@ -241,76 +243,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         firstRound: () => prober.firstRound(firstRoundMs(directory)),
         metricsText: () => metrics.text(),
         tapResponse: config.logResponses ? (id, caller) => requestLog.tapResponse(id, caller) : null,
-        admin: once(async () => {
-          // Loaded at its first request: schemas and documents must not slow the start of a laptop's gateway.
-          const { createAdminApp } = await import('./http/admin/app.ts');
-          const app = createAdminApp({
-            adminKey: adminKey.key,
-            targets: () => directory.views(),
-            settings: () => reloader.config.settings,
-            strategy: () => reloader.config.strategy,
-            reload: async (origin) => {
-              const { result, recorded } = reload(origin);
-              await recorded;
-              return result;
-            },
-            configState: () => reloader.state,
-            version: VERSION,
-            uptimeMs: () => clock.nowMs() - startedAtMs,
-            providers,
-            readProvider: readGivenProvider,
-            configuredTargets: () => reloader.config.targets,
-            renewMasterKey: providerFile.renewMasterKey,
-            recordAudit: (event) => audit.record(event),
-            decisions,
-            usage: () => accounts.reports,
-            keyName: (id) => accounts.book.byId(id)?.name ?? null,
-            ledger: () => accounts.ledgerVerification,
-            keys: () => accounts.keys(),
-            keysIfAny: () => accounts.keysIfAny(),
-            budgets: () => accounts.sharedBudgets(),
-            budgetsIfAny: () => accounts.sharedBudgetsIfAny(),
-            routing,
-            routeNames: () => ['default', ...routing.under().routes.keys()],
-            audit: () => accounts.auditReports,
-            failed: (error, { requestId }) => log.error({ requestId, error }, 'an admin request failed'),
-            refusedLogin: (from) => recordedRefusals.note(refusedLogin(from)),
-            // Behind a proxy with TLS on the same machine browsers are to keep their cookies as over TLS.
-            loopback: loopback && publicUrl?.startsWith('https:') !== true,
-            principals: {
-              ofToken: (text) => principals.ofToken(text),
-              ofSession: (cookie) => principals.ofSession(cookie),
-              hasOrganisation: async (id) =>
-                ((await (await accounts.tenantsIfAny())?.organisations()) ?? []).some(
-                  (one) => one.organisationId === id,
-                ),
-            },
-            sessionsIfAny: () => accounts.peopleIfAny(),
-            refusedPassword: (...refused) => recordedRefusals.note(refusedPassword(...refused)),
-            refusedPasswordChange: (...refused) => recordedRefusals.note(refusedPasswordChange(...refused)),
-            oidc: () => accounts.oidcLogins(),
-            publicUrl,
-            refusedOidc: (...refused) => recordedRefusals.note(refusedOidc(...refused)),
-            users: () => accounts.people(),
-            usersIfAny: () => accounts.peopleIfAny(),
-            tokens: () => accounts.people(),
-            tokensIfAny: () => accounts.peopleIfAny(),
-            tenants: () => accounts.tenants(),
-            tenantsIfAny: () => accounts.tenantsIfAny(),
-            limits: () => accounts.limits(),
-            limitsIfAny: () => accounts.limitsIfAny(),
-            refusedPermission: (...refused) => recordedRefusals.note(refusedPermission(...refused)),
-            prices: () => accounts.prices(),
-            wallMs: () => clock.wallMs(),
-            chatRequests: { bodies, maxBodyBytes: config.maxBodyBytes, clock, routes: () => routing.under().routes },
-            explain: async (request) => {
-              // A request would wait for it too.
-              await prober.firstRound(firstRoundMs(directory));
-              return engine.explain(request);
-            },
-          });
-          return (request, from) => app.fetch(request, from);
-        }),
+        admin: () => controlPlane.get(),
       },
     ),
   );
@@ -340,7 +273,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     url: server.url,
     port: server.port,
     newAdminKeyPath: adminKey.newPath,
-    credentialNeeded: () => keyGuard.needed,
+    credentialNeeded: () => door.credentialNeeded(),
     targets: () => directory.views(),
     probed: (atMostMs) => prober.firstRound(atMostMs),
     reload: () => reload(systemOrigin('signal')).result,
@@ -431,43 +364,4 @@ function engineOptions(config: Config, directory: TargetDirectory, routing: RunT
     clientStallMs: config.clientStallMs,
     keepBodies: config.logRequests,
   };
-}
-
-/** Who may come in, for what and how much; counts whom it refuses, and puts on record what is worth it. */
-function createDoor(
-  guard: KeyGuard,
-  gate: RequestGate,
-  counts: RefusalCounts,
-  recorded: RecordedRefusals,
-  countRefused: (caller: Caller) => void,
-) {
-  const counted = (admitted: Admitted, from: () => RefusalFrom): Admitted => {
-    if (admitted.ok) return admitted;
-    counts.note(admitted.fault);
-    if (admitted.fault !== 'missing') recorded.note(refusedKey(admitted.fault, admitted.keyId, from()));
-    return admitted;
-  };
-  return {
-    admit: (headers: Headers, from: () => RefusalFrom) => counted(guard.admit(headers), from),
-    admitOperator: (headers: Headers, from: () => RefusalFrom) => counted(guard.admitOperator(headers), from),
-    admitRequest: (request: InferenceRequest, from: () => RefusalFrom) => {
-      const gated = gate.admit(request);
-      if (gated.ok) return gated;
-      counts.note(gated.refusal.code);
-      countRefused(request.caller);
-      // Limits are no matter of who may do what.
-      if (gated.refusal.status === 403) recorded.note(refusedRequest(request, gated.refusal, from()));
-      return gated;
-    },
-    noteNotAllowed: (request: InferenceRequest, { code }: { readonly code: string }, from: () => RefusalFrom) => {
-      counts.note(code);
-      recorded.note(refusedRequest(request, { code, param: 'model' }, from()));
-    },
-    shows: (caller: Caller, model: string) => gate.shows(caller, model),
-  };
-}
-
-function once<Value>(make: () => Promise<Value>): () => Promise<Value> {
-  let made: Promise<Value> | null = null;
-  return () => (made ??= make());
 }

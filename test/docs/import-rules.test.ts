@@ -17,6 +17,7 @@ const VIOLATIONS: readonly [string, string, string][] = [
   ['src/cli/a.ts', '../router/target.ts', 'cli-imports-main-config-and-core'],
   ['src/discovery/a.ts', '../config/target.ts', 'discovery-imports-adapters-and-core'],
   ['src/entry.ts', './http/target.ts', 'main-imports-gateway-config-and-core'],
+  ['src/admission/a.ts', '../accounts.ts', 'only-the-composition-root-imports-itself'],
   ['src/guardrails/a.ts', '../config/target.ts', 'every-folder-of-src-has-a-rule'],
   ['src/adapters/ollama/a.ts', '../lm-studio/target.ts', 'no-vendor-imports-another-vendor'],
   ['src/accounts.ts', './identity/oidc-logins.ts', 'logins-at-a-provider-are-loaded-at-the-first-one'],
