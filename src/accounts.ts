@@ -13,6 +13,8 @@ import type { SharedLimitDesk } from './admission/shared-limits.ts';
 import type { Tenants } from './admission/tenants.ts';
 import { type Books, openBooks } from './books.ts';
 import type { Config } from './config/config.ts';
+import { needsClientKey, openHostProblem } from './config/open-host.ts';
+import { describeProblem } from './config/problem.ts';
 import { type AuditReports, type AuditSink, NO_AUDIT } from './core/audit.ts';
 import { type Billing, FREE } from './core/billing.ts';
 import { SHARED_SCOPES } from './core/budget.ts';
@@ -89,10 +91,20 @@ export class Accounts {
     this.#peopleDesks = new PeopleDesks({ oidc: config.oidc, fetch, clock, logger, open: () => this.#open() });
   }
 
+  /** Rejects, and leaves nothing open, where others can reach the gateway and no key keeps them out. */
   static async open(config: Config, parts: AccountsParts): Promise<Accounts> {
     const accounts = new Accounts(config, parts);
     const { usage, databaseUrl, oidc, dataDir } = config;
-    if (usage || databaseUrl !== null || oidc !== null || existsSync(join(dataDir, STORE_FILE))) await accounts.store();
+    const isThere = databaseUrl !== null || existsSync(join(dataDir, STORE_FILE));
+    // Without a store there is no client key: none is made for a gateway that does not start.
+    if (!isThere) refuseStrangers(config, accounts.book);
+    if (usage || oidc !== null || isThere) await accounts.store();
+    try {
+      refuseStrangers(config, accounts.book);
+    } catch (error) {
+      await accounts.close();
+      throw error;
+    }
     return accounts;
   }
 
@@ -408,6 +420,11 @@ export class Accounts {
     const where = this.#config.keyPepper === null ? join(this.#config.dataDir, 'key-pepper') : 'SWARMROUTER_KEY_PEPPER';
     this.#parts.logger.error({ keys: keyCount, pepper: where }, PEPPER_IS_WRONG);
   }
+}
+
+/** @throws Error when others can reach the gateway and no key keeps them out: neither one that was set nor a client key. */
+function refuseStrangers(config: Config, { size }: KeyBook): void {
+  if (needsClientKey(config) && size === 0) throw new Error(describeProblem(openHostProblem(config)));
 }
 
 const PEPPER_IS_WRONG =

@@ -93,7 +93,6 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     output: openLineOutput(options.logTo ?? STDOUT, clock),
     wallMs: () => clock.wallMs(),
   });
-  const adminKey = await resolveAdminKey(config);
 
   const reloader = new Reloader(config, {
     load: () => options.load?.(server.port) ?? { ok: true, config },
@@ -180,6 +179,8 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
       return createVettedFetch({ clock, isOwnListener, maxBytes: MOST_PROVIDER_BYTES });
     },
   });
+  // Only now, so that a start that is refused makes none.
+  const adminKey = await orClose(accounts, () => resolveAdminKey(config));
   const principals = new Principals(() => accounts.peopleIfAny(), clock);
   const recordedRefusals = new RecordedRefusals({ audit, clock, logger: log });
   const { billing = accounts.billing } = options;
@@ -299,10 +300,10 @@ async function resolveAdminKey(config: Config) {
   return { key: stored.key, newPath: stored.created ? stored.path : null };
 }
 
-/** A port that is taken leaves nothing running. */
-async function orClose<Value>(accounts: Accounts, start: () => Value): Promise<Value> {
+/** A port that is taken, or an admin key that cannot be read, leaves nothing running. */
+async function orClose<Value>(accounts: Accounts, start: () => Value | Promise<Value>): Promise<Value> {
   try {
-    return start();
+    return await start();
   } catch (error) {
     await accounts.close();
     throw error;

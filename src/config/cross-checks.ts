@@ -20,7 +20,6 @@ export interface CrossCheckInput {
 export function crossCheck(input: CrossCheckInput): Problem[] {
   return [
     ...checkCloud(input),
-    ...checkServer(input),
     ...checkStrategy(input),
     ...checkClocks(input),
     ...checkPower(input),
@@ -70,14 +69,6 @@ function checkCloud(input: CrossCheckInput): Problem[] {
     );
   }
   return problems;
-}
-
-function checkServer(input: CrossCheckInput): Problem[] {
-  const { values, wrong } = input;
-  if (isLoopbackHost(values.host) || values.adminKey !== null || wrong.has('SWARMROUTER_ADMIN_KEY')) return [];
-  const message = 'others could reach the gateway at this address, and SWARMROUTER_ADMIN_KEY is not set';
-  const fix = 'set SWARMROUTER_ADMIN_KEY to a long random text (`openssl rand -hex 32`), or listen on 127.0.0.1';
-  return [problemOf(input, 'SWARMROUTER_HOST', message, fix)];
 }
 
 function checkStrategy(input: CrossCheckInput): Problem[] {

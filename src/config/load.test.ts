@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { Problem } from '../core/problem.ts';
 import type { Config, LoadInput, SettingInForce } from './config.ts';
 import { loadConfig } from './load.ts';
+import { needsClientKey, openHostProblem } from './open-host.ts';
 import { describeProblem } from './problem.ts';
 
 type Given = Partial<Omit<LoadInput, 'readFile'>> & { readonly files?: Readonly<Record<string, string>> };
@@ -301,16 +302,19 @@ describe('settings that depend on each other', () => {
     expect(load({ environment: { AZURE_API_KEY: 'k-0123456789', AZURE_ENABLED: 'false' } }).ok).toBe(true);
   });
 
-  test('an address that others can reach needs an admin key', () => {
-    const [problem] = problemsOf({ environment: { SWARMROUTER_HOST: '0.0.0.0' } });
+  test('an address that others can reach needs an admin key, or a client key, which the start looks for', () => {
+    const open = configOf({ environment: { SWARMROUTER_HOST: '0.0.0.0' } });
+    expect(needsClientKey(open)).toBe(true);
+    const problem = openHostProblem(open);
     expect(problem).toMatchObject({ name: 'SWARMROUTER_HOST', seen: '0.0.0.0', where: 'the environment' });
-    expect(problem?.fix).toContain('SWARMROUTER_ADMIN_KEY');
+    expect(problem.fix).toContain('SWARMROUTER_ADMIN_KEY');
     const config = configOf({
       environment: { SWARMROUTER_HOST: '0.0.0.0', SWARMROUTER_ADMIN_KEY: 'a-long-random-text' },
     });
     expect(config.adminKey?.reveal()).toBe('a-long-random-text');
+    expect(needsClientKey(config)).toBe(false);
     for (const host of ['localhost', '::1', '127.0.0.2'])
-      expect(load({ environment: { SWARMROUTER_HOST: host } }).ok).toBe(true);
+      expect(needsClientKey(configOf({ environment: { SWARMROUTER_HOST: host } }))).toBe(false);
   });
 
   test('a clock that could never run out is refused, one left alone is not', () => {

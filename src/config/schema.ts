@@ -337,7 +337,7 @@ export const SETTINGS = {
   host: setting('SWARMROUTER_HOST', hostName, '127.0.0.1', {
     restart: true,
     group: 'Server',
-    doc: 'Address to listen on. Anything but loopback needs SWARMROUTER_ADMIN_KEY.',
+    doc: 'Address to listen on. Anything but loopback needs SWARMROUTER_ADMIN_KEY or a client key.',
   }),
   port: setting('SWARMROUTER_PORT', integer(0, 65_535), '8000', {
     restart: true,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Config, LoadInput } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { needsClientKey } from '../../src/config/open-host.ts';
 import { describeProblem } from '../../src/config/problem.ts';
 import { codeBlocks, deployFiles, readText, sectionOf } from './documents.ts';
 
@@ -93,14 +94,15 @@ describe('deploy/', () => {
     expect(stopSeconds * 1000).toBeGreaterThan(config.drainTimeoutMs);
   });
 
-  test('the Dockerfile sets what loads, and only with an admin key', () => {
+  test('the Dockerfile sets what loads, and does not start without a key', () => {
     const file = readText('deploy/Dockerfile');
     const environment = Object.fromEntries(
       [...file.matchAll(/\b((?:SWARMROUTER|NODE)_[A-Z_]+)=(\S+)/g)].map(([, name = '', value = '']) => [name, value]),
     );
     const config = load({ environment: { ...environment, SWARMROUTER_ADMIN_KEY: ADMIN_KEY } });
     expect([config.host, config.port, config.dataDir]).toEqual(['0.0.0.0', 8000, '/data']);
-    expect(() => load({ environment })).toThrow('SWARMROUTER_ADMIN_KEY');
+    expect(needsClientKey(config)).toBe(false);
+    expect(needsClientKey(load({ environment }))).toBe(true);
     expect(file).toContain('\nUSER node\n');
   });
 

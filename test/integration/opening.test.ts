@@ -43,7 +43,7 @@ describe('first keys that are made at once', () => {
     expect(replies.map(({ status }) => status)).toEqual([201, 201, 201]);
     const locks = (await readdir(join(dataDir, 'journal'))).filter((name) => name.endsWith('.lock'));
     expect(locks).toHaveLength(1);
-  });
+  }, 20_000);
 });
 
 describe('a store that cannot be taken into use', () => {
