@@ -179,6 +179,13 @@ export class StoreUnavailable extends Error {
   }
 }
 
+/** It takes nothing more from this process, which ends. */
+export class StoreClosed extends StoreUnavailable {
+  constructor() {
+    super('failing', 'the store is closed');
+  }
+}
+
 /** This process was taken for dead, and its open attempts were resolved: it goes on under another name. */
 export class OwnerFenced extends Error {
   override readonly name = 'OwnerFenced';

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { starting } from '../../../test/contract/store-support.ts';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
+import { StoreClosed, StoreUnavailable } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
 import { openSqliteStore } from '../sqlite/sqlite-store.ts';
 import { refuseDamaged } from './integrity.ts';
@@ -58,6 +59,40 @@ test('a check that takes long holds up no start; what it finds is logged', async
   await clock.advance(1);
   expect(logged).toEqual([expect.stringContaining('row 7 missing from index')]);
   await store.close();
+});
+
+test.each([
+  [new StoreUnavailable('gone', 'no such file'), 1],
+  [new StoreClosed(), 0],
+])('a check that fails later is logged, but for that of a store that was closed meanwhile', async (error, times) => {
+  const clock = new ManualClock();
+  const logged: object[] = [];
+  const store = await openSqliteStore({ dataDir: folder });
+  const large = Object.assign(Object.create(store), {
+    checkIntegrity: () => Promise.reject(error),
+    fileBytes: () => 1e9,
+  });
+  await refuseDamaged(large, clock, { ...logger, error: (fields) => void logged.push(fields) });
+  await clock.advance(3_000);
+  expect(logged.length).toBe(times);
+  await store.close();
+});
+
+test('a store that is closed opens nothing any more', async () => {
+  const store = await openSqliteStore({ dataDir: folder });
+  const clock = new ManualClock();
+  const logged: object[] = [];
+  const large = Object.assign(Object.create(store), {
+    checkIntegrity: () => store.checkIntegrity(),
+    fileBytes: () => 1e9,
+  });
+  await refuseDamaged(large, clock, { ...logger, error: (fields) => void logged.push(fields) });
+  await store.close();
+  await clock.advance(3_000);
+  await expect(store.checkIntegrity()).rejects.toBeInstanceOf(StoreClosed);
+  await expect(store.db.selectFrom('ledger_attempt').selectAll().execute()).rejects.toBeInstanceOf(StoreClosed);
+  await expect(store.commit('me', [starting('late')])).rejects.toBeInstanceOf(StoreClosed);
+  expect(logged).toEqual([]);
 });
 
 test('a large store is not read before the gateway has started; what is found then is logged', async () => {

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
+import { StoreClosed } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { SqlStore } from './sql-store.ts';
 
@@ -35,8 +36,12 @@ function sayLate(check: Promise<readonly string[]>, logger: Logger): void {
     (late) => {
       if (late.length > 0) logger.error({ findings: late.slice(0, 3) }, damageText(late));
     },
-    // Closed meanwhile: the next start looks again.
-    () => undefined,
+    (error: unknown) => {
+      // The next start looks again.
+      if (error instanceof StoreClosed) return;
+      const problem = error instanceof Error ? error.message : String(error);
+      logger.error({ problem }, 'whether the store is damaged could not be found out');
+    },
   );
 }
 

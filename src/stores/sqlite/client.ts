@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { OwnerFenced, StoreUnavailable } from '../../core/ledger.ts';
+import { OwnerFenced, StoreClosed, StoreUnavailable } from '../../core/ledger.ts';
 import type { Answer, Asked, Command, Fault } from './protocol.ts';
 
 interface Waiting {
@@ -18,17 +18,20 @@ export class SqliteThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #next = 0;
+  /** Why nothing answers any more; null: it does. */
+  #ended: Error | null = null;
 
   constructor() {
     this.#worker = new Worker(threadFile());
     // What waits for an answer keeps the process alive by itself.
     this.#worker.unref();
     this.#worker.on('message', (answer: Answer) => this.#take(answer));
-    this.#worker.on('error', (error) => this.#failAll(`SQLite's thread ended: ${String(error)}`));
-    this.#worker.on('exit', () => this.#failAll("SQLite's thread ended"));
+    this.#worker.on('error', (error) => this.#end(endedBy(`: ${String(error)}`)));
+    this.#worker.on('exit', () => this.#end(endedBy('')));
   }
 
   ask<T>(command: Command): Promise<T> {
+    if (this.#ended !== null) return Promise.reject(this.#ended);
     const id = this.#next++;
     return new Promise<T>((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
@@ -38,9 +41,12 @@ export class SqliteThread {
   }
 
   async close(): Promise<void> {
-    await this.ask({ kind: 'close' });
+    if (this.#ended !== null) return;
+    const closed = this.ask({ kind: 'close' });
+    this.#ended = new StoreClosed();
+    await closed;
     await this.#worker.terminate();
-    this.#failAll('the store is closed');
+    this.#end(this.#ended);
   }
 
   #take(answer: Answer): void {
@@ -51,11 +57,16 @@ export class SqliteThread {
     else waiting?.resolve(answer.value);
   }
 
-  #failAll(message: string): void {
+  #end(error: Error): void {
+    this.#ended ??= error;
     const all = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const { reject } of all) reject(new StoreUnavailable('failing', message));
+    for (const { reject } of all) reject(error);
   }
+}
+
+function endedBy(what: string): StoreUnavailable {
+  return new StoreUnavailable('failing', `SQLite's thread ended${what}`);
 }
 
 function errorOf({ name, message, unavailable }: Fault): Error {

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Kysely } from 'kysely';
-import { type LedgerResult, StoreUnavailable } from '../../core/ledger.ts';
+import { type LedgerResult, StoreClosed, StoreUnavailable } from '../../core/ledger.ts';
 import { Turns } from '../../core/turns.ts';
 import type { Value } from '../sql/ledger/script.ts';
 import { migrate } from '../sql/migrate.ts';
@@ -47,6 +47,7 @@ class SqliteStore implements SqlStore {
   #reader: Promise<SqliteThread> | null = null;
   /** Resolves when no check runs. */
   #checking: Promise<void> = Promise.resolve();
+  #closed = false;
 
   constructor(path: string, writer: SqliteThread) {
     this.#path = path;
@@ -107,11 +108,13 @@ class SqliteStore implements SqlStore {
   }
 
   async close(): Promise<void> {
-    await this.#turns.take();
-    await this.#checking;
-    const reader = await this.#reader;
-    await reader?.close();
-    await this.#writer.close();
+    this.#closed = true;
+    await this.#turns.run(async () => {
+      await this.#checking;
+      const reader = await this.#reader?.catch(() => null);
+      await reader?.close();
+      await this.#writer.close();
+    });
   }
 
   #reading(): Promise<SqliteThread> {
@@ -119,7 +122,9 @@ class SqliteStore implements SqlStore {
     return this.#reader;
   }
 
+  /** Nobody would end a thread that is made after the end. */
   async #openReader(): Promise<SqliteThread> {
+    if (this.#closed) throw new StoreClosed();
     const reader = new SqliteThread();
     await reader.ask({ kind: 'open', path: this.#path, readOnly: true, create: false });
     return reader;
