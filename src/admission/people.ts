@@ -1,3 +1,4 @@
+import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
 import { NoSuchProject } from '../core/budget-store.ts';
 import type { Clock } from '../core/clock.ts';
@@ -87,35 +88,8 @@ export class People {
   }
 
   /** Their sessions end. Null: there is no such user. Rejects as `createUser`, and with NotOurs and RevisionConflict. */
-  async changeUser(
-    id: string,
-    change: UserChange,
-    revision: number | null,
-    { principal, origin }: Asker,
-  ): Promise<User | null> {
-    const { store, clock } = this.#parts;
-    const { organisationId } = principal;
-    const before = (await store.users(organisationId)).find((user) => user.id === id);
-    if (before === undefined) return null;
-    if (revision !== null && revision !== before.revision) {
-      throw new RevisionConflict(`The user is at revision ${before.revision}, not at ${revision} any more.`);
-    }
-    if (before.identity !== null && (change.grants !== undefined || change.password !== undefined)) {
-      throw new NotOurs(`"${before.name}" logs in at ${before.identity.issuer}.`);
-    }
-    // Whoever may not give a role may not take it, nor the password of somebody who has it.
-    await this.#checkGrants(principal, [...before.grants, ...(change.grants ?? [])]);
-    const disabledAtMs = change.disabled === false ? null : before.disabledAtMs;
-    const user: User = {
-      ...before,
-      grants: change.grants ?? before.grants,
-      disabledAtMs: change.disabled === true ? (disabledAtMs ?? clock.wallMs()) : disabledAtMs,
-      revision: before.revision + 1,
-    };
-    const passwordHash = change.password === undefined ? null : await hashPassword(change.password.reveal());
-    const event = eventOf('user.update', origin, before, user, passwordHash !== null);
-    await store.changeUser(user, passwordHash, before.revision, event);
-    return user;
+  changeUser(id: string, change: UserChange, revision: number | null, asker: Asker): Promise<User | null> {
+    return againOnConflict(revision, () => this.#changeUser(id, change, revision, asker));
   }
 
   tokens(organisationId: string): Promise<readonly ServiceToken[]> {
@@ -213,6 +187,37 @@ export class People {
     if (token === null || tokenState(token, clock.wallMs()) !== 'live') return null;
     const { id, name, organisationId, grants } = token;
     return { kind: 'token', id, name, organisationId, grants };
+  }
+
+  async #changeUser(
+    id: string,
+    change: UserChange,
+    revision: number | null,
+    { principal, origin }: Asker,
+  ): Promise<User | null> {
+    const { store, clock } = this.#parts;
+    const { organisationId } = principal;
+    const before = (await store.users(organisationId)).find((user) => user.id === id);
+    if (before === undefined) return null;
+    if (revision !== null && revision !== before.revision) {
+      throw new RevisionConflict(`The user is at revision ${before.revision}, not at ${revision} any more.`);
+    }
+    if (before.identity !== null && (change.grants !== undefined || change.password !== undefined)) {
+      throw new NotOurs(`"${before.name}" logs in at ${before.identity.issuer}.`);
+    }
+    // Whoever may not give a role may not take it, nor the password of somebody who has it.
+    await this.#checkGrants(principal, [...before.grants, ...(change.grants ?? [])]);
+    const disabledAtMs = change.disabled === false ? null : before.disabledAtMs;
+    const user: User = {
+      ...before,
+      grants: change.grants ?? before.grants,
+      disabledAtMs: change.disabled === true ? (disabledAtMs ?? clock.wallMs()) : disabledAtMs,
+      revision: before.revision + 1,
+    };
+    const passwordHash = change.password === undefined ? null : await hashPassword(change.password.reveal());
+    const event = eventOf('user.update', origin, before, user, passwordHash !== null);
+    await store.changeUser(user, passwordHash, before.revision, event);
+    return user;
   }
 
   async #checkGrants(giver: Principal, grants: readonly Grant[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
 import { RevisionConflict } from '../core/key-store.ts';
@@ -44,33 +45,37 @@ export class Tenants {
   }
 
   /** Rejects with RevisionConflict. */
-  async renameOrganisation(
+  renameOrganisation(
     organisationId: string,
     name: string,
     revision: number | null,
     origin: AuditOrigin,
   ): Promise<Organisation | null> {
-    const before = (await this.organisations()).find((one) => one.organisationId === organisationId);
-    if (before === undefined) return null;
-    checkRevision(before, revision);
-    const after = { ...before, name, revision: before.revision + 1 };
-    await this.#store.renameOrganisation(before, name, organisationEvent('update', origin, before, after));
-    return after;
+    return againOnConflict(revision, async () => {
+      const before = (await this.organisations()).find((one) => one.organisationId === organisationId);
+      if (before === undefined) return null;
+      checkRevision(before, revision);
+      const after = { ...before, name, revision: before.revision + 1 };
+      await this.#store.renameOrganisation(before, name, organisationEvent('update', origin, before, after));
+      return after;
+    });
   }
 
   /** Rejects with RevisionConflict. */
-  async renameProject(
+  renameProject(
     { organisationId, projectId }: Pick<Project, 'organisationId' | 'projectId'>,
     name: string,
     revision: number | null,
     origin: AuditOrigin,
   ): Promise<Project | null> {
-    const before = (await this.projects(organisationId)).find((one) => one.projectId === projectId);
-    if (before === undefined) return null;
-    checkRevision(before, revision);
-    const after = { ...before, name, revision: before.revision + 1 };
-    await this.#store.renameProject(before, name, projectEvent('update', origin, before, after));
-    return after;
+    return againOnConflict(revision, async () => {
+      const before = (await this.projects(organisationId)).find((one) => one.projectId === projectId);
+      if (before === undefined) return null;
+      checkRevision(before, revision);
+      const after = { ...before, name, revision: before.revision + 1 };
+      await this.#store.renameProject(before, name, projectEvent('update', origin, before, after));
+      return after;
+    });
   }
 }
 

@@ -1,3 +1,4 @@
+import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
 import { RevisionConflict } from '../core/key-store.ts';
 import type { Logger } from '../core/logger.ts';
@@ -95,7 +96,7 @@ export class RunTimeRouting implements RoutingDesk {
   async setAlias(name: string, body: unknown, change: RoutingChange): Promise<Reading<SetResult<ListedAlias>>> {
     const reading = readAlias(name, body);
     if (!reading.ok) return reading;
-    return this.#change(async (store) => {
+    return this.#change(change.revision, async (store) => {
       const before = this.#keptAlias(name);
       const alias = { name, target: reading.value, ...this.#next(before, change.revision) };
       const event = this.#aliasEvent('set', name, alias.target, change.origin);
@@ -109,7 +110,7 @@ export class RunTimeRouting implements RoutingDesk {
   async setRoute(name: string, body: unknown, change: RoutingChange): Promise<Reading<SetResult<ListedRoute>>> {
     const reading = readGivenRoute(name, body, STRATEGY_NAMES);
     if (!reading.ok) return reading;
-    return this.#change(async (store) => {
+    return this.#change(change.revision, async (store) => {
       const before = this.#keptRoute(name);
       const route = { name, settings: reading.value, ...this.#next(before, change.revision) };
       const inForce = routeOf(route, this.#parts.configured());
@@ -121,7 +122,7 @@ export class RunTimeRouting implements RoutingDesk {
   }
 
   removeAlias(name: string, { revision, origin }: RoutingChange): Promise<ListedAlias | null> {
-    return this.#change(async (store) => {
+    return this.#change(revision, async (store) => {
       const before = this.#keptAlias(name);
       if (before === null) return null;
       this.#next(before, revision);
@@ -134,7 +135,7 @@ export class RunTimeRouting implements RoutingDesk {
   }
 
   removeRoute(name: string, { revision, origin }: RoutingChange): Promise<ListedRoute | null> {
-    return this.#change(async (store) => {
+    return this.#change(revision, async (store) => {
       const before = this.#keptRoute(name);
       if (before === null) return null;
       this.#next(before, revision);
@@ -146,14 +147,16 @@ export class RunTimeRouting implements RoutingDesk {
     });
   }
 
-  async #change<Result>(work: (store: RoutingStore) => Promise<Result>): Promise<Result> {
+  async #change<Result>(revision: number | null, work: (store: RoutingStore) => Promise<Result>): Promise<Result> {
     // Before it is anybody's turn: a store that is opened for it tells what it holds, which takes a turn, too.
     const store = await this.#parts.store();
-    return this.#turns.run(async () => {
-      // Another gateway may have changed it a moment ago.
-      this.#replace(await store.all());
-      return work(store);
-    });
+    return againOnConflict(revision, () =>
+      this.#turns.run(async () => {
+        // Another gateway may have changed it a moment ago.
+        this.#replace(await store.all());
+        return work(store);
+      }),
+    );
   }
 
   #replace(kept: KeptRouting): void {

@@ -13,6 +13,7 @@ afterEach(async () => {
 
 const REDIRECT_URL = 'http://127.0.0.1:1/admin/login/oidc/callback';
 const DISCOVERY = '/.well-known/openid-configuration';
+const PAUSE_MS = 30_000;
 const HOUR_MS = 3_600_000;
 const note = (): void => undefined;
 const secrets = secretsOf(newTicket(0, '/'));
@@ -26,7 +27,9 @@ async function started(timeoutMs = 5_000) {
     nameClaim: 'name',
   };
   const clock = new ManualClock();
-  const logger = { debug: note, info: note, warn: note, error: note };
+  const warnings: string[] = [];
+  const warn = (_: object, message: string): void => void warnings.push(message);
+  const logger = { debug: note, info: note, warn, error: note };
   const provider = new OidcProvider({ settings, fetch: fetch as unknown as ProviderFetch, clock, logger, timeoutMs });
   const discoveries = () => idp.asked.filter((path) => path === DISCOVERY).length;
   const kindOf = (work: Promise<unknown>): Promise<string> =>
@@ -34,7 +37,7 @@ async function started(timeoutMs = 5_000) {
       () => 'fine',
       (error: unknown) => (error instanceof OidcFault ? error.kind : String(error)),
     );
-  return { idp, provider, clock, discoveries, begin: () => kindOf(provider.loginUrl(REDIRECT_URL, secrets)) };
+  return { idp, provider, clock, discoveries, warnings, begin: () => kindOf(provider.loginUrl(REDIRECT_URL, secrets)) };
 }
 
 describe('what a provider says of itself', () => {
@@ -58,6 +61,7 @@ describe('what a provider says of itself', () => {
     };
     expect([await begin(), discoveries()]).toEqual(['fine', 2]);
     idp.breakDown = null;
+    await clock.advance(PAUSE_MS);
     expect([await begin(), discoveries()]).toEqual(['fine', 3]);
     expect([await begin(), discoveries()]).toEqual(['fine', 3]);
   });
@@ -67,14 +71,17 @@ describe('what a provider says of itself', () => {
     ['a page', (response: import('node:http').ServerResponse) => response.writeHead(200).end('<html>')],
     ['a redirect', (response: import('node:http').ServerResponse) => response.writeHead(302, { location: '/x' }).end()],
     ['nothing', () => undefined],
-  ])('is not there when it answers with %s, and is asked anew', async (_, answer) => {
-    const { idp, begin } = await started(200);
+  ])('is not there when it answers with %s, and is asked anew half a minute later, not before', async (_, answer) => {
+    const { idp, begin, clock, discoveries, warnings } = await started(200);
     idp.breakDown = (_request, response) => {
       answer(response);
       return true;
     };
-    expect(await begin()).toBe('unavailable');
+    expect(await Promise.all([begin(), begin(), begin()])).toEqual(['unavailable', 'unavailable', 'unavailable']);
+    await clock.advance(PAUSE_MS - 1);
+    expect([await begin(), discoveries(), warnings.length]).toEqual(['unavailable', 1, 1]);
     idp.breakDown = null;
+    await clock.advance(1);
     expect(await begin()).toBe('fine');
   });
 });

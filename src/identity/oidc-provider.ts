@@ -26,6 +26,8 @@ type Library = typeof OpenIdClient;
 const TIMEOUT_MS = 10_000;
 /** A provider that changes its addresses is followed after so long. */
 const RENEW_AFTER_MS = 3_600_000;
+/** After the provider could not be asked, ms: until then nobody asks it again. */
+const PAUSE_MS = 30_000;
 /** How far apart the provider's clock and ours may be, s. */
 const CLOCK_TOLERANCE_S = 60;
 
@@ -42,6 +44,7 @@ export class OidcProvider {
   readonly #parts: OidcProviderParts;
   #known: Known | null = null;
   #asking: Promise<Configuration> | null = null;
+  #failed: { readonly fault: OidcFault; readonly atMs: number } | null = null;
 
   constructor(parts: OidcProviderParts) {
     this.#parts = parts;
@@ -114,17 +117,31 @@ export class OidcProvider {
   async #configuration(): Promise<Configuration> {
     const known = this.#known;
     if (known !== null && this.#parts.clock.nowMs() - known.atMs < RENEW_AFTER_MS) return known.configuration;
-    this.#asking ??= this.#discover().finally(() => {
-      this.#asking = null;
-    });
     try {
-      return await this.#asking;
+      return await this.#ask();
     } catch (error) {
-      const fault = faultOf(error, 'unavailable');
-      this.#parts.logger.warn({ issuer: this.#parts.settings.issuer, error: fault.message }, DISCOVERY_FAILED);
-      if (known === null) throw fault;
+      if (known === null) throw error;
       return known.configuration;
     }
+  }
+
+  /** Whoever begins a login need not be known to us: it must cost a provider that is down, and the log, next to nothing. */
+  #ask(): Promise<Configuration> {
+    const failed = this.#failed;
+    if (failed !== null && this.#parts.clock.nowMs() - failed.atMs < PAUSE_MS) return Promise.reject(failed.fault);
+    this.#asking ??= this.#discover()
+      .catch((error: unknown) => this.#noteFailure(faultOf(error, 'unavailable')))
+      .finally(() => {
+        this.#asking = null;
+      });
+    return this.#asking;
+  }
+
+  #noteFailure(fault: OidcFault): never {
+    const { clock, logger, settings } = this.#parts;
+    this.#failed = { fault, atMs: clock.nowMs() };
+    logger.warn({ issuer: settings.issuer, error: fault.message }, DISCOVERY_FAILED);
+    throw fault;
   }
 
   async #discover(): Promise<Configuration> {
@@ -150,6 +167,7 @@ export class OidcProvider {
       throw new OidcFault('unavailable', message);
     }
     this.#known = { configuration, atMs: clock.nowMs() };
+    this.#failed = null;
     return configuration;
   }
 

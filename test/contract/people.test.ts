@@ -312,6 +312,24 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
     ]);
   });
 
+  test('a user, an organisation and a project take all of several changes at once that ask for no certain revision', async () => {
+    const { id } = await create('alice');
+    const grants = [{ role: 'auditor', projectId: null }] as const;
+    const changes = [{ grants }, { disabled: true }, {}].map((change) =>
+      people.changeUser(id, change, null, asAdminKey),
+    );
+    expect((await Promise.all(changes)).map((user) => user?.revision).toSorted()).toEqual([2, 3, 4]);
+    const [user] = await people.users('default');
+    expect(user).toMatchObject({ grants, disabledAtMs: clock.wallMs(), revision: 4 });
+    const place = { organisationId: 'default', projectId: 'default' };
+    const names = ['a', 'b', 'c'];
+    const renamed = await Promise.all([
+      ...names.map((name) => tenants.renameOrganisation('default', name, null, origin)),
+      ...names.map((name) => tenants.renameProject(place, name, null, origin)),
+    ]);
+    expect(renamed.map((one) => one?.revision).toSorted()).toEqual([2, 2, 3, 3, 4, 4]);
+  });
+
   test('a shared limit is changed in parts, and two changes of one revision do not both count', async () => {
     const place = { organisationId: 'default', scope: 'model', scopeId: 'qwen' } as const;
     expect(await limits.set(place, { rpm: 5 }, null, origin)).toMatchObject({

@@ -90,6 +90,26 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('aliases a
     expect(await actions()).toEqual(['alias.set', 'alias.set']);
   });
 
+  test('take all of several changes at once that ask for no certain revision, whichever gateway makes them', async () => {
+    const loaded = loadConfig({ flags: {}, environment: {}, directory: dataDir });
+    if (!loaded.ok) throw new Error('the settings are refused');
+    const gateway = () =>
+      new RunTimeRouting({ configured: () => loaded.config, store: async () => kept(), wallMs: () => 9, logger });
+    const gateways = [gateway(), gateway(), gateway()];
+    const change = { revision: null, origin };
+    const outcomes = await Promise.all(
+      gateways.flatMap((each, at) => [
+        outcome(each.setAlias('Fast', { target: `model-${at}` }, change)),
+        outcome(each.setRoute('quick', { max_first_token_ms: 100 + at }, change)),
+      ]),
+    );
+    expect(outcomes).toEqual(Array(6).fill('done'));
+    expect(await kept().all()).toMatchObject({ aliases: [{ revision: 3 }], routes: [{ revision: 3 }] });
+    const same = { revision: 3, origin };
+    const removed = gateways.map((each) => outcome(each.removeAlias('Fast', same)));
+    expect(new Set(await Promise.all(removed))).toEqual(new Set(['done', 'conflict']));
+  });
+
   test('that this version cannot use are left out, said, and can be set anew', async () => {
     await kept().setRoute(route(1, { strategy: 'of-another-version' }), event('set'));
     const loaded = loadConfig({ flags: {}, environment: {}, directory: dataDir });

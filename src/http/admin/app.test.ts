@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
 import { StoreUnavailable } from '../../core/ledger.ts';
+import type { PriceDesk } from '../../core/prices.ts';
 import { ADMIN_KEY, adminPorts, providerFixture, someTarget } from './admin-fixture.ts';
 import { buildAdminApp, createAdminApp } from './app.ts';
 
@@ -193,6 +194,19 @@ describe('errors of the control plane', () => {
       expect((await failing(error).fetch(request, from)).status).toBe(status);
     }
     expect(told.length).toBe(1);
+  });
+
+  test('say of a price that was not kept because the store takes nothing now when to ask again', async () => {
+    const desk = { list: () => [], set: () => Promise.reject(new StoreUnavailable('locked', 'busy')) };
+    const app = createAdminApp({ ...ports, prices: async () => desk as unknown as PriceDesk });
+    const request = new Request('http://localhost/admin/prices', {
+      method: 'POST',
+      headers: { ...withKey, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'm', input_usd_per_mtok: 1, output_usd_per_mtok: 1 }),
+    });
+    const reply = await app.fetch(request);
+    expect(reply.headers.get('retry-after')).toBe('1');
+    await expectEnvelope(reply, 503, 'store_unavailable');
   });
 
   test('may take their time over the ledger: the connection is kept open meanwhile', async () => {

@@ -25,7 +25,8 @@ export function replayWrites(book: ReplayBook, nowMs: () => number): MiddlewareH
     const body = await readBody(context);
     if (body === null) return next();
     const name = nameOf(context, key);
-    const found = book.begin(name, fingerprintOf(context, body), nowMs());
+    const { organisationId } = context.get('principal');
+    const found = book.begin(organisationId, name, fingerprintOf(context, body), nowMs());
     if (found.kind === 'done') return replayed(found.reply);
     if (found.kind === 'running') throw stillRunning();
     if (found.kind === 'other') throw otherRequest();
@@ -34,7 +35,7 @@ export function replayWrites(book: ReplayBook, nowMs: () => number): MiddlewareH
       await next();
       reply = await keptReply(context.res);
     } finally {
-      book.end(name, reply);
+      book.end(organisationId, name, reply);
     }
     return undefined;
   };

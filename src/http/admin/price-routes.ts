@@ -1,6 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { isObject } from '../../core/json-shape.ts';
 import { RevisionConflict } from '../../core/key-store.ts';
+import { StoreUnavailable } from '../../core/ledger.ts';
 import { overrideKey, type PriceOverride, priceFields, readOverride } from '../../core/price-override.ts';
 import type { ListedPrice, PriceDesk, PriceName } from '../../core/prices.ts';
 import type { TargetView } from '../../core/target-view.ts';
@@ -198,7 +199,7 @@ function warningsFor({ provider }: PriceOverride, views: readonly TargetView[]):
 }
 
 function couldNotKeep(error: unknown): never {
-  if (error instanceof RevisionConflict) throw error;
+  if (error instanceof RevisionConflict || error instanceof StoreUnavailable) throw error;
   throw new AdminError(500, 'price_not_kept', 'The store took nothing, so the prices are as they were. See the log.');
 }
 

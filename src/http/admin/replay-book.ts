@@ -24,14 +24,22 @@ interface Entry {
 const DAY_MS = 86_400_000;
 const LIMITS = { entries: 10_000, bytes: 16 * 1024 * 1024, keptMs: DAY_MS };
 
+/** What is kept for one organisation. */
+interface Share {
+  /** Oldest first. */
+  readonly entries: Map<string, Entry>;
+  bytes: number;
+}
+
 /**
  * What writes were answered, by who sent them and the key that came with them (faults A-08). In memory alone: replies
- * may hold secrets that are shown once. Bounded: the oldest answered ones leave first.
+ * may hold secrets that are shown once. Bounded: the oldest answered ones of whichever organisation has most leave
+ * first, so that none of them can push out what is kept for the others.
  */
 export class ReplayBook {
   readonly #limits: typeof LIMITS;
-  /** Oldest first. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #shares = new Map<string, Share>();
+  #size = 0;
   #bytes = 0;
 
   constructor(limits: Partial<typeof LIMITS> = {}) {
@@ -39,15 +47,17 @@ export class ReplayBook {
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#size;
   }
 
   /** Looks it up, and notes it as under way when it is new: nothing comes in between. */
-  begin(name: string, fingerprint: string, nowMs: number): Found {
+  begin(organisationId: string, name: string, fingerprint: string, nowMs: number): Found {
     this.#letOldGo(nowMs);
-    const known = this.#entries.get(name);
+    this.#makeRoom();
+    const known = this.#shares.get(organisationId)?.entries.get(name);
     if (known === undefined) {
-      this.#entries.set(name, { fingerprint, atMs: nowMs, reply: null });
+      this.#shareOf(organisationId).entries.set(name, { fingerprint, atMs: nowMs, reply: null });
+      this.#size++;
       return { kind: 'begun' };
     }
     if (known.fingerprint !== fingerprint) return { kind: 'other' };
@@ -55,25 +65,60 @@ export class ReplayBook {
   }
 
   /** Null: nothing was changed, and the same key may be used for another try. */
-  end(name: string, reply: KeptReply | null): void {
-    const entry = this.#entries.get(name);
-    if (entry === undefined || entry.reply !== null) return;
-    if (reply === null) this.#entries.delete(name);
+  end(organisationId: string, name: string, reply: KeptReply | null): void {
+    const share = this.#shares.get(organisationId);
+    const entry = share?.entries.get(name);
+    if (share === undefined || entry === undefined || entry.reply !== null) return;
+    if (reply === null) this.#remove(organisationId, share, name, entry);
     else {
       entry.reply = reply;
+      share.bytes += reply.body.length;
       this.#bytes += reply.body.length;
     }
   }
 
+  #shareOf(organisationId: string): Share {
+    const share = this.#shares.get(organisationId) ?? { entries: new Map(), bytes: 0 };
+    this.#shares.set(organisationId, share);
+    return share;
+  }
+
+  #remove(organisationId: string, share: Share, name: string, { reply }: Entry): void {
+    const length = reply?.body.length ?? 0;
+    share.entries.delete(name);
+    share.bytes -= length;
+    this.#bytes -= length;
+    this.#size--;
+    if (share.entries.size === 0) this.#shares.delete(organisationId);
+  }
+
   #letOldGo(nowMs: number): void {
-    for (const [name, { atMs, reply }] of this.#entries) {
-      const isOver = nowMs - atMs >= this.#limits.keptMs;
-      const isTooMuch = this.#entries.size >= this.#limits.entries || this.#bytes > this.#limits.bytes;
-      if (!isOver && !isTooMuch) return;
-      // What is under way cannot be let go: it would be done twice.
-      if (reply === null && !isOver) continue;
-      this.#entries.delete(name);
-      this.#bytes -= reply?.body.length ?? 0;
+    for (const [organisationId, share] of this.#shares) {
+      for (const [name, entry] of share.entries) {
+        if (nowMs - entry.atMs < this.#limits.keptMs) break;
+        this.#remove(organisationId, share, name, entry);
+      }
     }
   }
+
+  #makeRoom(): void {
+    while (this.#size >= this.#limits.entries || this.#bytes > this.#limits.bytes) {
+      const amountOf = this.#bytes > this.#limits.bytes ? bytesOf : entriesOf;
+      const most = [...this.#shares].toSorted(([, one], [, other]) => amountOf(other) - amountOf(one));
+      if (!most.some(([organisationId, share]) => this.#removeOldest(organisationId, share))) return;
+    }
+  }
+
+  /** False: all are under way. Those cannot be let go: they would be done twice. */
+  #removeOldest(organisationId: string, share: Share): boolean {
+    for (const [name, entry] of share.entries) {
+      if (entry.reply === null) continue;
+      this.#remove(organisationId, share, name, entry);
+      return true;
+    }
+    return false;
+  }
 }
+
+const bytesOf = ({ bytes }: Share): number => bytes;
+const entriesOf = ({ entries }: Share): number => entries.size;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { type AuditEvent, systemOrigin } from '../../core/audit.ts';
+import { RevisionConflict } from '../../core/key-store.ts';
 import { tokenPrice } from '../../core/price.ts';
 import { overrideFields, overrideKey, type PriceOverride } from '../../core/price-override.ts';
 import type { PriceQuestion, PriceStore, StoredPrice } from '../../core/prices.ts';
@@ -21,7 +22,7 @@ const override = (model: string, usd: number, provider: string | null = null): P
   price: tokenPrice('override', { input: usd * 1e9, output: usd * 1e9 }),
 });
 
-/** Keeps prices as a table does: one a provider and model, written some time after it was asked to. */
+/** Keeps prices as a table does: one a provider and model, written at its revision some time after it was asked to. */
 class Shelf implements PriceStore {
   readonly rows = new Map<string, StoredPrice>();
   readonly events: AuditEvent[] = [];
@@ -29,18 +30,24 @@ class Shelf implements PriceStore {
 
   async set(price: StoredPrice, event: AuditEvent): Promise<void> {
     await this.#work();
+    this.#check(price, price.revision - 1);
     this.events.push(event);
     this.rows.set(overrideKey(price), price);
   }
 
-  async remove(of: Pick<StoredPrice, 'provider' | 'model'>, event: AuditEvent): Promise<void> {
+  async remove(of: Pick<StoredPrice, 'provider' | 'model' | 'revision'>, event: AuditEvent): Promise<void> {
     await this.#work();
+    this.#check(of, of.revision);
     this.events.push(event);
     this.rows.delete(overrideKey(of));
   }
 
   async all(): Promise<readonly StoredPrice[]> {
     return [...this.rows.values()];
+  }
+
+  #check(of: Pick<StoredPrice, 'provider' | 'model'>, revision: number): void {
+    if ((this.rows.get(overrideKey(of))?.revision ?? 0) !== revision) throw new RevisionConflict('too late');
   }
 
   async #work(): Promise<void> {
@@ -113,6 +120,16 @@ describe('prices that are set while the gateway runs', () => {
         );
       }),
     );
+  });
+
+  test('all count when they come at once from several gateways and ask for no certain revision', async () => {
+    const store = new Shelf();
+    const gateways = Array.from({ length: 4 }, () => pricesOf(store));
+    await Promise.all(gateways.map(({ prices }, at) => prices.set(override('m', at), BY)));
+    expect([...store.rows.values()]).toMatchObject([{ revision: 4 }]);
+    const atOne = gateways.map(({ prices }) => prices.set(override('m', 9), BY, 4).catch((error: Error) => error.name));
+    expect((await Promise.all(atOne)).toSorted()).toEqual([...Array(3).fill('RevisionConflict'), 'replaced']);
+    expect(gateways.flatMap(({ errors }) => errors)).toEqual([]);
   });
 
   test('that cannot be read any more are left out, and said; others count, and those of other tenants do not', async () => {

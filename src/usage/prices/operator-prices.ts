@@ -1,3 +1,4 @@
+import { againOnConflict } from '../../core/again-on-conflict.ts';
 import type { AuditAction, AuditEvent, AuditOrigin } from '../../core/audit.ts';
 import { objectOf } from '../../core/json-shape.ts';
 import { RevisionConflict } from '../../core/key-store.ts';
@@ -118,7 +119,7 @@ export class OperatorPrices implements PriceDesk, Prices {
   }
 
   set(override: PriceOverride, origin: AuditOrigin, wanted: number | null = null): Promise<'added' | 'replaced'> {
-    return this.#change(override, async (store) => {
+    return this.#change(override, wanted, async (store) => {
       const key = overrideKey(override);
       const updatedAtMs = this.#options.wallMs();
       const rates = overrideFields(override);
@@ -134,7 +135,7 @@ export class OperatorPrices implements PriceDesk, Prices {
   }
 
   remove(of: PriceName, origin: AuditOrigin, wanted: number | null = null): Promise<PriceOverride | null> {
-    return this.#change(of, async (store) => {
+    return this.#change(of, wanted, async (store) => {
       const kept = this.#kept.get(overrideKey(of));
       if (kept === undefined) return null;
       const revision = checkRevision(kept, wanted);
@@ -145,15 +146,21 @@ export class OperatorPrices implements PriceDesk, Prices {
     });
   }
 
-  async #change<Result>({ provider, model }: PriceName, work: (store: PriceStore) => Promise<Result>): Promise<Result> {
+  async #change<Result>(
+    { provider, model }: PriceName,
+    wanted: number | null,
+    work: (store: PriceStore) => Promise<Result>,
+  ): Promise<Result> {
     try {
       // Before it is anybody's turn: a store that is opened for it tells what it holds, which takes a turn, too.
       const store = await this.#options.store();
-      return await this.#turns.run(async () => {
-        // Another gateway may have changed it a moment ago.
-        this.#replace(await store.all());
-        return work(store);
-      });
+      return await againOnConflict(wanted, () =>
+        this.#turns.run(async () => {
+          // Another gateway may have changed it a moment ago.
+          this.#replace(await store.all());
+          return work(store);
+        }),
+      );
     } catch (error) {
       if (error instanceof RevisionConflict) throw error;
       this.#options.logger.error({ model, provider, error: String(error) }, 'a changed price could not be kept');
