@@ -91,7 +91,7 @@ export function listText(body: unknown, whose: string | null, colours: boolean):
       milliseconds(of('duration_ms')),
       fieldOf(decision, 'prompt_cut') === true ? `${show(of('prompt_tokens'))} cut` : show(of('prompt_tokens')),
       show(of('cached_tokens')),
-      show(of('attempts_total')),
+      show(of('calls')),
       show(of('reason')),
     ];
   });

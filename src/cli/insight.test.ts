@@ -159,7 +159,7 @@ describe('swarmrouter decisions --target', () => {
 
 describe('swarmrouter decisions of a prompt that was cut', () => {
   test('marks it in the list too', () => {
-    const decision = { id: 'a', outcome: 'served', status: 200, prompt_tokens: 4096, attempts_total: 1 };
+    const decision = { id: 'a', outcome: 'served', status: 200, prompt_tokens: 4096, attempts_total: 1, calls: 1 };
     const list = (cut: boolean) =>
       listText({ capacity: 9, decisions: [{ ...decision, prompt_cut: cut }] }, null, false);
     expect(list(true)).toContain(' 4096 cut ');

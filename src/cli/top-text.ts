@@ -116,7 +116,7 @@ function decisionsTable(body: unknown, paint: Paint): string {
       show(of('target')),
       milliseconds(of('first_content_ms')),
       milliseconds(of('duration_ms')),
-      show(of('attempts_total')),
+      show(of('calls')),
       show(of('reason')),
     ];
   });

@@ -56,7 +56,10 @@ export interface Decision {
   readonly promptCut: boolean;
   readonly steps: Listed<PlannedStep>;
   readonly leftOut: Listed<{ readonly targetId: TargetId; readonly kind: LeftOutKind; readonly reason: string }>;
+  /** Also those that were not made, as no budget had room for them. */
   readonly attempts: Listed<DecisionAttempt>;
+  /** Upstream calls that were made. */
+  readonly calls: number;
 }
 
 /** What was estimated, and what the server reported; null: not known. */

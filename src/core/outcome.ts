@@ -22,8 +22,15 @@ export interface AttemptRecord {
   readonly firstContentMs: number | null;
   /** It answered a part of the prompt only: it cut the rest, which did not fit, without a word. Default false. */
   readonly promptCut?: boolean;
+  /** Nobody would have paid for the call: it was not made. Default false. */
+  readonly notMade?: boolean;
   /** The limit of its answer, tokens, that a hard budget set because the client set none. Default: none. */
   readonly answerLimit?: number;
+}
+
+/** How many of them were upstream calls. */
+export function callsOf(attempts: readonly AttemptRecord[]): number {
+  return attempts.reduce((calls, { notMade }) => (notMade === true ? calls : calls + 1), 0);
 }
 
 /** What is kept of a request until its outcome is recorded; a long stream must not hold its prompt in memory. */

@@ -164,7 +164,10 @@ export class PlanRunner {
   async #try(walk: PlanWalk, request: InferenceRequest, { step, lease }: Taken): Promise<Tried> {
     const opened = this.#open(walk, request, lease);
     const bill = opened instanceof Promise ? await opened : opened;
-    if (bill instanceof UpstreamError) return { ...notMade(step, lease, bill), billed: null, wasMade: false };
+    if (bill instanceof UpstreamError) {
+      const refused = notMade(step, lease, bill);
+      return { ...refused, record: { ...refused.record, notMade: true }, billed: null, wasMade: false };
+    }
     const hasBegun = (): boolean => lease.call.live.contentAtMs !== null;
     const hurry = walk.kept === null ? null : hurried(walk.cancellation, this.#clock, walk.kept.untilMs, hasBegun);
     const cancellation = hurry?.cancellation ?? walk.cancellation;

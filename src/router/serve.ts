@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import { FAILURE_RULES, type UpstreamError } from '../core/failure.ts';
 import type { Logger } from '../core/logger.ts';
-import type { AttemptRecord, Outcome, OutcomeSink, RequestFacts } from '../core/outcome.ts';
+import { type AttemptRecord, callsOf, type Outcome, type OutcomeSink, type RequestFacts } from '../core/outcome.ts';
 import type { NoRoute, PlanStep, RoutePlan } from '../core/plan.ts';
 import type { InferenceRequest, RequestFence } from '../core/request.ts';
 import type { TargetId } from '../core/target.ts';
@@ -212,7 +212,7 @@ export class Engine {
     }
     const rule = FAILURE_RULES[error.kind];
     this.#record({ kind: 'exhausted', ...common, clientStatus: rule.clientStatus, clientCode: rule.clientCode });
-    return { kind: 'exhausted', error, attempts: attempts.length };
+    return { kind: 'exhausted', error, attempts: callsOf(attempts) };
   }
 
   async #answer(
@@ -224,7 +224,7 @@ export class Engine {
   ): Promise<ServeResult> {
     const { directory, clock } = this.#parts;
     const { committed, attempts } = result;
-    const by = { attempt: committed.record, model: committed.reply.model, attempts: attempts.length };
+    const by = { attempt: committed.record, model: committed.reply.model, attempts: callsOf(attempts) };
     const about = { facts: this.#factsOf(request), plan, lifetime, directory, clock, drains: this.#drains };
     const answer = new AnswerInProgress(result, about, (outcome) => {
       this.#end(lifetime);
@@ -233,7 +233,7 @@ export class Engine {
     if (committed.kind === 'whole') {
       const recorded = onRecord(answer.finish({ error: null, drained: null }), inForce.time);
       const problem = recorded === null ? null : await recorded;
-      if (problem !== null) return { kind: 'exhausted', error: problem, attempts: attempts.length };
+      if (problem !== null) return { kind: 'exhausted', error: problem, attempts: callsOf(attempts) };
       return { kind: 'whole', bytes: committed.reply.bytes, by };
     }
     result.lease.dropPrompt();

@@ -1,7 +1,7 @@
 import type { CostEstimate } from '../core/cost.ts';
 import type { Decision, DecisionAttempt, Listed, PlannedStep } from '../core/decision.ts';
 import { wordsToKeep } from '../core/failure.ts';
-import type { AttemptRecord, Outcome } from '../core/outcome.ts';
+import { type AttemptRecord, callsOf, type Outcome } from '../core/outcome.ts';
 import type { LeftOut, PlanStep } from '../core/plan.ts';
 import { answeredBy, codeOf, partsOf, statusOf, usageOf } from './request-line.ts';
 
@@ -36,6 +36,7 @@ export function decisionOf(outcome: Outcome, nowWallMs: number): Decision {
     steps: listed(plan?.steps ?? [], plannedStep),
     leftOut: listed(outcome.leftOut, leftOut),
     attempts: listed(outcome.attempts, attemptOf),
+    calls: callsOf(outcome.attempts),
   };
 }
 

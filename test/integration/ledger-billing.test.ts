@@ -214,7 +214,10 @@ describe('a client with a hard budget', () => {
     expect(error.message).toContain('budget of the key "');
     expect(error.message).toMatch(/It will never be let in: .* With max_tokens of at most 9 it fits now\.$/);
     expect([inference(cloud).length, await rows()]).toEqual([0, []]);
-    expect(servedBy(await chat(say(ofTen)))).toBe('llamacpp');
+    const calls = (reply: Response) => reply.headers.get('x-swarmrouter-attempts');
+    expect(calls(refused)).toBe('0');
+    const served = await chat(say(ofTen));
+    expect([servedBy(served), calls(served)]).toEqual(['llamacpp', '1']);
   });
 
   test('is refused a model without a price in money, not in tokens', async () => {

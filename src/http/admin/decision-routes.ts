@@ -57,8 +57,11 @@ const decisionSchema = z
     steps_total: z.number().int(),
     left_out: z.array(leftOutSchema).openapi({ description: 'The first 32.' }),
     left_out_total: z.number().int(),
-    attempts: z.array(attemptSchema).openapi({ description: 'The upstream calls made, the first 32.' }),
+    attempts: z
+      .array(attemptSchema)
+      .openapi({ description: 'The first 32; also those that were not made, as a hard budget had no room for them.' }),
     attempts_total: z.number().int(),
+    calls: z.number().int().openapi({ description: 'Upstream calls that were made.' }),
   })
   .openapi('Decision');
 
@@ -181,6 +184,7 @@ function decisionBody(decision: Decision): z.infer<typeof decisionSchema> {
     left_out_total: leftOut.total,
     attempts: attempts.items.map(attemptBody),
     attempts_total: attempts.total,
+    calls: decision.calls,
   };
 }
 
