@@ -5,6 +5,7 @@ import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
+import { withQuery } from './with-query.ts';
 
 interface AuditFilterFlags {
   readonly from?: string;
@@ -82,12 +83,6 @@ function failed(terminal: Terminal, reply: Extract<AdminReply, { readonly ok: fa
 /** Without the flags that say where the gateway is. */
 function filterOf({ from, to, actor, action, subject }: AuditFilterFlags) {
   return { from, to, actor, action, subject };
-}
-
-/** The gateway judges the values, and says what is wrong with one. */
-function withQuery(path: string, flags: Readonly<Record<string, string | undefined>>): string {
-  const given = Object.entries(flags).filter((flag): flag is [string, string] => flag[1] !== undefined);
-  return given.length === 0 ? path : `${path}?${new URLSearchParams(given)}`;
 }
 
 const HEADING = ['ENTRY', 'TIME (UTC)', 'WHO', 'FROM', 'ACTION', 'SUBJECT', 'OUTCOME', 'CHANGE'];

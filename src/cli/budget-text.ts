@@ -11,3 +11,12 @@ export function budgetText(budget: unknown): string {
   const used = inUsd ? `$${Number(Number(spent ?? 0).toPrecision(3))}` : show(spent);
   return `${used} of ${limit}/${show(fieldOf(budget, 'window'))}${soft}`;
 }
+
+/** What runs now may still cost that much; it counts as spent until it is known. */
+export function budgetWithReserved(budget: unknown): string {
+  const usd = fieldOf(budget, 'reserved_usd');
+  const reserved = usd ?? fieldOf(budget, 'reserved_tokens');
+  if (typeof reserved !== 'number' || reserved === 0) return budgetText(budget);
+  const amount = typeof usd === 'number' ? `$${Number(usd.toPrecision(3))}` : `${reserved} tokens`;
+  return `${budgetText(budget)} (and ${amount} set aside for calls that run)`;
+}

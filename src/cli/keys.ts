@@ -1,6 +1,7 @@
 import pico from 'picocolors';
+import { isObject } from '../core/json-shape.ts';
 import { type AdminClient, fieldOf } from './admin-client.ts';
-import { budgetText } from './budget-text.ts';
+import { budgetText, budgetWithReserved } from './budget-text.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type KeyFlags, keyBodyOf } from './key-flags.ts';
@@ -62,7 +63,11 @@ export async function rotateKey(client: AdminClient, terminal: Terminal, named: 
   const { grace } = flags;
   const body = grace === undefined ? {} : { grace_seconds: /^\d+$/.test(grace) ? Number(grace) : grace };
   const reply = await client.request('POST', `${pathOf(key)}/rotate`, body, ifUnchanged(key));
-  return done(terminal, reply, flags, (rotated) => newKeyText(rotated, 'has a new text'));
+  return done(terminal, reply, flags, (rotated) =>
+    [newKeyText(rotated, 'has a new text'), ...formerTexts(rotated).map((text) => `The one before, ${text}.`)].join(
+      '\n',
+    ),
+  );
 }
 
 export async function revokeKey(client: AdminClient, terminal: Terminal, named: string, flags: JsonFlag) {
@@ -171,13 +176,31 @@ function keyText(key: unknown): string {
     ...['id', 'name', 'project', 'owner', 'state', 'prefix'].map((name) => [name, show(fieldOf(key, name))]),
     ...['models', 'places', 'routes'].map((name) => [name, namesText(`allowed_${name}`)]),
     ['limits', limitsText(fieldOf(key, 'limits'))],
-    ['budgets', budgetsText(key)],
+    ['budgets', listOf(fieldOf(key, 'budgets')).map(budgetWithReserved).join('; ') || '-'],
+    ['metadata', metadataText(fieldOf(key, 'metadata'))],
+    ...formerTexts(key).map((text) => ['old text', text]),
     ...['created_at', 'expires_at', 'revoked_at'].map((name) => [
       name.replace('_at', ''),
       dateAndTime(fieldOf(key, name)),
     ]),
   ];
   return table(rows);
+}
+
+/** Texts from before a rotation that still open the door. */
+function formerTexts(key: unknown): readonly string[] {
+  const [, ...former] = fieldOf(key, 'state') === 'live' ? listOf(fieldOf(key, 'versions')) : [];
+  const nowMs = Date.now();
+  return former.flatMap((version) => {
+    const until = fieldOf(version, 'expires_at');
+    if (typeof until !== 'string' || Date.parse(until) <= nowMs) return [];
+    return [`${show(fieldOf(version, 'prefix'))} opens the door until ${dateAndTime(until)} UTC`];
+  });
+}
+
+function metadataText(metadata: unknown): string {
+  const entries = isObject(metadata) ? Object.entries(metadata) : [];
+  return entries.map(([name, value]) => `${show(name)}=${show(value)}`).join(', ') || '-';
 }
 
 function limitsText(limits: unknown): string {

@@ -40,7 +40,8 @@ import { addSettingFlags, loadWithFlags } from './setting-flags.ts';
 import { status } from './status.ts';
 import type { Terminal } from './terminal.ts';
 import { type TopFlags, top } from './top.ts';
-import { type UsageFlags, usage } from './usage.ts';
+import { unknownCommand } from './unknown-command.ts';
+import { type UsageExportFlags, type UsageFlags, usage, usageExport } from './usage.ts';
 
 /** Runs the gateway until it ends; resolves with the exit code. */
 export type StartGateway = (config: Config, load: LoadAnew) => Promise<number>;
@@ -58,6 +59,11 @@ export async function runProgram(
   const program = buildProgram(terminal, start, (code) => {
     exitCode = code;
   });
+  const unknown = unknownCommand(program, words);
+  if (unknown !== null) {
+    terminal.error(unknown);
+    return EXIT_WRONG_USE;
+  }
   try {
     await program.parseAsync(words, { from: 'user' });
     return exitCode;
@@ -363,19 +369,32 @@ function addBudgets(program: Command, terminal: Terminal, finish: Finish): void 
 }
 
 function addUsage(program: Command, terminal: Terminal, finish: Finish): void {
-  const command = program
+  const group = program
     .command('usage')
     .description(
       'show what upstream calls used and cost (kept with SWARMROUTER_USAGE=true, or once there is a client key)',
-    )
+    );
+  const sums = usageFilters(group.command('show', { isDefault: true }).description('sums, by model and target'))
     .option(
       '--by <groups>',
       'any of key, project, model, target, place, day, hour, joined by commas (default: model,target)',
     )
-    .option('--from <time>', 'a day or time, 2026-11-01 or 2026-11-01T06:00:00Z (default: 30 days ago)')
-    .option('--to <time>', 'the same, excluded (default: now)')
     .option('--json', 'as JSON');
-  adminCommand(command, terminal, finish, (client) => usage(client, terminal, command.opts<UsageFlags>()));
+  adminCommand(sums, terminal, finish, (client) => usage(client, terminal, sums.opts<UsageFlags>()));
+
+  const exporting = usageFilters(
+    group.command('export').description('every call on record, oldest first, to standard output'),
+  ).addOption(new Option('--format <format>', 'CSV, or lines of JSON (default: csv)').choices(['csv', 'json']));
+  adminCommand(exporting, terminal, finish, (client) =>
+    usageExport(client, terminal, exporting.opts<UsageExportFlags>()),
+  );
+}
+
+function usageFilters(command: Command): Command {
+  return command
+    .option('--project <id>', 'of this project only (default: all that you may see)')
+    .option('--from <time>', 'a day or time, 2026-11-01 or 2026-11-01T06:00:00Z (default: 30 days ago)')
+    .option('--to <time>', 'the same, excluded (default: now)');
 }
 
 function addLedger(program: Command, terminal: Terminal, finish: Finish): void {

@@ -1,32 +1,44 @@
 import pico from 'picocolors';
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { listOf, show } from './cells.ts';
-import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { EXIT_OK } from './exit-codes.ts';
+import { fail, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
+import { withQuery } from './with-query.ts';
 
-export interface UsageFlags {
-  readonly by?: string;
+interface UsageFilterFlags {
+  readonly project?: string;
   readonly from?: string;
   readonly to?: string;
+}
+
+export interface UsageFlags extends UsageFilterFlags {
+  readonly by?: string;
   readonly json?: boolean;
 }
 
+export interface UsageExportFlags extends UsageFilterFlags {
+  readonly format?: string;
+}
+
+const PATH = '/admin/usage';
 const DEFAULT_GROUPS = 'model,target';
 
 /** What the calls of the running gateway used and cost. */
 export async function usage(client: AdminClient, terminal: Terminal, flags: UsageFlags): Promise<number> {
-  const { by = DEFAULT_GROUPS, from, to } = flags;
-  const given = Object.entries({ group_by: by, from, to }).filter(([, value]) => value !== undefined);
-  const query = new URLSearchParams(given as [string, string][]).toString();
-  const reply = await client.request('GET', `/admin/usage?${query}`);
-  if (!reply.ok) {
-    terminal.error(`swarmrouter: ${reply.message}`);
-    return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
-  }
-  if (flags.json === true) terminal.out(JSON.stringify(reply.body, null, 2));
-  else terminal.out(usageText(reply.body, by.split(','), terminal.colours));
-  return EXIT_OK;
+  const { by = DEFAULT_GROUPS, project, from, to } = flags;
+  const reply = await client.request('GET', withQuery(PATH, { group_by: by, project, from, to }));
+  return print(reply, terminal, flags, (body) => usageText(body, by.split(','), terminal.colours));
+}
+
+/** Every call on record, as it comes: memory stays flat however many there are. */
+export async function usageExport(client: AdminClient, terminal: Terminal, flags: UsageExportFlags): Promise<number> {
+  const { project, from, to, format } = flags;
+  const failure = await client.download(withQuery(`${PATH}/export`, { project, from, to, format }), (text) =>
+    terminal.write(text),
+  );
+  return failure === null ? EXIT_OK : fail(terminal, failure);
 }
 
 const SUMS = ['REQUESTS', 'INPUT', 'CACHED', 'OUTPUT', 'COST'];

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'bun:test';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runProgram } from '../../src/cli/program.ts';
+import { recordedTerminal } from '../../src/cli/terminal-fixture.ts';
 import { type TestGateway, targetFor } from '../support/gateway.ts';
 import { runningParts } from '../support/running.ts';
 
@@ -83,6 +85,27 @@ describe('what calls used and cost', () => {
       .map((line) => JSON.parse(line));
     expect(records).toHaveLength(lines.length);
     expect(records.at(-1)).toMatchObject({ target_id: 'lmstudio', model: 'qwen', state: 'settled' });
+  });
+
+  test('is summed and taken away on the command line too, of one project where one is asked for', async () => {
+    const { started } = await localAndCloud();
+    await (await started.chat(ask('lmstudio/qwen'))).text();
+    const run = async (...words: string[]) => {
+      const terminal = recordedTerminal({ environment: { SWARMROUTER_ADMIN_KEY: started.adminKey } });
+      const code = await runProgram([...words, '--url', started.url], terminal);
+      return { code, ...terminal.written() };
+    };
+    expect((await run('usage', '--by', 'target', '--project', 'default')).out).toMatch(/^lmstudio +1 /m);
+    expect((await run('usage', '--project', 'web')).out).toContain('No call is on record');
+    expect((await run('usage', 'export')).out).toBe(await (await usageOf(started, '/export')).text());
+    const lines = await run('usage', 'export', '--format', 'json', '--project', 'default');
+    expect(JSON.parse(lines.out)).toMatchObject({ target_id: 'lmstudio', model: 'qwen' });
+    expect((await run('usage', 'export', '--format', 'json', '--project', 'web')).out).toBe('');
+    expect(await run('usage', 'export', '--from', 'once')).toMatchObject({ code: 2, out: '' });
+    expect(await run('usage', 'sum')).toMatchObject({
+      ...{ code: 2, out: '' },
+      error: expect.stringContaining('unknown command "sum" of "usage": there are show, export.'),
+    });
   });
 
   test('of a time without calls is an empty table with its heading', async () => {
