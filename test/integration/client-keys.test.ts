@@ -169,6 +169,20 @@ describe('what a key may use', () => {
     expect(list.data.map(({ id }: { id: string }) => id).sort()).toEqual(['fast', 'qwen']);
     expect((await fetch(`${started.url}/v1/models/${CLOUD_MODEL}`, bearer(texts['narrow']))).status).toBe(404);
   });
+
+  test('a pattern for models stands for no provider whose name begins so', async () => {
+    const { chat, texts, started } = await withKeys({
+      letters: policies({ models: ['lm*', 'open*'] }),
+      provider: policies({ models: ['lmstudio/*'] }),
+    });
+    for (const model of ['lmstudio/qwen', `openrouter/google/gemma-3`, 'openrouter/auto', 'lmstudio/']) {
+      expect((await refusalOf(await chat('letters', model)))[1]).toBe('model_not_allowed');
+    }
+    expect((await chat('letters', CLOUD_MODEL)).status).toBe(200);
+    for (const model of ['lmstudio/qwen', 'lmstudio/auto']) expect((await chat('provider', model)).status).toBe(200);
+    const list = await (await fetch(`${started.url}/v1/models`, bearer(texts['letters']))).json();
+    expect(list.data.map(({ id }: { id: string }) => id)).toEqual([CLOUD_MODEL]);
+  });
 });
 
 describe('how much a key may use', () => {
