@@ -98,6 +98,25 @@ describe('what a key may use', () => {
     expect(generations(cloud)).toEqual([]);
   });
 
+  test('a key that may not use everything hears of no target by its name', async () => {
+    const keys = { any: {}, narrow: policies({ models: ['*'], places: ['local'] }) };
+    const { local, chat } = await withKeys(keys, { standIn: 'never' });
+    const long = { messages: [{ role: 'user', content: 'word '.repeat(40_000) }] };
+    const messages = async (id: string) => {
+      const replies = [await chat(id, 'lmstudio/none'), await chat(id, 'lmstudio/qwen', long)];
+      return (await Promise.all(replies.map(async (reply) => (await refusalOf(reply))[2]))).join(' ');
+    };
+    expect(await messages('any')).toContain('every target. lmstudio: the prompt of about 50004 tokens does not fit');
+    const told = await messages('narrow');
+    expect(told).toContain('every target. The prompt of about 50004 tokens does not fit');
+    expect(told).not.toContain('lmstudio');
+    await local.stop();
+    await until('it is down', async () => (await chat('any', 'lmstudio/qwen')).status === 503);
+    const down = async (id: string) => (await refusalOf(await chat(id, 'lmstudio/qwen')))[2];
+    expect(await down('any')).toBe('No target can serve this request now; not answering: lmstudio.');
+    expect(await down('narrow')).toBe('No target can serve this request now.');
+  });
+
   test('a place that it may not use is refused when it asks for it', async () => {
     const { started, texts } = await withKeys({ homely: policies({ places: ['local'] }) });
     const headers = { ...bearer(texts['homely']).headers, 'x-swarmrouter-place': 'cloud' };
