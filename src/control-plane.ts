@@ -97,12 +97,14 @@ function adminPorts(parts: ControlPlaneParts): AdminPorts {
     // Behind a proxy with TLS on the same machine browsers are to keep their cookies as over TLS.
     loopback: loopback && publicUrl?.startsWith('https:') !== true,
     principals: {
-      ofToken: (text) => principals.ofToken(text),
-      ofSession: (cookie) => principals.ofSession(cookie),
+      ofToken: (text, address) => principals.ofToken(text, address),
+      ofSession: (cookie, address) => principals.ofSession(cookie, address),
       hasOrganisation: async (id) =>
         ((await (await accounts.tenantsIfAny())?.organisations()) ?? []).some((one) => one.organisationId === id),
     },
     sessionsIfAny: () => accounts.peopleIfAny(),
+    sessionBegun: (cookie) => principals.sessionBegun(cookie),
+    tokenMade: (text) => principals.tokenMade(text),
     refusedPassword: (...refused) => recordedRefusals.note(refusedPassword(...refused)),
     refusedPasswordChange: (...refused) => recordedRefusals.note(refusedPasswordChange(...refused)),
     oidc: () => accounts.oidcLogins(),

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { networkOf } from './network-of.ts';
 
 /** Failed logins in a span of this length, of one account from anywhere and of one address for any account. */
 const SPAN_MS = 15 * 60_000;
@@ -71,4 +72,4 @@ export class LoginThrottle {
 }
 
 const accountOf = (name: string): string => `account ${name.normalize('NFKC').toLowerCase()}`;
-const addressOf = (address: string | null): string => `address ${address ?? 'not known'}`;
+const addressOf = (address: string | null): string => `address ${networkOf(address)}`;

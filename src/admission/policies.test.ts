@@ -42,6 +42,37 @@ describe('what a key may be used for', () => {
     expect(ask({ models: ['qwen*'] }, { models: ['lmstudio/llama', 'llama'] }).ok).toBe(false);
   });
 
+  test.each([
+    [['llama*'], 'llamacpp', 'qwen-72b', false],
+    [['llama*'], 'llamacpp', 'llama-3', true],
+    [['o*'], 'ollama', 'forbidden:latest', false],
+    [['o*'], 'ollama', 'orca', true],
+    [['Ollama/*'], 'ollama', 'anything', true],
+    [['ollama/q*'], 'ollama', 'qwen3', true],
+    [['ollama/q*'], 'ollama', 'llama-3', false],
+    [['ollama*'], 'ollama', 'qwen3', false],
+    [['ollama/qwen3'], 'ollama', 'qwen3', true],
+    [['qwen3'], 'ollama', 'qwen3', true],
+    [['*'], 'ollama', 'qwen3', true],
+    [['c*'], 'c1', '', false],
+    [['c1/a*'], 'c1', '', false],
+    [['auto'], 'c1', '', true],
+    [['*'], 'c1', '', true],
+    [['c1/*'], 'c1', '', true],
+    [['c1/auto'], 'c1', '', true],
+    [['c2/*'], 'c1', '', false],
+  ])('models %j and the provider "%s" pinned for the model "%s": %p', (models, pin, name, expected) => {
+    for (const written of [`${pin}/${name}`, `${pin.toUpperCase()}/${name}`, ...(name === '' ? [`${pin}/auto`] : [])]) {
+      expect(ask({ models }, { models: [written, `${pin}/${name}`, name], pin }).ok).toBe(expected);
+    }
+  });
+
+  test('an alias is allowed by its own name, whatever provider it pins', () => {
+    expect(ask({ models: ['team-*'] }, { models: ['team-model', 'ollama/qwen3', 'qwen3'], pin: 'ollama' }).ok).toBe(
+      true,
+    );
+  });
+
   test('a key with a list of models gets no stand-in for one', () => {
     expect(ask({ models: ['gpt-4o'] }, {})).toEqual({ ok: true, fence: { ...OPEN, strictModel: true } });
     expect(ask({ models: ['gpt-4o', '*'] }, {})).toEqual({ ok: true, fence: OPEN });

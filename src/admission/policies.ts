@@ -10,6 +10,8 @@ export interface PolicyQuestion {
    * One of them must be allowed. The first is what refusals name; empty or `auto`: any model.
    */
   readonly models: readonly [string, ...string[]];
+  /** The provider or target that the name pins, in small letters; null or left out: none. */
+  readonly pin?: string | null;
   /** The route that is going to be taken, by name. */
   readonly route: string;
   readonly fence: RequestFence;
@@ -24,7 +26,7 @@ const ANY_MODEL = 'auto';
 /** May the caller have this? Pure. A list that a key carries is the whole of what it may have. */
 export function applyPolicies(caller: Caller, question: PolicyQuestion): PolicyAnswer {
   const { models, places, routes } = caller.policies;
-  if (models !== null && !question.models.some((name) => allowsModel(models, name))) {
+  if (models !== null && !question.models.some((name) => allowsModel(models, name, question.pin))) {
     return { ok: false, refusal: modelRefusal(caller, question.models[0], models) };
   }
   if (routes !== null && !routes.includes(question.route)) {
@@ -42,15 +44,21 @@ export function applyPolicies(caller: Caller, question: PolicyQuestion): PolicyA
     : { ok: true, fence: { ...fence, place, strictModel } };
 }
 
-/** Does a key's list of models allow this one? Case does not matter; `prefix*` stands for all that begin so. */
-export function allowsModel(allowed: readonly string[], name: string): boolean {
-  const asked = (name === '' ? ANY_MODEL : name).toLowerCase();
-  // It stands for every model, whatever letters it begins with.
+/**
+ * Does a key's list of models allow this one? Case does not matter; `prefix*` stands for all that begin so.
+ * @param pin what `name` may begin with and is no part of the model's name: `o*` is for models, not for all of `ollama/`
+ */
+export function allowsModel(allowed: readonly string[], name: string, pin: string | null = null): boolean {
+  const written = name.toLowerCase();
+  const pinned = pin !== null && written.startsWith(`${pin}/`) ? `${pin}/` : '';
+  const model = written.slice(pinned.length) || ANY_MODEL;
   return allowed.some((entry) => {
     const pattern = entry.toLowerCase();
-    return pattern.endsWith('*') && (asked !== ANY_MODEL || pattern === '*')
-      ? asked.startsWith(pattern.slice(0, -1))
-      : asked === pattern;
+    if (!pattern.endsWith('*')) return pattern === pinned + model;
+    const prefix = pattern.slice(0, -1);
+    // It stands for every model, whatever letters it begins with.
+    if (model === ANY_MODEL) return prefix === '' || prefix === pinned;
+    return prefix === '' || (prefix.startsWith(pinned) && (pinned + model).startsWith(prefix));
   });
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Principal } from '../core/principal.ts';
+import type { Secret } from '../core/secret.ts';
 import { keyFault, TOKEN_START } from './key-format.ts';
 import { LookedUp } from './looked-up.ts';
 import type { People } from './people.ts';
@@ -26,15 +27,28 @@ export class Principals {
     this.#sessions = new LookedUp(clock);
   }
 
-  /** Null: it opens nothing. Rejects with TooManyUnknownCredentials. */
-  async ofToken(text: string): Promise<Principal | null> {
+  /**
+   * Null: it opens nothing. Rejects with TooManyUnknownCredentials.
+   * @param address of whoever sends it, for whom it is counted when it opens nothing
+   */
+  async ofToken(text: string, address: string | null): Promise<Principal | null> {
     if (keyFault(text, TOKEN_START) !== null) return null;
-    return this.#tokens.find(text, async () => (await this.#people())?.ofToken(text) ?? null);
+    return this.#tokens.find(text, address, async () => (await this.#people())?.ofToken(text) ?? null);
   }
 
   /** Likewise. */
-  async ofSession(cookie: string): Promise<Principal | null> {
+  async ofSession(cookie: string, address: string | null): Promise<Principal | null> {
     if (!SESSION_TEXT.test(cookie)) return null;
-    return this.#sessions.find(cookie, async () => (await this.#people())?.ofSession(cookie) ?? null);
+    return this.#sessions.find(cookie, address, async () => (await this.#people())?.ofSession(cookie) ?? null);
+  }
+
+  /** Was given out here just now: a flood of others does not keep it from its first use. */
+  tokenMade(text: Secret): void {
+    this.#tokens.noteGood(text.reveal());
+  }
+
+  /** Likewise. */
+  sessionBegun(cookie: Secret): void {
+    this.#sessions.noteGood(cookie.reveal());
   }
 }

@@ -32,9 +32,9 @@ export class RequestGate {
 
   admit(request: InferenceRequest): Gated {
     const { caller } = request;
-    const names = this.#namesOf(request.requestedModel);
+    const { names, pin } = this.#askedOf(request.requestedModel);
     const route = request.fence.route?.name ?? USUAL_ROUTE;
-    const allowed = applyPolicies(caller, { models: names, route, fence: request.fence });
+    const allowed = applyPolicies(caller, { models: names, pin, route, fence: request.fence });
     if (!allowed.ok) return allowed;
     const tokens = expectedTokens(request, USUAL_ANSWER_TOKENS);
     const narrowed = allowed.fence === request.fence ? {} : { fence: allowed.fence, fenceAsked: request.fence };
@@ -54,11 +54,13 @@ export class RequestGate {
   /** Whether the caller sees this model in lists. */
   shows({ policies }: InferenceRequest['caller'], model: string): boolean {
     const { models } = policies;
-    return models === null || this.#namesOf(model).some((name) => allowsModel(models, name));
+    if (models === null) return true;
+    const { names, pin } = this.#askedOf(model);
+    return names.some((name) => allowsModel(models, name, pin));
   }
 
-  #namesOf(requested: string): readonly [string, ...string[]] {
+  #askedOf(requested: string): { readonly names: readonly [string, ...string[]]; readonly pin: string | null } {
     const { name, pin } = this.#options.meaningOf(requested);
-    return pin === null ? [requested, name] : [requested, `${pin}/${name}`, name];
+    return { names: pin === null ? [requested, name] : [requested, `${pin}/${name}`, name], pin };
   }
 }

@@ -18,7 +18,7 @@ export interface UsageQuery extends UsageScope {
 
 /** Sums of all upstream calls of the group. Money: nano-USD. */
 export interface UsageSums {
-  /** Client requests by their ids; one that was tried at two targets is one, and so are those that a client gave one id. */
+  /** Client requests: one that was tried at two targets is one, and five that a client gave one id are five. */
   readonly requests: number;
   readonly attempts: number;
   readonly inputTokens: number;

@@ -46,10 +46,10 @@ export function noRoute(
   if (cooled !== null) return cooled;
   const down = allowed.filter((entry) => entry.breaker.name !== 'closed' || entry.snapshot === null);
   if (down.length > 0) {
-    const names = down.map((entry) => entry.target.id).join(', ');
-    return answer(503, 'no_target_available', `No target can serve this request now; not answering: ${names}.`, 1_000);
+    const names = isRestricted(request) ? '' : `; not answering: ${down.map((entry) => entry.target.id).join(', ')}`;
+    return answer(503, 'no_target_available', `No target can serve this request now${names}.`, 1_000);
   }
-  const unfit = unfitAnswer(leftOut, answer);
+  const unfit = unfitAnswer(leftOut, isRestricted(request), answer);
   if (unfit !== null) return unfit;
   const name = asked.name === '' ? 'No model is loaded' : `The model "${asked.name}" does not exist on any target`;
   return answer(
@@ -60,6 +60,13 @@ export function noRoute(
   );
 }
 
+/** A key that may not use everything is told of no target by its name: those are the operator's, not its owner's. */
+function isRestricted({ caller }: PlanRequest): boolean {
+  if (caller?.kind !== 'key') return false;
+  const { models, places, routes } = caller.policies;
+  return models !== null || places !== null || routes !== null;
+}
+
 /** A key with a list of models is told of no others. */
 function seesAllModels({ caller }: PlanRequest): boolean {
   return caller === undefined || caller.policies.models === null;
@@ -68,12 +75,12 @@ function seesAllModels({ caller }: PlanRequest): boolean {
 type Answer = (status: number, code: string, message: string, retryAfterMs: number | null) => NoRoute;
 
 /** Nobody who has the model can take this very request: that is the client's to mend. */
-function unfitAnswer(leftOut: readonly LeftOut[], answer: Answer): NoRoute | null {
-  const reasons = (kind: LeftOut['kind']): string =>
-    leftOut
-      .filter((left) => left.kind === kind)
-      .map(({ targetId, reason }) => `${targetId}: ${reason}`)
-      .join('; ');
+function unfitAnswer(leftOut: readonly LeftOut[], nameless: boolean, answer: Answer): NoRoute | null {
+  const reasons = (kind: LeftOut['kind']): string => {
+    const ofKind = leftOut.filter((left) => left.kind === kind);
+    const texts = ofKind.map(({ targetId, reason }) => (nameless ? sentence(reason) : `${targetId}: ${reason}`));
+    return [...new Set(texts)].join('; ');
+  };
   const tooLong = reasons('too-long');
   if (tooLong !== '') {
     const { clientStatus, clientCode } = FAILURE_RULES.contextTooLong;
@@ -83,6 +90,8 @@ function unfitAnswer(leftOut: readonly LeftOut[], answer: Answer): NoRoute | nul
   if (incapable === '') return null;
   return answer(400, 'unsupported_capability', `No target can serve what the request needs. ${incapable}.`, null);
 }
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Those that could serve asked to be left alone: the client is told when the first of them may be asked again. */
 function coolingAnswer(entries: readonly TargetEntry[], nowMs: number, answer: Answer): NoRoute | null {

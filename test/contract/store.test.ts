@@ -396,6 +396,34 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     expect(await usage.sums({ ...query, projectIds: ['web'], groupBy: [] })).toMatchObject([{ requests: 1 }]);
   });
 
+  test('counts requests that a client gave one id each by itself, and each once however often it was tried', async () => {
+    const cloud = { place: 'cloud', targetId: 'openrouter', attempt: 2 } as const;
+    const keyed = { payer: { organisationId: 'default', projectId: 'default', keyId: 'bob' } };
+    await kinds(
+      ...['s1', 's2', 's3'].map((id) => starting(id, { requestId: 'same' })),
+      starting('s3-again', { requestId: 'same', ...cloud }),
+      starting('s4', { requestId: 'same', ...keyed }),
+      starting('t1', { requestId: 'twice' }),
+      starting('t2', { requestId: 'twice', ...cloud }),
+    );
+    const usage = new UsageRepository(store.db);
+    const query = { organisationId: 'default', projectIds: null, fromMs: 0, toMs: NOON_MS * 2 };
+    const by = async (...groupBy: ('key' | 'place')[]) =>
+      (await usage.sums({ ...query, groupBy })).map(({ group, requests, attempts }) => [
+        ...groupBy.map((name) => group[name]),
+        ...[requests, attempts],
+      ]);
+    expect(await by()).toEqual([[5, 7]]);
+    expect(await by('place')).toEqual([
+      ['cloud', 2, 2],
+      ['local', 5, 5],
+    ]);
+    expect(await by('key')).toEqual([
+      ['alice', 4, 6],
+      ['bob', 1, 1],
+    ]);
+  });
+
   test('exports each row once, oldest first, over several pages', async () => {
     const ids = Array.from({ length: 2_300 }, (_, index) => `attempt-${index}`);
     await kinds(...ids.map((id, index) => starting(id, { startedAtMs: NOON_MS + Math.floor(index / 7) })));

@@ -98,6 +98,25 @@ describe('what a key may use', () => {
     expect(generations(cloud)).toEqual([]);
   });
 
+  test('a key that may not use everything hears of no target by its name', async () => {
+    const keys = { any: {}, narrow: policies({ models: ['*'], places: ['local'] }) };
+    const { local, chat } = await withKeys(keys, { standIn: 'never' });
+    const long = { messages: [{ role: 'user', content: 'word '.repeat(40_000) }] };
+    const messages = async (id: string) => {
+      const replies = [await chat(id, 'lmstudio/none'), await chat(id, 'lmstudio/qwen', long)];
+      return (await Promise.all(replies.map(async (reply) => (await refusalOf(reply))[2]))).join(' ');
+    };
+    expect(await messages('any')).toContain('every target. lmstudio: the prompt of about 50004 tokens does not fit');
+    const told = await messages('narrow');
+    expect(told).toContain('every target. The prompt of about 50004 tokens does not fit');
+    expect(told).not.toContain('lmstudio');
+    await local.stop();
+    await until('it is down', async () => (await chat('any', 'lmstudio/qwen')).status === 503);
+    const down = async (id: string) => (await refusalOf(await chat(id, 'lmstudio/qwen')))[2];
+    expect(await down('any')).toBe('No target can serve this request now; not answering: lmstudio.');
+    expect(await down('narrow')).toBe('No target can serve this request now.');
+  });
+
   test('a place that it may not use is refused when it asks for it', async () => {
     const { started, texts } = await withKeys({ homely: policies({ places: ['local'] }) });
     const headers = { ...bearer(texts['homely']).headers, 'x-swarmrouter-place': 'cloud' };
@@ -168,6 +187,20 @@ describe('what a key may use', () => {
     const list = await (await fetch(`${started.url}/v1/models`, bearer(texts['narrow']))).json();
     expect(list.data.map(({ id }: { id: string }) => id).sort()).toEqual(['fast', 'qwen']);
     expect((await fetch(`${started.url}/v1/models/${CLOUD_MODEL}`, bearer(texts['narrow']))).status).toBe(404);
+  });
+
+  test('a pattern for models stands for no provider whose name begins so', async () => {
+    const { chat, texts, started } = await withKeys({
+      letters: policies({ models: ['lm*', 'open*'] }),
+      provider: policies({ models: ['lmstudio/*'] }),
+    });
+    for (const model of ['lmstudio/qwen', `openrouter/google/gemma-3`, 'openrouter/auto', 'lmstudio/']) {
+      expect((await refusalOf(await chat('letters', model)))[1]).toBe('model_not_allowed');
+    }
+    expect((await chat('letters', CLOUD_MODEL)).status).toBe(200);
+    for (const model of ['lmstudio/qwen', 'lmstudio/auto']) expect((await chat('provider', model)).status).toBe(200);
+    const list = await (await fetch(`${started.url}/v1/models`, bearer(texts['letters']))).json();
+    expect(list.data.map(({ id }: { id: string }) => id)).toEqual([CLOUD_MODEL]);
   });
 });
 

@@ -171,6 +171,8 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     oidc: () => null,
     publicUrl: null,
     sessionsIfAny: () => Promise.resolve(null),
+    sessionBegun: () => undefined,
+    tokenMade: () => undefined,
     users: () => Promise.reject(new Error('there is no store')),
     usersIfAny: () => Promise.resolve(null),
     tokens: () => Promise.reject(new Error('there is no store')),

@@ -14,10 +14,13 @@ const ORGANISATION_HEADER = 'x-swarmrouter-organisation';
 
 /** Whom a credential other than the admin key belongs to. */
 export interface PrincipalSource {
-  /** Of a service token's text. Null: it is none that opens anything now. Rejects with TooManyUnknownCredentials. */
-  ofToken(text: string): Promise<Principal | null>;
+  /**
+   * Of a service token's text. Null: it is none that opens anything now. Rejects with TooManyUnknownCredentials.
+   * @param address of whoever sends it; null: not known
+   */
+  ofToken(text: string, address: string | null): Promise<Principal | null>;
   /** Of what a session's cookie holds. Null: there is no such session, or it is over. Rejects likewise. */
-  ofSession(cookie: string): Promise<Principal | null>;
+  ofSession(cookie: string, address: string | null): Promise<Principal | null>;
   hasOrganisation(organisationId: string): Promise<boolean>;
 }
 
@@ -61,13 +64,14 @@ async function principalOf(
   { principals, loopback }: AuthenticationParts,
 ): Promise<Principal | null> {
   const header = context.req.header('authorization');
+  const { peerAddress } = requestOriginOf(context);
   if (header !== undefined) {
     const text = BEARER.exec(header)?.[1] ?? '';
-    return isAdminKey(text) ? ADMIN_KEY_PRINCIPAL : principals.ofToken(text);
+    return isAdminKey(text) ? ADMIN_KEY_PRINCIPAL : principals.ofToken(text, peerAddress);
   }
   const cookie = sessionCookie(context.req.header('cookie') ?? '', loopback);
   if (cookie === null) return null;
-  const principal = await principals.ofSession(cookie);
+  const principal = await principals.ofSession(cookie, peerAddress);
   if (principal !== null) refuseCrossSite(context);
   return principal;
 }

@@ -17,7 +17,7 @@ import { peopleRefused } from './people-problems.ts';
 import { needs } from './permission.ts';
 import { type Problem, refuseFor, shown } from './problems.ts';
 import { errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
-import { startSession } from './start-session.ts';
+import { type StartPorts, startSession } from './start-session.ts';
 import { throttledLogin } from './throttled-login.ts';
 
 type LoginResult =
@@ -43,7 +43,7 @@ type PasswordChange =
   | { readonly ok: false; readonly reason: 'wrong_password' | 'no_password' }
   | { readonly ok: false; readonly reason: 'throttled'; readonly waitMs: number };
 
-export interface SessionPorts extends Pick<OidcPorts, 'oidc'> {
+export interface SessionPorts extends Pick<OidcPorts, 'oidc'>, Pick<StartPorts, 'sessionBegun'> {
   /** Null: there is no store, and so nobody. */
   readonly sessionsIfAny: () => Promise<SessionDesk | null>;
   /** True: browsers reach the gateway without TLS, over loopback alone. */

@@ -4,6 +4,7 @@ import type { AuditOrigin } from '../../core/audit.ts';
 import { isObject } from '../../core/json-shape.ts';
 import { type ServiceToken, type TokenShownOnce, tokenRevision, tokenState } from '../../core/people.ts';
 import type { Principal } from '../../core/principal.ts';
+import type { Secret } from '../../core/secret.ts';
 import { unknownField } from './budget-body.ts';
 import { AdminError } from './error-envelope.ts';
 import { grantBody, grantsSchema, readGrants } from './grant-body.ts';
@@ -35,6 +36,8 @@ export interface TokenPorts {
   readonly tokens: () => Promise<TokenDesk>;
   /** Null: there is no store, and so no token. */
   readonly tokensIfAny: () => Promise<TokenDesk | null>;
+  /** Told of each that is given out. */
+  readonly tokenMade: (text: Secret) => void;
   /** ms since the Unix epoch. */
   readonly wallMs: () => number;
 }
@@ -146,6 +149,7 @@ export function addTokenRoutes(app: OpenAPIHono, ports: TokenPorts): void {
     const given = read(await bodyOf(context), ports.wallMs());
     const desk = await ports.tokens();
     const made = await desk.createToken(given, askerOf(context)).catch(peopleRefused('token:write', 'grants'));
+    ports.tokenMade(made.text);
     context.header('etag', `"${tokenRevision(made.token)}"`);
     return context.json({ ...bodyFor(made.token), token: made.text.reveal() }, 201);
   });

@@ -21,7 +21,7 @@ const GROUPS = {
 } as const satisfies Record<UsageGroup, RawBuilder<unknown>>;
 
 const SUMS: Readonly<Record<keyof UsageSums, string>> = {
-  requests: 'count(distinct request_id)',
+  requests: "count(distinct request_id || ' ' || turn)",
   attempts: 'count(*)',
   inputTokens: 'coalesce(sum(input_tokens), 0)',
   cachedInputTokens: 'coalesce(sum(cached_input_tokens), 0)',
@@ -35,6 +35,13 @@ const SUMS: Readonly<Record<keyof UsageSums, string>> = {
   unknown: "coalesce(sum(case when state = 'unknown' then 1 else 0 end), 0)",
   maybeNanoUsd: "coalesce(sum(case when state = 'unknown' then cost_nano_usd else 0 end), 0)",
 };
+
+/** What groups and sums are made of. */
+const SUMMED_COLUMNS = [
+  ...(['request_id', 'key_id', 'project_id', 'model', 'target_id', 'place', 'started_at_ms', 'state'] as const),
+  ...(['input_tokens', 'cached_input_tokens', 'output_tokens', 'reasoning_tokens'] as const),
+  ...(['cost_nano_usd', 'saved_nano_usd'] as const),
+] as const;
 
 export type ExportedAttempt = Pick<Selectable<LedgerAttemptTable>, (typeof EXPORT_COLUMNS)[number]>;
 
@@ -53,13 +60,17 @@ export class UsageRepository implements UsageReports {
   async sums({ organisationId, projectIds, fromMs, toMs, groupBy }: UsageQuery): Promise<readonly UsageRow[]> {
     const columns = groupBy.map((group) => GROUPS[group].as(`by_${group}`));
     const sums = Object.entries(SUMS).map(([name, text]) => sql<number>`cast(${sql.raw(text)} as bigint)`.as(name));
-    let query = this.#db
+    const sameCall = [...groupBy.map((group) => GROUPS[group]), sql.ref('request_id'), sql.ref('attempt')];
+    let calls = this.#db
       .selectFrom('ledger_attempt')
-      .select([...columns, ...sums])
+      .select(SUMMED_COLUMNS)
+      // Clients may give many requests one id: the second first call under it is of a second request.
+      .select(sql<number>`row_number() over (partition by ${sql.join(sameCall)})`.as('turn'))
       .where('organisation_id', '=', organisationId)
       .where('started_at_ms', '>=', fromMs)
       .where('started_at_ms', '<', toMs);
-    if (projectIds !== null) query = query.where((eb) => inProjects(eb, projectIds));
+    if (projectIds !== null) calls = calls.where((eb) => inProjects(eb, projectIds));
+    let query = this.#db.selectFrom(calls.as('calls')).select([...columns, ...sums]);
     // By position: the names of days and hours are expressions.
     for (const [index] of groupBy.entries()) {
       query = query.groupBy(sql.raw(String(index + 1))).orderBy(sql.raw(String(index + 1)));
