@@ -52,8 +52,10 @@ export interface StreamReply {
   readonly model: string;
   /** Known at the end, if the upstream reported it. */
   readonly usage: Usage | null;
-  /** Events with content so far: servers send nearly always one a token. */
+  /** About how many tokens of content came so far: servers send nearly always one an event. */
   readonly producedTokens: number;
+  /** All of the answer has come. */
+  readonly isComplete: boolean;
 }
 
 export type UpstreamReply = WholeReply | StreamReply;

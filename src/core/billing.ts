@@ -25,6 +25,10 @@ export interface CallEnd {
   readonly model: string;
   /** About how many tokens of an answer came, for when nobody reports them. */
   readonly producedTokens: number;
+  /** The answer was read to its proper end: the usage, where there is one, is of all of it. */
+  readonly isComplete: boolean;
+  /** It was over before anything was sent. */
+  readonly neverMade?: true;
 }
 
 /** What a call must keep to, so that it costs no more than was set aside for it in a hard budget. */

@@ -28,19 +28,34 @@ export interface JsonLimits {
 /**
  * Refuses what would hold the event loop for seconds before JSON.parse sees it (faults F-46): 10 MB of `[`, or an
  * object of a million keys. Only what stands outside strings counts; whether the rest is JSON is JSON.parse's business.
+ * Returns how many members the outermost object has: more than JSON.parse leaves of it, when one occurs twice.
  */
-export function checkShape(bytes: Uint8Array, { maxDepth, maxKeys }: JsonLimits): void {
+export function checkShape(bytes: Uint8Array, { maxDepth, maxKeys }: JsonLimits): number {
   let depth = 0;
   let keys = 0;
+  let topLevel = 0;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === QUOTE) at = endOfString(bytes, at);
     else if (byte === COLON) {
       if (++keys > maxKeys) throw new JsonShapeError('too-many-keys', `made of more than ${maxKeys} keys`);
+      if (depth === 1) topLevel++;
     } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
       if (++depth > maxDepth) throw new JsonShapeError('too-deep', `nested deeper than ${maxDepth} levels`);
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth--;
   }
+  return topLevel;
+}
+
+/** Members of the outermost object that occur more than once. The bytes must already have passed JSON.parse, and never change. */
+export function repeatedTopLevel(bytes: Uint8Array): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const repeated = new Set<string>();
+  for (const { key } of topLevelMembers(bytes).members) {
+    if (seen.has(key)) repeated.add(key);
+    seen.add(key);
+  }
+  return repeated;
 }
 
 /** Index of the quote that closes the string opened at `open`; the end of the bytes when it is never closed. */

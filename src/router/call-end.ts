@@ -10,6 +10,7 @@ export function callEnd(reply: UpstreamReply | null, error: UpstreamError | null
     status: error?.status ?? null,
     usage,
     model: reply?.model ?? '',
+    isComplete: reply !== null && (reply.kind === 'whole' || reply.isComplete),
     producedTokens: usage?.completionTokens ?? (reply === null ? 0 : reply.producedTokens),
   };
 }

@@ -18,6 +18,7 @@ function part(batches: readonly string[], failure: UpstreamError | null = null):
     model: 'm',
     usage: null,
     producedTokens: 0,
+    isComplete: false,
     next: async () => {
       const batch = left.shift();
       if (batch !== undefined) return batch;

@@ -53,6 +53,10 @@ export class JoinedReply implements StreamReply {
     return this.#source.producedTokens;
   }
 
+  get isComplete(): boolean {
+    return this.#source.isComplete;
+  }
+
   async next(): Promise<StreamBatch | null> {
     for (;;) {
       try {

@@ -280,7 +280,7 @@ function openedOrGone(opening: Promise<Bill>, cancellation: Cancellation): Promi
       (bill) => {
         cancellation.forget(leave);
         if (gone === null) resolve(bill);
-        else void bill.end(callEnd(null, gone));
+        else void bill.end({ ...callEnd(null, gone), neverMade: true });
       },
       (thrown) => {
         cancellation.forget(leave);

@@ -314,6 +314,41 @@ describe('A-07: a client that leaves while its provider charges the whole answer
     expect(await windows()).toEqual([{ reserved: 0, settled: 2 * 3 + 5 * REPLY }]);
   });
 
+  for (const [stream, when] of [
+    [true, 'reading'],
+    [true, 'waiting'],
+    [false, 'waiting'],
+  ] as const) {
+    test(`pays what was set aside from its hard budget where nobody says what was charged (stream: ${stream}, left while ${when})`, async () => {
+      await budgetOfAlice(10_000);
+      const server = await simulator({ kind: 'openai-compatible', ...slow });
+      const target = targetFor(server, { place: 'cloud' });
+      const started = await gateway([target], { ...PATIENT, billing: billing(limited('usd')) });
+      await leave(started, { stream, max_tokens: REPLY }, when);
+      await ended();
+      const [window] = await windows();
+      expect(window?.reserved).toBe(0);
+      expect(window?.settled).toBeGreaterThanOrEqual(5 * REPLY);
+      expect(await rows()).toMatchObject([
+        {
+          ...{ state: 'unknown', failure: 'cancelled', client_outcome: 'abandoned', estimated: 1 },
+          cost_nano_usd: window?.settled,
+        },
+      ]);
+      expect((await verifyLedger(store)).findings).toEqual([]);
+    });
+  }
+
+  test('pays nothing for what was seen at a server of one’s own, hard budget or not', async () => {
+    await budgetOfAlice(10_000);
+    const server = await simulator({ kind: 'openai-compatible', ...slow });
+    const target = targetFor(server, { place: 'local' });
+    const started = await gateway([target], { ...PATIENT, billing: billing(limited('usd')) });
+    await leave(started, { stream: true, max_tokens: REPLY }, 'reading');
+    await ended();
+    expect(await rows()).toMatchObject([{ state: 'settled', client_outcome: 'abandoned', cost_nano_usd: 0 }]);
+  });
+
   test('is not read on beyond the end of the gateway: what came until then counts', async () => {
     const server = await simulator({ kind: 'openai-compatible', ...slow, tokensPerSecond: 20 });
     const target = targetFor(server, { place: 'cloud', onDisconnect: 'drain' });

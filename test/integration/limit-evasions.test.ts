@@ -243,6 +243,50 @@ describe('S-19: a model’s limit and budget hold under each of its names', () =
   });
 });
 
+describe('S-19: what another parser might read otherwise goes to no server', () => {
+  const asWritten = async (text: string, body: string) => {
+    const headers = { ...bearer(text), 'content-type': 'application/json' };
+    const reply = await fetch(`${on.url}/v1/chat/completions`, { method: 'POST', headers, body });
+    const { error } = (await reply.json()) as { error?: { code: string; param: string; message: string } };
+    return { status: reply.status, ...error };
+  };
+  const MESSAGES = '"messages":[{"role":"user","content":"hi"}]';
+
+  test('a parameter in other letters, which Go takes for the one that was checked', async () => {
+    const { text } = await keyWith({ allowed_models: ['qwen'] });
+    const before = [inference(local).length, inference(cloud).length];
+    for (const [member, field] of [
+      [`"Model":"${CLOUD_MODEL}"`, 'model'],
+      ['"MAX_TOKENS":100000', 'max_tokens'],
+      ['"N":20', 'n'],
+      ['"meſſages":[]', 'messages'],
+      ['"\\u004dodels":["b"]', 'models'],
+      ['"Provider":{"order":["dear"]}', 'provider'],
+      ['"Chat_template":"x"', 'chat_template'],
+    ]) {
+      const seen = await asWritten(text, `{"model":"qwen",${MESSAGES},${member}}`);
+      expect(seen).toMatchObject({ status: 400, code: 'misspelt_parameter', param: field });
+      expect(seen.message).toContain(`write it "${field}"`);
+    }
+    expect([inference(local).length, inference(cloud).length]).toEqual(before);
+  });
+
+  test('a parameter that is there twice, of which some take the first', async () => {
+    const { text } = await keyWith({ allowed_models: ['qwen'] });
+    for (const [first, field] of [
+      [`"model":"${CLOUD_MODEL}"`, 'model'],
+      ['"\\u006dodel":"x"', 'model'],
+      ['"messages":[{"role":"user","content":"long"}]', 'messages'],
+    ]) {
+      const seen = await asWritten(text, `{${first},"model":"qwen",${MESSAGES}}`);
+      expect(seen).toMatchObject({ status: 400, code: 'repeated_parameter', param: field });
+    }
+    // What means nothing to the gateway is between the client and the server.
+    const unknown = await asWritten(text, `{"x":1,"X":2,"x":3,"model":"qwen",${MESSAGES}}`);
+    expect(unknown.status).toBe(200);
+  });
+});
+
 describe('S-19: what opens nothing is served nothing', () => {
   test('other paths, methods and carriers', async () => {
     const { text } = await keyWith({ limits: { rpm: 1 } });

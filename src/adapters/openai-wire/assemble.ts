@@ -233,6 +233,6 @@ export async function assembleReply(
     throw source.fail(error);
   }
   const bytes = encoder.encode(JSON.stringify(assembler.result()));
-  const { model, usage, contents } = source.state;
-  return { kind: 'whole', bytes, model, usage, producedTokens: usage?.completionTokens ?? contents };
+  const { model, usage, producedTokens } = source.state;
+  return { kind: 'whole', bytes, model, usage, producedTokens: usage?.completionTokens ?? producedTokens };
 }

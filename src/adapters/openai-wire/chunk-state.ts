@@ -24,6 +24,8 @@ export class ChunkState {
   usage: Usage | null = null;
   /** Chunks with content so far. */
   contents = 0;
+  /** Characters in them. */
+  #characters = 0;
   /** The end marker came. */
   done = false;
   readonly #where: string;
@@ -36,6 +38,16 @@ export class ChunkState {
 
   constructor(where: string) {
     this.#where = where;
+  }
+
+  /** About how many tokens came: one a chunk, or more where a server sends many in one. */
+  get producedTokens(): number {
+    return Math.max(this.contents, Math.ceil(this.#characters / CHARACTERS_PER_TOKEN));
+  }
+
+  /** All of the answer came: the end marker, or the end of each choice. */
+  get isComplete(): boolean {
+    return this.done || (this.#finished.length > 0 && this.#open.length === 0);
   }
 
   /** One event's data; null for the end marker and what follows it. Throws an UpstreamError for an error event or bad JSON. */
@@ -69,8 +81,7 @@ export class ChunkState {
 
   /** Throws when the stream may not end here: cut short, or nothing in it. */
   checkEnd(): void {
-    const finished = this.#finished.length > 0 && this.#open.length === 0;
-    if (!this.done && !finished) {
+    if (!this.isComplete) {
       throw new UpstreamError('truncated', `${this.#where} ended its stream without an end marker`);
     }
     if (this.contents > 0 || this.#sawFilter) return;
@@ -93,7 +104,9 @@ export class ChunkState {
       if (!this.#finished.includes(index) && !this.#open.includes(index)) this.#open = [...this.#open, index];
     }
     const said = choice['delta'] ?? choice['message'];
-    return isObject(said) && saysSomething(said);
+    if (!isObject(said)) return false;
+    this.#characters += charactersOf(said);
+    return saysSomething(said);
   }
 
   #throwError(type: string, chunk: JsonObject): never {
@@ -124,6 +137,30 @@ export function saysSomething(said: JsonObject): boolean {
     isObject(said['function_call']) ||
     isObject(said['audio'])
   );
+}
+
+/** Of ordinary text, about; most languages and code have fewer. */
+const CHARACTERS_PER_TOKEN = 4;
+
+/** In all that a model wrote, its calls of tools too. */
+function charactersOf(said: JsonObject): number {
+  let characters =
+    lengthOf(said['content']) +
+    (lengthOf(said['reasoning_content']) || lengthOf(said['reasoning'])) +
+    lengthOf(said['refusal']);
+  const calls = said['tool_calls'];
+  if (Array.isArray(calls)) {
+    for (const call of calls) if (isObject(call)) characters += calledCharacters(call['function']);
+  }
+  return characters + calledCharacters(said['function_call']);
+}
+
+function calledCharacters(called: unknown): number {
+  return isObject(called) ? lengthOf(called['name']) + lengthOf(called['arguments']) : 0;
+}
+
+function lengthOf(value: unknown): number {
+  return typeof value === 'string' ? value.length : 0;
 }
 
 /** A non-empty text or list. */

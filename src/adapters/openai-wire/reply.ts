@@ -59,6 +59,7 @@ export class ReplyAsStream implements StreamReply {
   readonly model: string;
   readonly usage: WholeReply['usage'];
   readonly producedTokens: number;
+  readonly isComplete = true;
   #bytes: Uint8Array | null;
 
   constructor({ whole, body }: CheckedReply, includeUsage: boolean) {

@@ -66,6 +66,18 @@ describe('what a client sees of a stream', () => {
     expect(seen.text).toBe(event(odd) + event(chunk({}, 'stop', { usage: USAGE })));
   });
 
+  test('with a count of what came, also where a server sends many tokens in one event', async () => {
+    const produced = async (...deltas: object[]) => {
+      const { reply } = await read([...deltas.map((delta) => event(chunk(delta))), event(chunk({}, 'stop')), DONE]);
+      return reply.producedTokens;
+    };
+    expect(await produced({ content: 'a' }, { content: ' b' }, { content: '' })).toBe(2);
+    expect(await produced({ content: 'word '.repeat(800) })).toBe(1_000);
+    expect(await produced({ reasoning: 'x'.repeat(400), reasoning_content: 'x'.repeat(400) })).toBe(100);
+    const called = { function: { name: 'f', arguments: 'x'.repeat(399) } };
+    expect(await produced({ tool_calls: [called] }, { function_call: called.function })).toBe(200);
+  });
+
   test('odd dialects in canonical form', async () => {
     const data = chunk({ content: 'a' });
     const pieces = [

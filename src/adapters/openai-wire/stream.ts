@@ -36,7 +36,11 @@ export class WireStream implements StreamReply, SseSink {
   }
 
   get producedTokens(): number {
-    return this.#source.state.contents;
+    return this.#source.state.producedTokens;
+  }
+
+  get isComplete(): boolean {
+    return this.#source.state.isComplete;
   }
 
   async next(): Promise<StreamBatch | null> {

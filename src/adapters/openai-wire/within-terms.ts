@@ -1,4 +1,5 @@
 import type { SpendingTerms } from '../../core/billing.ts';
+import { OTHER_LIMITS, OTHER_MODELS, PAID_EXTRAS } from '../../core/body-fields.ts';
 import { countOf, isObject, listOf } from '../../core/json-shape.ts';
 import type { InferenceRequest } from '../../core/request.ts';
 
@@ -10,15 +11,6 @@ type Body = InferenceRequest['body'];
 export type Changes = Record<string, unknown>;
 
 const OPENAI_LIMITS: readonly TokenLimitField[] = ['max_completion_tokens', 'max_tokens'];
-/** Further names that one server or another takes for the same, llama.cpp's `n_predict` even before `max_tokens`. */
-const OTHER_LIMITS = ['n_predict', 'num_predict', 'max_new_tokens', 'max_output_tokens', 'max_gen_len'];
-/** Work beside the answer that providers charge apart, or whose results they put into the prompt: searching, reading files. */
-const PAID_EXTRAS = ['plugins', 'web_search_options'];
-/**
- * OpenRouter's ways to name further models. A key's list of models was checked for `model` alone, and its budget was
- * asked for that one's price.
- */
-const OTHER_MODELS = ['models', 'route', 'preset'];
 /** What costs no more than the published price; `priority` costs twice as much. */
 const USUAL_TIERS: ReadonlySet<unknown> = new Set(['auto', 'default', 'flex', 'standard', 'standard_only']);
 /** Tools that the client runs itself. All others run at the provider, which charges for them. */

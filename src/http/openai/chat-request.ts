@@ -1,5 +1,6 @@
+import { BODY_FIELDS, fieldInOtherLetters } from '../../core/body-fields.ts';
 import type { Caller } from '../../core/caller.ts';
-import { checkShape, JsonShapeError } from '../../core/json-patch.ts';
+import { checkShape, JsonShapeError, repeatedTopLevel } from '../../core/json-patch.ts';
 import { isObject } from '../../core/json-shape.ts';
 import type { InferenceRequest, RequestFence } from '../../core/request.ts';
 import { MAX_FIRST_TOKEN_LIMIT_MS, type Route } from '../../core/route.ts';
@@ -53,8 +54,9 @@ function parseObject(rawBody: Uint8Array): Readonly<Record<string, unknown>> {
   if (rawBody.length === 0)
     throw bad('The request body is empty. Send a JSON object with "messages".', null, 'empty_body');
   let value: unknown;
+  let members = 0;
   try {
-    checkShape(rawBody, LIMITS);
+    members = checkShape(rawBody, LIMITS);
     value = JSON.parse(decoder.decode(rawBody));
   } catch (error) {
     if (error instanceof JsonShapeError) {
@@ -66,7 +68,25 @@ function parseObject(rawBody: Uint8Array): Readonly<Record<string, unknown>> {
   }
   if (!isObject(value))
     throw bad(`The request body must be a JSON object, not ${describe(value)}.`, null, 'invalid_json');
+  checkNames(value, members, rawBody);
   return value;
+}
+
+/**
+ * Servers differ in which of two members counts, and some take `Model` for `model`: what was checked here, and what is
+ * changed on the way, must be what they read.
+ */
+function checkNames(body: Readonly<Record<string, unknown>>, members: number, rawBody: Uint8Array): void {
+  const names = Object.keys(body);
+  for (const name of names) {
+    const field = fieldInOtherLetters(name);
+    if (field !== null) throw bad(`"${name}" is not a parameter: write it "${field}".`, field, 'misspelt_parameter');
+  }
+  if (names.length === members) return;
+  for (const name of repeatedTopLevel(rawBody)) {
+    if (BODY_FIELDS.has(name))
+      throw bad(`"${name}" is there more than once. Send it once.`, name, 'repeated_parameter');
+  }
 }
 
 function checkMessages(messages: unknown): void {

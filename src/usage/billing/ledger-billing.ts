@@ -7,6 +7,7 @@ import {
   type AttemptStart,
   BudgetExceeded,
   DEFAULT_PAYER,
+  type EndState,
   type Ledger,
   type LedgerEntry,
   LedgerUnavailable,
@@ -18,7 +19,7 @@ import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 import { refusalText } from './budget-words.ts';
 import { LEAST_USEFUL_TOKENS, longestFitting, retryAfterMs, roomOf } from './fitting.ts';
-import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
+import { mayHaveCostMore, outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 import type { PricedCall, Pricing } from './pricing.ts';
 import { answerLimitOf, likelyBounds, type TokenBounds, upperBounds } from './reservation.ts';
 import { unboundedText } from './unbounded.ts';
@@ -229,7 +230,7 @@ class LedgerBill<Price> implements Bill {
 
   #attemptEnd(end: CallEnd): AttemptEnd {
     const nowMs = this.#clock.wallMs();
-    const state = stateOf(end);
+    const state = this.#stateOf(end);
     const { status, failure } = end;
     const clientOutcome = outcomeOf(end);
     // Of what nobody can say, what was set aside for it is billed.
@@ -263,6 +264,15 @@ class LedgerBill<Price> implements Bill {
       savedNanoUsd,
       estimated: end.usage === null,
     };
+  }
+
+  /**
+   * What a hard budget pays a provider is never guessed too low: who leaves before the provider has said what it
+   * charges is billed what was set aside.
+   */
+  #stateOf(end: CallEnd): EndState {
+    const isPromised = this.terms !== null && this.#call.target.place === 'cloud';
+    return isPromised && mayHaveCostMore(end) ? 'unknown' : stateOf(end);
   }
 
   /** Who has no price for a server of the operator's own takes it for free. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { CallEnd } from '../../core/billing.ts';
 import { FAILURE_RULES, type FailureKind } from '../../core/failure.ts';
-import { outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
+import { mayHaveCostMore, outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 
 const ended = (changes: Partial<CallEnd> = {}): CallEnd => ({
   failure: null,
@@ -10,6 +10,7 @@ const ended = (changes: Partial<CallEnd> = {}): CallEnd => ({
   usage: null,
   model: '',
   producedTokens: 0,
+  isComplete: false,
   ...changes,
 });
 
@@ -35,12 +36,25 @@ describe('a call counts as', () => {
     expect(stateOf(ended({ failure: 'filtered', status: 400 }))).toBe('voided');
   });
 
+  test('voided when it was never made', () => {
+    expect(stateOf(ended({ failure: 'cancelled', neverMade: true }))).toBe('voided');
+  });
+
   test('unknown when it may have written a whole answer that nobody got', () => {
     for (const failure of ['timeout', 'failed', 'truncated'] as const) {
       expect(stateOf(ended({ failure }))).toBe('unknown');
     }
     expect(stateOf(ended({ failure: 'malformed', status: 200 }))).toBe('unknown');
   });
+});
+
+test('whose client left it may have cost more than was seen, unless its provider counted all of it', () => {
+  expect(mayHaveCostMore(ended({ failure: 'cancelled', producedTokens: 9 }))).toBe(true);
+  expect(mayHaveCostMore(ended({ failure: 'cancelled', usage }))).toBe(true);
+  expect(mayHaveCostMore(ended({ failure: 'cancelled', isComplete: true }))).toBe(true);
+  expect(mayHaveCostMore(ended({ failure: 'cancelled', usage, isComplete: true }))).toBe(false);
+  expect(mayHaveCostMore(ended({ failure: 'cancelled', neverMade: true }))).toBe(false);
+  expect(mayHaveCostMore(ended({ failure: 'truncated' }))).toBe(false);
 });
 
 test('a client got an answer, a part of one, nothing, or left', () => {

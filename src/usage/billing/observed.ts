@@ -23,10 +23,19 @@ const FIRST_ERROR_STATUS = 300;
  * What is known of a call that has ended. Where a server broke off without a word it may have written, and charged, a
  * whole answer: nobody can say. Where the client left, what came until then counts.
  */
-export function stateOf({ failure, status, usage, producedTokens }: CallEnd): EndState {
+export function stateOf({ failure, status, usage, producedTokens, neverMade }: CallEnd): EndState {
+  if (neverMade) return 'voided';
   if (failure === null || usage !== null || producedTokens > 0) return 'settled';
   if (NOT_BEGUN.has(failure) || (status !== null && status >= FIRST_ERROR_STATUS)) return 'voided';
   return failure === 'cancelled' ? 'settled' : 'unknown';
+}
+
+/**
+ * The client left before the end: its provider may charge more than was seen, up to the whole answer. Some servers
+ * report what was used so far with each chunk, which is not the whole either.
+ */
+export function mayHaveCostMore({ failure, usage, isComplete, neverMade }: CallEnd): boolean {
+  return failure === 'cancelled' && !neverMade && (usage === null || !isComplete);
 }
 
 /** As the client saw it, as far as one call can tell: another may have answered in its place. */

@@ -1,5 +1,6 @@
 import { answersOf } from '../../core/answer-count.ts';
 import type { Purchase } from '../../core/billing.ts';
+import { SETTINGS } from '../../core/body-fields.ts';
 import { jsonBytes } from '../../core/json-bytes.ts';
 import { countOf, isObject, type JsonObject, listOf } from '../../core/json-shape.ts';
 import type { InferenceRequest } from '../../core/request.ts';
@@ -74,14 +75,6 @@ const TEXT_PARTS: ReadonlySet<unknown> = new Set([
   undefined,
 ]);
 const IMAGE_PARTS: ReadonlySet<unknown> = new Set(['image_url', 'input_image', 'image']);
-
-/** Members that say how to answer and are shown to no model. Whatever else is there may be. */
-const SETTINGS: ReadonlySet<string> = new Set([
-  ...['model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'n', 'best_of', 'stop', 'seed'],
-  ...['temperature', 'top_p', 'top_k', 'min_p', 'frequency_penalty', 'presence_penalty', 'repetition_penalty'],
-  ...['logit_bias', 'logprobs', 'top_logprobs', 'user', 'metadata', 'store', 'parallel_tool_calls', 'tool_choice'],
-  ...['service_tier', 'safety_identifier', 'prompt_cache_key', 'session_id', 'modalities', 'provider', 'prediction'],
-]);
 
 function mostPromptTokens(body: Body): number {
   let tokens = TEMPLATE_TOKENS;
