@@ -155,6 +155,7 @@ export class Accounts {
     return new ClientKeys({
       ...{ store: keys, inForce: this.#inForce, hash, clock: this.#parts.clock },
       newId: () => `key_${Bun.randomUUIDv7()}`,
+      beforeReading: async () => this.#books?.ledger.flush(),
       onStored: () => this.#keepBooks(opened),
     });
   }
@@ -165,6 +166,7 @@ export class Accounts {
     const { store, budgets } = opened;
     return new Budgets({
       ...{ store: budgets, clock: this.#parts.clock, newId: () => `bud_${Bun.randomUUIDv7()}` },
+      beforeReading: async () => this.#books?.ledger.flush(),
       onStored: async () => {
         await this.#readSharedBudgets(store);
         await this.#keepBooks(opened);

@@ -54,8 +54,10 @@ describe('a budget', () => {
     expect(await spend(50, { resetsAtMs: MONTH_END_MS + 1, limit: usd(100) })).toEqual(['50']);
   });
 
-  test('without a limit to use, as one of 0, has used all of it', async () => {
-    expect(await spend(0, { limit: 0 })).toEqual(['100']);
+  test('of 0 has used all of it once something is spent, and nothing before', async () => {
+    expect(await spend(0, { limit: 0 })).toEqual([]);
+    expect(watch.used()).toMatchObject([{ ratio: 0 }]);
+    expect(await spend(1, { limit: 0 })).toEqual(['100']);
   });
 
   test('is named in the warning, with what it is of and when it begins anew', async () => {

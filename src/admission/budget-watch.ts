@@ -126,5 +126,6 @@ export class BudgetWatch {
 }
 
 function usedRatio({ limit, settled }: BudgetReading): number {
-  return limit === 0 ? 1 : settled / limit;
+  if (limit === 0) return settled === 0 ? 0 : 1;
+  return settled / limit;
 }

@@ -9,6 +9,8 @@ export interface BudgetsParts {
   readonly store: BudgetStore;
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly newId: () => string;
+  /** Before what was spent is read: what ended a moment ago may not be in the store yet. Default: it is. */
+  readonly beforeReading?: () => Promise<void>;
   /** After a change is stored: puts it in force. */
   readonly onStored: () => Promise<void>;
 }
@@ -22,11 +24,13 @@ export class Budgets {
   }
 
   /** Oldest first. */
-  all(): Promise<readonly SharedBudgetRecord[]> {
+  async all(): Promise<readonly SharedBudgetRecord[]> {
+    await this.#parts.beforeReading?.();
     return this.#parts.store.all(this.#parts.clock.wallMs());
   }
 
-  find(id: string): Promise<SharedBudgetRecord | null> {
+  async find(id: string): Promise<SharedBudgetRecord | null> {
+    await this.#parts.beforeReading?.();
     return this.#parts.store.find(id, this.#parts.clock.wallMs());
   }
 

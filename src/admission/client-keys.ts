@@ -28,6 +28,8 @@ export interface ClientKeysParts {
   readonly hash: HashKey;
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly newId: () => string;
+  /** Before what was spent is read: what ended a moment ago may not be in the store yet. Default: it is. */
+  readonly beforeReading?: () => Promise<void>;
   /** After a change is stored and in force: from the first key on, what is used is on record. */
   readonly onStored: () => Promise<void>;
 }
@@ -46,11 +48,13 @@ export class ClientKeys {
     this.#parts = parts;
   }
 
-  page(query: KeyQuery): Promise<KeyPage> {
+  async page(query: KeyQuery): Promise<KeyPage> {
+    await this.#parts.beforeReading?.();
     return this.#parts.store.page(query, this.#parts.clock.wallMs());
   }
 
   async find(id: string): Promise<KeyRecord | null> {
+    await this.#parts.beforeReading?.();
     const [record] = await this.#parts.store.some([id], this.#parts.clock.wallMs());
     return record ?? null;
   }

@@ -71,6 +71,20 @@ test('a budget of a project limits its keys together, from the next call on, and
   expect([await chat(on, ben), (await admin(on, 'GET', path)).status]).toEqual([SERVED, 404]);
 });
 
+test('what a soft budget has spent is shown at once, of a key and of a project', async () => {
+  const { on } = await started();
+  const soft = { limit_tokens: 100_000, window: 'day', hard: false };
+  const key = (await admin(on, 'POST', 'keys', { name: 'ann', project: 'web', budget: soft })).body;
+  const { id } = (await admin(on, 'POST', 'budgets', { scope: 'project', name: 'web', ...soft })).body;
+  expect(await chat(on, key.key)).toEqual(SERVED);
+  const ofKey = (await admin(on, 'GET', `keys/${key.id}`)).body.budgets[0].spent_tokens;
+  expect(ofKey).toBeGreaterThan(0);
+  expect((await admin(on, 'GET', `budgets/${id}`)).body.spent_tokens).toBe(ofKey);
+  expect(await chat(on, key.key)).toEqual(SERVED);
+  expect((await admin(on, 'GET', 'budgets')).body.budgets[0].spent_tokens).toBe(2 * ofKey);
+  expect((await admin(on, 'GET', 'keys')).body.keys[0].budgets[0].spent_tokens).toBe(2 * ofKey);
+});
+
 test('a budget of the organisation or of a model needs no key, and is kept over a restart', async () => {
   const { on, dataDir, local } = await started();
   const whole = await admin(on, 'POST', 'budgets', { scope: 'organisation', ...roomy });
