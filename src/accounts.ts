@@ -26,7 +26,7 @@ import type { LedgerVerification } from './core/ledger-check.ts';
 import { NO_SHARED_LIMITS, type SharedLimits, sharedLimits } from './core/limits.ts';
 import type { Logger } from './core/logger.ts';
 import type { OidcSettings } from './core/oidc.ts';
-import { costOf, estimateNanoUsd, type Price, savedNanoUsd } from './core/price.ts';
+import { costOf, estimateNanoUsd, type Price, savedNanoUsd, usdPerMillionTokens } from './core/price.ts';
 import type { KeptRouting, RoutingStore } from './core/routing.ts';
 import type { StoreChange } from './core/store-changes.ts';
 import type { UsageReports } from './core/usage-report.ts';
@@ -589,6 +589,7 @@ async function openBooks(
     pricing: {
       priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),
       estimateNanoUsd: (prompt, output, price, runningMs) => estimateNanoUsd(prompt, output, price, { runningMs }),
+      usdPerMillionTokens,
       costOf,
       savedNanoUsd: ({ target, model, nowMs }, usage, cost) =>
         target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),
