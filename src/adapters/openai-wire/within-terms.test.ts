@@ -49,6 +49,17 @@ describe('what a caller may not have beside the model that was checked', () => {
   });
 });
 
+test('who pays from a hard budget makes no prompt with a template of its own, and keeps the switches of the model’s', () => {
+  const makers = { chat_template: 'x', mm_processor_kwargs: { max_pixels: 1e9 }, media_io_kwargs: {} };
+  expect(changes(makers, KEY, FREE)).toEqual(gone('chat_template', 'mm_processor_kwargs', 'media_io_kwargs'));
+  expect(changes(makers, KEY, null)).toEqual({});
+  const switches = { enable_thinking: false, reasoning_effort: 'high', budget: 5 };
+  expect(changes({ chat_template_kwargs: switches }, KEY, FREE)).toEqual({});
+  const more = { ...switches, chat_template: 'x', documents: ['a'], note: '{{ a }}' };
+  expect(changes({ chat_template_kwargs: more }, KEY, FREE)).toEqual({ chat_template_kwargs: switches });
+  expect(changes({ chat_template_kwargs: { chat_template: 'x' } }, KEY, FREE)).toEqual(gone('chat_template_kwargs'));
+});
+
 describe('the provider at a broker of providers', () => {
   const provider = (asked: object | undefined, terms = PRICED) =>
     withinTerms({ body: asked === undefined ? {} : { provider: asked }, caller: KEY }, terms, 'max_tokens', true)[

@@ -1,5 +1,5 @@
 import type { SpendingTerms } from '../../core/billing.ts';
-import { OTHER_LIMITS, OTHER_MODELS, PAID_EXTRAS } from '../../core/body-fields.ts';
+import { OTHER_LIMITS, OTHER_MODELS, PAID_EXTRAS, PROMPT_MAKERS } from '../../core/body-fields.ts';
 import { countOf, isObject, type JsonObject, listOf, objectOf } from '../../core/json-shape.ts';
 import type { UsdPerMillionTokens } from '../../core/price.ts';
 import type { InferenceRequest } from '../../core/request.ts';
@@ -30,12 +30,29 @@ export function withinTerms(
   if (terms === null && caller.policies.models === null) return changes;
   for (const field of PAID_EXTRAS) if (Object.hasOwn(body, field)) changes[field] = undefined;
   if (terms === null) return changes;
+  for (const field of PROMPT_MAKERS) if (Object.hasOwn(body, field)) changes[field] = undefined;
+  Object.assign(changes, withPlainSwitches(body));
   if (Object.hasOwn(body, 'service_tier') && !USUAL_TIERS.has(body['service_tier']))
     changes['service_tier'] = undefined;
   if (terms.most !== null && (choosesProvider || Object.hasOwn(body, 'provider'))) {
     changes['provider'] = noneDearer(objectOf(body['provider']), terms.most);
   }
   return { ...changes, ...withoutPaidTools(body), ...limited(body, terms.answerTokens, limitField) };
+}
+
+/** `enable_thinking` and the like. Texts and lists could be a template, or be written by one any number of times. */
+function withPlainSwitches(body: Body): Changes {
+  const given = body['chat_template_kwargs'];
+  if (given === undefined) return {};
+  const members = isObject(given) ? Object.entries(given) : [];
+  const plain = members.filter(([name, value]) => name !== 'chat_template' && isSwitch(value));
+  if (isObject(given) && plain.length === members.length) return {};
+  return { chat_template_kwargs: plain.length === 0 ? undefined : Object.fromEntries(plain) };
+}
+
+/** Yes, no, a number or a word such as `high`. */
+function isSwitch(value: unknown): boolean {
+  return typeof value === 'string' ? /^\w{0,32}$/.test(value) : typeof value !== 'object';
 }
 
 /** Wishes at OpenRouter that make nothing dearer than `max_price` allows. The client's choice and order of providers are left out. */
