@@ -1,4 +1,5 @@
 import type { FailureKind } from './failure.ts';
+import type { UsdPerMillionTokens } from './price.ts';
 import type { InferenceRequest } from './request.ts';
 import type { Target } from './target.ts';
 import type { Usage } from './usage.ts';
@@ -35,6 +36,8 @@ export interface CallEnd {
 export interface SpendingTerms {
   /** Of each answer, tokens, ≥ 1; what a server does beside the answer and charges apart is not asked for. Null: the client's own limit, if any. */
   readonly answerTokens: number | null;
+  /** What was reckoned with: whoever chooses among providers is to choose none that asks more. Null: no budget in dollars applies. */
+  readonly most: UsdPerMillionTokens | null;
 }
 
 /** What one call is going to cost whoever sent the request. */

@@ -8,6 +8,9 @@ export const PAID_EXTRAS = ['plugins', 'web_search_options'] as const;
  */
 export const OTHER_MODELS = ['models', 'route', 'preset'] as const;
 
+/** What vLLM and SGLang make a prompt from, or take a picture or a film for: any of them may make it many times as long. */
+export const PROMPT_MAKERS = ['chat_template', 'mm_processor_kwargs', 'media_io_kwargs'] as const;
+
 /** Members that say how to answer and are shown to no model. Whatever else is there may be. */
 export const SETTINGS: ReadonlySet<string> = new Set([
   ...['model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'n', 'best_of', 'stop', 'seed'],
@@ -20,13 +23,13 @@ export const SETTINGS: ReadonlySet<string> = new Set([
 const OTHERS = [
   ...['messages', 'tools', 'functions', 'function_call', 'response_format', 'audio', 'prompt_logprobs'],
   ...['truncate_prompt_tokens', 'transforms', 'echo', 'continue_final_message', 'add_generation_prompt'],
-  ...['chat_template', 'chat_template_kwargs'],
+  'chat_template_kwargs',
 ] as const;
 
 /** All top-level members of a chat request that mean something to the gateway. */
 export const BODY_FIELDS: ReadonlySet<string> = new Set([
   ...SETTINGS,
-  ...[...OTHER_LIMITS, ...PAID_EXTRAS, ...OTHER_MODELS, ...OTHERS],
+  ...[...OTHER_LIMITS, ...PAID_EXTRAS, ...OTHER_MODELS, ...PROMPT_MAKERS, ...OTHERS],
 ]);
 
 const MOST_LETTERS = Math.max(...[...BODY_FIELDS].map(({ length }) => length));

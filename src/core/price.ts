@@ -77,6 +77,7 @@ export interface CallCost {
 }
 
 const FEMTO_PER_NANO = 1_000_000;
+const NANO_PER_USD = 1e9;
 const HALF_NANO = FEMTO_PER_NANO / 2;
 
 /**
@@ -135,6 +136,17 @@ function mostOf(
   const exact = BigInt(prompt) * BigInt(input) + BigInt(output) * BigInt(answer) + BigInt(ms) * BigInt(msFemtoUsd);
   const nanoUsd = (exact + BigInt(FEMTO_PER_NANO - 1)) / BigInt(FEMTO_PER_NANO) + BigInt(callNanoUsd);
   return Math.min(Number(nanoUsd), Number.MAX_SAFE_INTEGER);
+}
+
+/** US dollars for a million tokens. */
+export interface UsdPerMillionTokens {
+  readonly prompt: number;
+  readonly completion: number;
+}
+
+/** As it is published, of ordinary text: the lowest tier. */
+export function usdPerMillionTokens({ rates }: Price): UsdPerMillionTokens {
+  return { prompt: rates.input / NANO_PER_USD, completion: rates.output / NANO_PER_USD };
 }
 
 /** What a cloud would have charged above what the call cost, ≥ 0; null: one of the two is not known. */

@@ -233,6 +233,16 @@ describe('what nobody could reckon before', () => {
     expect(body).toMatchObject({ tools: [own], temperature: 0.5, provider: { zdr: true } });
   });
 
+  test('is not left to the client: which of OpenRouter’s providers answers, and so at what price', async () => {
+    const server = await simulator({ kind: 'openrouter', models: [{ id: MODEL }] });
+    const inUsd = await withBudget([targetFor(server)], { limit_usd: 1 });
+    expect((await inUsd.ask({ provider: { order: ['dear'], allow_fallbacks: false } })).status).toBe(200);
+    const max_price = { prompt: expect.closeTo(1, 6), completion: expect.closeTo(10, 6) };
+    expect(sent(server)[0]?.['provider']).toEqual({ max_price });
+    expect((await inUsd.ask()).status).toBe(200);
+    expect(sent(server)[1]?.['provider']).toEqual({ max_price });
+  });
+
   test('is sent on for whoever has no hard budget and no list of models', async () => {
     const server = await simulator({ kind: 'openrouter', models: [{ id: MODEL }] });
     const on = await gateway([targetFor(server)]);

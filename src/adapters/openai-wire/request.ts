@@ -20,6 +20,8 @@ export interface RequestRules {
   /** Top-level fields that the backend refuses, or would misread. */
   readonly refuses: readonly string[];
   readonly continuation: Continuation;
+  /** It chooses among providers by `provider`, which may say the most that they may ask. Default false. */
+  readonly choosesProvider?: boolean;
 }
 
 /** Fields whose effect on the reply no stream carries over faithfully in every server: such replies are asked for whole. */
@@ -44,7 +46,7 @@ export function bodyFor(
   limitField: TokenLimitField,
 ): Uint8Array {
   const { body } = request;
-  const changes: Changes = { model, ...withinTerms(request, terms, limitField) };
+  const changes: Changes = { model, ...withinTerms(request, terms, limitField, rules.choosesProvider) };
   if (ask === 'whole') {
     // Left out means the same.
     if (body['stream'] !== undefined) changes['stream'] = false;

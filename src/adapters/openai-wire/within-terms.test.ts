@@ -6,8 +6,9 @@ import { withinTerms } from './within-terms.ts';
 
 const KEY: Caller = { ...ANYONE, kind: 'key', keyId: 'k' };
 const LISTED: Caller = { ...KEY, policies: { ...ANYTHING, models: ['a'] } };
-const FREE: SpendingTerms = { answerTokens: null };
-const TEN: SpendingTerms = { answerTokens: 10 };
+const FREE: SpendingTerms = { answerTokens: null, most: null };
+const TEN: SpendingTerms = { answerTokens: 10, most: null };
+const PRICED: SpendingTerms = { answerTokens: null, most: { prompt: 0.15, completion: 2 } };
 
 /** The names of what is taken out, and what is set. */
 const changes = (body: Record<string, unknown>, caller: Caller, terms: SpendingTerms | null) =>
@@ -45,6 +46,46 @@ describe('what a caller may not have beside the model that was checked', () => {
     expect(changes({ tools: [own, { type: 'web_search' }] }, KEY, FREE)).toEqual({ tools: [own] });
     const searching = { tools: [{ type: 'openrouter:web_search' }], tool_choice: 'required' };
     expect(changes(searching, KEY, FREE)).toEqual(gone('tools', 'tool_choice'));
+  });
+});
+
+test('who pays from a hard budget makes no prompt with a template of its own, and keeps the switches of the model’s', () => {
+  const makers = { chat_template: 'x', mm_processor_kwargs: { max_pixels: 1e9 }, media_io_kwargs: {} };
+  expect(changes(makers, KEY, FREE)).toEqual(gone('chat_template', 'mm_processor_kwargs', 'media_io_kwargs'));
+  expect(changes(makers, KEY, null)).toEqual({});
+  const switches = { enable_thinking: false, reasoning_effort: 'high', budget: 5 };
+  expect(changes({ chat_template_kwargs: switches }, KEY, FREE)).toEqual({});
+  const more = { ...switches, chat_template: 'x', documents: ['a'], note: '{{ a }}' };
+  expect(changes({ chat_template_kwargs: more }, KEY, FREE)).toEqual({ chat_template_kwargs: switches });
+  expect(changes({ chat_template_kwargs: { chat_template: 'x' } }, KEY, FREE)).toEqual(gone('chat_template_kwargs'));
+});
+
+describe('the provider at a broker of providers', () => {
+  const provider = (asked: object | undefined, terms = PRICED) =>
+    withinTerms({ body: asked === undefined ? {} : { provider: asked }, caller: KEY }, terms, 'max_tokens', true)[
+      'provider'
+    ];
+  const MOST = { prompt: 0.150000001, completion: 2.000000001 };
+
+  test('asks no more than what was set aside from a budget in dollars, whatever the client wants', () => {
+    expect(provider(undefined)).toEqual({ max_price: MOST });
+    const dear = { order: ['dear'], only: ['dear'], sort: 'throughput', allow_fallbacks: false };
+    expect(provider({ ...dear, max_price: { prompt: 99, completion: '9' } })).toEqual({ max_price: MOST });
+  });
+
+  test('is still one that keeps nothing, or asks even less, if the client wants that', () => {
+    const wishes = { zdr: true, data_collection: 'deny', ignore: ['x'] };
+    expect(provider({ ...wishes, max_price: { prompt: 0.1 } })).toEqual({
+      ...wishes,
+      max_price: { ...MOST, prompt: 0.1 },
+    });
+  });
+
+  test('is the client’s own affair where no price was reckoned with', () => {
+    expect(provider({ order: ['dear'] }, FREE)).toBeUndefined();
+    expect(changes({}, KEY, PRICED)).toEqual({});
+    // A target of another kind may be such a broker too: its client says so.
+    expect(changes({ provider: { order: ['dear'] } }, KEY, PRICED)).toEqual({ provider: { max_price: MOST } });
   });
 });
 

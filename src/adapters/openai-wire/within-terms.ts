@@ -1,6 +1,7 @@
 import type { SpendingTerms } from '../../core/billing.ts';
-import { OTHER_LIMITS, OTHER_MODELS, PAID_EXTRAS } from '../../core/body-fields.ts';
-import { countOf, isObject, listOf } from '../../core/json-shape.ts';
+import { OTHER_LIMITS, OTHER_MODELS, PAID_EXTRAS, PROMPT_MAKERS } from '../../core/body-fields.ts';
+import { countOf, isObject, type JsonObject, listOf, objectOf } from '../../core/json-shape.ts';
+import type { UsdPerMillionTokens } from '../../core/price.ts';
 import type { InferenceRequest } from '../../core/request.ts';
 
 /** OpenAI's two names for the most tokens of an answer: the older one, and the one that its reasoning models want. */
@@ -21,6 +22,7 @@ export function withinTerms(
   { body, caller }: Pick<InferenceRequest, 'body' | 'caller'>,
   terms: SpendingTerms | null,
   limitField: TokenLimitField,
+  choosesProvider = false,
 ): Changes {
   if (caller.kind !== 'key' && terms === null) return {};
   const changes: Changes = {};
@@ -28,9 +30,44 @@ export function withinTerms(
   if (terms === null && caller.policies.models === null) return changes;
   for (const field of PAID_EXTRAS) if (Object.hasOwn(body, field)) changes[field] = undefined;
   if (terms === null) return changes;
+  for (const field of PROMPT_MAKERS) if (Object.hasOwn(body, field)) changes[field] = undefined;
+  Object.assign(changes, withPlainSwitches(body));
   if (Object.hasOwn(body, 'service_tier') && !USUAL_TIERS.has(body['service_tier']))
     changes['service_tier'] = undefined;
+  if (terms.most !== null && (choosesProvider || Object.hasOwn(body, 'provider'))) {
+    changes['provider'] = noneDearer(objectOf(body['provider']), terms.most);
+  }
   return { ...changes, ...withoutPaidTools(body), ...limited(body, terms.answerTokens, limitField) };
+}
+
+/** `enable_thinking` and the like. Texts and lists could be a template, or be written by one any number of times. */
+function withPlainSwitches(body: Body): Changes {
+  const given = body['chat_template_kwargs'];
+  if (given === undefined) return {};
+  const members = isObject(given) ? Object.entries(given) : [];
+  const plain = members.filter(([name, value]) => name !== 'chat_template' && isSwitch(value));
+  if (isObject(given) && plain.length === members.length) return {};
+  return { chat_template_kwargs: plain.length === 0 ? undefined : Object.fromEntries(plain) };
+}
+
+/** Yes, no, a number or a word such as `high`. */
+function isSwitch(value: unknown): boolean {
+  return typeof value === 'string' ? /^\w{0,32}$/.test(value) : typeof value !== 'object';
+}
+
+/** Wishes at OpenRouter that make nothing dearer than `max_price` allows. The client's choice and order of providers are left out. */
+const PROVIDER_WISHES = ['data_collection', 'zdr', 'require_parameters', 'quantizations', 'ignore'];
+/** What is published as decimals is compared as floating point: it must not fail by its last digit. */
+const SLACK_USD = 1e-9;
+
+function noneDearer(asked: JsonObject, most: UsdPerMillionTokens): JsonObject {
+  const wishes = PROVIDER_WISHES.filter((name) => Object.hasOwn(asked, name)).map((name) => [name, asked[name]]);
+  const own = objectOf(asked['max_price']);
+  const least = (name: keyof UsdPerMillionTokens): number => {
+    const price = own[name];
+    return Math.min(most[name] + SLACK_USD, typeof price === 'number' && price >= 0 ? price : Number.POSITIVE_INFINITY);
+  };
+  return { ...Object.fromEntries(wishes), max_price: { prompt: least('prompt'), completion: least('completion') } };
 }
 
 function withoutPaidTools(body: Body): Changes {

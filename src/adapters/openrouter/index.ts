@@ -19,7 +19,7 @@ export const openRouter: WireVendor = {
   finishesPrompt: false,
   loadsOnDemand: false,
   modelsInMemory: null,
-  rules: { maxTokensOnly: false, continuation: 'no', refuses: [] },
+  rules: { maxTokensOnly: false, continuation: 'no', refuses: [], choosesProvider: true },
   whole: OPENAI_MANNER,
   chatUrl: (target) => `${baseOf(target)}/chat/completions`,
   headers: openRouterHeaders,

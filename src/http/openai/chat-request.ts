@@ -1,4 +1,4 @@
-import { BODY_FIELDS, fieldInOtherLetters } from '../../core/body-fields.ts';
+import { BODY_FIELDS, fieldInOtherLetters, foldedName } from '../../core/body-fields.ts';
 import type { Caller } from '../../core/caller.ts';
 import { checkShape, JsonShapeError, repeatedTopLevel } from '../../core/json-patch.ts';
 import { isObject } from '../../core/json-shape.ts';
@@ -153,6 +153,11 @@ function includeUsageOf(options: unknown): boolean {
   if (options === undefined || options === null) return false;
   if (!isObject(options))
     throw bad(`"stream_options" must be an object, not ${describe(options)}.`, 'stream_options', 'invalid_type');
+  for (const name of Object.keys(options)) {
+    if (name === 'include_usage' || foldedName(name) !== 'include_usage') continue;
+    const param = 'stream_options.include_usage';
+    throw bad(`"stream_options.${name}" is not a parameter: write it "include_usage".`, param, 'misspelt_parameter');
+  }
   return booleanOf(options['include_usage'], 'stream_options.include_usage');
 }
 

@@ -110,7 +110,9 @@ export class LedgerBilling<Price> implements Billing {
   /** Of answers that cost nothing, whatever their length, none needs a limit. */
   #termsOf(sale: Sale<Price>, units: readonly BudgetUnit[], answerTokens: number): SpendingTerms {
     const isFree = !units.includes('tokens') && this.#nanoUsd(sale, answerTokens) === this.#nanoUsd(sale, 0);
-    return { answerTokens: isFree ? null : answerTokens };
+    const { price } = sale;
+    const most = price === null || !units.includes('usd') ? null : this.#options.pricing.usdPerMillionTokens(price);
+    return { answerTokens: isFree ? null : answerTokens, most };
   }
 
   #longestFitting(sale: Sale<Price>, room: number, unit: BudgetUnit, most: number): number {

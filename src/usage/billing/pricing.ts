@@ -1,4 +1,4 @@
-import type { CostSource } from '../../core/price.ts';
+import type { CostSource, UsdPerMillionTokens } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 
@@ -19,6 +19,8 @@ export interface Pricing<Price> {
   priceOf(call: PricedCall): Price | null;
   /** The most that so many tokens can cost in that time, nano-USD, rounded up; null: no price is known. */
   estimateNanoUsd(promptTokens: number, maxOutputTokens: number, price: Price | null, longestMs: number): number | null;
+  /** Of ordinary text. */
+  usdPerMillionTokens(price: Price): UsdPerMillionTokens;
   /** What was used costs, integer nano-USD ≥ 0; null: not known. The provider's own bill wins. `runningMs`: how long the call ran. */
   costOf(
     usage: Usage,

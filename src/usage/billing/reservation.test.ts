@@ -91,6 +91,22 @@ describe('under a hard budget a call is taken for the most that it can use', () 
     expect(withPart(sound)).toBeGreaterThan(40_000);
     expect(withPart({ type: 'file', file: { file_data: 'A'.repeat(50_000) } })).toBeGreaterThan(60_000);
     expect(withPart({ text: 'hi', image_url: 'https://a.example/b.png' })).toBeGreaterThan(10_000);
+    // vLLM needs no `type`.
+    expect(withPart({ video_url: { url: 'https://a.example/b.mp4' } })).toBeGreaterThan(10_000);
+    expect(withPart({ type: 'text', text: 'hi', audio_url: { url: 'https://a.example/b.wav' } })).toBeGreaterThan(
+      10_000,
+    );
+    const loud = { type: 'input_audio', input_audio: { data: 'A' }, video_url: { url: 'https://a.example/b.mp4' } };
+    expect(withPart(loud)).toBeGreaterThan(10_000);
+    expect(withPart({ ...picture, text: 'x'.repeat(50_000) })).toBeGreaterThan(50_000);
+  });
+
+  test('a part that is text counts as its bytes, with what providers add to it', () => {
+    const withPart = (part: object) => most({ messages: [{ role: 'user', content: [part] }] }).promptTokens;
+    const none = withPart({ type: 'text', text: '' });
+    expect(withPart({ type: 'text', text: 'hi', cache_control: { type: 'ephemeral' } }) - none).toBeLessThan(100);
+    expect(withPart({ type: 'refusal', refusal: 'no' }) - none).toBeLessThan(100);
+    expect(withPart({ text: 'hi' }) - none).toBeLessThan(100);
   });
 
   test('all answers count, also where their number is text, and what was foretold wrongly', () => {

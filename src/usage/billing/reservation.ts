@@ -94,13 +94,27 @@ function messageTokens(message: unknown): number {
 
 function partTokens(part: unknown): number {
   if (!isObject(part) || isText(part)) return jsonBytes(part);
-  if (IMAGE_PARTS.has(part['type'])) return IMAGE_TOKENS;
-  if (part['type'] === 'input_audio') return Math.ceil(jsonBytes(part) / SOUND_BYTES_PER_TOKEN);
+  if (IMAGE_PARTS.has(part['type']) && hasOnly(part, IMAGE_MEMBERS)) return IMAGE_TOKENS;
+  if (part['type'] === 'input_audio' && hasOnly(part, SOUND_MEMBERS)) {
+    return Math.ceil(jsonBytes(part) / SOUND_BYTES_PER_TOKEN);
+  }
   return FILE_TOKENS + jsonBytes(part);
 }
 
+/** A part of any other member may be taken for a picture, a film or a sound: vLLM goes by the names when there is no `type`. */
 function isText(part: JsonObject): boolean {
-  return TEXT_PARTS.has(part['type']) && IMAGE_FIELDS.every((field) => part[field] === undefined);
+  return TEXT_PARTS.has(part['type']) && hasOnly(part, TEXT_MEMBERS);
 }
 
-const IMAGE_FIELDS = ['image_url', 'image', 'input_audio', 'file'];
+function hasOnly(part: JsonObject, members: ReadonlySet<string>): boolean {
+  for (const name in part) if (!members.has(name)) return false;
+  return true;
+}
+
+const TEXT_MEMBERS: ReadonlySet<string> = new Set([
+  ...['type', 'text', 'refusal', 'thinking', 'signature', 'annotations', 'cache_control'],
+]);
+const IMAGE_MEMBERS: ReadonlySet<string> = new Set([
+  ...['type', 'image_url', 'image', 'detail', 'file_id', 'uuid', 'cache_control'],
+]);
+const SOUND_MEMBERS: ReadonlySet<string> = new Set(['type', 'input_audio', 'uuid', 'cache_control']);
