@@ -104,10 +104,9 @@ export class ClientKeys {
   /** For good, in force when it resolves; its record stays. Null: there is no such key. */
   revoke(id: string, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null> {
     const nowMs = this.#parts.clock.wallMs();
-    return this.#change(id, revision, 'key.revoke', origin, (key) => ({
-      ...key,
-      revokedAtMs: key.revokedAtMs ?? nowMs,
-    }));
+    return this.#change(id, revision, 'key.revoke', origin, (key) =>
+      key.revokedAtMs === null ? { ...key, revokedAtMs: nowMs } : key,
+    );
   }
 
   #change(
@@ -124,6 +123,8 @@ export class ClientKeys {
         throw new RevisionConflict(`The key is at revision ${before.revision}, not at ${revision} any more.`);
       }
       const key = change(before.key);
+      // Revoked already: nothing changes, and nothing comes on record once more.
+      if (key === before.key) return this.#putInForce(key, before.revision);
       await this.#parts.store.change(before, key, this.#parts.clock.wallMs(), { action, origin });
       return this.#putInForce(key, before.revision + 1);
     });

@@ -48,13 +48,25 @@ export async function showKey(client: AdminClient, terminal: Terminal, named: st
 }
 
 export async function updateKey(client: AdminClient, terminal: Terminal, named: string, flags: KeyFlags & JsonFlag) {
-  const reading = keyBodyOf(flags, Date.now());
+  const { soft, ...others } = flags;
+  const softens = soft === true && flags.budget === undefined;
+  const reading = keyBodyOf(softens ? others : flags, Date.now());
   if (!reading.ok) return wrongUse(terminal, reading.problems);
-  if (Object.keys(reading.body).length === 0) return wrongUse(terminal, ['Nothing to change was given. See --help.']);
+  if (!softens && Object.keys(reading.body).length === 0)
+    return wrongUse(terminal, ['Nothing to change was given. See --help.']);
   const key = await findKey(client, terminal, named);
   if (typeof key === 'number') return key;
-  const reply = await client.request('PATCH', pathOf(key), reading.body, ifUnchanged(key));
+  const budget = listOf(fieldOf(key, 'budgets')).map(softBudget);
+  if (softens && budget.length === 0) return wrongUse(terminal, ['The key has no budget that could be soft.']);
+  const body = softens ? { ...reading.body, budget } : reading.body;
+  const reply = await client.request('PATCH', pathOf(key), body, ifUnchanged(key));
   return done(terminal, reply, flags, keyText);
+}
+
+/** The budget as it is, but that it only warns. */
+function softBudget(budget: unknown): object {
+  const limit = fieldOf(budget, 'limit_usd') === undefined ? 'limit_tokens' : 'limit_usd';
+  return { [limit]: fieldOf(budget, limit), window: fieldOf(budget, 'window'), hard: false };
 }
 
 export async function rotateKey(client: AdminClient, terminal: Terminal, named: string, flags: RotateFlags) {

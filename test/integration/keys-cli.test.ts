@@ -29,7 +29,24 @@ describe('keys on the command line', () => {
     expect((await run('keys show hb')).out).toContain(`old text  ${opens}`);
     await run('keys revoke hb');
     expect((await run('keys show hb')).out).not.toContain('opens the door');
+    expect(await run('keys update hb --owner me')).toMatchObject({
+      code: 2,
+      error: expect.stringContaining('revoked'),
+    });
+    await run('keys revoke hb');
+    const revocations = JSON.parse((await run('audit --action key.revoke --json')).out).entries;
+    expect(revocations).toHaveLength(1);
     await run('keys create --name at-once');
     expect((await run('keys rotate at-once --grace 0')).out).not.toContain('opens the door');
+  });
+
+  test('make the budgets that a key has soft', async () => {
+    const run = await started();
+    await run('keys create --name hb --budget 20usd/month --budget 500tokens/day');
+    expect((await run('keys update hb --soft')).out).toContain('$0 of $20/month, soft; 0 of 500 tokens/day, soft');
+    await run('keys create --name free');
+    expect(await run('keys update free --soft')).toMatchObject({
+      ...{ code: 2, error: expect.stringContaining('has no budget') },
+    });
   });
 });

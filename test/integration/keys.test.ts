@@ -310,6 +310,15 @@ test('whose a request was is in its line of the log', async () => {
   expect(served).toMatchObject({ key_id: id, organisation: 'default', project: 'web' });
 });
 
+test('a cursor that no page gave is refused', async () => {
+  const { on } = await started();
+  expect((await admin(on, 'GET', '/admin/keys?cursor=zzz')).status).toBe(400);
+  const { id } = (await admin(on, 'POST', '/admin/keys', { name: 'x' })).body;
+  const wrong = await admin(on, 'GET', '/admin/keys?cursor=zzz');
+  expect([wrong.status, wrong.body.error.code, wrong.body.error.param]).toEqual([400, 'invalid_query', 'cursor']);
+  expect((await admin(on, 'GET', `/admin/keys?cursor=${id}`)).body.keys).toEqual([]);
+});
+
 test('looking for keys makes no store', async () => {
   const { on, dataDir } = await started();
   expect((await admin(on, 'GET', '/admin/keys')).body.keys).toEqual([]);

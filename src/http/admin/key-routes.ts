@@ -224,7 +224,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     const desk = await ports.keys();
     const change = (key: ClientKey): Fields => {
       // As it is when it is changed: it may have moved since it was looked for.
-      changeable(key, context, id);
+      refuseRevoked(changeable(key, context, id));
       // Whoever moves it must be at home in both projects.
       requireIn(tenancyOf(context, 'key:write'), given.projectId ?? key.projectId);
       const policies = policiesWith(key.policies, given);
@@ -253,9 +253,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     const id = context.req.param('id') ?? '';
     const graceMs = await graceOf(context);
     const desk = await ports.keys();
-    const before = changeable(keyOf(await desk.find(id)), context, id);
-    if (before.revokedAtMs !== null)
-      throw new AdminError(400, 'key_revoked', `The key ${id} was revoked; make a new one.`);
+    refuseRevoked(changeable(keyOf(await desk.find(id)), context, id));
     const rotated = await orConflict('key', desk.rotate(id, graceMs, revisionOf(context), auditOriginOf(context)));
     if (rotated === null) throw notFound(id);
     return context.json({ ...shownRecord(context, ports, rotated.record), key: rotated.text.reveal() }, 200);
@@ -268,6 +266,7 @@ async function page(
   { limit = 100, cursor, project, name, prefix, state }: z.infer<typeof listQuery>,
 ) {
   const desk = await ports.keysIfAny();
+  if (cursor !== undefined) await checkCursor(desk, cursor, tenancy.organisationId);
   if (desk === null) return { keys: [], next_cursor: null };
   const { records, nextAfterId } = await desk.page({
     ...{ organisationId: tenancy.organisationId, projectIds: projectsOf(tenancy, project) },
@@ -276,6 +275,14 @@ async function page(
   });
   const nowMs = ports.wallMs();
   return { keys: records.map((record) => keyBody(record, nowMs)), next_cursor: nextAfterId };
+}
+
+/** A page begins behind a key that is on record: keys are never removed. */
+async function checkCursor(desk: KeyDesk | null, cursor: string, organisationId: string): Promise<void> {
+  const record = (await desk?.find(cursor)) ?? null;
+  if (record?.key.organisationId === organisationId) return;
+  const message = `"cursor" is ${JSON.stringify(cursor.slice(0, 60))}: it should be ${ALLOWED['cursor']}.`;
+  throw new AdminError(400, 'invalid_query', message, { param: 'cursor' });
 }
 
 function shownRecord(context: Context, { wallMs }: KeyPorts, record: KeyRecord) {
@@ -335,6 +342,11 @@ function changeable(key: ClientKey | null, context: Context, id: string): Client
   if (key === null || !sees(tenancyOf(context, 'key:read'), key)) throw notFound(id);
   requireIn(tenancyOf(context, 'key:write'), key.projectId);
   return key;
+}
+
+function refuseRevoked({ id, revokedAtMs }: ClientKey): void {
+  if (revokedAtMs === null) return;
+  throw new AdminError(400, 'key_revoked', `The key ${id} was revoked; make a new one.`);
 }
 
 const keyOf = (record: KeyRecord | null): ClientKey | null => record?.key ?? null;
