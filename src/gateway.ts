@@ -205,6 +205,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
     new RequestGate({
       limits: new RateLimiter({ clock, shared: () => accounts.sharedLimits }),
       meaningOf: (requested) => engine.meaningOf(requested),
+      isNameOf: (name, model) => engine.isNameOf(name, model),
       plannedModel: (request) => {
         const planned = engine.explain(request);
         return 'plan' in planned ? planned.plan.steps[0].model : null;
