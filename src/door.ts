@@ -34,6 +34,7 @@ export function createDoor(parts: DoorParts) {
   const gate = new RequestGate({
     limits: new RateLimiter({ clock, shared: sharedLimits }),
     meaningOf: (requested) => engine.meaningOf(requested),
+    isNameOf: (name, model) => engine.isNameOf(name, model),
     plannedModel: (request) => {
       const planned = engine.explain(request);
       return 'plan' in planned ? planned.plan.steps[0].model : null;

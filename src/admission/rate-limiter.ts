@@ -96,7 +96,7 @@ export class RateLimiter implements RateLimits {
     return scopes.map((use) => ({ ...use, counter: this.#counters[use.scope].of(use.id, nowMs) }));
   }
 
-  #scopesOf({ caller, model }: LimitedRequest, nowMs: number): readonly ScopeUse[] {
+  #scopesOf({ caller, model, isAlsoNamed }: LimitedRequest, nowMs: number): readonly ScopeUse[] {
     const shared = this.#options.shared();
     const found: ScopeUse[] = [];
     const add = (scope: LimitScope, id: string, name: string, limits: Limits | undefined): void => {
@@ -107,9 +107,11 @@ export class RateLimiter implements RateLimits {
     if (caller.keyId !== null) add('key', caller.keyId, caller.name, caller.limits);
     if (shared.projects.size > 0) addProject(add, caller, shared);
     add('organisation', caller.organisationId, caller.organisationId, shared.organisations.get(caller.organisationId));
-    if (shared.models.size > 0) {
-      const id = model.toLowerCase();
-      add('model', id, model, shared.models.get(id));
+    const modelId = model.toLowerCase();
+    // Each limit counts by itself, so that one under a client's name for the model does not take the place of the model's own.
+    for (const [id, limits] of shared.models) {
+      if (id === modelId) add('model', id, model, limits);
+      else if (isAlsoNamed?.(id) === true) add('model', id, id, limits);
     }
     return found;
   }

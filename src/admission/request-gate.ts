@@ -10,6 +10,8 @@ export interface RequestGateOptions {
   readonly meaningOf: (requested: string) => { readonly name: string; readonly pin: string | null };
   /** The model that is going to be asked first, as its server calls it; null: nobody can be asked. */
   readonly plannedModel: (request: InferenceRequest) => string | null;
+  /** Whether clients mean this model of a server by the name. */
+  readonly isNameOf: (name: string, model: string) => boolean;
 }
 
 /** The request as its caller may make it, with its place among those that run, or why not. */
@@ -40,7 +42,8 @@ export class RequestGate {
     const narrowed = allowed.fence === request.fence ? {} : { fence: allowed.fence, fenceAsked: request.fence };
     const fenced = { ...request, ...narrowed };
     const model = this.#limitedModel(fenced, names);
-    const decision = this.#options.limits.admit({ caller, model, tokens });
+    const isAlsoNamed = (name: string): boolean => this.#options.isNameOf(name, model);
+    const decision = this.#options.limits.admit({ caller, model, isAlsoNamed, tokens });
     if (!decision.ok) return decision;
     return { ok: true, request: { ...fenced, rateLease: decision.lease } };
   }

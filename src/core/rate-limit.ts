@@ -11,6 +11,8 @@ export interface LimitedRequest {
   readonly caller: Caller;
   /** What its alias stands for, so that no alias goes round a model's limit. */
   readonly model: string;
+  /** Whether a limit under this other name, in small letters, is of that model too; left out: none is. */
+  readonly isAlsoNamed?: (name: string) => boolean;
   /** Expected, prompt and answer together, ≥ 1. */
   readonly tokens: number;
 }

@@ -55,6 +55,19 @@ export function isPinnedTo(entry: TargetEntry, pin: string | null): boolean {
   return pin === null || entry.target.id === pin || entry.target.provider === pin;
 }
 
+/** Does some target call by `model` what is asked for here? A name for any model is no model's. Pure. */
+export function isNameOf({ name, pin }: AskedModel, model: string, entries: Iterable<TargetEntry>): boolean {
+  if (name === '') return false;
+  if (pin === null && name.toLowerCase() === model.toLowerCase()) return true;
+  for (const entry of entries) {
+    if (!isPinnedTo(entry, pin)) continue;
+    const { target, snapshot } = entry;
+    if (deploymentFor(target.deployments, name, true) === model) return true;
+    if (snapshot !== null && modelIndex(snapshot).find(name)?.id === model) return true;
+  }
+  return false;
+}
+
 /** A model that a target would answer with. */
 export interface ModelMatch {
   readonly model: string;

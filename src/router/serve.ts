@@ -15,7 +15,7 @@ import { type DrainLimits, Drains } from './drains.ts';
 import type { HealthProber } from './health.ts';
 import { type CommittedReply, JoinedReply } from './joined-reply.ts';
 import type { SlotTable } from './load.ts';
-import { type AskedModel, type ModelRules, readAskedModel } from './models.ts';
+import { type AskedModel, isNameOf, type ModelRules, readAskedModel } from './models.ts';
 import { onRecord } from './on-record.ts';
 import { type PlanOptions, type PlanResult, type Progress, planRoute } from './plan.ts';
 import { policyRefusal } from './policy-refusal.ts';
@@ -126,6 +126,11 @@ export class Engine {
   /** What a model's name stands for now: aliases, the default model and pinned providers resolved. */
   meaningOf(requested: string): AskedModel {
     return readAskedModel(requested, this.#inForce.options, this.#parts.directory.entries());
+  }
+
+  /** Whether this name means the model that some server calls `model`. */
+  isNameOf(name: string, model: string): boolean {
+    return isNameOf(this.meaningOf(name), model, this.#parts.directory.entries());
   }
 
   async serve(request: InferenceRequest): Promise<ServeResult> {

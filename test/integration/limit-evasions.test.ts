@@ -125,6 +125,24 @@ describe('S-19: each way of asking counts as a request of its key', () => {
     expect([await statusOf(text), await statusOf(body.key)]).toEqual([429, 429]);
   });
 
+  test.each([
+    ['an alias', 'Cheap', 'qwen'],
+    ['a name that pins its server', 'lmstudio/QWEN', 'cheap'],
+    ['its name without its maker', 'gpt-4o-mini', CLOUD_MODEL],
+  ])('of a model whose limit is under %s', async (_what, name, model) => {
+    const { text } = await keyWith({});
+    expect((await limit('model', name, 1)).status).toBeLessThan(300);
+    try {
+      expect([await statusOf(text, { body: { model } }), await statusOf(text, { body: { model } })]).toEqual([
+        200, 429,
+      ]);
+      const other = model === CLOUD_MODEL ? 'qwen' : CLOUD_MODEL;
+      for (let turn = 0; turn < 2; turn++) expect(await statusOf(text, { body: { model: other } })).toBe(200);
+    } finally {
+      await unlimit('model', name);
+    }
+  });
+
   test('with several keys of one project or organisation', async () => {
     await keyWith({ name: 'first', project: 'crowd' });
     expect((await limit('project', 'crowd', 2)).status).toBeLessThan(300);
