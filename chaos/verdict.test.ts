@@ -209,6 +209,11 @@ describe('the judge of the chaos run', () => {
     const reset = arrival('a', { kind: 'reset-before-headers' }, { status: null });
     expect(violations({ arrivals: [...tried, reset, arrival('a')] })).toEqual([]);
     expect(violations({ arrivals: [...tried, arrival('e', BAD), arrival('a')] })).toEqual(['too many attempts']);
+    // The replay found nobody any more.
+    const gone = arrival('e', { kind: 'reset-before-headers' }, { status: null });
+    const killed = { target: 'e', why: 'kill', fromMs: 1_000, toMs: 5_000 } as const;
+    expect(violations({ arrivals: [...tried, gone, arrival('a')], absences: [killed] })).toEqual([]);
+    expect(violations({ arrivals: [...tried, gone, arrival('a')] })).toEqual(['too many attempts']);
   });
 
   test('lets a server that loads its model be asked again, at no cost', () => {

@@ -111,7 +111,7 @@ export function judge(evidence: Evidence, fleet: Fleet): Verdict {
     ['wrongly failed', isErrorReply(seen) && !failedRightly(evidence, fleet)],
     ['badly told', !isToldWell(evidence)],
     ['processed twice', repeatsOf(evidence).illegal > 0],
-    ['too many attempts', evidence.arrivals.length - repeatsOf(evidence).free > fleet.maxAttempts],
+    ['too many attempts', chargedAttempts(evidence) > fleet.maxAttempts],
     ['not cancelled', evidence.arrivals.some((arrival) => outlives(arrival, seen))],
   ];
   return { outcome: outcomeOf(seen), violations: found.filter(([, is]) => is).map(([violation]) => violation) };
@@ -219,6 +219,20 @@ function repeatsOf({ arrivals, absences }: Evidence): { free: number; illegal: n
     } else illegal++;
   }
   return { free, illegal };
+}
+
+function chargedAttempts(evidence: Evidence): number {
+  return evidence.arrivals.length - repeatsOf(evidence).free - metNobody(evidence);
+}
+
+/** Their connection broke without a byte, and the free replay found the server gone: one that cannot be reached costs no attempt. */
+function metNobody({ arrivals, absences }: Evidence): number {
+  return arrivals.filter((arrival, index) => {
+    if (arrival.call.status !== null) return false;
+    if (arrivals.slice(index + 1).some(({ target }) => target === arrival.target)) return false;
+    const span = { startedAtMs: arrival.atMs, endedAtMs: arrivals[index + 1]?.atMs ?? arrival.atMs };
+    return absencesOf(arrival.target, span, absences).some(({ why }) => why === 'kill');
+  }).length;
 }
 
 /** A 503 that no fault explains: its model is loading, which costs no attempt. */
