@@ -214,6 +214,11 @@ describe('the judge of the chaos run', () => {
     const killed = { target: 'e', why: 'kill', fromMs: 1_000, toMs: 5_000 } as const;
     expect(violations({ arrivals: [...tried, gone, arrival('a')], absences: [killed] })).toEqual([]);
     expect(violations({ arrivals: [...tried, gone, arrival('a')] })).toEqual(['too many attempts']);
+    // One that was waited for was tried, whatever became of its server.
+    const waited = arrival('e', { kind: 'hang' }, { status: null });
+    expect(violations({ arrivals: [...tried, waited, arrival('a')], absences: [killed] })).toEqual([
+      'too many attempts',
+    ]);
   });
 
   test('lets a server that loads its model be asked again, at no cost', () => {

@@ -225,10 +225,10 @@ function chargedAttempts(evidence: Evidence): number {
   return evidence.arrivals.length - repeatsOf(evidence).free - metNobody(evidence);
 }
 
-/** Their connection broke without a byte, and the free replay found the server gone: one that cannot be reached costs no attempt. */
+/** Their connection was reset without a byte, and the free replay found the server gone: one that cannot be reached costs no attempt. */
 function metNobody({ arrivals, absences }: Evidence): number {
   return arrivals.filter((arrival, index) => {
-    if (arrival.call.status !== null) return false;
+    if (arrival.call.status !== null || arrival.fault?.kind !== 'reset-before-headers') return false;
     if (arrivals.slice(index + 1).some(({ target }) => target === arrival.target)) return false;
     const span = { startedAtMs: arrival.atMs, endedAtMs: arrivals[index + 1]?.atMs ?? arrival.atMs };
     return absencesOf(arrival.target, span, absences).some(({ why }) => why === 'kill');
