@@ -90,7 +90,7 @@ interface Piece {
   readonly upTo: string | null;
 }
 
-/** Together all that there is, also parts in budgets whose call is not there. */
+/** Together all that there is. */
 async function* pieces(db: Kysely<Tables>, calls: number): AsyncGenerator<Piece> {
   for (let organisationId = await nextOrganisation(db, ''); organisationId !== null; ) {
     let after: string | null = null;
@@ -105,11 +105,9 @@ async function* pieces(db: Kysely<Tables>, calls: number): AsyncGenerator<Piece>
 
 /** Null: there is no other. By index; to read all rows for their organisations would take as long as to check them. */
 async function nextOrganisation(db: Kysely<Tables>, after: string): Promise<string | null> {
-  const firstOf = (table: string) =>
-    sql`select min(organisation_id) as next from ${sql.table(table)} where organisation_id > ${after}`;
   const [found] = await rowsOf<{ next: string | null }>(
     db,
-    sql`select min(next) as next from (${firstOf('ledger_attempt')} union all ${firstOf('budget_hold')}) as of_tables`,
+    sql`select min(organisation_id) as next from ledger_attempt where organisation_id > ${after}`,
   );
   return found?.next ?? null;
 }
