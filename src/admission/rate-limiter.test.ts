@@ -213,7 +213,7 @@ describe('memory', () => {
     }
     expect(made.size).toBe(1_001);
     await clock.advance(62_000);
-    for (let count = 0; count < 1_100; count++) leaseOf(ask(callerWith({ rpm: 2_000 }))).release();
+    for (let count = 0; count < 2_200; count++) leaseOf(ask(callerWith({ rpm: 3_000 }))).release();
     expect(made.size).toBe(2);
     expect(ask(callerWith({ concurrent: 1 }, { keyId: 'running' })).ok).toBe(false);
     running.release();
