@@ -43,6 +43,7 @@ export async function startTestGateway(
     dataDir,
     adminKey: new Secret(adminKey),
     allowedHosts: [],
+    trustedProxies: [],
     strategy: 'local-first',
     streamRecovery: false,
     maxFirstTokenMs: null,
