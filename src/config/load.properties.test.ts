@@ -65,6 +65,14 @@ function goodText({ kind }: Setting<unknown>): fc.Arbitrary<string> {
       return list(address);
     case 'host list':
       return list(word);
+    case 'address list':
+      return list(
+        fc.oneof(
+          fc.ipV4(),
+          fc.ipV6(),
+          fc.integer({ min: 1, max: 255 }).map((first) => `${first}.0.0.0/8`),
+        ),
+      );
     case 'map':
       return pairs.map((entries) => entries.map((entry) => entry.join('=')).join(','));
     default:
@@ -98,6 +106,8 @@ function badText({ kind }: Setting<unknown>): fc.Arbitrary<string> | null {
     case 'host':
     case 'host list':
       return fc.constantFrom('http://box', 'two words', 'a/b');
+    case 'address list':
+      return fc.constantFrom('box', '10.1', '10.0.0.0/0', '10.0.0.1/8', '::1/129');
     case 'map':
       return fc.constantFrom('no-pair', '=x', 'a=', 'a=b,a=c');
     default:

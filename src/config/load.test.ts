@@ -168,6 +168,39 @@ allowed_hosts:
     expect(config.allowedHosts).toEqual(['ai.example.com']);
   });
 
+  test('trusted proxies are addresses and networks, each in its one spelling, and none unless they are given', () => {
+    expect(configOf({}).trustedProxies).toEqual([]);
+    const written = '127.0.0.1, 10.0.0.0/8,::1, FD00:0::/8,::ffff:192.168.0.0/112,::ffff:172.16.0.9,10.1.2.3/32';
+    expect(configOf({ environment: { SWARMROUTER_TRUSTED_PROXIES: written } }).trustedProxies).toEqual([
+      ...['127.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8', '192.168.0.0/16', '172.16.0.9', '10.1.2.3'],
+    ]);
+    expect(configOf(yaml('trusted_proxies: [10.0.0.0/8, "::1"]')).trustedProxies).toEqual(['10.0.0.0/8', '::1']);
+  });
+
+  test.each([
+    ['nginx', 'it is not an IP address or network; names are not resolved here'],
+    ['10.0.0.256', 'it is not an IP address'],
+    ['10.1', 'it is not an IP address'],
+    ['010.0.0.1', 'it is not an IP address'],
+    ['fe80::1%eth0', 'it is not an IP address'],
+    ['10.0.0.0/8/8', 'it is not an IP address'],
+    ['10.0.0.0/33', 'the number after "/" should be from 1 to 32'],
+    ['::1/129', 'the number after "/" should be from 1 to 128'],
+    ['10.0.0.0/', 'the number after "/" should be from 1 to 32'],
+    ['10.0.0.7/8', '10.0.0.7 is one address of that network; write 10.0.0.0/8, or the address alone'],
+    ['fd00::7/8', 'write fd00::/8'],
+    ['0.0.0.0/0', 'it means every address'],
+    ['::ffff:0.0.0.0/96', 'it means every address'],
+    ['::/0', 'it means every address'],
+    ['10.0.0.0/8,10.0.0.0/8', '"10.0.0.0/8" is given twice'],
+  ])('%p is no trusted proxy: %s', (written, reason) => {
+    const [problem, ...more] = problemsOf({ environment: { SWARMROUTER_TRUSTED_PROXIES: written } });
+    expect(more).toEqual([]);
+    expect(problem).toMatchObject({ name: 'SWARMROUTER_TRUSTED_PROXIES', seen: written });
+    expect(problem?.message).toContain(reason);
+    expect(problem?.allowed).toContain('a network such as 10.0.0.0/8');
+  });
+
   test('`aliases:` is the YAML form of the alias setting, and a stronger place overrules it', () => {
     const file = yaml('aliases: { fast: openrouter/openai/gpt-4o-mini }');
     expect(configOf(file).modelAliases.get('fast')).toBe('openrouter/openai/gpt-4o-mini');

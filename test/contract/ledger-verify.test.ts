@@ -315,8 +315,75 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('a check o
       expect(await verifyLedger(store, callsOfAPiece)).toEqual({
         ...{ attempts: 6, parts: 9, windows: 3 },
         ...{ findings: [], cutShort: new Set() },
+        // What it came to was no finding, but is told.
+        overcharged: expect.objectContaining({ calls: 1, excessNanoUsd: 1, excessTokens: 0, parts: 1 }),
       });
     }
+  });
+
+  test('names calls that came to more than a hard budget had set aside for them, each once in the sum', async () => {
+    const budgets = new BudgetRepository(store.db);
+    const ofKey = { organisationId: 'default', scope: 'key', scopeId: 'alice', createdAtMs: 0 } as const;
+    await budgets.create({ ...ofKey, budgetId: 'own', window: 'day', unit: 'usd', limit: 1_000, hard: true });
+    await budgets.create({ ...ofKey, budgetId: 'words', window: 'total', unit: 'tokens', limit: 1_000, hard: true });
+    await store.commit('me', [
+      starting('dear', { reservedNanoUsd: 20, reservedTokens: 150 }),
+      starting('long', { reservedNanoUsd: 20, reservedTokens: 110 }),
+      starting('as thought', { reservedNanoUsd: 10, reservedTokens: 120 }),
+      starting('not held', { reservedNanoUsd: 1, reservedTokens: 1 }, false),
+      ending('dear', { costNanoUsd: 23 }),
+      ending('long', { costNanoUsd: 20 }),
+      ending('as thought', { costNanoUsd: 10 }),
+      ending('not held', { costNanoUsd: 900 }),
+    ]);
+    const part = { organisationId: 'default', keyId: 'alice', targetId: 'lmstudio', model: 'qwen2.5-7b' };
+    const dear = { ...part, attemptId: 'dear', unit: 'usd' as const, windowStartMs: Date.UTC(2026, 10, 23) };
+    const theirs = {
+      ...part,
+      organisationId: 'other',
+      keyId: 'their key',
+      attemptId: 'theirs',
+      budgetId: 'of the other',
+    };
+    for (const callsOfAPiece of [1, SMALL_PIECE, 1_000]) {
+      const { findings, overcharged } = await verifyLedger(store, callsOfAPiece);
+      expect(findings).toEqual([]);
+      expect(overcharged).toEqual({
+        // In dollars: 3 above for `dear`, which two budgets count, and 1 for `theirs`.
+        ...{ calls: 3, excessNanoUsd: 4, excessTokens: 10, parts: 4 },
+        listed: [
+          { ...dear, budgetId: 'day', reserved: 20, settled: 23 },
+          { ...dear, budgetId: 'own', reserved: 20, settled: 23 },
+          {
+            ...part,
+            attemptId: 'long',
+            budgetId: 'words',
+            unit: 'tokens',
+            windowStartMs: 0,
+            reserved: 110,
+            settled: 120,
+          },
+          { ...theirs, unit: 'usd', windowStartMs: Date.UTC(2026, 10, 23), reserved: 1, settled: 2 },
+        ],
+      });
+    }
+  });
+
+  test('lists a hundred of them, and counts them all', async () => {
+    const ids = Array.from({ length: 120 }, (_unused, index) => `dear ${String(index).padStart(3, '0')}`);
+    await run(store, ["update budget set limit_amount = 10000 where budget_id = 'day'"]);
+    await store.commit(
+      'me',
+      ids.map((id) => starting(id, { reservedNanoUsd: 1 })),
+    );
+    await store.commit(
+      'me',
+      ids.map((id) => ending(id, { costNanoUsd: 3 })),
+    );
+    const { overcharged } = await verifyLedger(store, 50);
+    const { calls, excessNanoUsd, parts, listed } = overcharged;
+    expect([calls, excessNanoUsd, parts, listed.length]).toEqual([121, 241, 121, 100]);
+    expect(listed[0]).toMatchObject({ attemptId: 'dear 000', settled: 3 });
   });
 
   for (const { how, by, first: invariant, subject, says } of BREAKS) {

@@ -1,3 +1,4 @@
+import { OVERCHARGED } from './overcharges.ts';
 import type { FoundRow, Rule, RuleSet } from './rule.ts';
 import { windowText } from './rule.ts';
 
@@ -133,6 +134,7 @@ export const PARTS: RuleSet = {
   from: `budget_part as h
     join ledger_attempt as a on a.organisation_id = h.organisation_id and a.attempt_id = h.attempt_id
     left join budget as b on b.organisation_id = h.organisation_id and b.budget_id = h.budget_id`,
+  noted: OVERCHARGED,
   rules: PART_RULES,
 };
 
