@@ -40,7 +40,7 @@ export class OverchargeSum {
   /** Budgets of one unit set aside the same for a call and count it alike: what is above is counted once. */
   async #sums(piece: Piece) {
     const ofCalls = this.#db
-      .selectFrom('budget_hold as h')
+      .selectFrom('budget_part as h')
       .select(['h.attempt_id', 'h.unit'])
       .select(sql<number>`count(*)`.as('parts'))
       .select(sql<number>`max(h.settled - h.reserved)`.as('excess'))
@@ -60,7 +60,7 @@ export class OverchargeSum {
 
   async #list(piece: Piece, most: number): Promise<readonly Overcharge[]> {
     const rows = await this.#db
-      .selectFrom('budget_hold as h')
+      .selectFrom('budget_part as h')
       .leftJoin('ledger_attempt as a', (join) =>
         join.onRef('a.organisation_id', '=', 'h.organisation_id').onRef('a.attempt_id', '=', 'h.attempt_id'),
       )
