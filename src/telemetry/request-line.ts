@@ -37,6 +37,7 @@ export function requestFields(outcome: Outcome): Record<string, unknown> {
     ...usageFields(outcome),
     prompt_cut: by?.promptCut === true ? true : undefined,
     answer_limit: by?.answerLimit,
+    dropped_fields: by?.droppedFields,
     attempts: outcome.attempts.map(attemptFields),
     left_out: outcome.leftOut.length === 0 ? undefined : outcome.leftOut.map(leftOutFields),
   };
