@@ -1,4 +1,5 @@
 import type { Caller } from '../core/caller.ts';
+import { counted } from '../core/counted.ts';
 import type { AttemptRecord, Outcome } from '../core/outcome.ts';
 import type { LeftOut } from '../core/plan.ts';
 
@@ -121,8 +122,4 @@ function leftOutFields(leftOut: LeftOut): Record<string, unknown> {
 
 function rounded(milliseconds: number | null): number | undefined {
   return milliseconds === null ? undefined : Math.round(milliseconds * 10) / 10;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
