@@ -5,6 +5,7 @@ import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { allOf } from './pages.ts';
+import { noteLines } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -65,7 +66,7 @@ export async function setPrice(
   const reply = await client.request('POST', PATH, body);
   return print(reply, terminal, flags.json === true, (done) => [
     setText(fieldOf(done, 'price')),
-    ...listOf(fieldOf(done, 'warnings')).map((warning) => `Note: ${show(warning)}`),
+    ...noteLines(done),
     ...remarks(done),
   ]);
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { LoadInput } from './config.ts';
 import { loadConfig } from './load.ts';
 import { flagOf, isSecret, SETTING_LIST, type Setting, yamlKeyOf } from './schema.ts';
-import { masterKeys, pepper } from './setting-kinds.ts';
+import { masterKeys, pepper, postgresUrl } from './setting-kinds.ts';
 
 /** What makes every combination of single settings a whole that fits together. */
 const TOGETHER = {
@@ -52,6 +52,7 @@ function goodText({ kind }: Setting<unknown>): fc.Arbitrary<string> {
     case 'choice':
       return fc.constantFrom(...kind.placeholder.split('|'));
     case 'secret':
+      if (kind === postgresUrl) return fc.tuple(key, word).map((parts) => `postgres://me:${parts.join('@')}:5432/name`);
       return kind === pepper || kind === masterKeys ? fc.stringMatching(/^[0-9a-f]{64}$/) : key;
     case 'url':
       return address;

@@ -553,6 +553,23 @@ describe('secrets', () => {
     expect(keys).toContain('k-from-a-file');
   });
 
+  test('the address of a database must be one of PostgreSQL, and its password is not shown', () => {
+    const faultOf = (url: string) => problemsOf({ environment: { SWARMROUTER_DATABASE_URL: url } });
+    for (const url of ['mysql://me:geheim-0123@box/name', 'box:5432', 'http://me:geheim-0123@box/name']) {
+      const problems = faultOf(url);
+      expect(problems).toMatchObject([
+        { name: 'SWARMROUTER_DATABASE_URL', message: 'it must begin with postgres:// or postgresql://' },
+      ]);
+      expect(JSON.stringify(problems)).not.toContain('geheim');
+    }
+    const slashed = faultOf('postgres://me:gehe/im-0123@box/name');
+    expect(slashed).toMatchObject([{ message: expect.stringContaining('write / as %2F') }]);
+    expect(JSON.stringify(slashed)).not.toContain('im-0123');
+    for (const url of ['postgres://me:pw@box:5432/name', 'postgresql://box/name', 'postgres:///name?host=/run/pg']) {
+      expect(configOf({ environment: { SWARMROUTER_DATABASE_URL: url } }).databaseUrl?.reveal()).toBe(url);
+    }
+  });
+
   test('a reference that leads nowhere is told by its own name', () => {
     const problems = problemsOf({
       environment: { OPENROUTER_API_KEY: 'env:NOWHERE', LMSTUDIO_API_KEY: 'file:/nowhere' },

@@ -17,6 +17,7 @@ import {
   mapping,
   masterKeys,
   pepper,
+  postgresUrl,
   seconds,
   secret,
   text,
@@ -466,7 +467,7 @@ export const SETTINGS = {
     group: 'Usage',
     doc: 'Under a hard budget: the most tokens of an answer whose length the client does not limit. So many are set aside before the call, and the server is asked for no more.',
   }),
-  databaseUrl: optional('SWARMROUTER_DATABASE_URL', secret, 'unset: SQLite, in the data folder', {
+  databaseUrl: optional('SWARMROUTER_DATABASE_URL', postgresUrl, 'unset: SQLite, in the data folder', {
     restart: true,
     group: 'Usage',
     doc: 'PostgreSQL instead of SQLite: `postgres://user:password@host:5432/name`.',
