@@ -26,13 +26,13 @@ export async function openSqliteStore({ dataDir }: SqliteStoreOptions): Promise<
   const path = join(dataDir, STORE_FILE);
   await mkdir(dirname(path), { recursive: true, mode: OWNER_ONLY_FOLDER });
   const writer = new SqliteThread();
+  const store = new SqliteStore(path, writer);
   try {
     await writer.ask({ kind: 'open', path, readOnly: false, create: true });
-    const store = new SqliteStore(path, writer);
     await migrate(store.db, 'sqlite');
     return store;
   } catch (error) {
-    await writer.close().catch(() => undefined);
+    await store.close().catch(() => undefined);
     const what = error instanceof Error ? error.message : String(error);
     throw new Error(`the store ${path} cannot be opened: ${what}`, { cause: error });
   }
@@ -44,7 +44,7 @@ class SqliteStore implements SqlStore {
   readonly #path: string;
   readonly #writer: SqliteThread;
   readonly #turns = new Turns();
-  /** Made for the first report; most processes never need it. */
+  /** Made for the first read outside of a transaction. */
   readonly #reader = new Once(() => this.#openReader());
   /** Resolves when no check runs. */
   #checking: Promise<void> = Promise.resolve();
