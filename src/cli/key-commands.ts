@@ -11,7 +11,6 @@ import { type AddRun, each } from './command-parts.ts';
 import type { KeyFlags } from './key-flags.ts';
 import {
   createKey,
-  type JsonFlag,
   type ListKeysFlags,
   listKeys,
   type RotateFlags,
@@ -20,6 +19,7 @@ import {
   showKey,
   updateKey,
 } from './keys.ts';
+import type { JsonFlag } from './reply-text.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Who may call the gateway, and what that may cost. */

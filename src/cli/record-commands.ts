@@ -3,6 +3,7 @@ import { type AuditExportFlags, type AuditListFlags, auditExport, auditList, aud
 import { type AddRun, wantsJson } from './command-parts.ts';
 import { ledgerVerify } from './ledger.ts';
 import { listPrices, RATE_FLAGS, type RemoveFlags, removePrice, type SetFlags, setPrice, showPrice } from './prices.ts';
+import type { JsonFlag } from './reply-text.ts';
 import type { Terminal } from './terminal.ts';
 import { type UsageExportFlags, type UsageFlags, usage, usageExport } from './usage.ts';
 
@@ -89,14 +90,14 @@ function auditFilters(command: Command): Command {
 function addPrices(program: Command, terminal: Terminal, add: AddRun): void {
   const prices = program.command('prices').description('what models cost, and setting it, without a restart');
   const list = prices.command('list').description('the prices that were set').option('--json', 'as JSON');
-  add(list, (client) => listPrices(client, terminal, wantsJson(list)));
+  add(list, (client) => listPrices(client, terminal, list.opts<JsonFlag>()));
 
   const shown = prices
     .command('show')
     .description('what a model costs at each target, and where that price comes from')
     .argument('<model>', 'its name')
     .option('--json', 'as JSON');
-  add(shown, (client) => showPrice(client, terminal, String(shown.args[0]), wantsJson(shown)));
+  add(shown, (client) => showPrice(client, terminal, String(shown.args[0]), shown.opts<JsonFlag>()));
 
   const set = prices
     .command('set')
