@@ -20,12 +20,12 @@ import type { OperatorPrices } from './usage/prices/operator-prices.ts';
 export interface BooksParts {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly directory: TargetDirectory;
+  readonly directory: Pick<TargetDirectory, 'get'>;
   readonly budgets: BudgetBook;
   readonly keyName: (id: string) => string | null;
   readonly audit: AuditSink;
   readonly verify: LedgerVerification['verify'];
-  readonly prices: OperatorPrices;
+  readonly prices: Pick<OperatorPrices, 'priceOf' | 'cloudPriceOf'>;
 }
 
 export interface Books {
@@ -40,7 +40,7 @@ export interface Books {
 /** What each call used and cost, on record. Part of the composition root. */
 export async function openBooks(
   store: SqlStore,
-  config: Config,
+  config: Pick<Config, 'dataDir' | 'budgetAnswerTokens'>,
   { clock, logger, directory, budgets, keyName, audit, verify, prices }: BooksParts,
 ): Promise<Books> {
   const [{ openLedger }, { LedgerBilling }, { UsageRepository }, { UpToDateReports }, { sqliteFileLocks }, budgeting] =
@@ -93,19 +93,19 @@ export async function openBooks(
   });
   const budgetRows = new BudgetRepository(store.db);
   const watch = new BudgetWatch({ read: () => budgetRows.states(clock.wallMs()), keyName, clock, logger });
-  watch.start();
   const ledgerWatch = new LedgerWatch({ verification: { verify }, clock, logger, audit, afterCrash });
-  ledgerWatch.start();
-  return {
-    billing,
-    reports: new UpToDateReports(new UsageRepository(store.db), ledger),
-    ledger,
-    watch,
-    ledgerWatch,
-    close: async () => {
-      await ledgerWatch.stop();
-      await watch.stop();
-      await ledger.close();
-    },
+  const close = async (): Promise<void> => {
+    await ledgerWatch.stop();
+    await watch.stop();
+    await ledger.close();
   };
+  try {
+    watch.start();
+    ledgerWatch.start();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const reports = new UpToDateReports(new UsageRepository(store.db), ledger);
+  return { billing, reports, ledger, watch, ledgerWatch, close };
 }

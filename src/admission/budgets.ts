@@ -31,6 +31,11 @@ export class Budgets {
 
   async find(id: string): Promise<SharedBudgetRecord | null> {
     await this.#parts.beforeReading?.();
+    return this.stored(id);
+  }
+
+  /** As the store has it: what it spent a moment ago may be missing, and nothing is waited for. */
+  stored(id: string): Promise<SharedBudgetRecord | null> {
     return this.#parts.store.find(id, this.#parts.clock.wallMs());
   }
 
@@ -43,7 +48,7 @@ export class Budgets {
     const budget = { ...given, id: newId(), createdAtMs: clock.wallMs() };
     await store.create(budget, { action: 'budget.create', origin });
     await onStored();
-    return (await this.find(budget.id)) ?? { ...budget, spent: 0, reserved: 0, resetsAtMs: null, revision: 1 };
+    return (await this.stored(budget.id)) ?? { ...budget, spent: 0, reserved: 0, resetsAtMs: null, revision: 1 };
   }
 
   /** Null: there is none. Rejects with RevisionConflict when `revision` is given and is not the one that is stored. */
@@ -60,7 +65,7 @@ export class Budgets {
       const { limit, hard } = { ...before, ...to };
       await store.change(before, { limit, hard }, clock.wallMs(), { action: 'budget.update', origin });
       await onStored();
-      return this.find(id);
+      return this.stored(id);
     });
   }
 
@@ -77,7 +82,7 @@ export class Budgets {
   }
 
   async #at(id: string, revision: number | null): Promise<SharedBudgetRecord | null> {
-    const before = await this.find(id);
+    const before = await this.stored(id);
     if (before !== null && revision !== null && revision !== before.revision) {
       throw new RevisionConflict(`The budget is at revision ${before.revision}, not at ${revision} any more.`);
     }

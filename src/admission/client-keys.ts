@@ -55,6 +55,11 @@ export class ClientKeys {
 
   async find(id: string): Promise<KeyRecord | null> {
     await this.#parts.beforeReading?.();
+    return this.stored(id);
+  }
+
+  /** As the store has it: what it spent a moment ago may be missing, and nothing is waited for. */
+  async stored(id: string): Promise<KeyRecord | null> {
     const [record] = await this.#parts.store.some([id], this.#parts.clock.wallMs());
     return record ?? null;
   }
@@ -117,7 +122,7 @@ export class ClientKeys {
     change: (key: ClientKey) => ClientKey,
   ): Promise<KeyRecord | null> {
     return againOnConflict(revision, async () => {
-      const before = await this.find(id);
+      const before = await this.stored(id);
       if (before === null) return null;
       if (revision !== null && revision !== before.revision) {
         throw new RevisionConflict(`The key is at revision ${before.revision}, not at ${revision} any more.`);
@@ -134,6 +139,6 @@ export class ClientKeys {
   async #putInForce(key: ClientKey, revision: number): Promise<KeyRecord> {
     this.#parts.inForce.put({ key, revision });
     await this.#parts.onStored();
-    return (await this.find(key.id)) ?? { key, revision, budgets: [] };
+    return (await this.stored(key.id)) ?? { key, revision, budgets: [] };
   }
 }

@@ -115,8 +115,8 @@ export class People {
   /** At once and for good. Null: there is no such token. Rejects with GrantRefused. */
   async revokeToken(id: string, revision: number | null, { principal, origin }: Asker): Promise<ServiceToken | null> {
     const { store, clock } = this.#parts;
-    const before = (await store.tokens(principal.organisationId)).find((token) => token.id === id);
-    if (before === undefined) return null;
+    const before = await store.token({ organisationId: principal.organisationId, id });
+    if (before === null) return null;
     // Whoever may not give a role may not take it.
     await this.#checkGrants(principal, before.grants);
     const there = tokenRevision(before);
@@ -196,9 +196,8 @@ export class People {
     { principal, origin }: Asker,
   ): Promise<User | null> {
     const { store, clock } = this.#parts;
-    const { organisationId } = principal;
-    const before = (await store.users(organisationId)).find((user) => user.id === id);
-    if (before === undefined) return null;
+    const before = await store.user({ organisationId: principal.organisationId, id });
+    if (before === null) return null;
     if (revision !== null && revision !== before.revision) {
       throw new RevisionConflict(`The user is at revision ${before.revision}, not at ${revision} any more.`);
     }
@@ -221,7 +220,8 @@ export class People {
   }
 
   async #checkGrants(giver: Principal, grants: readonly Grant[]): Promise<void> {
-    const projects = await this.#parts.store.projects(giver.organisationId);
+    const inProjects = grants.some(({ projectId }) => projectId !== null);
+    const projects = inProjects ? await this.#parts.store.projects(giver.organisationId) : [];
     for (const grant of grants) {
       if (!mayGrant(giver, grant)) throw new GrantRefused(grant);
       const { projectId } = grant;

@@ -1,8 +1,9 @@
 import pico from 'picocolors';
-import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
+import { type AdminClient, fieldOf } from './admin-client.ts';
 import { changesOf, nameOf } from './audit-change.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { fail } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { withQuery } from './with-query.ts';
@@ -31,7 +32,7 @@ const PATH = '/admin/audit';
 export async function auditList(client: AdminClient, terminal: Terminal, flags: AuditListFlags): Promise<number> {
   const { json, limit, cursor } = flags;
   const reply = await client.request('GET', withQuery(PATH, { ...filterOf(flags), limit, cursor }));
-  if (!reply.ok) return failed(terminal, reply);
+  if (!reply.ok) return fail(terminal, reply);
   terminal.out(json === true ? JSON.stringify(reply.body, null, 2) : listText(reply.body, terminal.colours));
   return EXIT_OK;
 }
@@ -46,7 +47,7 @@ export async function auditShow(client: AdminClient, terminal: Terminal, entry: 
     return EXIT_WRONG_USE;
   }
   const reply = await client.request('GET', withQuery(PATH, { limit: '1', cursor: String(sequence + 1) }));
-  if (!reply.ok) return failed(terminal, reply);
+  if (!reply.ok) return fail(terminal, reply);
   const [found] = listOf(fieldOf(reply.body, 'entries'));
   if (fieldOf(found, 'sequence') !== sequence) {
     terminal.error(`swarmrouter: There is no entry ${sequence}. "swarmrouter audit" lists them.`);
@@ -61,23 +62,18 @@ export async function auditExport(client: AdminClient, terminal: Terminal, flags
     withQuery(`${PATH}/export`, { ...filterOf(flags), format: flags.format }),
     (text) => terminal.write(text),
   );
-  return failure === null ? EXIT_OK : failed(terminal, failure);
+  return failure === null ? EXIT_OK : fail(terminal, failure);
 }
 
 /** The exit code says whether the log is as it was written. */
 export async function auditVerify(client: AdminClient, terminal: Terminal, asJson: boolean): Promise<number> {
   const reply = await client.request('GET', `${PATH}/verify`);
-  if (!reply.ok) return failed(terminal, reply);
+  if (!reply.ok) return fail(terminal, reply);
   const isGood = fieldOf(reply.body, 'ok') === true;
   if (asJson) terminal.out(JSON.stringify(reply.body, null, 2));
   else if (isGood) terminal.out(goodText(reply.body));
   else terminal.error(badText(reply.body));
   return isGood ? EXIT_OK : EXIT_FAILED;
-}
-
-function failed(terminal: Terminal, reply: Extract<AdminReply, { readonly ok: false }>): number {
-  terminal.error(`swarmrouter: ${reply.message}`);
-  return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
 }
 
 /** Without the flags that say where the gateway is. */

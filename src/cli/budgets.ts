@@ -1,12 +1,10 @@
-import pico from 'picocolors';
-import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
+import { type AdminClient, fieldOf } from './admin-client.ts';
 import { budgetText } from './budget-text.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
-import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { budgetOf, wrongBudget } from './key-flags.ts';
 import { allOf } from './pages.ts';
-import { noteLines } from './reply-text.ts';
-import { table } from './table.ts';
+import { headed, type JsonFlag, noteLines, print } from './reply-text.ts';
 import type { Terminal } from './terminal.ts';
 
 const PATH = '/admin/budgets';
@@ -17,24 +15,19 @@ export interface PlaceFlags {
   readonly project?: string;
   readonly model?: string;
 }
-export interface CreateBudgetFlags extends PlaceFlags {
+export interface CreateBudgetFlags extends PlaceFlags, JsonFlag {
   readonly budget: string;
   readonly soft?: boolean;
-  readonly json?: boolean;
 }
-export interface UpdateBudgetFlags {
+export interface UpdateBudgetFlags extends JsonFlag {
   readonly limit?: string;
   readonly hard?: boolean;
   readonly soft?: boolean;
-  readonly json?: boolean;
-}
-interface JsonFlag {
-  readonly json?: boolean;
 }
 
 /** What several keys may spend together, and have spent. */
 export async function listBudgets(client: AdminClient, terminal: Terminal, flags: JsonFlag): Promise<number> {
-  return print(await allOf(client, PATH, 'budgets'), terminal, flags, (body) => listText(body, terminal.colours));
+  return print(await allOf(client, PATH, 'budgets'), terminal, flags, (body) => listText(body, terminal));
 }
 
 export async function createBudget(client: AdminClient, terminal: Terminal, flags: CreateBudgetFlags): Promise<number> {
@@ -98,15 +91,6 @@ function limitOf(text: string): object | null {
   return limit;
 }
 
-function print(reply: AdminReply, terminal: Terminal, flags: JsonFlag, text: (body: unknown) => string): number {
-  if (reply.ok) {
-    terminal.out(flags.json === true ? JSON.stringify(reply.body, null, 2) : text(reply.body));
-    return EXIT_OK;
-  }
-  terminal.error(`swarmrouter: ${reply.message}`);
-  return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
-}
-
 function nameOf(budget: unknown): string {
   const scope = show(fieldOf(budget, 'scope'));
   return `The ${scope} "${show(fieldOf(budget, 'name'))}"`;
@@ -120,16 +104,14 @@ function limitText(budget: unknown): string {
   return `${limit} ${window === 'total' ? 'in total' : `a ${window}`}${soft}`;
 }
 
-function listText(body: unknown, colours: boolean): string {
+function listText(body: unknown, terminal: Terminal): string {
   const budgets = listOf(fieldOf(body, 'budgets'));
   if (budgets.length === 0) {
     return 'There is no budget but those of keys. Make one: swarmrouter budgets create --project web --budget 100usd/month';
   }
-  const { bold } = pico.createColors(colours);
-  const heading = ['FOR', 'NAME', 'SPENT', 'RESETS', 'ID'].map(bold);
   const rows = budgets.map((budget) => [
     ...[show(fieldOf(budget, 'scope')), show(fieldOf(budget, 'name')), budgetText(budget)],
     ...[dateAndTime(fieldOf(budget, 'resets_at')), show(fieldOf(budget, 'id'))],
   ]);
-  return table([heading, ...rows]);
+  return headed(['FOR', 'NAME', 'SPENT', 'RESETS', 'ID'], rows, terminal);
 }

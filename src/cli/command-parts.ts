@@ -1,8 +1,13 @@
 import type { Command } from 'commander';
 import type { AdminClient } from './admin-client.ts';
 
+/** How a command ended. */
+export type Finish = (exitCode: number) => void;
+
 /** Makes a command one that talks to the running gateway. */
 export type AddRun = (command: Command, run: (client: AdminClient) => Promise<number>) => void;
+
+export const wantsJson = (command: Command): boolean => command.opts()['json'] === true;
 
 export const json = (command: Command): Command => command.option('--json', 'as JSON');
 

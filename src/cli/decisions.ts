@@ -2,8 +2,9 @@ import pico from 'picocolors';
 import { nearestName } from '../core/nearest-name.ts';
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, milliseconds, show } from './cells.ts';
-import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { EXIT_OK } from './exit-codes.ts';
 import { leftOutLines, stepsNote, stepsTable } from './plan-table.ts';
+import { fail } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -24,10 +25,7 @@ export async function decisions(
   flags: DecisionFlags,
 ): Promise<number> {
   const reply = await client.request('GET', id === null ? listPath(flags) : `${PATH}/${encodeURIComponent(id)}`);
-  if (!reply.ok) {
-    terminal.error(`swarmrouter: ${reply.message}`);
-    return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
-  }
+  if (!reply.ok) return fail(terminal, reply);
   const { body } = reply;
   if (flags.json === true) terminal.out(JSON.stringify(body, null, 2));
   else if (id !== null) terminal.out(decisionText(body, terminal.colours));

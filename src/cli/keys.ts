@@ -1,20 +1,16 @@
-import pico from 'picocolors';
 import { isObject } from '../core/json-shape.ts';
-import { type AdminClient, fieldOf } from './admin-client.ts';
+import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
 import { budgetText, budgetWithReserved } from './budget-text.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type KeyFlags, keyBodyOf } from './key-flags.ts';
 import { allOf } from './pages.ts';
-import { noteLines } from './reply-text.ts';
+import { fail, headed, type JsonFlag, noteLines, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 const PATH = '/admin/keys';
 
-export interface JsonFlag {
-  readonly json?: boolean;
-}
 export interface ListKeysFlags extends JsonFlag {
   readonly project?: string;
   readonly state?: string;
@@ -27,17 +23,14 @@ export async function createKey(client: AdminClient, terminal: Terminal, flags: 
   const reading = keyBodyOf(flags, Date.now());
   if (!reading.ok) return wrongUse(terminal, reading.problems);
   const reply = await client.request('POST', PATH, reading.body);
-  if (!reply.ok) return failed(terminal, reply);
-  if (flags.json === true) terminal.out(JSON.stringify(reply.body, null, 2));
-  else terminal.out(newKeyText(reply.body, 'was made'));
-  return EXIT_OK;
+  return print(reply, terminal, flags, (made) => newKeyText(made, 'was made'));
 }
 
 export async function listKeys(client: AdminClient, terminal: Terminal, flags: ListKeysFlags): Promise<number> {
   const found = await allKeys(client, flags);
-  if (!found.ok) return failed(terminal, found);
+  if (!found.ok) return fail(terminal, found);
   if (flags.json === true) terminal.out(JSON.stringify({ keys: found.keys }, null, 2));
-  else terminal.out(keysText(found.keys, terminal.colours));
+  else terminal.out(keysText(found.keys, terminal));
   return EXIT_OK;
 }
 
@@ -61,7 +54,7 @@ export async function updateKey(client: AdminClient, terminal: Terminal, named: 
   if (softens && budget.length === 0) return wrongUse(terminal, ['The key has no budget that could be soft.']);
   const body = softens ? { ...reading.body, budget } : reading.body;
   const reply = await client.request('PATCH', pathOf(key), body, ifUnchanged(key));
-  return done(terminal, reply, flags, (changed) => [keyText(changed), ...noteLines(changed)].join('\n'));
+  return print(reply, terminal, flags, (changed) => [keyText(changed), ...noteLines(changed)].join('\n'));
 }
 
 /** The budget as it is, but that it only warns. */
@@ -76,7 +69,7 @@ export async function rotateKey(client: AdminClient, terminal: Terminal, named: 
   const { grace } = flags;
   const body = grace === undefined ? {} : { grace_seconds: /^\d+$/.test(grace) ? Number(grace) : grace };
   const reply = await client.request('POST', `${pathOf(key)}/rotate`, body, ifUnchanged(key));
-  return done(terminal, reply, flags, (rotated) =>
+  return print(reply, terminal, flags, (rotated) =>
     [newKeyText(rotated, 'has a new text'), ...formerTexts(rotated).map((text) => `The one before, ${text}.`)].join(
       '\n',
     ),
@@ -87,24 +80,10 @@ export async function revokeKey(client: AdminClient, terminal: Terminal, named: 
   const key = await findKey(client, terminal, named);
   if (typeof key === 'number') return key;
   const reply = await client.request('DELETE', pathOf(key));
-  return done(terminal, reply, flags, (revoked) => {
+  return print(reply, terminal, flags, (revoked) => {
     const { name, prefix } = namesOf(revoked);
     return `The key "${name}" (${prefix}) opens nothing any more. Its record and what it used stay.`;
   });
-}
-
-type Reply = Awaited<ReturnType<AdminClient['request']>>;
-type Failure = Extract<Reply, { readonly ok: false }>;
-
-function done(terminal: Terminal, reply: Reply, flags: JsonFlag, text: (body: unknown) => string): number {
-  if (!reply.ok) return failed(terminal, reply);
-  terminal.out(flags.json === true ? JSON.stringify(reply.body, null, 2) : text(reply.body));
-  return EXIT_OK;
-}
-
-function failed(terminal: Terminal, { message, wrongUse: isWrongUse }: Failure): number {
-  terminal.error(`swarmrouter: ${message}`);
-  return isWrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
 }
 
 function wrongUse(terminal: Terminal, problems: readonly string[]): number {
@@ -112,7 +91,7 @@ function wrongUse(terminal: Terminal, problems: readonly string[]): number {
   return EXIT_WRONG_USE;
 }
 
-type AllKeys = { readonly ok: true; readonly keys: readonly unknown[] } | Failure;
+type AllKeys = { readonly ok: true; readonly keys: readonly unknown[] } | Extract<AdminReply, { readonly ok: false }>;
 
 async function allKeys(client: AdminClient, { project, state }: ListKeysFlags = {}): Promise<AllKeys> {
   const reply = await allOf(client, PATH, 'keys', { project, state });
@@ -122,7 +101,7 @@ async function allKeys(client: AdminClient, { project, state }: ListKeysFlags = 
 /** By id, by how its text begins, or by its name where only one key that opens anything has it. A number: the exit code. */
 async function findKey(client: AdminClient, terminal: Terminal, named: string): Promise<unknown> {
   const all = await allKeys(client);
-  if (!all.ok) return failed(terminal, all);
+  if (!all.ok) return fail(terminal, all);
   const exact = all.keys.filter((key) => fieldOf(key, 'id') === named);
   const byName = all.keys.filter(
     (key) => fieldOf(key, 'name') === named || (named.startsWith('wgl_') && isTextOf(key, named)),
@@ -167,18 +146,16 @@ function newKeyText(body: unknown, what: string): string {
   ].join('\n');
 }
 
-function keysText(keys: readonly unknown[], colours: boolean): string {
+function keysText(keys: readonly unknown[], terminal: Terminal): string {
   if (keys.length === 0) {
     return 'There is no client key. Make one: swarmrouter keys create --name alice --project web --rpm 60 --budget 20usd/month';
   }
-  const { bold } = pico.createColors(colours);
-  const heading = ['NAME', 'PROJECT', 'KEY', 'STATE', 'LIMITS', 'BUDGETS', 'EXPIRES', 'ID'].map(bold);
   const rows = keys.map((key) => [
     ...[show(fieldOf(key, 'name')), show(fieldOf(key, 'project')), show(fieldOf(key, 'prefix'))],
     ...[show(fieldOf(key, 'state')), limitsText(fieldOf(key, 'limits')), budgetsText(key)],
     ...[dateAndTime(fieldOf(key, 'expires_at')), show(fieldOf(key, 'id'))],
   ]);
-  return table([heading, ...rows]);
+  return headed(['NAME', 'PROJECT', 'KEY', 'STATE', 'LIMITS', 'BUDGETS', 'EXPIRES', 'ID'], rows, terminal);
 }
 
 function keyText(key: unknown): string {

@@ -1,7 +1,8 @@
 import pico from 'picocolors';
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { dateAndTime, dollars, listOf, show } from './cells.ts';
-import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
+import { EXIT_FAILED, EXIT_OK } from './exit-codes.ts';
+import { fail } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -11,10 +12,7 @@ const LONGEST_MS = 3_600_000;
 /** The exit code says whether the ledger keeps what it promises. */
 export async function ledgerVerify(client: AdminClient, terminal: Terminal, asJson: boolean): Promise<number> {
   const reply = await client.request('GET', '/admin/ledger/verify', undefined, {}, LONGEST_MS);
-  if (!reply.ok) {
-    terminal.error(`swarmrouter: ${reply.message}`);
-    return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
-  }
+  if (!reply.ok) return fail(terminal, reply);
   const isGood = fieldOf(reply.body, 'ok') === true;
   if (asJson) {
     terminal.out(JSON.stringify(reply.body, null, 2));

@@ -1,11 +1,10 @@
 import pico from 'picocolors';
 import { TOKEN_CLASSES, type TokenClass } from '../core/price.ts';
 import { RATE_FIELDS } from '../core/price-fields.ts';
-import { type AdminClient, type AdminReply, fieldOf } from './admin-client.ts';
+import { type AdminClient, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
-import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { allOf } from './pages.ts';
-import { noteLines } from './reply-text.ts';
+import { type JsonFlag, noteLines, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -18,24 +17,18 @@ export const RATE_FLAGS: readonly (readonly [TokenClass, string])[] = TOKEN_CLAS
 ]);
 
 /** The flags of `prices set`: rates by their class, as they were typed. The gateway judges them, and says what is wrong. */
-export type SetFlags = Readonly<Partial<Record<TokenClass | 'provider' | 'perRequest', string>>> & {
-  readonly json?: boolean;
-};
+export type SetFlags = Readonly<Partial<Record<TokenClass | 'provider' | 'perRequest', string>>> & JsonFlag;
 
-export interface RemoveFlags {
+export interface RemoveFlags extends JsonFlag {
   readonly provider?: string;
-  readonly json?: boolean;
 }
 
 /** The prices that were set. */
-export async function listPrices(client: AdminClient, terminal: Terminal, asJson: boolean): Promise<number> {
+export async function listPrices(client: AdminClient, terminal: Terminal, flags: JsonFlag): Promise<number> {
   const reply = await allOf(client, PATH, 'prices');
-  return print(reply, terminal, asJson, (body) => [
-    setTable(body, terminal),
-    '',
-    catalogueLine(body),
-    ...remarks(body),
-  ]);
+  return print(reply, terminal, flags, (body) =>
+    [setTable(body, terminal), '', catalogueLine(body), ...remarks(body)].join('\n'),
+  );
 }
 
 /** What a model costs at each target, and who says so. */
@@ -43,15 +36,12 @@ export async function showPrice(
   client: AdminClient,
   terminal: Terminal,
   model: string,
-  asJson: boolean,
+  flags: JsonFlag,
 ): Promise<number> {
   const reply = await allOf(client, PATH, 'prices', { model });
-  return print(reply, terminal, asJson, (body) => [
-    targetTable(body, terminal),
-    '',
-    catalogueLine(body),
-    ...remarks(body),
-  ]);
+  return print(reply, terminal, flags, (body) =>
+    [targetTable(body, terminal), '', catalogueLine(body), ...remarks(body)].join('\n'),
+  );
 }
 
 export async function setPrice(
@@ -64,36 +54,21 @@ export async function setPrice(
   const given = [['model', model], ['provider', flags.provider], ...rates, ['usd_per_request', flags.perRequest]];
   const body = Object.fromEntries(given.filter(([, value]) => value !== undefined));
   const reply = await client.request('POST', PATH, body);
-  return print(reply, terminal, flags.json === true, (done) => [
-    setText(fieldOf(done, 'price')),
-    ...noteLines(done),
-    ...remarks(done),
-  ]);
+  return print(reply, terminal, flags, (done) =>
+    [setText(fieldOf(done, 'price')), ...noteLines(done), ...remarks(done)].join('\n'),
+  );
 }
 
 export async function removePrice(
   client: AdminClient,
   terminal: Terminal,
   model: string,
-  { provider, json }: RemoveFlags,
+  flags: RemoveFlags,
 ): Promise<number> {
+  const { provider } = flags;
   const query = new URLSearchParams({ model, ...(provider !== undefined && { provider }) });
   const reply = await client.request('DELETE', `${PATH}?${query}`);
-  return print(reply, terminal, json === true, (body) => [show(fieldOf(body, 'message'))]);
-}
-
-function print(
-  reply: AdminReply,
-  terminal: Terminal,
-  asJson: boolean,
-  lines: (body: unknown) => readonly string[],
-): number {
-  if (reply.ok) {
-    terminal.out(asJson ? JSON.stringify(reply.body, null, 2) : lines(reply.body).join('\n'));
-    return EXIT_OK;
-  }
-  terminal.error(`swarmrouter: ${reply.message}`);
-  return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
+  return print(reply, terminal, flags, (body) => show(fieldOf(body, 'message')));
 }
 
 function setTable(body: unknown, terminal: Terminal): string {

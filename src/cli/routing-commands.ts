@@ -1,9 +1,10 @@
 import { Argument, type Command, Option } from 'commander';
 import { STRATEGY_NAMES } from '../core/strategy-names.ts';
 import { ADAPTER_KINDS } from '../core/target.ts';
-import { type AddRun, examples, json } from './command-parts.ts';
+import { type AddRun, examples, json, wantsJson } from './command-parts.ts';
 import { CLOCK_FLAGS, type ProviderFlags } from './provider-flags.ts';
 import { addProvider, listProviders, removeProvider, showProvider, updateProvider } from './providers.ts';
+import { reload } from './reload.ts';
 import type { JsonFlag } from './reply-text.ts';
 import { listAliases, listRoutes, type RouteFlags, removeAlias, removeRoute, setAlias, setRoute } from './routing.ts';
 import type { Terminal } from './terminal.ts';
@@ -12,6 +13,7 @@ const KINDS = [...ADAPTER_KINDS, 'auto', 'azure', 'lmstudio', 'llamacpp'];
 
 /** Where requests go, changed while the gateway runs. */
 export function addRoutingCommands(program: Command, terminal: Terminal, add: AddRun): void {
+  addReload(program, terminal, add);
   addProviders(program.command('providers').description('model servers and clouds, without a restart'), terminal, add);
   addAliases(program.command('aliases').description('names that stand for another model'), terminal, add);
   addRoutes(
@@ -19,6 +21,14 @@ export function addRoutingCommands(program: Command, terminal: Terminal, add: Ad
     terminal,
     add,
   );
+}
+
+function addReload(program: Command, terminal: Terminal, add: AddRun): void {
+  const command = program
+    .command('reload')
+    .description('have the running gateway read its configuration anew; with any problem it keeps the old one')
+    .option('--json', 'as JSON');
+  add(command, (client) => reload(client, terminal, wantsJson(command)));
 }
 
 function addProviders(providers: Command, terminal: Terminal, add: AddRun): void {

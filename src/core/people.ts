@@ -101,6 +101,7 @@ export interface UserWithPassword {
 export interface PeopleStore {
   /** Oldest first. */
   users(organisationId: string): Promise<readonly User[]>;
+  user(of: Pick<User, 'organisationId' | 'id'>): Promise<User | null>;
   /** Whatever their organisation and the case of their name. */
   userByLogin(name: string): Promise<UserWithPassword | null>;
   userByIdentity(identity: Identity): Promise<User | null>;
@@ -116,6 +117,7 @@ export interface PeopleStore {
   /** What one login of an identity provider was begun with counts once. False: it was spent before. */
   spendLogin(hash: string, nowMs: number, forgetBeforeMs: number): Promise<boolean>;
   tokens(organisationId: string): Promise<readonly ServiceToken[]>;
+  token(of: Pick<ServiceToken, 'organisationId' | 'id'>): Promise<ServiceToken | null>;
   tokenByHash(hash: string): Promise<ServiceToken | null>;
   createToken(token: ServiceToken, hash: string, event: AuditEvent): Promise<void>;
   revokeToken(token: ServiceToken, nowMs: number, event: AuditEvent): Promise<void>;

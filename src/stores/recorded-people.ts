@@ -10,6 +10,7 @@ export function recordedPeople(db: Kysely<Tables>, audit: Pick<AuditLog, 'record
   const people = new PeopleRepository(db);
   return {
     users: (organisationId) => people.users(organisationId),
+    user: (of) => people.user(of),
     userByLogin: (name) => people.userByLogin(name),
     userByIdentity: (identity) => people.userByIdentity(identity),
     createUser: (made, event) => audit.recordChange(event, (work) => new PeopleRepository(work).insertUser(made)),
@@ -25,6 +26,7 @@ export function recordedPeople(db: Kysely<Tables>, audit: Pick<AuditLog, 'record
       }),
     spendLogin: (hash, nowMs, forgetBeforeMs) => people.insertSpentLogin(hash, nowMs, forgetBeforeMs),
     tokens: (organisationId) => people.tokens(organisationId),
+    token: (of) => people.token(of),
     tokenByHash: (hash) => people.tokenByHash(hash),
     createToken: (token, hash, event) =>
       audit.recordChange(event, (work) => new PeopleRepository(work).insertToken(token, hash)),

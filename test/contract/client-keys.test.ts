@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BudgetBook } from '../../src/admission/budget-book.ts';
 import { Budgets } from '../../src/admission/budgets.ts';
-import { ClientKeys, type ShownOnce } from '../../src/admission/client-keys.ts';
+import { ClientKeys, type ClientKeysParts, type ShownOnce } from '../../src/admission/client-keys.ts';
 import { KeyBook } from '../../src/admission/key-book.ts';
 import { keyHasher, pepperCheck } from '../../src/admission/key-hash.ts';
 import { KeysInForce } from '../../src/admission/keys-in-force.ts';
@@ -12,6 +12,8 @@ import { BudgetExists, NoSuchProject } from '../../src/core/budget-store.ts';
 import type { BudgetLimit } from '../../src/core/client-key.ts';
 import { type KeyQuery, RevisionConflict } from '../../src/core/key-store.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { ADMIN_KEY, adminPorts } from '../../src/http/admin/admin-fixture.ts';
+import { createAdminApp } from '../../src/http/admin/app.ts';
 import { type AuditLog, openAuditLog } from '../../src/stores/audit-log.ts';
 import { SqlBudgetStore } from '../../src/stores/sql/repositories/budget-store.ts';
 import { ChangeRepository } from '../../src/stores/sql/repositories/changes.ts';
@@ -56,17 +58,8 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
     book = new KeyBook(hash);
     budgetBook = new BudgetBook();
     count = 0;
-    keys = new ClientKeys({
-      ...{ store: keyStore(), inForce: new KeysInForce(book, budgetBook), hash, clock },
-      newId: () => `key_${String(++count).padStart(6, '0')}`,
-      onStored: async () => undefined,
-    });
-    budgets = new Budgets({
-      store: new SqlBudgetStore(store.db, append),
-      clock,
-      newId: () => `bud_${String(++count).padStart(6, '0')}`,
-      onStored: async () => undefined,
-    });
+    keys = keysOf();
+    budgets = budgetsOf();
   });
   afterEach(async () => {
     await audit.close();
@@ -79,6 +72,21 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
     new SqlKeyStore({
       ...{ db: store.db, append, newId: () => `bud_${String(++count).padStart(6, '0')}`, ...change },
       pepperCheck: pepperCheck(hash),
+    });
+  const keysOf = (change: Pick<ClientKeysParts, 'beforeReading'> = {}): ClientKeys =>
+    new ClientKeys({
+      ...{ store: keyStore(), inForce: new KeysInForce(book, budgetBook), hash, clock },
+      newId: () => `key_${String(++count).padStart(6, '0')}`,
+      onStored: async () => undefined,
+      ...change,
+    });
+  const budgetsOf = (change: Pick<ClientKeysParts, 'beforeReading'> = {}): Budgets =>
+    new Budgets({
+      store: new SqlBudgetStore(store.db, append),
+      clock,
+      newId: () => `bud_${String(++count).padStart(6, '0')}`,
+      onStored: async () => undefined,
+      ...change,
     });
   const create = (name: string, fields: object = {}): Promise<ShownOnce> =>
     keys.create({ name, organisationId: 'default', ...fields }, origin);
@@ -159,6 +167,35 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('client ke
     expect([stored?.revision, stored?.key.owner]).toEqual([2, winner?.key.owner]);
     expect(book.byId(id)?.owner).toBe(winner?.key.owner ?? 'nobody');
     expect(await entries()).toEqual(['key.create', 'key.update']);
+  });
+
+  test('a change does not wait until the journal is in the store, and a list of what was spent does', async () => {
+    const { id } = (await create('alice', { budgets: [monthly] })).record.key;
+    const place = { organisationId: 'default', scope: 'organisation', scopeId: 'default' } as const;
+    const budget = await budgets.create({ ...place, ...daily }, origin);
+    const { promise: journalTaken, resolve: takeJournal } = Promise.withResolvers<void>();
+    const stuck = { beforeReading: () => journalTaken };
+    const [keyDesk, budgetDesk] = [async () => keysOf(stuck), async () => budgetsOf(stuck)];
+    const desks = { keys: keyDesk, keysIfAny: keyDesk, budgets: budgetDesk, budgetsIfAny: budgetDesk };
+    const app = createAdminApp(adminPorts(desks));
+    const send = async (method: string, path: string, body?: object) => {
+      const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+      const init = { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+      return (await app.fetch(new Request(`http://localhost/admin/${path}`, init))).status;
+    };
+    let isListed = false;
+    const paths = ['keys', `keys/${id}`, 'budgets', `budgets/${budget.id}`];
+    const lists = paths.map((path) => send('GET', path));
+    for (const list of lists) void list.then(() => (isListed = true));
+    expect(await send('PATCH', `keys/${id}`, { owner: 'team a' })).toBe(200);
+    expect(await send('POST', `keys/${id}/rotate`)).toBe(200);
+    expect(await send('DELETE', `keys/${id}`)).toBe(200);
+    expect(await send('PATCH', `budgets/${budget.id}`, { hard: true })).toBe(200);
+    expect(await send('DELETE', `budgets/${budget.id}`)).toBe(200);
+    expect(isListed).toBe(false);
+    takeJournal();
+    // The budget was removed meanwhile.
+    expect(await Promise.all(lists)).toEqual([200, 200, 200, 404]);
   });
 
   test('a changed limit keeps what was spent, a removed budget counts no more, and a new one begins with nothing', async () => {

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, setDefaultTimeout, t
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { KyselyPlugin } from 'kysely';
 import { Identities } from '../../src/admission/identities.ts';
 import { keyHasher } from '../../src/admission/key-hash.ts';
 import { LoginThrottle } from '../../src/admission/login-throttle.ts';
@@ -38,6 +39,24 @@ const vouched = (name: string, subject: string): Vouched => ({
   identity: { issuer: ISSUER, subject },
   ...{ name, grants: [{ role: 'member', projectId: null }] },
 });
+
+/** Counts the rows that come back from the store. */
+class RowCounter implements KyselyPlugin {
+  #rows = 0;
+
+  transformQuery: KyselyPlugin['transformQuery'] = ({ node }) => node;
+
+  transformResult: KyselyPlugin['transformResult'] = async ({ result }) => {
+    this.#rows += result.rows.length;
+    return result;
+  };
+
+  async during(work: () => Promise<unknown>): Promise<number> {
+    const before = this.#rows;
+    await work();
+    return this.#rows - before;
+  }
+}
 
 /** What it was rejected with. */
 const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
@@ -85,9 +104,9 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
 
   let count = 0;
   /** As another gateway on the same store has it. */
-  const peopleOf = (): People =>
+  const peopleOf = (db = store.db): People =>
     new People({
-      ...{ store: recordedPeople(store.db, audit), hash, clock, throttle, issuer: ISSUER },
+      ...{ store: recordedPeople(db, audit), hash, clock, throttle, issuer: ISSUER },
       newId: (kind) => `${kind}_${++count}`,
     });
   let begun = 0;
@@ -116,6 +135,26 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
     expect(await people.logout(cookie, from)).toMatchObject({ id });
     expect(await other.ofSession(cookie)).toBeNull();
     expect(await people.logout(cookie, from)).toBeNull();
+  });
+
+  test('one user, session or token is looked up without reading the others of the organisation', async () => {
+    const rows = new RowCounter();
+    const counted = peopleOf(store.db.withPlugin(rows));
+    const grants = [{ role: 'member', projectId: null }] as const;
+    const ids: Record<'user' | 'token', string>[] = [];
+    for (const name of ['alice', 'bob', 'carol', 'dave']) {
+      const { token } = await people.createToken({ name, grants, expiresAtMs: null }, asAdminKey);
+      ids.push({ user: (await create(name)).id, token: token.id });
+    }
+    const { user, token } = ids[1] ?? { user: '', token: '' };
+    const cookie = await login('bob');
+    expect(await rows.during(() => counted.ofSession(cookie))).toBe(2);
+    expect(await rows.during(() => counted.changeUser(user, { grants }, null, asAdminKey))).toBe(1);
+    expect(await rows.during(() => counted.revokeToken(token, null, asAdminKey))).toBe(1);
+    expect((await people.users('default')).find(({ id }) => id === user)?.revision).toBe(2);
+    expect((await people.tokens('default')).filter(({ revokedAtMs }) => revokedAtMs !== null)).toMatchObject([
+      { id: token, name: 'bob' },
+    ]);
   });
 
   test('a session ends twelve hours after its last request, and seven days after its login whatever it did', async () => {

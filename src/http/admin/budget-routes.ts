@@ -25,6 +25,8 @@ type Change = Partial<Pick<BudgetLimit, 'limit' | 'hard'>>;
 export interface BudgetDesk {
   all(): Promise<readonly SharedBudgetRecord[]>;
   find(id: string): Promise<SharedBudgetRecord | null>;
+  /** As the store has it, for who is about to change it: waits for nothing, and what was spent a moment ago may be missing. */
+  stored(id: string): Promise<SharedBudgetRecord | null>;
   create(
     budget: Pick<SharedBudget, 'organisationId' | 'scope' | 'scopeId' | keyof BudgetLimit>,
     origin: AuditOrigin,
@@ -170,7 +172,7 @@ export function addBudgetRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
   app.openapi(removeRoute, async (context) => {
     const { id } = context.req.valid('param');
     const desk = found(await ports.budgetsIfAny(), id);
-    changeable(await desk.find(id), context, id);
+    changeable(await desk.stored(id), context, id);
     const removed = await orConflict('budget', desk.remove(id, revisionOf(context), auditOriginOf(context)));
     return context.json(recordBody(found(removed, id)), 200);
   });
@@ -225,7 +227,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: BudgetPorts): void {
   app.patch(`${PATH}/:id`, ...jsonBody, async (context) => {
     const id = context.req.param('id') ?? '';
     const desk = found(await ports.budgetsIfAny(), id);
-    const before = changeable(await desk.find(id), context, id);
+    const before = changeable(await desk.stored(id), context, id);
     const to = readOf(readBudgetChange(await bodyOf(context), before.unit));
     const changing = desk.update(id, to, revisionOf(context), auditOriginOf(context));
     return context.json(shownRecord(context, found(await orConflict('budget', changing), id)), 200);

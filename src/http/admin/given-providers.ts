@@ -101,8 +101,9 @@ class Service implements GivenProviderService {
     this.#ports = ports;
   }
 
-  list(): Promise<readonly GivenProvider[]> {
-    return this.#turns.run(() => this.#loaded().catch(failedToRead));
+  /** Waits for no change: one may take as long as a server that does not answer is waited for. */
+  async list(): Promise<readonly GivenProvider[]> {
+    return this.#current ?? this.#turns.run(() => this.#loaded().catch(failedToRead));
   }
 
   inForce(): readonly GivenProvider[] {

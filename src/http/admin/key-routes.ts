@@ -39,6 +39,8 @@ interface ShownOnce {
 export interface KeyDesk {
   page(query: KeyQuery): Promise<KeyPage>;
   find(id: string): Promise<KeyRecord | null>;
+  /** As the store has it, for who is about to change it: waits for nothing, and what was spent a moment ago may be missing. */
+  stored(id: string): Promise<KeyRecord | null>;
   create(fields: Fields & Pick<ClientKey, 'name' | 'organisationId'>, origin: AuditOrigin): Promise<ShownOnce>;
   /** @param change asked for the key as it is stored then, again when somebody else was quicker */
   update(
@@ -171,7 +173,7 @@ export function addKeyRoutes(app: OpenAPIHono, ports: KeyPorts): void {
   app.openapi(revokeRoute, async (context) => {
     const { id } = context.req.valid('param');
     const desk = await ports.keys();
-    changeable(keyOf(await desk.find(id)), context, id);
+    changeable(keyOf(await desk.stored(id)), context, id);
     const record = await orConflict('key', desk.revoke(id, revisionOf(context), auditOriginOf(context)));
     return context.json(shownRecord(context, ports, found(record, id)), 200);
   });
@@ -261,7 +263,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     const id = context.req.param('id') ?? '';
     const graceMs = await graceOf(context);
     const desk = await ports.keys();
-    refuseRevoked(changeable(keyOf(await desk.find(id)), context, id));
+    refuseRevoked(changeable(keyOf(await desk.stored(id)), context, id));
     const rotated = await orConflict('key', desk.rotate(id, graceMs, revisionOf(context), auditOriginOf(context)));
     if (rotated === null) throw notFound(id);
     return context.json({ ...shownRecord(context, ports, rotated.record), key: rotated.text.reveal() }, 200);
@@ -287,7 +289,7 @@ async function page(
 
 /** A page begins behind a key that is on record: keys are never removed. */
 async function checkCursor(desk: KeyDesk | null, cursor: string, organisationId: string): Promise<void> {
-  const record = (await desk?.find(cursor)) ?? null;
+  const record = (await desk?.stored(cursor)) ?? null;
   if (record?.key.organisationId === organisationId) return;
   const message = `"cursor" is ${JSON.stringify(cursor.slice(0, 60))}: it should be ${ALLOWED['cursor']}.`;
   throw new AdminError(400, 'invalid_query', message, { param: 'cursor' });

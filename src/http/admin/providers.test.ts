@@ -337,6 +337,23 @@ describe('the list of providers', () => {
     expect(removed.body.message).toBe('studio is deleted; the one from the YAML file is in force again.');
   });
 
+  test('does not wait for a change that looks at a server which does not answer', async () => {
+    const { promise: looked, resolve: answer } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const apply = () => {
+      begin();
+      return looked;
+    };
+    const { send } = gateway({ baseTargets: [someTarget()], apply });
+    const adding = send('POST', '', STUDIO);
+    await begun;
+    const names = async () => (await send('GET')).body.providers.map(({ name }: { name: string }) => name);
+    expect(await names()).toEqual(['lmstudio', 'studio']);
+    expect((await send('GET', '/studio')).status).toBe(200);
+    answer();
+    expect((await adding).status).toBe(201);
+  });
+
   test('comes in pages', async () => {
     const { send } = gateway();
     for (const name of ['c', 'a', 'b']) await send('POST', '', { ...STUDIO, name });

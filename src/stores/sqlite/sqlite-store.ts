@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Kysely } from 'kysely';
 import { type LedgerResult, StoreClosed, StoreUnavailable } from '../../core/ledger.ts';
+import { Once } from '../../core/once.ts';
 import { Turns } from '../../core/turns.ts';
 import type { Value } from '../sql/ledger/script.ts';
 import { migrate } from '../sql/migrate.ts';
@@ -26,13 +27,13 @@ export async function openSqliteStore({ dataDir }: SqliteStoreOptions): Promise<
   const path = join(dataDir, STORE_FILE);
   await mkdir(dirname(path), { recursive: true, mode: OWNER_ONLY_FOLDER });
   const writer = new SqliteThread();
+  const store = new SqliteStore(path, writer);
   try {
     await writer.ask({ kind: 'open', path, readOnly: false, create: true });
-    const store = new SqliteStore(path, writer);
     await migrate(store.db, 'sqlite');
     return store;
   } catch (error) {
-    await writer.close().catch(() => undefined);
+    await store.close().catch(() => undefined);
     throw cannotOpen(path, error);
   }
 }
@@ -53,8 +54,8 @@ class SqliteStore implements SqlStore {
   readonly #path: string;
   readonly #writer: SqliteThread;
   readonly #turns = new Turns();
-  /** Made for the first report; most processes never need it. */
-  #reader: Promise<SqliteThread> | null = null;
+  /** Made for the first read outside of a transaction. */
+  readonly #reader = new Once(() => this.#openReader());
   /** Resolves when no check runs. */
   #checking: Promise<void> = Promise.resolve();
   #closed = false;
@@ -66,7 +67,7 @@ class SqliteStore implements SqlStore {
       dialect: sqliteDialect({
         turns: this.#turns,
         write: (sql, parameters) => ask(writer, sql, parameters),
-        read: async (sql, parameters) => ask(await this.#reading(), sql, parameters),
+        read: async (sql, parameters) => ask(await this.#reader.get(), sql, parameters),
       }),
     });
   }
@@ -121,23 +122,23 @@ class SqliteStore implements SqlStore {
     this.#closed = true;
     await this.#turns.run(async () => {
       await this.#checking;
-      const reader = await this.#reader?.catch(() => null);
+      const reader = this.#reader.begun ? await this.#reader.get().catch(() => null) : null;
       await reader?.close();
       await this.#writer.close();
     });
-  }
-
-  #reading(): Promise<SqliteThread> {
-    this.#reader ??= this.#openReader();
-    return this.#reader;
   }
 
   /** Nobody would end a thread that is made after the end. */
   async #openReader(): Promise<SqliteThread> {
     if (this.#closed) throw new StoreClosed();
     const reader = new SqliteThread();
-    await reader.ask({ kind: 'open', path: this.#path, readOnly: true, create: false });
-    return reader;
+    try {
+      await reader.ask({ kind: 'open', path: this.#path, readOnly: true, create: false });
+      return reader;
+    } catch (error) {
+      await reader.close().catch(() => undefined);
+      throw error;
+    }
   }
 }
 

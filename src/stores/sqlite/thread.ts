@@ -21,6 +21,7 @@ function answer({ id, command }: Asked): Answer {
 
 function perform(command: Command): unknown {
   if (command.kind === 'open') return open(command);
+  if (command.kind === 'close') return close();
   if (connection === null) throw new Error('the store is closed');
   switch (command.kind) {
     case 'query':
@@ -29,10 +30,6 @@ function perform(command: Command): unknown {
       return encodeResults(committed(connection, command.ownerId, operationsOf(command.texts)));
     case 'orphans':
       return connection.transact(() => resolveOrphans(command.ownerId, command.nowMs));
-    case 'close':
-      connection.close();
-      connection = null;
-      return null;
   }
 }
 
@@ -53,6 +50,12 @@ function committed(
 function open({ path, readOnly, create }: Extract<Command, { kind: 'open' }>): null {
   connection = new SqliteConnection(path, readOnly);
   if (create) connection.create();
+  return null;
+}
+
+function close(): null {
+  connection?.close();
+  connection = null;
   return null;
 }
 

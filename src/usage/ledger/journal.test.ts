@@ -256,6 +256,45 @@ describe('a journal', () => {
     await journal.close();
   });
 
+  /** More than is held as it came, so that only the file has it. */
+  async function overfull(home: string, messages: string[] = []) {
+    const error = (_: object, message: string): void => void messages.push(message);
+    const journal = new Journal(home, 'me', 64 * MEGABYTE, { ...logger, error });
+    const many = Array.from({ length: 21_000 }, (_, index) => starting(`a${index}`));
+    for (let begin = 0; begin < many.length; begin += 1_000) await journal.append(many.slice(begin, begin + 1_000));
+    return { journal, many };
+  }
+
+  test('whose folder comes back writes over nothing that only its file had', async () => {
+    const home = join(folder, 'home');
+    await mkdir(home);
+    const { journal, many } = await overfull(home);
+    await rename(home, join(folder, 'away'));
+    expect(await journal.checkPlace()).toBe(false);
+    await rename(join(folder, 'away'), home);
+    expect(await journal.append([starting('after')])).toBe(true);
+    expect(await handedOn(journal)).toEqual([starting('after'), ...many]);
+    expect(journal.lost).toBe(0);
+    await journal.close();
+  });
+
+  test.skipIf(process.platform !== 'linux')(
+    'whose file cannot be read any more counts and says what only the file had',
+    async () => {
+      const messages: string[] = [];
+      const { journal, many } = await overfull(folder, messages);
+      closeUnderneath(journalFiles(folder, 'me')[0]);
+      expect(await journal.checkPlace()).toBe(false);
+      expect([journal.lost, messages]).toEqual([
+        many.length,
+        ['usage is being lost: its file is gone, and it was too much to be held'],
+      ]);
+      expect(await journal.append([starting('after')])).toBe(true);
+      expect(await handedOn(journal)).toEqual([starting('after')]);
+      await journal.close();
+    },
+  );
+
   test.skipIf(process.platform !== 'linux')(
     'whose file cannot even be asked about goes on in memory, and in a new one',
     async () => {

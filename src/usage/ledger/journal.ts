@@ -117,8 +117,7 @@ export class Journal {
   checkPlace(): Promise<boolean> {
     return this.#turns.run(async () => {
       if (await this.#filling.file.isInPlace()) return true;
-      // What was too much to be held comes back with the folder, for the next process.
-      this.keepInMemory((this.#filling.held ?? []).flatMap(({ text }) => decodeOperations(text)));
+      await this.#bringToMemory(this.#filling);
       await this.#filling.file.close();
       await this.#filling.begin(++this.#generation);
       return false;
@@ -134,6 +133,19 @@ export class Journal {
         await (half.count === 0 ? half.file.remove() : half.file.close());
       }
     });
+  }
+
+  /** What a file has that is not in place any more: one that comes back is written over. */
+  async #bringToMemory({ held, file, count }: Half): Promise<void> {
+    let brought = 0;
+    const bring = (operations: readonly LedgerOperation[]): void => {
+      this.keepInMemory(operations);
+      brought += operations.length;
+    };
+    if (held !== null) bring(held.flatMap(({ text }) => decodeOperations(text)));
+    // As far as it can be read: what was taken away is still open, what was lost is not.
+    else await readAll(file, bring).catch(() => undefined);
+    this.#lose(count - brought, 'its file is gone, and it was too much to be held');
   }
 
   #lose(count: number, why: string): void {
@@ -201,6 +213,15 @@ export class Journal {
       this.#logger.error({ problem }, "the ledger's journal takes nothing now");
     }
     this.#fileProblem = problem;
+  }
+}
+
+async function readAll(file: JournalFile, take: (operations: readonly LedgerOperation[]) => void): Promise<void> {
+  for (let offset = 0; ; ) {
+    const { operations, nextOffset } = await file.read(offset);
+    if (operations.length === 0) return;
+    take(operations);
+    offset = nextOffset;
   }
 }
 

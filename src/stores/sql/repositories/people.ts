@@ -32,6 +32,16 @@ export class PeopleRepository {
     return rows.map(userOf);
   }
 
+  async user({ organisationId, id }: Pick<User, 'organisationId' | 'id'>): Promise<User | null> {
+    const row = await this.#db
+      .selectFrom('person')
+      .selectAll()
+      .where('organisation_id', '=', organisationId)
+      .where('user_id', '=', id)
+      .executeTakeFirst();
+    return row === undefined ? null : userOf(row);
+  }
+
   /** Whatever their organisation. */
   async userByLogin(name: string): Promise<UserWithPassword | null> {
     const row = await this.#db.selectFrom('person').selectAll().where('login', '=', loginOf(name)).executeTakeFirst();
@@ -91,6 +101,16 @@ export class PeopleRepository {
     return rows.map(tokenOf);
   }
 
+  async token({ organisationId, id }: Pick<ServiceToken, 'organisationId' | 'id'>): Promise<ServiceToken | null> {
+    const row = await this.#db
+      .selectFrom('service_token')
+      .selectAll()
+      .where('organisation_id', '=', organisationId)
+      .where('token_id', '=', id)
+      .executeTakeFirst();
+    return row === undefined ? null : tokenOf(row);
+  }
+
   async tokenByHash(hash: string): Promise<ServiceToken | null> {
     const row = await this.#db
       .selectFrom('service_token')
@@ -129,8 +149,8 @@ export class PeopleRepository {
       .where('session_hash', '=', hash)
       .executeTakeFirst();
     if (row === undefined) return null;
-    const user = (await this.users(row.organisation_id)).find(({ id }) => id === row.user_id);
-    if (user === undefined) return null;
+    const user = await this.user({ organisationId: row.organisation_id, id: row.user_id });
+    if (user === null) return null;
     const session = {
       ...{ hash: row.session_hash, organisationId: row.organisation_id, userId: row.user_id },
       ...{ createdAtMs: row.created_at_ms, seenAtMs: row.seen_at_ms },
