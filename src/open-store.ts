@@ -7,6 +7,7 @@ import type { ClientKeyStore } from './core/key-store.ts';
 import type { Ledger } from './core/ledger.ts';
 import type { LedgerVerification } from './core/ledger-check.ts';
 import type { Logger } from './core/logger.ts';
+import { sayWhenSlow } from './core/when-slow.ts';
 import type { AuditLog } from './stores/audit-log.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
 
@@ -31,6 +32,9 @@ export interface Opened {
   readonly folder: HeldLock | null;
 }
 
+/** A store with a million calls of an earlier version takes several times as long. */
+const SLOW_OPENING_MS = 3_000;
+
 /**
  * The store and what stands on it; makes one where there is none. A damaged one is refused. What fails leaves nothing
  * open. Part of the composition root.
@@ -38,19 +42,26 @@ export interface Opened {
 export async function openStore(config: Config, parts: StoreParts): Promise<Opened> {
   // First: where it cannot be read, no store is made.
   const { hash, isNew } = await openHasher(config);
-  const store = await openDatabase(config);
+  const { clock, logger } = parts;
+  const store = await sayWhenSlow(
+    clock,
+    SLOW_OPENING_MS,
+    () =>
+      logger.info({}, 'the store is being opened; the first start with a store of an earlier version takes a while'),
+    () => openDatabase(config),
+  );
   try {
     const { refuseDamaged } = await import('./stores/sql/integrity.ts');
-    await refuseDamaged(store, parts.clock, parts.logger);
+    await refuseDamaged(store, clock, logger);
     const audit = await openAudit(store, config, hash, parts);
     const keys = await openKeyStore(store, audit, pepperCheck(hash));
     const verification = await openVerification(store, parts.ledger);
     const budgets = await openBudgetStore(store, audit);
     // Last: what may fail is behind us, and a start that fails holds nothing.
-    const folder = await holdDataFolder(config, parts.logger);
+    const folder = await holdDataFolder(config, logger);
     return { folder, store, hash, pepperIsNew: isNew, audit, keys, budgets, verification };
   } catch (error) {
-    await store.close().catch(notClosed(parts.logger));
+    await store.close().catch(notClosed(logger));
     throw error;
   }
 }
