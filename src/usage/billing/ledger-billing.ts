@@ -269,8 +269,8 @@ class LedgerBill<Price> implements Bill {
   }
 
   /**
-   * What a hard budget pays a provider is never guessed too low: who leaves before the provider has said what it
-   * charges is billed what was set aside.
+   * What a hard budget pays a provider is never guessed too low: where it has not said what the whole answer used, what
+   * was set aside is billed.
    */
   #stateOf(end: CallEnd): EndState {
     const isPromised = this.terms !== null && this.#call.target.place === 'cloud';
