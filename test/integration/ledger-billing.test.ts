@@ -36,7 +36,7 @@ const priced = (rates: Rates, prompt: number, output: number): number => rates.i
 const PRICES: Pricing<Rates> = {
   priceOf: ({ target, model }) => (target.place === 'local' || model === 'unpriced' ? null : CLOUD),
   estimateNanoUsd: (prompt, output, rates) => (rates === null ? null : priced(rates, prompt, output)),
-  usdPerMillionTokens: ({ input, output }) => ({ prompt: input / 1_000, completion: output / 1_000 }),
+  publishedPrices: ({ input, output }) => ({ prompt: input / 1_000, completion: output / 1_000, request: 0, image: 0 }),
   costOf: ({ promptTokens, completionTokens, costNanoUsd }, rates) => {
     if (costNanoUsd !== null) return { nanoUsd: costNanoUsd, source: 'provider' };
     if (rates === null) return { nanoUsd: null, source: 'unknown' };
