@@ -8,7 +8,7 @@ import type { Clock } from './core/clock.ts';
 import type { Ledger } from './core/ledger.ts';
 import type { LedgerVerification } from './core/ledger-check.ts';
 import type { Logger } from './core/logger.ts';
-import { costOf, estimateNanoUsd, type Price, savedNanoUsd, usdPerMillionTokens } from './core/price.ts';
+import { costOf, estimateNanoUsd, type Price, publishedPrices, savedNanoUsd } from './core/price.ts';
 import type { UsageReports } from './core/usage-report.ts';
 import { modelIndex } from './router/model-index.ts';
 import type { TargetDirectory } from './router/targets.ts';
@@ -84,8 +84,9 @@ export async function openBooks(
     },
     pricing: {
       priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),
-      estimateNanoUsd: (prompt, output, price, runningMs) => estimateNanoUsd(prompt, output, price, { runningMs }),
-      usdPerMillionTokens,
+      estimateNanoUsd: (prompt, output, price, { longestMs, pictures }) =>
+        estimateNanoUsd(prompt, output, price, { runningMs: longestMs, pictures }),
+      publishedPrices,
       costOf,
       savedNanoUsd: ({ target, model, nowMs }, usage, cost) =>
         target.place === 'cloud' ? 0 : savedNanoUsd(usage, prices.cloudPriceOf(model, nowMs), cost),

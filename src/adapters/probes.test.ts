@@ -392,7 +392,13 @@ describe('the probes of clouds', () => {
         id: 'openai/gpt-4o-mini',
         architecture: { input_modalities: ['text', 'image'] },
         supported_parameters: ['tools', 'structured_outputs'],
-        pricing: { prompt: '0.0000001505', completion: '0.0000006', input_cache_read: '0.000000075', request: '0.001' },
+        pricing: {
+          prompt: '0.0000001505',
+          completion: '0.0000006',
+          input_cache_read: '0.000000075',
+          request: '0.001',
+          image: '0.003613',
+        },
       },
       {
         id: 'x/thinker',
@@ -415,6 +421,7 @@ describe('the probes of clouds', () => {
         price: {
           rates: { input: 150_500_000, cachedInput: 75_000_000, audioInput: 150_500_000, output: 600_000_000 },
           callNanoUsd: 1_000_000,
+          pictureNanoUsd: 3_613_000,
           source: 'listed',
         },
       },

@@ -1,5 +1,5 @@
 import type { FailureKind } from './failure.ts';
-import type { UsdPerMillionTokens } from './price.ts';
+import type { PublishedPrices } from './price.ts';
 import type { InferenceRequest } from './request.ts';
 import type { Target } from './target.ts';
 import type { Usage } from './usage.ts';
@@ -32,12 +32,18 @@ export interface CallEnd {
   readonly neverMade?: true;
 }
 
+/** US dollars, as PublishedPrices. */
+export interface SpendingCeilings extends Omit<PublishedPrices, 'image'> {
+  /** Null: the prompt has no picture. */
+  readonly image: number | null;
+}
+
 /** What a call must keep to, so that it costs no more than was set aside for it in a hard budget. */
 export interface SpendingTerms {
   /** Of each answer, tokens, ≥ 1; what a server does beside the answer and charges apart is not asked for. Null: the client's own limit, if any. */
   readonly answerTokens: number | null;
   /** What was reckoned with: whoever chooses among providers is to choose none that asks more. Null: no budget in dollars applies. */
-  readonly most: UsdPerMillionTokens | null;
+  readonly most: SpendingCeilings | null;
 }
 
 /** What one call is going to cost whoever sent the request. */

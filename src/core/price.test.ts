@@ -5,10 +5,12 @@ import {
   estimateNanoUsd,
   fullRates,
   type Price,
+  publishedPrices,
   savedNanoUsd,
   TOKEN_CLASSES,
   type TokenRates,
   tokenPrice,
+  withPicturesOf,
 } from './price.ts';
 import type { TokenParts, Usage } from './usage.ts';
 
@@ -112,6 +114,18 @@ describe('what a call costs', () => {
     };
     expect(costOf(usageOf(1000, 100), own, 2_000).nanoUsd).toBe(50_500);
     expect(costOf(usageOf(1000, 100), own, Number.NaN).nanoUsd).toBe(500);
+  });
+
+  test('each picture has its price set aside, and a price that somebody set has that of the provider’s list', () => {
+    const seer: Price = { ...MINI, callNanoUsd: 500, pictureNanoUsd: 4_000_000 };
+    const words = estimateNanoUsd(1000, 100, { ...MINI, callNanoUsd: 500 }) ?? 0;
+    expect(estimateNanoUsd(1000, 100, seer)).toBe(words);
+    expect(estimateNanoUsd(1000, 100, seer, { pictures: 3 })).toBe(words + 12_000_000);
+    expect(estimateNanoUsd(1000, 100, MINI, { pictures: 3 })).toBe(estimateNanoUsd(1000, 100, MINI) ?? 0);
+    expect(publishedPrices(seer)).toEqual({ prompt: 0.15, completion: 0.6, request: 0.000_000_5, image: 0.004 });
+    expect(publishedPrices(MINI)).toMatchObject({ request: 0, image: 0 });
+    expect(withPicturesOf(MINI, seer)).toEqual({ ...MINI, pictureNanoUsd: 4_000_000 });
+    expect(withPicturesOf(MINI, null)).toBe(MINI);
   });
 
   test('a local answer saves what a cloud would have charged above it, never less than nothing', () => {

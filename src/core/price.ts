@@ -53,6 +53,8 @@ export interface Price {
   readonly tiers: readonly RateTier[];
   /** For each call, whatever its length, nano-USD. */
   readonly callNanoUsd: number;
+  /** For each picture of a prompt, beside its tokens, nano-USD; absent: none is known. */
+  readonly pictureNanoUsd?: number;
   /** While the call runs, femto-USD a millisecond: electricity. */
   readonly msFemtoUsd: number;
   readonly source: PriceSource;
@@ -98,12 +100,13 @@ export function costOf(usage: Usage, price: Price | null, runningMs = 0): CallCo
 /**
  * The most that a call can cost, rounded up: what is set aside for it before it is made. Null: no price is known.
  * `textOnly`: the request holds no sound or picture and asks for none; else each token counts as the dearest class.
+ * `pictures`: how many the prompt has.
  */
 export function estimateNanoUsd(
   promptTokens: number,
   maxOutputTokens: number,
   price: Price | null,
-  { textOnly = false, runningMs = 0 }: { textOnly?: boolean; runningMs?: number } = {},
+  { textOnly = false, runningMs = 0, pictures = 0 }: { textOnly?: boolean; runningMs?: number; pictures?: number } = {},
 ): number | null {
   if (price === null) return null;
   const prompt = atMost(promptTokens);
@@ -114,7 +117,7 @@ export function estimateNanoUsd(
   for (const { aboveTokens, rates } of price.tiers) {
     if (prompt > aboveTokens) most = Math.max(most, mostOf(price, rates, prompt, output, ms, textOnly));
   }
-  return most;
+  return Math.min(most + pictures * (price.pictureNanoUsd ?? 0), Number.MAX_SAFE_INTEGER);
 }
 
 function mostOf(
@@ -138,15 +141,31 @@ function mostOf(
   return Math.min(Number(nanoUsd), Number.MAX_SAFE_INTEGER);
 }
 
-/** US dollars for a million tokens. */
-export interface UsdPerMillionTokens {
+/** US dollars. */
+export interface PublishedPrices {
+  /** For a million tokens. */
   readonly prompt: number;
   readonly completion: number;
+  /** For a call, whatever its length. */
+  readonly request: number;
+  /** For a picture of the prompt, beside its tokens. */
+  readonly image: number;
 }
 
-/** As it is published, of ordinary text: the lowest tier. */
-export function usdPerMillionTokens({ rates }: Price): UsdPerMillionTokens {
-  return { prompt: rates.input / NANO_PER_USD, completion: rates.output / NANO_PER_USD };
+/** As they are published, of ordinary text: the lowest tier. */
+export function publishedPrices({ rates, callNanoUsd, pictureNanoUsd = 0 }: Price): PublishedPrices {
+  return {
+    prompt: rates.input / NANO_PER_USD,
+    completion: rates.output / NANO_PER_USD,
+    request: callNanoUsd / NANO_PER_USD,
+    image: pictureNanoUsd / NANO_PER_USD,
+  };
+}
+
+/** What nobody who sets a price can say, and the provider does: what a picture costs. */
+export function withPicturesOf(price: Price, listed: Price | null): Price {
+  const pictureNanoUsd = listed?.pictureNanoUsd;
+  return pictureNanoUsd === undefined ? price : { ...price, pictureNanoUsd };
 }
 
 /** What a cloud would have charged above what the call cost, ≥ 0; null: one of the two is not known. */

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import type { Simulator, SimulatorKind } from '../../simulators/index.ts';
 import type { Target } from '../../src/core/target.ts';
 import { admin, bearer } from '../support/admin-client.ts';
+import { wholeReply } from '../support/chat-server.ts';
 import { readEvents, type TestGateway, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts } from '../support/running.ts';
 
-const { simulator, gateway } = runningParts();
+const { simulator, chatServer, gateway } = runningParts();
 const MODEL = 'house-70b';
 const NANO = 1e9;
 /** USD for a million tokens. */
@@ -258,10 +259,61 @@ describe('what nobody could reckon before', () => {
     const server = await simulator({ kind: 'openrouter', models: [{ id: MODEL }] });
     const inUsd = await withBudget([targetFor(server)], { limit_usd: 1 });
     expect((await inUsd.ask({ provider: { order: ['dear'], allow_fallbacks: false } })).status).toBe(200);
-    const max_price = { prompt: expect.closeTo(1, 6), completion: expect.closeTo(10, 6) };
+    const max_price = { prompt: expect.closeTo(1, 6), completion: expect.closeTo(10, 6), request: 1e-9 };
     expect(sent(server)[0]?.['provider']).toEqual({ max_price });
     expect((await inUsd.ask()).status).toBe(200);
     expect(sent(server)[1]?.['provider']).toEqual({ max_price });
+  });
+
+  test('is not left to the client either: what the provider takes for a call and for a picture', async () => {
+    const pricing = { prompt: '0.000001', completion: '0.00001', request: '0.002', image: '0.004' };
+    const modalities = { input_modalities: ['text', 'image'], output_modalities: ['text'] };
+    const usage = { prompt_tokens: 5, completion_tokens: 5, total_tokens: 10, cost: 0.01 };
+    const server = await chatServer({
+      models: [{ id: 'seer', context_length: 100_000, pricing, architecture: modalities }],
+      reply: () => wholeReply('a cat', usage),
+    });
+    const target = targetFor({ kind: 'openrouter', baseUrl: server.baseUrl }, { place: 'cloud' });
+    const { on, ask } = await withBudget([target], { limit_usd: 1 });
+    const asked = (turn: number) => JSON.parse(server.asked[turn] ?? '{}').provider.max_price;
+    const picture = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } };
+    const shown = (count: number) => [{ role: 'user', content: Array.from({ length: count }, () => picture) }];
+    const words = {
+      prompt: expect.closeTo(1, 6),
+      completion: expect.closeTo(10, 6),
+      request: expect.closeTo(0.002, 6),
+    };
+    expect((await ask({ model: 'seer', max_tokens: 10 })).status).toBe(200);
+    expect(asked(0)).toEqual(words);
+    expect((await ask({ model: 'seer', max_tokens: 10, messages: shown(2) })).status).toBe(200);
+    expect(asked(1)).toEqual({ ...words, image: expect.closeTo(0.004, 6) });
+    const wish = { max_price: { image: 0.001, request: 9 } };
+    expect((await ask({ model: 'seer', max_tokens: 10, messages: shown(1), provider: wish })).status).toBe(200);
+    expect(asked(2)).toEqual({ ...words, image: 0.001 });
+    // Of a price that the operator set, what a picture costs is the provider's word.
+    await admin(on, 'POST', 'prices', { model: 'seer', input_usd_per_mtok: 2, output_usd_per_mtok: 20 });
+    expect((await ask({ model: 'seer', max_tokens: 10, messages: shown(1) })).status).toBe(200);
+    expect(asked(3)).toMatchObject({ prompt: expect.closeTo(2, 6), request: 1e-9, image: expect.closeTo(0.004, 6) });
+  });
+
+  test('is set aside in whole: the price of a call and of each picture, too', async () => {
+    const pricing = { prompt: '0', completion: '0', request: '0.002', image: '0.004' };
+    const server = await chatServer({
+      models: [{ id: 'seer', context_length: 100_000, pricing }],
+      reply: () => wholeReply('a cat', { prompt_tokens: 5, completion_tokens: 5, total_tokens: 10, cost: 0.01 }),
+    });
+    const target = targetFor({ kind: 'openrouter', baseUrl: server.baseUrl }, { place: 'cloud' });
+    const { ask } = await withBudget([target], { limit_usd: 0.0139 });
+    const picture = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } };
+    const shown = (count: number) => ({
+      ...{ model: 'seer', max_tokens: 10 },
+      messages: [{ role: 'user', content: Array.from({ length: count }, () => picture) }],
+    });
+    // 0.002 for the call and 0.012 for three pictures.
+    const refused = await ask(shown(3));
+    expect([refused.status, (await refused.json()).error.code]).toEqual([429, 'insufficient_quota']);
+    expect(server.asked).toEqual([]);
+    expect((await ask(shown(2))).status).toBe(200);
   });
 
   test('is sent on for whoever has no hard budget and no list of models', async () => {

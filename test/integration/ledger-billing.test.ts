@@ -15,10 +15,11 @@ import { systemClock } from '../../src/system-clock.ts';
 import { LedgerBilling, type LedgerBillingOptions, type PayingCaller } from '../../src/usage/billing/ledger-billing.ts';
 import type { Pricing } from '../../src/usage/billing/pricing.ts';
 import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
+import { streamedReply, wholeReply } from '../support/chat-server.ts';
 import { readEvents, type TestGateway, targetFor, until } from '../support/gateway.ts';
 import { inference, runningParts, servedBy } from '../support/running.ts';
 
-const { simulator, gateway } = runningParts();
+const { simulator, chatServer, gateway } = runningParts();
 const PATIENT = { probeIntervalMs: 60_000 };
 const silent = (): void => undefined;
 const logger: Logger = { debug: silent, info: silent, warn: silent, error: silent };
@@ -35,7 +36,7 @@ const priced = (rates: Rates, prompt: number, output: number): number => rates.i
 const PRICES: Pricing<Rates> = {
   priceOf: ({ target, model }) => (target.place === 'local' || model === 'unpriced' ? null : CLOUD),
   estimateNanoUsd: (prompt, output, rates) => (rates === null ? null : priced(rates, prompt, output)),
-  usdPerMillionTokens: ({ input, output }) => ({ prompt: input / 1_000, completion: output / 1_000 }),
+  publishedPrices: ({ input, output }) => ({ prompt: input / 1_000, completion: output / 1_000, request: 0, image: 0 }),
   costOf: ({ promptTokens, completionTokens, costNanoUsd }, rates) => {
     if (costNanoUsd !== null) return { nanoUsd: costNanoUsd, source: 'provider' };
     if (rates === null) return { nanoUsd: null, source: 'unknown' };
@@ -250,6 +251,74 @@ describe('a client with a hard budget', () => {
     expect(window?.reserved).toBe(0);
     expect(window?.settled).toBeLessThanOrEqual(10 * ASKED + 7);
     expect((await verifyLedger(store)).findings).toEqual([]);
+  });
+});
+
+describe('A-06: an answer whose provider does not say what it used', () => {
+  const WORDS = 'one two three four';
+  const MOST = 50;
+  /** What the provider charges all the same. */
+  const silent = async (stream: boolean, content = WORDS) => {
+    const reply = stream ? streamedReply(content) : wholeReply(content);
+    return await chatServer({ models: [{ id: 'm' }], reply: () => reply });
+  };
+  const targetOf = ({ baseUrl }: { baseUrl: string }, place: 'cloud' | 'local' = 'cloud') =>
+    targetFor({ kind: 'openai-compatible', baseUrl }, { place });
+  const asked = (stream: boolean) => say({ model: 'm', stream, max_tokens: MOST });
+
+  for (const stream of [false, true]) {
+    test(`is paid from a hard budget with what was set aside for it (stream: ${stream})`, async () => {
+      await budgetOfAlice(10_000);
+      const server = await silent(stream);
+      const { chat } = await gateway([targetOf(server)], { ...PATIENT, billing: billing(limited('usd')) });
+      const reply = await chat(asked(stream));
+      expect([reply.status, await reply.text()]).toEqual([200, expect.stringContaining(WORDS)]);
+      const [row] = await rows();
+      expect(row).toMatchObject({ state: 'unknown', failure: null, client_outcome: 'served', estimated: 1 });
+      expect(row?.cost_nano_usd).toBe(row?.reserved_nano_usd ?? 0);
+      expect(await windows()).toEqual([{ reserved: 0, settled: row?.reserved_nano_usd ?? 0 }]);
+      expect(row?.reserved_nano_usd).toBeGreaterThanOrEqual(5 * MOST);
+      expect((await verifyLedger(store)).findings).toEqual([]);
+    });
+
+    test(`is paid so from one in tokens, too (stream: ${stream})`, async () => {
+      await budgetOfAlice(10_000, 'tokens');
+      const server = await silent(stream);
+      const { chat } = await gateway([targetOf(server)], { ...PATIENT, billing: billing(limited('tokens')) });
+      await (await chat(asked(stream))).text();
+      const [row] = await rows();
+      expect(await windows()).toEqual([{ reserved: 0, settled: row?.reserved_tokens ?? 0 }]);
+      expect(row?.reserved_tokens).toBeGreaterThanOrEqual(MOST);
+    });
+
+    test(`is paid with what was seen where there is no hard budget (stream: ${stream})`, async () => {
+      const server = await silent(stream);
+      const { chat } = await gateway([targetOf(server)], { ...PATIENT, billing: billing() });
+      await (await chat(asked(stream))).text();
+      const [row] = await rows();
+      expect(row).toMatchObject({ state: 'settled', client_outcome: 'served', estimated: 1 });
+      expect(row?.output_tokens).toBeGreaterThanOrEqual(5);
+      expect(row?.cost_nano_usd).toBe(2 * (row?.input_tokens ?? 0) + 5 * (row?.output_tokens ?? 0));
+    });
+
+    test(`costs nothing more at a server of one’s own, hard budget or not (stream: ${stream})`, async () => {
+      await budgetOfAlice(10_000);
+      const server = await silent(stream);
+      const { chat } = await gateway([targetOf(server, 'local')], { ...PATIENT, billing: billing(limited('usd')) });
+      await (await chat(asked(stream))).text();
+      expect(await rows()).toMatchObject([{ state: 'settled', estimated: 1, cost_nano_usd: 0 }]);
+    });
+  }
+
+  test('and that breaks off is paid so from a hard budget, too: all of it may have been written', async () => {
+    await budgetOfAlice(10_000);
+    const broken = streamedReply(WORDS).split('data: ').slice(0, 2).join('data: ');
+    const server = await chatServer({ models: [{ id: 'm' }], reply: () => broken });
+    const { chat } = await gateway([targetOf(server)], { ...PATIENT, billing: billing(limited('usd')) });
+    expect(await (await chat(asked(true))).text()).toContain('upstream_truncated');
+    const [row] = await rows();
+    expect(row).toMatchObject({ state: 'unknown', failure: 'truncated', client_outcome: 'cut' });
+    expect(row?.cost_nano_usd).toBe(row?.reserved_nano_usd ?? 0);
   });
 });
 

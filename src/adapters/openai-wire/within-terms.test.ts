@@ -8,7 +8,10 @@ const KEY: Caller = { ...ANYONE, kind: 'key', keyId: 'k' };
 const LISTED: Caller = { ...KEY, policies: { ...ANYTHING, models: ['a'] } };
 const FREE: SpendingTerms = { answerTokens: null, most: null };
 const TEN: SpendingTerms = { answerTokens: 10, most: null };
-const PRICED: SpendingTerms = { answerTokens: null, most: { prompt: 0.15, completion: 2 } };
+const PRICED: SpendingTerms = {
+  answerTokens: null,
+  most: { prompt: 0.15, completion: 2, request: 0.005, image: null },
+};
 
 /** The names of what is taken out, and what is set. */
 const changes = (body: Record<string, unknown>, caller: Caller, terms: SpendingTerms | null) =>
@@ -65,7 +68,7 @@ describe('the provider at a broker of providers', () => {
     withinTerms({ body: asked === undefined ? {} : { provider: asked }, caller: KEY }, terms, 'max_tokens', true)[
       'provider'
     ];
-  const MOST = { prompt: 0.150000001, completion: 2.000000001 };
+  const MOST = { prompt: 0.150000001, completion: 2.000000001, request: expect.closeTo(0.005, 8) };
 
   test('asks no more than what was set aside from a budget in dollars, whatever the client wants', () => {
     expect(provider(undefined)).toEqual({ max_price: MOST });
@@ -78,6 +81,15 @@ describe('the provider at a broker of providers', () => {
     expect(provider({ ...wishes, max_price: { prompt: 0.1 } })).toEqual({
       ...wishes,
       max_price: { ...MOST, prompt: 0.1 },
+    });
+  });
+
+  test('asks no more for a picture than was set aside for one, where there are pictures', () => {
+    const withPictures = { answerTokens: null, most: { prompt: 0.15, completion: 2, request: 0, image: 0.002 } };
+    const most = { ...MOST, request: 1e-9, image: expect.closeTo(0.002, 8) };
+    expect(provider({ max_price: { image: 5, request: 5 } }, withPictures)).toEqual({ max_price: most });
+    expect(provider({ max_price: { image: '0.001', request: 0 } }, withPictures)).toEqual({
+      max_price: { ...most, image: 0.001, request: 0 },
     });
   });
 

@@ -1,7 +1,6 @@
-import type { SpendingTerms } from '../../core/billing.ts';
+import type { SpendingCeilings, SpendingTerms } from '../../core/billing.ts';
 import { OTHER_LIMITS, OTHER_MODELS, PAID_EXTRAS, PROMPT_MAKERS } from '../../core/body-fields.ts';
 import { countOf, isObject, type JsonObject, listOf, objectOf } from '../../core/json-shape.ts';
-import type { UsdPerMillionTokens } from '../../core/price.ts';
 import type { InferenceRequest } from '../../core/request.ts';
 
 /** OpenAI's two names for the most tokens of an answer: the older one, and the one that its reasoning models want. */
@@ -83,14 +82,18 @@ const PROVIDER_WISHES = ['data_collection', 'zdr', 'require_parameters', 'quanti
 /** What is published as decimals is compared as floating point: it must not fail by its last digit. */
 const SLACK_USD = 1e-9;
 
-function noneDearer(asked: JsonObject, most: UsdPerMillionTokens): JsonObject {
+function noneDearer(asked: JsonObject, most: SpendingCeilings): JsonObject {
   const wishes = PROVIDER_WISHES.filter((name) => Object.hasOwn(asked, name)).map((name) => [name, asked[name]]);
   const own = objectOf(asked['max_price']);
-  const least = (name: keyof UsdPerMillionTokens): number => {
-    const price = own[name];
-    return Math.min(most[name] + SLACK_USD, typeof price === 'number' && price >= 0 ? price : Number.POSITIVE_INFINITY);
-  };
-  return { ...Object.fromEntries(wishes), max_price: { prompt: least('prompt'), completion: least('completion') } };
+  const ceilings = Object.entries(most).filter((ceiling): ceiling is [string, number] => ceiling[1] !== null);
+  const least = ceilings.map(([name, usd]) => [name, Math.min(usd + SLACK_USD, ownPrice(own[name]))]);
+  return { ...Object.fromEntries(wishes), max_price: Object.fromEntries(least) };
+}
+
+/** OpenRouter takes numbers, and numbers as text. */
+function ownPrice(value: unknown): number {
+  const price = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof price === 'number' && price >= 0 ? price : Number.POSITIVE_INFINITY;
 }
 
 function withoutPaidTools(body: Body): Changes {

@@ -58,7 +58,7 @@ function capabilitiesOf(item: JsonObject): ModelCapabilities {
 }
 
 /**
- * `pricing` is in USD a token, as text: "0.0000025"; `request` is for a call. Negative ones mean that it depends
+ * `pricing` is in USD a token, as text: "0.0000025"; `request` is for a call, `image` for a picture. Negative ones mean that it depends
  * (openrouter/auto). A class with a price of 0 beside a prompt that costs has none of its own.
  */
 function priceOf(pricing: JsonObject): Price | null {
@@ -73,8 +73,15 @@ function priceOf(pricing: JsonObject): Price | null {
     audioInput: own('audio'),
     reasoning: own('internal_reasoning'),
   });
-  return { ...price, callNanoUsd: scaledDecimal(pricing['request'], 9)?.value ?? 0 };
+  const pictureNanoUsd = nanoUsd(pricing['image']);
+  const callNanoUsd = nanoUsd(pricing['request']);
+  return pictureNanoUsd === 0 ? { ...price, callNanoUsd } : { ...price, callNanoUsd, pictureNanoUsd };
 }
+/** 0: not said, or none. */
+function nanoUsd(usd: unknown): number {
+  return scaledDecimal(usd, 9)?.value ?? 0;
+}
+
 /** Null: not said, or no price. */
 function femtoUsd(usd: unknown): number | null {
   return scaledDecimal(usd, 15)?.value ?? null;

@@ -21,7 +21,7 @@ import { refusalText } from './budget-words.ts';
 import { LEAST_USEFUL_TOKENS, longestFitting, retryAfterMs, roomOf } from './fitting.ts';
 import { mayHaveCostMore, outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 import type { PricedCall, Pricing } from './pricing.ts';
-import { answerLimitOf, likelyBounds, type TokenBounds, upperBounds } from './reservation.ts';
+import { answerLimitOf, likelyBounds, picturesOf, type TokenBounds, upperBounds } from './reservation.ts';
 import { unboundedText } from './unbounded.ts';
 
 /** Whose calls a request makes. */
@@ -68,8 +68,9 @@ export class LedgerBilling<Price> implements Billing {
     const { ledger, payerOf, usualOutputTokens } = this.#options;
     const { payer, model = purchase.model, hardBudgets } = payerOf(purchase);
     const price = this.#priceOf(purchase, '');
-    const sale = { purchase, payer, model, price };
-    if (hardBudgets.length > 0) return this.#underBudget(sale, hardBudgets);
+    const isPromised = hardBudgets.length > 0;
+    const sale = { purchase, payer, model, price, pictures: isPromised ? picturesOf(purchase.request) : 0 };
+    if (isPromised) return this.#underBudget(sale, hardBudgets);
     const start = this.#startOf(sale, likelyBounds(purchase, usualOutputTokens));
     return this.#bill(ledger.begin(start), purchase, price, null);
   }
@@ -110,8 +111,9 @@ export class LedgerBilling<Price> implements Billing {
   /** Of answers that cost nothing, whatever their length, none needs a limit. */
   #termsOf(sale: Sale<Price>, units: readonly BudgetUnit[], answerTokens: number): SpendingTerms {
     const isFree = !units.includes('tokens') && this.#nanoUsd(sale, answerTokens) === this.#nanoUsd(sale, 0);
-    const { price } = sale;
-    const most = price === null || !units.includes('usd') ? null : this.#options.pricing.usdPerMillionTokens(price);
+    const { price, pictures } = sale;
+    const published = price === null || !units.includes('usd') ? null : this.#options.pricing.publishedPrices(price);
+    const most = published && { ...published, image: pictures === 0 ? null : published.image };
     return { answerTokens: isFree ? null : answerTokens, most };
   }
 
@@ -129,9 +131,9 @@ export class LedgerBilling<Price> implements Billing {
     return this.#estimate(sale, upperBounds(sale.purchase, answerTokens));
   }
 
-  #estimate({ purchase, price }: Sale<Price>, { promptTokens, outputTokens }: TokenBounds): number {
-    const longest = longestMs(purchase.target);
-    return this.#options.pricing.estimateNanoUsd(promptTokens, outputTokens, price, longest) ?? 0;
+  #estimate({ purchase, price, pictures }: Sale<Price>, { promptTokens, outputTokens }: TokenBounds): number {
+    const of = { longestMs: longestMs(purchase.target), pictures };
+    return this.#options.pricing.estimateNanoUsd(promptTokens, outputTokens, price, of) ?? 0;
   }
 
   #overBudget(sale: Sale<Price>, error: BudgetExceeded): UpstreamError {
@@ -193,6 +195,8 @@ interface Sale<Price> {
   /** As budgets call it. */
   readonly model: string;
   readonly price: Price | null;
+  /** Of its prompt; 0 also where no hard budget applies. */
+  readonly pictures: number;
 }
 
 /** What is kept of a call while it runs; nothing of its prompt. */
@@ -269,8 +273,8 @@ class LedgerBill<Price> implements Bill {
   }
 
   /**
-   * What a hard budget pays a provider is never guessed too low: who leaves before the provider has said what it
-   * charges is billed what was set aside.
+   * What a hard budget pays a provider is never guessed too low: where it has not said what the whole answer used, what
+   * was set aside is billed.
    */
   #stateOf(end: CallEnd): EndState {
     const isPromised = this.terms !== null && this.#call.target.place === 'cloud';

@@ -48,13 +48,19 @@ describe('a call counts as', () => {
   });
 });
 
-test('whose client left it may have cost more than was seen, unless its provider counted all of it', () => {
+test('it may have cost more than was seen, unless its provider counted all of it or did not begin', () => {
   expect(mayHaveCostMore(ended({ failure: 'cancelled', producedTokens: 9 }))).toBe(true);
   expect(mayHaveCostMore(ended({ failure: 'cancelled', usage }))).toBe(true);
   expect(mayHaveCostMore(ended({ failure: 'cancelled', isComplete: true }))).toBe(true);
   expect(mayHaveCostMore(ended({ failure: 'cancelled', usage, isComplete: true }))).toBe(false);
   expect(mayHaveCostMore(ended({ failure: 'cancelled', neverMade: true }))).toBe(false);
-  expect(mayHaveCostMore(ended({ failure: 'truncated' }))).toBe(false);
+  expect(mayHaveCostMore(ended({ isComplete: true }))).toBe(true);
+  expect(mayHaveCostMore(ended({ isComplete: true, usage }))).toBe(false);
+  expect(mayHaveCostMore(ended({ failure: 'truncated', producedTokens: 3 }))).toBe(true);
+  expect(mayHaveCostMore(ended({ failure: 'truncated', producedTokens: 3, usage }))).toBe(true);
+  expect(mayHaveCostMore(ended({ failure: 'truncated', isComplete: true, usage }))).toBe(false);
+  expect(mayHaveCostMore(ended({ failure: 'rejected', status: 400 }))).toBe(false);
+  expect(mayHaveCostMore(ended({ failure: 'unreachable' }))).toBe(false);
 });
 
 test('a client got an answer, a part of one, nothing, or left', () => {

@@ -21,7 +21,7 @@ const FIRST_ERROR_STATUS = 300;
 
 /**
  * What is known of a call that has ended. Where a server broke off without a word it may have written, and charged, a
- * whole answer: nobody can say. Where the client left, what came until then counts.
+ * whole answer: nobody can say. Where the client left, or the server reports nothing, what came counts.
  */
 export function stateOf({ failure, status, usage, producedTokens, neverMade }: CallEnd): EndState {
   if (neverMade) return 'voided';
@@ -31,11 +31,13 @@ export function stateOf({ failure, status, usage, producedTokens, neverMade }: C
 }
 
 /**
- * The client left before the end: its provider may charge more than was seen, up to the whole answer. Some servers
- * report what was used so far with each chunk, which is not the whole either.
+ * Its provider may charge more than was seen, up to the longest answer there could be: it did not say what it used, or
+ * not of the whole answer, since some servers report what was used so far with each chunk.
  */
-export function mayHaveCostMore({ failure, usage, isComplete, neverMade }: CallEnd): boolean {
-  return failure === 'cancelled' && !neverMade && (usage === null || !isComplete);
+export function mayHaveCostMore(end: CallEnd): boolean {
+  const { failure, usage, isComplete, neverMade } = end;
+  if (neverMade || (usage !== null && isComplete)) return false;
+  return failure === 'cancelled' || stateOf(end) === 'settled';
 }
 
 /** As the client saw it, as far as one call can tell: another may have answered in its place. */

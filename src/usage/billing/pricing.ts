@@ -1,4 +1,4 @@
-import type { CostSource, UsdPerMillionTokens } from '../../core/price.ts';
+import type { CostSource, PublishedPrices } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 
@@ -18,9 +18,13 @@ export interface Pricing<Price> {
   /** Null: no price is known. */
   priceOf(call: PricedCall): Price | null;
   /** The most that so many tokens can cost in that time, nano-USD, rounded up; null: no price is known. */
-  estimateNanoUsd(promptTokens: number, maxOutputTokens: number, price: Price | null, longestMs: number): number | null;
-  /** Of ordinary text. */
-  usdPerMillionTokens(price: Price): UsdPerMillionTokens;
+  estimateNanoUsd(
+    promptTokens: number,
+    maxOutputTokens: number,
+    price: Price | null,
+    of: { readonly longestMs: number; readonly pictures: number },
+  ): number | null;
+  publishedPrices(price: Price): PublishedPrices;
   /** What was used costs, integer nano-USD ≥ 0; null: not known. The provider's own bill wins. `runningMs`: how long the call ran. */
   costOf(
     usage: Usage,

@@ -83,6 +83,16 @@ function mostPromptTokens({ body, prompt }: InferenceRequest): number {
   return listOf(body['tools']).length === 0 ? tokens : tokens + TOOL_TEMPLATE_TOKENS;
 }
 
+/** Parts of the prompt that are pictures, or may be taken for some. */
+export function picturesOf({ body }: Pick<InferenceRequest, 'body'>): number {
+  let pictures = 0;
+  for (const message of listOf(body['messages'])) {
+    if (!isObject(message)) continue;
+    for (const part of listOf(message['content'])) if (isObject(part) && !isText(part) && !isSound(part)) pictures++;
+  }
+  return pictures;
+}
+
 /** The names of its members stand for what a template puts around it. */
 function messageTokens(message: unknown): number {
   if (!isObject(message) || !Array.isArray(message['content'])) return jsonBytes(message);
@@ -93,15 +103,17 @@ function messageTokens(message: unknown): number {
 function partTokens(part: unknown): number {
   if (!isObject(part) || isText(part)) return jsonBytes(part);
   if (IMAGE_PARTS.has(part['type']) && hasOnly(part, IMAGE_MEMBERS)) return IMAGE_TOKENS;
-  if (part['type'] === 'input_audio' && hasOnly(part, SOUND_MEMBERS)) {
-    return Math.ceil(jsonBytes(part) / SOUND_BYTES_PER_TOKEN);
-  }
+  if (isSound(part)) return Math.ceil(jsonBytes(part) / SOUND_BYTES_PER_TOKEN);
   return FILE_TOKENS + jsonBytes(part);
 }
 
 /** A part of any other member may be taken for a picture, a film or a sound: vLLM goes by the names when there is no `type`. */
 function isText(part: JsonObject): boolean {
   return TEXT_PARTS.has(part['type']) && hasOnly(part, TEXT_MEMBERS);
+}
+
+function isSound(part: JsonObject): boolean {
+  return part['type'] === 'input_audio' && hasOnly(part, SOUND_MEMBERS);
 }
 
 function hasOnly(part: JsonObject, members: ReadonlySet<string>): boolean {

@@ -1,4 +1,4 @@
-import { type Price, tokenPrice } from '../../core/price.ts';
+import { type Price, tokenPrice, withPicturesOf } from '../../core/price.ts';
 import { type LocalRate, overrideKey, type PriceOverride } from '../../core/price-override.ts';
 import type { FoundPrice, PriceQuestion, Prices, SetPrice } from '../../core/prices.ts';
 import { type Catalogue, ownCatalogue } from './catalogue.ts';
@@ -72,7 +72,8 @@ export class PriceBook implements Prices {
     const asked = this.#entry(target, model);
     const answered = answeredBy === '' || answeredBy === model ? null : this.#entry(target, answeredBy);
     const set = asked.set ?? answered?.set ?? null;
-    return { price: set === null ? this.#unset(question, asked, answered) : set.override.price, set };
+    if (set === null) return { price: this.#unset(question, asked, answered), set };
+    return { price: withPicturesOf(set.override.price, question.listed), set };
   }
 
   /** Of a model that nobody set a price for. */
