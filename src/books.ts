@@ -50,9 +50,13 @@ export async function openBooks(
       import('./stores/sql/repositories/usage.ts'),
       import('./usage/ledger/up-to-date-reports.ts'),
       import('./stores/sqlite/file-locks.ts'),
-      Promise.all([import('./admission/budget-watch.ts'), import('./stores/sql/repositories/budgets.ts')]),
+      Promise.all([
+        import('./admission/budget-watch.ts'),
+        import('./stores/sql/repositories/budgets.ts'),
+        import('./stores/sql/ledger/windows.ts'),
+      ]),
     ]);
-  const [{ BudgetWatch }, { BudgetRepository }] = budgeting;
+  const [{ BudgetWatch }, { BudgetRepository }, { windowEndMs, windowStartMs }] = budgeting;
   const [{ LedgerWatch }, { journalOwners }] = await Promise.all([
     import('./usage/ledger/ledger-watch.ts'),
     import('./usage/ledger/adopt-journals.ts'),
@@ -80,7 +84,16 @@ export async function openBooks(
     payerOf: ({ request: { caller }, model: asked }) => {
       const { organisationId, projectId, keyId } = caller;
       const model = budgets.modelName(organisationId, asked);
-      return { payer: { organisationId, projectId, keyId }, model, hardBudgets: budgets.hardUnits(caller, model) };
+      return {
+        payer: { organisationId, projectId, keyId },
+        model,
+        hardBudgets: budgets.hardUnits(caller, model),
+        namedBudgets: () =>
+          budgets.hardBudgets(caller, model).map((budget) => ({
+            ...budget,
+            resetsAtMs: windowEndMs(budget.window, windowStartMs(budget.window, clock.wallMs())),
+          })),
+      };
     },
     pricing: {
       priceOf: (call) => prices.priceOf({ ...call, listed: listed(call) }),

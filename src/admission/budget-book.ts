@@ -1,4 +1,4 @@
-import type { BudgetScope, BudgetUnit } from '../core/budget.ts';
+import type { BudgetScope, BudgetUnit, BudgetWindow } from '../core/budget.ts';
 import type { Caller } from '../core/caller.ts';
 
 /** Whose a budget is. */
@@ -15,6 +15,17 @@ export interface BudgetInForce extends BudgetPlace {
   readonly hard: boolean;
 }
 
+/** And how much it is, as who is refused is told. */
+export interface SharedBudgetInForce extends BudgetInForce {
+  readonly budgetId: string;
+  readonly window: BudgetWindow;
+  /** Nano-USD or tokens. */
+  readonly limit: number;
+}
+
+/** A hard budget that applies to a call. One of a key has no id of its own that anybody would need. */
+export type ApplyingBudget = Pick<SharedBudgetInForce, 'scope' | 'scopeId' | 'unit' | 'window' | 'limit' | 'budgetId'>;
+
 const NONE: readonly BudgetUnit[] = [];
 
 /**
@@ -24,12 +35,14 @@ const NONE: readonly BudgetUnit[] = [];
 export class BudgetBook {
   /** Units of the hard budgets, by whose they are. */
   #hard = new Map<string, readonly BudgetUnit[]>();
+  #shared: readonly SharedBudgetInForce[] = [];
   /** Models that have a budget, soft ones too, by their names without case: as the budget calls them. */
   #models = new Map<string, string>();
 
   /** Those of organisations, projects and models, in place of what was there; those of keys stay. */
-  replaceShared(given: Iterable<BudgetInForce>): void {
+  replaceShared(given: Iterable<SharedBudgetInForce>): void {
     const budgets = [...given];
+    this.#shared = budgets;
     const ofModels = budgets.filter(({ scope }) => scope === 'model');
     this.#models = new Map(ofModels.map(({ organisationId, scopeId }) => [modelKey(organisationId, scopeId), scopeId]));
     const ofKeys = [...this.#hard].filter(([place]) => isOfKey(place));
@@ -61,10 +74,23 @@ export class BudgetBook {
     return found.size === 0 ? NONE : [...found];
   }
 
+  /** The same with what they are: for a refusal, since it looks at all of them. */
+  hardBudgets(caller: Caller, model: string): readonly ApplyingBudget[] {
+    const { organisationId, projectId, keyId, budgets } = caller;
+    const places = { organisation: organisationId, project: projectId, model } as const;
+    const own = keyId === null ? [] : budgets.map((budget) => ({ ...budget, ...OF_KEY, scopeId: keyId }));
+    const shared = this.#shared.filter(
+      ({ scope, scopeId, organisationId: of }) => of === organisationId && scope !== 'key' && places[scope] === scopeId,
+    );
+    return [...own, ...shared].filter(({ hard }) => hard);
+  }
+
   #of(organisationId: string, scope: BudgetScope, scopeId: string): readonly BudgetUnit[] {
     return this.#hard.get(placeKey({ organisationId, scope, scopeId })) ?? NONE;
   }
 }
+
+const OF_KEY = { scope: 'key', budgetId: '' } as const;
 
 function hardUnits(budgets: Iterable<BudgetInForce>): Map<string, readonly BudgetUnit[]> {
   const hard = [...budgets].filter((budget) => budget.hard);

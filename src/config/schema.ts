@@ -377,7 +377,7 @@ export const SETTINGS = {
   bodyTimeoutMs: setting('SWARMROUTER_BODY_TIMEOUT', seconds(0.1, 3600), '20', {
     restart: true,
     group: 'Clocks',
-    doc: 'How long the body of a request may take to come; each 16 KiB of it that came earn it one second more.',
+    doc: 'How long the body of a request may take to come; of one above 256 KiB, or in chunks, each 16 KiB that came earn it one second more.',
   }),
   slowBodyLimit: setting('SWARMROUTER_SLOW_BODY_LIMIT', integer(1, 100_000), '64', {
     restart: true,

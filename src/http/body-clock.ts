@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { counted } from '../core/counted.ts';
 import { HttpError } from './http-error.ts';
 
 /** Bytes that earn a body another second. A phone on a bad line sends more. */
@@ -27,6 +28,8 @@ export const addressSender = (address: string | null): BodySender => ({ id: `add
 /** One body that is being read. */
 export interface BodyInRead {
   receivedBytes: number;
+  /** False: it is read at once, and nobody sees it come. */
+  readonly isCounted: boolean;
   readonly startedAtMs: number;
   /** Asked only of bodies that are slow. */
   readonly sender: () => BodySender;
@@ -54,8 +57,10 @@ export class BodyClock {
     this.#tickMs = Math.min(LONGEST_TICK_MS, Math.max(10, limits.timeoutMs / 4));
   }
 
-  start(sender: () => BodySender, giveUp: (error: HttpError) => void): BodyInRead {
-    const body = { receivedBytes: 0, startedAtMs: this.#clock.nowMs(), sender, giveUp, slowSender: null };
+  /** @param isCounted false: how much of it came cannot be told */
+  start(sender: () => BodySender, giveUp: (error: HttpError) => void, isCounted = true): BodyInRead {
+    const startedAtMs = this.#clock.nowMs();
+    const body = { receivedBytes: 0, isCounted, startedAtMs, sender, giveUp, slowSender: null };
     this.#bodies.add(body);
     this.#cancelTimer ??= this.#clock.after(this.#tickMs, () => this.#tick());
     return body;
@@ -89,7 +94,7 @@ export class BodyClock {
   #judge(body: BodyInRead, tookMs: number): void {
     const { timeoutMs, slowLimit } = this.#limits;
     if (tookMs >= timeoutMs + (body.receivedBytes / BYTES_A_SECOND) * 1_000) {
-      this.#giveUp(body, tooSlow(tookMs, body.receivedBytes, timeoutMs));
+      this.#giveUp(body, tooSlow(tookMs, body.isCounted ? body.receivedBytes : null, timeoutMs));
       return;
     }
     if (body.slowSender !== null || tookMs < Math.min(SLOW_AFTER_MS, timeoutMs / 2)) return;
@@ -112,10 +117,11 @@ export class BodyClock {
 /** The rest of the body will not be read: its connection cannot be used again. */
 const CLOSE = { connection: 'close' };
 
-function tooSlow(tookMs: number, bytes: number, timeoutMs: number): HttpError {
-  const message =
-    `The request body came too slowly: ${bytes} bytes in ${(tookMs / 1_000).toFixed(1)} s. ` +
-    `It has ${timeoutMs / 1_000} s (SWARMROUTER_BODY_TIMEOUT), and one more for each ${BYTES_A_SECOND / 1024} KiB that have come.`;
+function tooSlow(tookMs: number, bytes: number | null, timeoutMs: number): HttpError {
+  const seconds = (tookMs / 1_000).toFixed(1);
+  const came = bytes === null ? `not all of it in ${seconds} s` : `${counted(bytes, 'byte')} in ${seconds} s`;
+  const more = bytes === null ? '' : `, and one more for each ${BYTES_A_SECOND / 1024} KiB that have come`;
+  const message = `The request body came too slowly: ${came}. It has ${timeoutMs / 1_000} s (SWARMROUTER_BODY_TIMEOUT)${more}.`;
   return new HttpError(408, 'request_timeout', message, { headers: CLOSE });
 }
 

@@ -22,7 +22,7 @@ export class BodyReader {
     if (declared !== null && Number(declared) > maxBytes) return Promise.reject(tooLarge(maxBytes));
     const isShort = declared !== null && Number(declared) <= READ_AT_ONCE_BYTES;
     return new Promise((resolve, reject) => {
-      const inRead = this.#clock.start(sender, reject);
+      const inRead = this.#clock.start(sender, reject, !isShort);
       const reading: Promise<ArrayBuffer | Uint8Array> = isShort
         ? request.arrayBuffer()
         : readPieces(request, maxBytes, inRead);

@@ -9,9 +9,12 @@ export type OidcFaultKind = 'unavailable' | 'denied' | 'response' | 'code' | 'to
 export class OidcFault extends Error {
   override readonly name = 'OidcFault';
   readonly kind: OidcFaultKind;
+  /** The provider is not asked again before, ms; null: it may be asked at once. */
+  readonly retryAfterMs: number | null;
 
-  constructor(kind: OidcFaultKind, message: string, options?: ErrorOptions) {
+  constructor(kind: OidcFaultKind, message: string, options?: ErrorOptions, retryAfterMs: number | null = null) {
     super(message, options);
     this.kind = kind;
+    this.retryAfterMs = retryAfterMs;
   }
 }

@@ -45,6 +45,8 @@ export type OidcLoginResult<Entered, Refused extends string> =
       readonly reason: Refused | OidcFaultKind | 'no_ticket';
       /** Who it was, where that is known; null: nobody that the provider vouches for. */
       readonly vouched: Vouched | null;
+      /** `unavailable`: the provider is not asked again before, ms. Null or left out: it may be asked at once. */
+      readonly retryAfterMs?: number | null;
     }
   | { readonly ok: false; readonly reason: 'throttled'; readonly waitMs: number };
 
@@ -87,11 +89,11 @@ export class OidcLogins<Entered, Refused extends string> {
       return { ...entered, returnTo: ticket.returnTo };
     } catch (error) {
       if (!(error instanceof OidcFault)) throw error;
-      const { kind, message } = error;
+      const { kind, message, retryAfterMs } = error;
       logger.warn({ issuer: this.issuer, reason: kind, error: message, ...from }, 'a login came to nothing');
       // An outage must not shut people out who try again.
       if (kind === 'unavailable') throttle.succeed(null, from.peerAddress);
-      return { ok: false, reason: kind, vouched: null };
+      return { ok: false, reason: kind, vouched: null, retryAfterMs };
     }
   }
 

@@ -37,7 +37,10 @@ async function started(timeoutMs = 5_000) {
       () => 'fine',
       (error: unknown) => (error instanceof OidcFault ? error.kind : String(error)),
     );
-  return { idp, provider, clock, discoveries, warnings, begin: () => kindOf(provider.loginUrl(REDIRECT_URL, secrets)) };
+  const login = () => provider.loginUrl(REDIRECT_URL, secrets);
+  /** Until the provider may be asked again. */
+  const waitMs = () => login().catch((error: OidcFault) => error.retryAfterMs);
+  return { idp, provider, clock, discoveries, warnings, waitMs, begin: () => kindOf(login()) };
 }
 
 describe('what a provider says of itself', () => {
@@ -72,7 +75,7 @@ describe('what a provider says of itself', () => {
     ['a redirect', (response: import('node:http').ServerResponse) => response.writeHead(302, { location: '/x' }).end()],
     ['nothing', () => undefined],
   ])('is not there when it answers with %s, and is asked anew half a minute later, not before', async (_, answer) => {
-    const { idp, begin, clock, discoveries, warnings } = await started(200);
+    const { idp, begin, clock, discoveries, warnings, waitMs } = await started(200);
     idp.breakDown = (_request, response) => {
       answer(response);
       return true;
@@ -80,6 +83,7 @@ describe('what a provider says of itself', () => {
     expect(await Promise.all([begin(), begin(), begin()])).toEqual(['unavailable', 'unavailable', 'unavailable']);
     await clock.advance(PAUSE_MS - 1);
     expect([await begin(), discoveries(), warnings.length]).toEqual(['unavailable', 1, 1]);
+    expect(await waitMs()).toBe(1);
     idp.breakDown = null;
     await clock.advance(1);
     expect(await begin()).toBe('fine');

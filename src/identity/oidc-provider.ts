@@ -128,7 +128,8 @@ export class OidcProvider {
   /** Whoever begins a login need not be known to us: it must cost a provider that is down, and the log, next to nothing. */
   #ask(): Promise<Configuration> {
     const failed = this.#failed;
-    if (failed !== null && this.#parts.clock.nowMs() - failed.atMs < PAUSE_MS) return Promise.reject(failed.fault);
+    const pauseMs = failed === null ? 0 : failed.atMs + PAUSE_MS - this.#parts.clock.nowMs();
+    if (failed !== null && pauseMs > 0) return Promise.reject(pausing(failed.fault, pauseMs));
     this.#asking ??= this.#discover()
       .catch((error: unknown) => this.#noteFailure(faultOf(error, 'unavailable')))
       .finally(() => {
@@ -141,7 +142,7 @@ export class OidcProvider {
     const { clock, logger, settings } = this.#parts;
     this.#failed = { fault, atMs: clock.nowMs() };
     logger.warn({ issuer: settings.issuer, error: fault.message }, DISCOVERY_FAILED);
-    throw fault;
+    throw pausing(fault, PAUSE_MS);
   }
 
   async #discover(): Promise<Configuration> {
@@ -181,6 +182,10 @@ export class OidcProvider {
     if (response.status < 500) return response;
     throw new ProviderSilent(`${new URL(url).host} answers with status ${response.status}`);
   };
+}
+
+function pausing({ kind, message, cause }: OidcFault, pauseMs: number): OidcFault {
+  return new OidcFault(kind, message, { cause }, pauseMs);
 }
 
 const DISCOVERY_FAILED = 'the identity provider could not be asked what it is';

@@ -20,9 +20,11 @@ export function policyRefusal(
     return 'plan' in planned || !nobodyHasIt(planned.noRoute);
   };
   const { place } = fenceAsked;
-  const model = requestedModel === '' ? 'auto' : requestedModel.slice(0, LONGEST_NAME);
-  if (place === fence.place || !(couldServe({ ...fence, place }) || couldServe(fenceAsked))) return null;
+  if (place === fence.place) return null;
   const other = fence.place === 'local' ? 'cloud' : 'local';
+  // There alone: else a stand-in on this side would count, which the key's list of models keeps out.
+  if (!couldServe({ ...fence, place: other }) && !couldServe({ ...fenceAsked, place: other })) return null;
+  const model = requestedModel === '' ? 'auto' : requestedModel.slice(0, LONGEST_NAME);
   const why = `the place "${other}", and no ${fence.place} target can serve the model "${model}". Allowed: ${fence.place}.`;
   return {
     ...{ status: 403, code: 'place_not_allowed', retryAfterMs: null, leftOut: noRoute.leftOut },

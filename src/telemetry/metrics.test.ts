@@ -60,6 +60,22 @@ function view(id: string, changes: Partial<TargetView>): TargetView {
 }
 
 describe('metrics', () => {
+  test('count no call that was not made since nobody would have paid for it', async () => {
+    const metrics = create();
+    const refused = { ...failedAttempt, place: 'cloud', failure: 'overBudget', notMade: true } as const;
+    metrics.record({ ...exhausted(), attempts: [refused] });
+    for (const name of ['swarmrouter_attempts_total', 'swarmrouter_errors_total']) {
+      expect(await lines(metrics, name)).toEqual([]);
+    }
+    expect(await lines(metrics, 'swarmrouter_requests_total')).toEqual([
+      'swarmrouter_requests_total{outcome="exhausted",place="none"} 1',
+    ]);
+    metrics.record({ ...exhausted(), attempts: [failedAttempt, refused] });
+    expect(await lines(metrics, 'swarmrouter_requests_total')).toContain(
+      'swarmrouter_requests_total{outcome="exhausted",place="local"} 1',
+    );
+  });
+
   test('count requests, attempts, errors and tokens of an overflowed request', async () => {
     const metrics = create();
     const by = someAttempt({ targetId: 'openrouter', adapterKind: 'openrouter', place: 'cloud', queuedMs: 30 });

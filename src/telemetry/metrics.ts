@@ -98,10 +98,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
   };
 }
 
-/** Who answered; for requests that nobody answered, who was tried last. */
+/** Who answered; for requests that nobody answered, who was called last. */
 function lastAttempt(outcome: Outcome): AttemptRecord | undefined {
   const by = 'by' in outcome ? outcome.by : null;
-  return by ?? outcome.attempts.at(-1);
+  return by ?? outcome.attempts.findLast(({ notMade }) => notMade !== true);
 }
 
 /** A reply that broke after its first content is that target's failure, whatever its attempt said when it committed. */

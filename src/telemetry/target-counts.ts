@@ -28,6 +28,9 @@ export class TargetCounts {
 
   /** @param failure As the whole request showed it, which may be more than the attempt knew. */
   countAttempt(attempt: AttemptRecord, failure: FailureKind | null): void {
+    if (attempt.queuedMs > 0) this.queueWait.observe(attempt.queuedMs / 1000);
+    // Nobody would have paid for it: the target was not called, and did nothing wrong.
+    if (attempt.notMade === true) return;
     const results = this.#resultsOf(attempt.adapterKind);
     if (failure === null) results.ok++;
     else if (failure === 'cancelled') results.cancelled++;
@@ -36,7 +39,6 @@ export class TargetCounts {
       this.errors.set(failure, (this.errors.get(failure) ?? 0) + 1);
     }
     if (attempt.firstContentMs !== null) this.firstToken.observe(attempt.firstContentMs / 1000);
-    if (attempt.queuedMs > 0) this.queueWait.observe(attempt.queuedMs / 1000);
   }
 
   countTokens(usage: Usage): void {

@@ -154,14 +154,20 @@ describe('what a key may use', () => {
 
   test('a model that nobody has is missing, not forbidden, also where others may not stand in for it', async () => {
     const { chat } = await withKeys(
-      { any: {}, listed: policies({ models: ['gpt-4o', 'lmstudio/none'] }) },
+      {
+        any: {},
+        listed: policies({ models: ['gpt-4o', 'lmstudio/none'] }),
+        homely: policies({ models: ['gpt-4o'], places: ['local'] }),
+      },
       { standIn: 'always' },
     );
-    expect(await refusalOf(await chat('listed', 'gpt-4o', {}))).toEqual([
-      404,
-      'model_not_found',
-      expect.stringContaining('gpt-4o'),
-    ]);
+    for (const id of ['listed', 'homely']) {
+      expect(await refusalOf(await chat(id, 'gpt-4o', {}))).toEqual([
+        404,
+        'model_not_found',
+        expect.stringContaining('gpt-4o'),
+      ]);
+    }
     const strict = await withKeys({ any: {}, homely: policies({ places: ['local'] }) }, { standIn: 'never' });
     await strict.cloud.setFault({ kind: 'status', status: 404 });
     expect((await refusalOf(await strict.chat('any', 'lmstudio/none')))[0]).toBe(404);

@@ -136,6 +136,24 @@ describe('an answer whose length the client does not limit', () => {
   });
 });
 
+test('a refusal for want of a price names the shared budget, its limit and its reset, and counts no call', async () => {
+  const server = await simulator({ kind: 'openai-compatible', models: [{ id: MODEL }] });
+  const on = await gateway([cloudOf(server)], { standIn: 'never' });
+  const key = (await admin(on, 'POST', 'keys', { name: 'ann', project: 'web' })).body.key;
+  const budget = { scope: 'project', name: 'web', limit_usd: 5, window: 'month' };
+  const { id } = (await admin(on, 'POST', 'budgets', budget)).body;
+  const reply = await on.chat(say(), { headers: bearer(key) });
+  expect(reply.status).toBe(429);
+  expect((await reply.json()).error.message).toMatch(
+    new RegExp(
+      `^The hard budget of the project "web" \\(${id}\\) is 5 USD a month and resets at 20.*Z\\. No price is known`,
+    ),
+  );
+  const metrics = await (await fetch(`${on.url}/metrics`, { headers: bearer(on.adminKey) })).text();
+  expect(metrics).not.toMatch(/^swarmrouter_(attempts|errors)_total\{/m);
+  expect(inference(server)).toEqual([]);
+});
+
 test('what a hard budget does not let through is named in a header of the answer, and in its log line', async () => {
   const wanted = { plugins: [{ id: 'web' }], service_tier: 'priority', provider: { order: ['dear'], zdr: true } };
   const server = await simulator({ kind: 'openrouter', models: [{ id: MODEL }], replyTokens: 9 });

@@ -468,7 +468,9 @@ describe('a provider in trouble', () => {
     const password = 'correct horse battery';
     await asAdmin(on, '/admin/users', 'POST', { name: 'ann', password, grants: [{ role: 'owner' }] });
     const ann = new TestBrowser();
-    expect(refusalOf(await ann.step(`${on.url}${BEGIN}`, { headers: asJson }))).toEqual([503, 'oidc_unavailable']);
+    const begun = await ann.step(`${on.url}${BEGIN}`, { headers: asJson });
+    // So long nobody asks it again.
+    expect([...refusalOf(begun), begun.headers.get('retry-after')]).toEqual([503, 'oidc_unavailable', '30']);
     expect((await ann.step(`${on.url}${BEGIN}`)).text).toContain('does not answer');
     expect((await ann.step(`${on.url}/admin/login`, { method: 'POST', body: { name: 'ann', password } })).status).toBe(
       200,

@@ -16,9 +16,13 @@ export type OidcRefusal =
         | 'disabled'
         | 'unavailable';
       readonly vouched: Vouched | null;
+      /** `unavailable`: the provider is not asked again before, ms. Null or left out: it may be asked at once. */
+      readonly retryAfterMs?: number | null;
     }
   | { readonly reason: 'throttled'; readonly waitMs: number; readonly vouched?: null };
 
+/** A provider that failed once may be there a moment later. */
+const USUAL_WAIT_MS = 5_000;
 const AGAIN = 'Begin again at /login.';
 
 /** What a login at an identity provider that came to nothing is told. Nothing of what a stranger may have sent is repeated. */
@@ -67,13 +71,17 @@ export function oidcRefusal(refusal: OidcRefusal): AdminError {
     case 'disabled':
       return new AdminError(403, 'user_disabled', 'You were shut out here. Ask an admin of your organisation.');
     case 'unavailable':
-      return new AdminError(
-        503,
-        'oidc_unavailable',
-        "The identity provider does not answer, or not as it should; the gateway's log says more. Nothing else is affected: try again, or log in with a password.",
-        { headers: { 'retry-after': '5' } },
-      );
+      return unavailable(Math.ceil((refusal.retryAfterMs ?? USUAL_WAIT_MS) / 1_000));
   }
+}
+
+function unavailable(waitSeconds: number): AdminError {
+  return new AdminError(
+    503,
+    'oidc_unavailable',
+    `The identity provider does not answer, or not as it should; the gateway's log says more. Nothing else is affected: try again in ${waitSeconds} s, or log in with a password.`,
+    { headers: { 'retry-after': String(waitSeconds) } },
+  );
 }
 
 const calledOf = (vouched: Vouched | null): string => (vouched === null ? '' : ` as ${shown(vouched.name)}`);

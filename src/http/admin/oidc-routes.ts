@@ -81,7 +81,7 @@ export function addOidcRoutes(app: OpenAPIHono, ports: OidcPorts & Parameters<ty
     const begun = await desk.begin(redirectUrlOf(context, ports), returnTo).catch((error: unknown) => {
       if (!(error instanceof Error && error.name === 'OidcFault')) throw error;
       ports.refusedOidc('unavailable', null, requestOriginOf(context));
-      throw oidcRefusal({ reason: 'unavailable', vouched: null });
+      throw oidcRefusal({ reason: 'unavailable', vouched: null, retryAfterMs: waitOf(error) });
     });
     context.header('set-cookie', setCookie('login', ports.loopback, begun.ticket, begun.maxAgeS));
     return context.redirect(begun.url, 303);
@@ -121,6 +121,9 @@ export function addOidcRoutes(app: OpenAPIHono, ports: OidcPorts & Parameters<ty
     return context.redirect(end.returnTo, 303);
   });
 }
+
+const waitOf = (error: Error): number | null =>
+  'retryAfterMs' in error && typeof error.retryAfterMs === 'number' ? error.retryAfterMs : null;
 
 /** People who are in the middle of a login look at a page. */
 const orPage: MiddlewareHandler = async (context, next) => {

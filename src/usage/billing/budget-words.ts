@@ -28,13 +28,24 @@ export function refusalText(
   return `The budget of ${whose} is ${amount(limit)} ${windowText(window)}: ${used}. ${advice(refusal, asked, fits)}`;
 }
 
-/** `0.01 USD a month`. */
-export function budgetText({ limit, unit, window }: Pick<BudgetRefusal, 'limit' | 'unit' | 'window'>): string {
-  return `${amountText(limit, unit)} ${windowText(window)}`;
+/** A hard budget that applies to a call. */
+export type NamedBudget = Pick<
+  BudgetRefusal,
+  'budgetId' | 'scope' | 'scopeId' | 'window' | 'unit' | 'limit' | 'resetsAtMs'
+>;
+
+/** Whose they are, how much, and when they reset, in one sentence. Of none, nothing. */
+export function hardBudgetsText(budgets: readonly NamedBudget[], caller: Pick<Caller, 'name'>): string {
+  const texts = budgets.map((budget) => {
+    const { limit, unit, window, resetsAtMs } = budget;
+    const reset = resetsAtMs === null ? 'does not reset by itself' : `resets at ${timeText(resetsAtMs)}`;
+    return `of ${whoseText(budget, caller)} is ${amountText(limit, unit)} ${windowText(window)} and ${reset}`;
+  });
+  return texts.length === 0 ? '' : `The hard budget ${texts.join(', that ')}.`;
 }
 
 /** Keys by the names that people gave them, as their limits are told; of others the id too, by which they are changed. */
-function whoseText({ scope, scopeId, budgetId }: BudgetRefusal, { name }: Pick<Caller, 'name'>): string {
+function whoseText({ scope, scopeId, budgetId }: NamedBudget, { name }: Pick<Caller, 'name'>): string {
   return scope === 'key' ? `the key "${name}"` : `the ${scope} "${scopeId}" (${budgetId})`;
 }
 

@@ -17,7 +17,7 @@ import {
 import type { CostSource } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
-import { refusalText } from './budget-words.ts';
+import { type NamedBudget, refusalText } from './budget-words.ts';
 import { LEAST_USEFUL_TOKENS, longestFitting, retryAfterMs, roomOf } from './fitting.ts';
 import { mayHaveCostMore, outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 import type { PricedCall, Pricing } from './pricing.ts';
@@ -34,6 +34,8 @@ export interface PayingCaller {
    * waits for the ledger before it is made.
    */
   readonly hardBudgets: readonly BudgetUnit[];
+  /** These budgets themselves, for a refusal that speaks of them. Default: nothing is known of them. */
+  readonly namedBudgets?: () => readonly NamedBudget[];
 }
 
 /** Nobody has set up tenants: one user, who is not limited. */
@@ -56,6 +58,8 @@ const DEFAULTS: Required<Pick<LedgerBillingOptions<unknown>, 'payerOf' | 'usualO
   usualOutputTokens: 4_096,
 };
 
+const NO_NAMES = (): readonly NamedBudget[] => [];
+
 /** Bills of the router as rows of the ledger: one a call, on record before the client sees the end of its answer. */
 export class LedgerBilling<Price> implements Billing {
   readonly #options: LedgerBillingOptions<Price> & typeof DEFAULTS;
@@ -66,17 +70,21 @@ export class LedgerBilling<Price> implements Billing {
 
   open(purchase: Purchase): Bill | Promise<Bill> {
     const { ledger, payerOf, usualOutputTokens } = this.#options;
-    const { payer, model = purchase.model, hardBudgets } = payerOf(purchase);
+    const { payer, model = purchase.model, hardBudgets, namedBudgets = NO_NAMES } = payerOf(purchase);
     const price = this.#priceOf(purchase, '');
     const isPromised = hardBudgets.length > 0;
     const sale = { purchase, payer, model, price, pictures: isPromised ? picturesOf(purchase.request) : 0 };
-    if (isPromised) return this.#underBudget(sale, hardBudgets);
+    if (isPromised) return this.#underBudget(sale, hardBudgets, namedBudgets);
     const start = this.#startOf(sale, likelyBounds(purchase, usualOutputTokens));
     return this.#bill(ledger.begin(start), purchase, price, null);
   }
 
-  async #underBudget(sale: Sale<Price>, units: readonly BudgetUnit[]): Promise<Bill> {
-    const problem = unboundedText(sale.purchase, sale.price !== null, units);
+  async #underBudget(
+    sale: Sale<Price>,
+    units: readonly BudgetUnit[],
+    named: () => readonly NamedBudget[],
+  ): Promise<Bill> {
+    const problem = unboundedText(sale.purchase, sale.price !== null, units, named);
     if (problem !== null) throw new UpstreamError('overBudget', problem);
     try {
       return await this.#reserved(sale, units);
