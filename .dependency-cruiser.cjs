@@ -12,7 +12,7 @@ const OWNERS = {
   '@hono/zod-openapi': '^src/http/admin/',
   zod: '^src/http/admin/',
   yaml: '^src/config/',
-  'ipaddr.js': '^src/(adapters|admission)/',
+  'ipaddr.js': '^src/(adapters|admission|config)/',
   commander: '^src/cli/',
   picocolors: '^src/cli/',
   kysely: '^src/stores/',

@@ -276,6 +276,7 @@ export class Accounts {
     await this.#books?.close();
     await this.#opened?.audit.close();
     await this.#opened?.store.close();
+    this.#opened?.folder?.release();
   }
 
   async #openBooks({ store, verification }: Opened): Promise<Books> {

@@ -121,6 +121,7 @@ function adminPorts(parts: ControlPlaneParts): AdminPorts {
     refusedPermission: (...refused) => recordedRefusals.note(refusedPermission(...refused)),
     prices: () => accounts.prices(),
     wallMs: () => clock.wallMs(),
+    meaningOf: (name) => engine.meaningOf(name),
     chatRequests: {
       bodies: parts.bodies,
       maxBodyBytes: parts.maxBodyBytes,

@@ -2,6 +2,7 @@ import { Accounts } from './accounts.ts';
 import { vetAddress } from './adapters/address-guard.ts';
 import { createAdapters, createSeeker } from './adapters/index.ts';
 import { addressesOfThisMachine, type Listening, reachesListener } from './adapters/own-listener.ts';
+import { clientAddressBehind } from './admission/client-address.ts';
 import { leaseSettler } from './admission/lease-settler.ts';
 import { OverloadGuard } from './admission/overload-guard.ts';
 import { Principals } from './admission/principals.ts';
@@ -234,6 +235,7 @@ export async function createGateway(config: Config, options: GatewayOptions = {}
         clock,
         logger: log,
         bodies,
+        clientAddress: clientAddressBehind(config.trustedProxies),
         ...door.ports,
         routes: () => routing.under().routes,
         modelAliases: () => routing.under().aliases,

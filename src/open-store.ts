@@ -2,6 +2,7 @@ import { type HashKey, keyHasher, pepperCheck } from './admission/key-hash.ts';
 import type { Config } from './config/config.ts';
 import type { BudgetStore } from './core/budget-store.ts';
 import type { Clock } from './core/clock.ts';
+import type { HeldLock } from './core/file-lock.ts';
 import type { ClientKeyStore } from './core/key-store.ts';
 import type { Ledger } from './core/ledger.ts';
 import type { LedgerVerification } from './core/ledger-check.ts';
@@ -26,6 +27,8 @@ export interface Opened {
   readonly keys: ClientKeyStore;
   readonly budgets: BudgetStore;
   readonly verification: LedgerVerification;
+  /** Of the data folder. Null: there is nothing to hold, or another gateway holds it. */
+  readonly folder: HeldLock | null;
 }
 
 /**
@@ -43,7 +46,9 @@ export async function openStore(config: Config, parts: StoreParts): Promise<Open
     const keys = await openKeyStore(store, audit, pepperCheck(hash));
     const verification = await openVerification(store, parts.ledger);
     const budgets = await openBudgetStore(store, audit);
-    return { store, hash, pepperIsNew: isNew, audit, keys, budgets, verification };
+    // Last: what may fail is behind us, and a start that fails holds nothing.
+    const folder = await holdDataFolder(config, parts.logger);
+    return { folder, store, hash, pepperIsNew: isNew, audit, keys, budgets, verification };
   } catch (error) {
     await store.close().catch(notClosed(parts.logger));
     throw error;
@@ -51,9 +56,10 @@ export async function openStore(config: Config, parts: StoreParts): Promise<Open
 }
 
 /** After a failure, which is what is to be told: a store that cannot be closed either is only logged. */
-export async function closeStore({ audit, store }: Opened, logger: Logger): Promise<void> {
+export async function closeStore({ audit, store, folder }: Opened, logger: Logger): Promise<void> {
   await audit.close().catch(notClosed(logger));
   await store.close().catch(notClosed(logger));
+  folder?.release();
 }
 
 function notClosed(logger: Logger) {
@@ -63,6 +69,16 @@ function notClosed(logger: Logger) {
 async function openDatabase({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
   if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
   return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
+}
+
+/** A database of its own is made for several gateways. */
+async function holdDataFolder({ databaseUrl, dataDir }: Config, logger: Logger): Promise<HeldLock | null> {
+  if (databaseUrl !== null) return null;
+  const [{ holdFolder }, { sqliteFileLocks }] = await Promise.all([
+    import('./stores/sqlite/folder-lock.ts'),
+    import('./stores/sqlite/file-locks.ts'),
+  ]);
+  return holdFolder(dataDir, sqliteFileLocks, logger);
 }
 
 async function openAudit(

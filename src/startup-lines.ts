@@ -1,4 +1,5 @@
 import type { Config } from './config/config.ts';
+import { counted } from './core/counted.ts';
 import type { TargetView } from './core/target-view.ts';
 
 export interface StartupFacts {
@@ -47,7 +48,7 @@ function targetLine(view: TargetView): string {
   const loaded = models.filter((model) => model.state === 'loaded' && model.kind === 'chat').map((model) => model.id);
   const parts = [`  ${view.target.id} (${view.target.place}, ${view.target.baseUrl}): ${HEALTH_WORDS[view.health]}`];
   if (view.health === 'up') {
-    parts.push(`${models.length} model${models.length === 1 ? '' : 's'}`);
+    parts.push(counted(models.length, 'model'));
     if (view.target.place === 'local')
       parts.push(loaded.length === 0 ? 'none loaded' : `loaded: ${loaded.slice(0, 4).join(', ')}`);
   } else if (view.healthReason !== null) parts.push(view.healthReason);

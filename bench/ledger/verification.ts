@@ -1,5 +1,6 @@
 import { Database } from 'bun:sqlite';
 import { join } from 'node:path';
+import { freezeEndedAttempts } from '../../src/stores/sql/migrations/frozen-rows.ts';
 import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { type CallFigures, ledgerOver, measureCalls } from './calls.ts';
@@ -55,16 +56,12 @@ function addBudgets(path: string): void {
   const budget = "'usd', 1000000000000000, 1, 0, null, null, 1";
   db.run(`insert into budget select 'default', 'all', 'organisation', 'default', 'total', ${budget}`);
   db.run(`insert into budget select organisation_id, 'of ' || key_id, 'key', key_id, 'day', ${budget} from client_key`);
-  const part = "'usd', %, reserved_nano_usd, cost_nano_usd, 1 from ledger_attempt";
-  const today = `started_at_ms - started_at_ms % ${DAY_MS}`;
-  for (const [name, window] of [
-    ["'all'", '0'],
-    ["'of ' || key_id", today],
-  ] as const) {
-    db.run(`insert into budget_hold select organisation_id, attempt_id, ${name}, ${part.replace('%', window)}`);
-  }
+  db.run('drop trigger ledger_attempt_frozen');
+  db.run(`update ledger_attempt set budget_parts =
+    json_array(json_array('all', 'usd', 0, 1), json_array('of ' || key_id, 'usd', started_at_ms - started_at_ms % ${DAY_MS}, 1))`);
+  for (const text of freezeEndedAttempts('sqlite').slice(0, 1)) db.run(text);
   db.run(`insert into budget_window select organisation_id, budget_id, window_start_ms, 0, sum(settled)
-    from budget_hold group by organisation_id, budget_id, window_start_ms`);
+    from budget_part group by organisation_id, budget_id, window_start_ms`);
   db.close();
 }
 

@@ -61,6 +61,8 @@ function severalCarriers(first: Carrier, second: Carrier): Refusal {
 
 /** Null: another scheme, or none. */
 function bearerText(value: string): string | null {
+  // As nearly everybody writes it.
+  if (value.startsWith('Bearer ')) return value.slice(7).trim();
   return value.slice(0, 6).toLowerCase() === 'bearer' && (value.length === 6 || value[6] === ' ')
     ? value.slice(7).trim()
     : null;

@@ -5,7 +5,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import type { ClientKey } from '../core/client-key.ts';
 import { Secret } from '../core/secret.ts';
 import { KeyBook } from './key-book.ts';
-import { generateKey } from './key-format.ts';
+import { generateKey, TOKEN_START } from './key-format.ts';
 import { KeyGuard } from './key-guard.ts';
 
 const OPERATOR = 'swr_admin_0123456789abcdef';
@@ -77,6 +77,22 @@ describe('the guard of the data plane', () => {
       expect(answer.refusal.message).not.toContain(text);
     }
     expect(ask(bearer(generateKey()))).toMatchObject({ fault: 'unknown', keyId: null, refusal: { status: 401 } });
+  });
+
+  test('tells a service token of the admin API from a client key, without repeating it', () => {
+    const { ask, lookUps } = guarded([madeKey('alice').key]);
+    const token = generateKey(undefined, TOKEN_START);
+    const admitted = ask(bearer(token));
+    expect(admitted).toMatchObject({
+      ok: false,
+      fault: 'malformed',
+      refusal: { status: 401, code: 'invalid_api_key' },
+    });
+    const said = admitted.ok ? '' : admitted.refusal.message;
+    expect(said).toStartWith(
+      'This is a service token of the admin API (wgl_admin_…), which opens nothing of /v1. Send a client key',
+    );
+    expect([said.includes(token.slice(10, 20)), lookUps()]).toEqual([false, 0]);
   });
 
   test('answers 10,000 malformed credentials with 401, looks none of them up and repeats none', () => {

@@ -6,7 +6,7 @@ import type { Refusal } from '../core/refusal.ts';
 import type { Secret } from '../core/secret.ts';
 import { type Carrier, malformedCredential, readCredential, unauthorized } from './credential.ts';
 import type { FoundKey, KeyBook } from './key-book.ts';
-import { keyFault } from './key-format.ts';
+import { keyFault, TOKEN_START } from './key-format.ts';
 
 export interface KeyGuardOptions {
   readonly book: KeyBook;
@@ -29,6 +29,8 @@ export type Admitted =
 const ADMIN_HINT =
   'It is SWARMROUTER_ADMIN_KEY or the file admin-key in the data folder; send it as "Authorization: Bearer <admin key>".';
 const HINT = 'Send a client key as "Authorization: Bearer <key>"; the operator makes one: swarmrouter keys create.';
+
+const TOKEN_HINT = `This is a service token of the admin API (${TOKEN_START}…), which opens nothing of /v1. ${HINT}`;
 
 /** Who is calling the data plane? Looks at headers and memory only: a stranger cannot make us read a body or the store. */
 export class KeyGuard {
@@ -71,7 +73,8 @@ export class KeyGuard {
     }
     if (credential.kind === 'none') return refuse('missing', unauthorized(`This needs the admin key. ${ADMIN_HINT}`));
     if (this.#isOperator(credential.text)) return ADMITTED_OPERATOR;
-    return refuse('unknown', unauthorized(`This opens with the admin key, not with a client key. ${ADMIN_HINT}`));
+    const message = `This opens with the admin key, not with a client key or a service token. ${ADMIN_HINT}`;
+    return refuse('unknown', unauthorized(message));
   }
 
   #isOperator(text: string): boolean {
@@ -90,7 +93,10 @@ export class KeyGuard {
 
   /** What has not the shape of a client key may be the admin key, which has any shape. */
   #admitOperator(text: string, carrier: Carrier, fault: string): Admitted {
-    if (!this.#isOperator(text)) return refuse('malformed', malformedCredential(carrier, fault));
+    if (!this.#isOperator(text)) {
+      const refusal = text.startsWith(TOKEN_START) ? unauthorized(TOKEN_HINT) : malformedCredential(carrier, fault);
+      return refuse('malformed', refusal);
+    }
     if (this.#options.book.size === 0) return ADMITTED_OPERATOR;
     const message = `The admin key opens /v1 only until the first client key is made. ${HINT}`;
     return refuse('operator_key', unauthorized(message));

@@ -3,29 +3,52 @@ import type { ScopeUse } from './scope-use.ts';
 
 /** `x-ratelimit-*` as OpenAI sends them: of each limit the scope that has least left. Pure. */
 export function rateHeaders(scopes: readonly ScopeUse[], nowMs: number): Record<string, string> {
-  return { ...headersOf('rpm', 'requests', scopes, nowMs), ...headersOf('tpm', 'tokens', scopes, nowMs) };
+  const headers: Record<string, string> = {};
+  addHeaders(headers, REQUESTS, scopes, nowMs);
+  addHeaders(headers, TOKENS, scopes, nowMs);
+  return headers;
 }
 
-function headersOf(
-  limitName: 'rpm' | 'tpm',
-  told: 'requests' | 'tokens',
+/** The names as they are: put together for each reply they would cost more than what they tell. */
+const REQUESTS = {
+  limitName: 'rpm',
+  counted: 'requests',
+  limit: 'x-ratelimit-limit-requests',
+  remaining: 'x-ratelimit-remaining-requests',
+  reset: 'x-ratelimit-reset-requests',
+} as const;
+const TOKENS = {
+  limitName: 'tpm',
+  counted: 'tokens',
+  limit: 'x-ratelimit-limit-tokens',
+  remaining: 'x-ratelimit-remaining-tokens',
+  reset: 'x-ratelimit-reset-tokens',
+} as const;
+
+function addHeaders(
+  headers: Record<string, string>,
+  names: typeof REQUESTS | typeof TOKENS,
   scopes: readonly ScopeUse[],
   nowMs: number,
-): Record<string, string> {
+): void {
+  const { limitName, counted } = names;
   let tightest: MinuteWindow | null = null;
-  let [limit, remaining] = [0, Number.POSITIVE_INFINITY];
+  let limit = 0;
+  let remaining = Number.POSITIVE_INFINITY;
   for (const { limits, counter } of scopes) {
     const own = limits[limitName];
     if (own === null) continue;
-    const left = Math.max(0, own - counter[told].total(nowMs));
-    if (left < remaining) [tightest, limit, remaining] = [counter[told], own, left];
+    const window = counter[counted];
+    const left = Math.max(0, own - window.total(nowMs));
+    if (left >= remaining) continue;
+    tightest = window;
+    limit = own;
+    remaining = left;
   }
-  if (tightest === null) return {};
-  return {
-    [`x-ratelimit-limit-${told}`]: String(limit),
-    [`x-ratelimit-remaining-${told}`]: String(remaining),
-    [`x-ratelimit-reset-${told}`]: durationText(tightest.msUntilEmpty(nowMs)),
-  };
+  if (tightest === null) return;
+  headers[names.limit] = String(limit);
+  headers[names.remaining] = String(remaining);
+  headers[names.reset] = durationText(tightest.msUntilEmpty(nowMs));
 }
 
 /**

@@ -132,6 +132,15 @@ describe('requests at once', () => {
     expect([ask(alice).ok, ask(alice).ok]).toEqual([true, false]);
   });
 
+  test('are told as one where it is one', () => {
+    const { ask } = limiter();
+    const alice = callerWith({ concurrent: 1 });
+    leaseOf(ask(alice));
+    expect(refusalOf(ask(alice)).message).toContain(
+      'a limit of 1 request at once, 1 is used, this request needs 1. Try again when it has ended.',
+    );
+  });
+
   test('of 1,000 that come together exactly as many pass as may', () => {
     const { ask } = limiter();
     const alice = callerWith({ concurrent: 7, rpm: 500 });
@@ -213,7 +222,7 @@ describe('memory', () => {
     }
     expect(made.size).toBe(1_001);
     await clock.advance(62_000);
-    for (let count = 0; count < 1_100; count++) leaseOf(ask(callerWith({ rpm: 2_000 }))).release();
+    for (let count = 0; count < 2_200; count++) leaseOf(ask(callerWith({ rpm: 3_000 }))).release();
     expect(made.size).toBe(2);
     expect(ask(callerWith({ concurrent: 1 }, { keyId: 'running' })).ok).toBe(false);
     running.release();
@@ -289,4 +298,18 @@ describe('a refusal says which limit of whom, its value, what is used, what was 
       });
     }
   }
+});
+
+test('what was used counts for up to a second more than a minute, and a client that waits as told is let in', async () => {
+  const { ask, clock } = limiter();
+  const alice = callerWith({ rpm: 1 });
+  await clock.advance(250);
+  const lease = leaseOf(ask(alice));
+  expect(lease.headers()['x-ratelimit-reset-requests']).toBe('1m0.75s');
+  const { headers } = refusalOf(ask(alice));
+  expect([headers['retry-after'], headers['retry-after-ms']]).toEqual(['61', '60750']);
+  await clock.advance(60_000);
+  expect(ask(alice).ok).toBe(false);
+  await clock.advance(750);
+  expect(ask(alice).ok).toBe(true);
 });

@@ -1,3 +1,4 @@
+import { counted } from '../core/counted.ts';
 import type { Limits } from '../core/limits.ts';
 import type { RateRefused } from '../core/rate-limit.ts';
 import { durationText } from './rate-headers.ts';
@@ -16,7 +17,11 @@ export interface Block {
 
 /** Running requests end when they end: their number is worth another look after a second. */
 const UNKNOWN_WAIT_MS = 1_000;
-const LIMIT_WORDS = { rpm: 'requests per minute', tpm: 'tokens per minute', concurrent: 'requests at once' } as const;
+const LIMIT_WORDS = {
+  rpm: ['request', 'per minute'],
+  tpm: ['token', 'per minute'],
+  concurrent: ['request', 'at once'],
+} as const;
 
 /** Of all limits that do not let the request in the one that takes longest; null: it may come in. Pure. */
 export function worstBlock(scopes: readonly ScopeUse[], tokens: number, nowMs: number): Block | null {
@@ -34,9 +39,10 @@ export function worstBlock(scopes: readonly ScopeUse[], tokens: number, nowMs: n
 export function refused(block: Block, tokens: number, rateHeaders: Readonly<Record<string, string>>): RateRefused {
   const { use, limitName, limit, used } = block;
   const asked = limitName === 'tpm' ? tokens : 1;
+  const [noun, span] = LIMIT_WORDS[limitName];
   const message =
-    `Rate limit reached: the ${use.scope} "${use.name.slice(0, 200)}" has a limit of ${limit} ` +
-    `${LIMIT_WORDS[limitName]}, ${used} are used, this request needs ${asked}. ${advice(block)}`;
+    `Rate limit reached: the ${use.scope} "${use.name.slice(0, 200)}" has a limit of ${counted(limit, noun)} ` +
+    `${span}, ${used} ${used === 1 ? 'is' : 'are'} used, this request needs ${asked}. ${advice(block)}`;
   const headers = { ...rateHeaders, ...retryHeaders(block) };
   const refusal = { status: 429, code: 'rate_limit_exceeded', message, param: null, headers } as const;
   return { ok: false, refusal, scope: use.scope, limit: limitName };
@@ -69,8 +75,8 @@ function waitOf({ waitMs }: Block): number {
   return waitMs ?? UNKNOWN_WAIT_MS;
 }
 
-function advice({ limitName, waitMs }: Block): string {
-  if (waitMs === null) return 'Try again when one of them has ended.';
+function advice({ limitName, waitMs, used }: Block): string {
+  if (waitMs === null) return `Try again when ${used === 1 ? 'it' : 'one of them'} has ended.`;
   if (Number.isFinite(waitMs)) return `Try again in ${durationText(waitMs)}.`;
   if (limitName !== 'tpm') return 'It lets nothing pass: the operator can change it.';
   return 'It will never be let in: shorten the prompt or lower max_tokens.';

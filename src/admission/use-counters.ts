@@ -13,13 +13,14 @@ export interface UseCounter {
 /** As long as what was used counts at least: who was asked for lately need not be looked at. */
 const KEPT_MS = 60_000;
 
-/** Looked at for each that is asked for: so all are looked at before twice as many requests as there are have come. */
-const SWEPT_AT_ONCE = 2;
+/** One is looked at for so many that are asked for: each is far away in memory, and a request has several. */
+const ASKED_FOR_EACH_LOOK = 2;
 
 /** The counters of one scope. Those that nobody used for a minute leave, without a timer. */
 export class UseCounters {
   readonly #counters = new Map<string, UseCounter>();
   #sweep: Iterator<[string, UseCounter]> = this.#counters.entries();
+  #asked = 0;
 
   get size(): number {
     return this.#counters.size;
@@ -37,15 +38,14 @@ export class UseCounters {
   }
 
   #letIdleGo(nowMs: number): void {
-    for (let looked = 0; looked < SWEPT_AT_ONCE; looked++) {
-      const next = this.#sweep.next();
-      if (next.done === true) {
-        this.#sweep = this.#counters.entries();
-        return;
-      }
-      const [id, { requests, tokens, running, askedForMs }] = next.value;
-      if (nowMs - askedForMs < KEPT_MS) continue;
-      if (running === 0 && requests.total(nowMs) === 0 && tokens.total(nowMs) === 0) this.#counters.delete(id);
+    if (++this.#asked % ASKED_FOR_EACH_LOOK !== 0) return;
+    const next = this.#sweep.next();
+    if (next.done === true) {
+      this.#sweep = this.#counters.entries();
+      return;
     }
+    const [id, { requests, tokens, running, askedForMs }] = next.value;
+    if (nowMs - askedForMs < KEPT_MS) return;
+    if (running === 0 && requests.total(nowMs) === 0 && tokens.total(nowMs) === 0) this.#counters.delete(id);
   }
 }

@@ -4,7 +4,7 @@ import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { budgetOf, wrongBudget } from './key-flags.ts';
 import { allOf } from './pages.ts';
-import { headed, type JsonFlag, print } from './reply-text.ts';
+import { headed, type JsonFlag, noteLines, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -62,7 +62,7 @@ export async function createBudget(client: AdminClient, terminal: Terminal, flag
   return print(reply, terminal, flags, (body) =>
     [
       `${nameOf(body)} may now spend ${limitText(body)}. Its id is ${show(fieldOf(body, 'id'))}.`,
-      ...listOf(fieldOf(body, 'warnings')).map((warning) => `Note: ${show(warning)}`),
+      ...noteLines(body),
     ].join('\n'),
   );
 }

@@ -1,4 +1,5 @@
 import pico from 'picocolors';
+import { counted } from '../core/counted.ts';
 import type { ModelInfo } from '../core/target.ts';
 import type { Field, FoundServer, Proposal } from '../discovery/index.ts';
 import { show } from './cells.ts';
@@ -45,8 +46,6 @@ function summary({ field, seconds, sightings }: Discovery): string {
   const where = `${field.where.map(show).join(', ')}, port${field.ports.length === 1 ? '' : 's'} ${field.ports.join(', ')}`;
   return `Looked at ${where}: found ${count} in ${seconds.toFixed(1)} s.`;
 }
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 function serversTable(sightings: readonly Sighting[], colours: boolean): string {
   const { bold, dim } = pico.createColors(colours);

@@ -5,7 +5,7 @@ import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type KeyFlags, keyBodyOf } from './key-flags.ts';
 import { allOf } from './pages.ts';
-import { fail, headed, type JsonFlag, print } from './reply-text.ts';
+import { fail, headed, type JsonFlag, noteLines, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -54,7 +54,7 @@ export async function updateKey(client: AdminClient, terminal: Terminal, named: 
   if (softens && budget.length === 0) return wrongUse(terminal, ['The key has no budget that could be soft.']);
   const body = softens ? { ...reading.body, budget } : reading.body;
   const reply = await client.request('PATCH', pathOf(key), body, ifUnchanged(key));
-  return print(reply, terminal, flags, keyText);
+  return print(reply, terminal, flags, (changed) => [keyText(changed), ...noteLines(changed)].join('\n'));
 }
 
 /** The budget as it is, but that it only warns. */
@@ -142,6 +142,7 @@ function newKeyText(body: unknown, what: string): string {
     show(fieldOf(body, 'key')),
     '',
     'Clients send it as "Authorization: Bearer <key>", or as the API key of any OpenAI SDK.',
+    ...noteLines(body),
   ].join('\n');
 }
 

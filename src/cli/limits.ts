@@ -2,7 +2,7 @@ import { type AdminClient, fieldOf } from './admin-client.ts';
 import { listOf, show } from './cells.ts';
 import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { allOf } from './pages.ts';
-import { headed, type JsonFlag, print } from './reply-text.ts';
+import { headed, type JsonFlag, noteLines, print } from './reply-text.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface LimitFlags extends JsonFlag {
@@ -38,7 +38,8 @@ export async function setLimit(client: AdminClient, terminal: Terminal, flags: L
   const reply = await client.request('POST', '/admin/limits', { ...place, ...Object.fromEntries(given) });
   return print(reply, terminal, flags, (set) => {
     const all = limits.map((name) => `${name} ${fieldOf(set, name) === null ? 'none' : show(fieldOf(set, name))}`);
-    return `Limits of the ${show(fieldOf(set, 'scope'))} "${show(fieldOf(set, 'name'))}": ${all.join(', ')}.`;
+    const text = `Limits of the ${show(fieldOf(set, 'scope'))} "${show(fieldOf(set, 'name'))}": ${all.join(', ')}.`;
+    return [text, ...noteLines(set)].join('\n');
   });
 }
 

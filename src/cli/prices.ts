@@ -4,7 +4,7 @@ import { RATE_FIELDS } from '../core/price-fields.ts';
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { allOf } from './pages.ts';
-import { type JsonFlag, print } from './reply-text.ts';
+import { type JsonFlag, noteLines, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -55,11 +55,7 @@ export async function setPrice(
   const body = Object.fromEntries(given.filter(([, value]) => value !== undefined));
   const reply = await client.request('POST', PATH, body);
   return print(reply, terminal, flags, (done) =>
-    [
-      setText(fieldOf(done, 'price')),
-      ...listOf(fieldOf(done, 'warnings')).map((warning) => `Note: ${show(warning)}`),
-      ...remarks(done),
-    ].join('\n'),
+    [setText(fieldOf(done, 'price')), ...noteLines(done), ...remarks(done)].join('\n'),
   );
 }
 

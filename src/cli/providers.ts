@@ -8,7 +8,7 @@ import { listOf, show } from './cells.ts';
 import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { allOf } from './pages.ts';
 import { NONE, type ProviderFlags, providerFieldsOf } from './provider-flags.ts';
-import { fail, type JsonFlag, print, sourceText } from './reply-text.ts';
+import { fail, type JsonFlag, noteLines, print, sourceText } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -138,8 +138,7 @@ function deploymentsText(deployments: unknown): string {
 function writtenText(body: unknown): string {
   const provider = fieldOf(body, 'provider');
   const verified = fieldOf(body, 'verified') === true ? ', and a free call to it succeeded' : '';
-  return [
-    `${show(fieldOf(provider, 'name'))} is in force for the next request${verified}.`,
-    ...listOf(fieldOf(body, 'warnings')).map((warning) => `Note: ${show(warning)}`),
-  ].join('\n');
+  return [`${show(fieldOf(provider, 'name'))} is in force for the next request${verified}.`, ...noteLines(body)].join(
+    '\n',
+  );
 }

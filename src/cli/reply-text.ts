@@ -1,6 +1,6 @@
 import pico from 'picocolors';
 import { type AdminReply, fieldOf } from './admin-client.ts';
-import { show } from './cells.ts';
+import { listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -29,6 +29,11 @@ export function print(reply: AdminReply, terminal: Terminal, flags: JsonFlag, te
 export function fail(terminal: Terminal, reply: Extract<AdminReply, { ok: false }>): number {
   terminal.error(`swarmrouter: ${reply.message}`);
   return reply.wrongUse === true ? EXIT_WRONG_USE : EXIT_FAILED;
+}
+
+/** What was done and is probably not meant, a line each. */
+export function noteLines(body: unknown): readonly string[] {
+  return listOf(fieldOf(body, 'warnings')).map((warning) => `Note: ${show(warning)}`);
 }
 
 /** Where something comes from that may lie over another of its name. */

@@ -2,7 +2,7 @@ import { type AdminClient, fieldOf } from './admin-client.ts';
 import { dateAndTime, listOf, milliseconds, show } from './cells.ts';
 import { allOf } from './pages.ts';
 import { numberOf } from './provider-flags.ts';
-import { headed, type JsonFlag, print, sourceText } from './reply-text.ts';
+import { headed, type JsonFlag, noteLines, print, sourceText } from './reply-text.ts';
 import type { Terminal } from './terminal.ts';
 
 const ALIASES = '/admin/aliases';
@@ -38,7 +38,7 @@ export async function setAlias(
     const alias = fieldOf(body, 'alias');
     return [
       `"${show(fieldOf(alias, 'name'))}" stands for "${show(fieldOf(alias, 'target'))}" from the next request on.`,
-      ...listOf(fieldOf(body, 'warnings')).map((warning) => `Note: ${show(warning)}`),
+      ...noteLines(body),
     ].join('\n');
   });
 }

@@ -32,6 +32,8 @@ export interface Config {
   readonly adminKey: Secret | null;
   /** `Host` names accepted on loopback besides the loopback ones; lower case, without a port. */
   readonly allowedHosts: readonly string[];
+  /** Addresses and networks (`10.0.0.0/8`) whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   readonly strategy: string;
   readonly streamRecovery: boolean;
   /** null: no limit. */

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { LoadInput } from './config.ts';
 import { loadConfig } from './load.ts';
 import { flagOf, isSecret, SETTING_LIST, type Setting, yamlKeyOf } from './schema.ts';
-import { masterKeys, pepper } from './setting-kinds.ts';
+import { masterKeys, pepper, postgresUrl } from './setting-kinds.ts';
 
 /** What makes every combination of single settings a whole that fits together. */
 const TOGETHER = {
@@ -52,6 +52,7 @@ function goodText({ kind }: Setting<unknown>): fc.Arbitrary<string> {
     case 'choice':
       return fc.constantFrom(...kind.placeholder.split('|'));
     case 'secret':
+      if (kind === postgresUrl) return fc.tuple(key, word).map((parts) => `postgres://me:${parts.join('@')}:5432/name`);
       return kind === pepper || kind === masterKeys ? fc.stringMatching(/^[0-9a-f]{64}$/) : key;
     case 'url':
       return address;
@@ -65,6 +66,14 @@ function goodText({ kind }: Setting<unknown>): fc.Arbitrary<string> {
       return list(address);
     case 'host list':
       return list(word);
+    case 'address list':
+      return list(
+        fc.oneof(
+          fc.ipV4(),
+          fc.ipV6(),
+          fc.integer({ min: 1, max: 255 }).map((first) => `${first}.0.0.0/8`),
+        ),
+      );
     case 'map':
       return pairs.map((entries) => entries.map((entry) => entry.join('=')).join(','));
     default:
@@ -98,6 +107,8 @@ function badText({ kind }: Setting<unknown>): fc.Arbitrary<string> | null {
     case 'host':
     case 'host list':
       return fc.constantFrom('http://box', 'two words', 'a/b');
+    case 'address list':
+      return fc.constantFrom('box', '10.1', '10.0.0.0/0', '10.0.0.1/8', '::1/129');
     case 'map':
       return fc.constantFrom('no-pair', '=x', 'a=', 'a=b,a=c');
     default:

@@ -168,6 +168,39 @@ allowed_hosts:
     expect(config.allowedHosts).toEqual(['ai.example.com']);
   });
 
+  test('trusted proxies are addresses and networks, each in its one spelling, and none unless they are given', () => {
+    expect(configOf({}).trustedProxies).toEqual([]);
+    const written = '127.0.0.1, 10.0.0.0/8,::1, FD00:0::/8,::ffff:192.168.0.0/112,::ffff:172.16.0.9,10.1.2.3/32';
+    expect(configOf({ environment: { SWARMROUTER_TRUSTED_PROXIES: written } }).trustedProxies).toEqual([
+      ...['127.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8', '192.168.0.0/16', '172.16.0.9', '10.1.2.3'],
+    ]);
+    expect(configOf(yaml('trusted_proxies: [10.0.0.0/8, "::1"]')).trustedProxies).toEqual(['10.0.0.0/8', '::1']);
+  });
+
+  test.each([
+    ['nginx', 'it is not an IP address or network; names are not resolved here'],
+    ['10.0.0.256', 'it is not an IP address'],
+    ['10.1', 'it is not an IP address'],
+    ['010.0.0.1', 'it is not an IP address'],
+    ['fe80::1%eth0', 'it is not an IP address'],
+    ['10.0.0.0/8/8', 'it is not an IP address'],
+    ['10.0.0.0/33', 'the number after "/" should be from 1 to 32'],
+    ['::1/129', 'the number after "/" should be from 1 to 128'],
+    ['10.0.0.0/', 'the number after "/" should be from 1 to 32'],
+    ['10.0.0.7/8', '10.0.0.7 is one address of that network; write 10.0.0.0/8, or the address alone'],
+    ['fd00::7/8', 'write fd00::/8'],
+    ['0.0.0.0/0', 'it means every address'],
+    ['::ffff:0.0.0.0/96', 'it means every address'],
+    ['::/0', 'it means every address'],
+    ['10.0.0.0/8,10.0.0.0/8', '"10.0.0.0/8" is given twice'],
+  ])('%p is no trusted proxy: %s', (written, reason) => {
+    const [problem, ...more] = problemsOf({ environment: { SWARMROUTER_TRUSTED_PROXIES: written } });
+    expect(more).toEqual([]);
+    expect(problem).toMatchObject({ name: 'SWARMROUTER_TRUSTED_PROXIES', seen: written });
+    expect(problem?.message).toContain(reason);
+    expect(problem?.allowed).toContain('a network such as 10.0.0.0/8');
+  });
+
   test('`aliases:` is the YAML form of the alias setting, and a stronger place overrules it', () => {
     const file = yaml('aliases: { fast: openrouter/openai/gpt-4o-mini }');
     expect(configOf(file).modelAliases.get('fast')).toBe('openrouter/openai/gpt-4o-mini');
@@ -518,6 +551,23 @@ describe('secrets', () => {
     const keys = config.targets.map((target) => target.apiKey?.reveal());
     expect(keys).toContain('k-from-a-variable');
     expect(keys).toContain('k-from-a-file');
+  });
+
+  test('the address of a database must be one of PostgreSQL, and its password is not shown', () => {
+    const faultOf = (url: string) => problemsOf({ environment: { SWARMROUTER_DATABASE_URL: url } });
+    for (const url of ['mysql://me:geheim-0123@box/name', 'box:5432', 'http://me:geheim-0123@box/name']) {
+      const problems = faultOf(url);
+      expect(problems).toMatchObject([
+        { name: 'SWARMROUTER_DATABASE_URL', message: 'it must begin with postgres:// or postgresql://' },
+      ]);
+      expect(JSON.stringify(problems)).not.toContain('geheim');
+    }
+    const slashed = faultOf('postgres://me:gehe/im-0123@box/name');
+    expect(slashed).toMatchObject([{ message: expect.stringContaining('write / as %2F') }]);
+    expect(JSON.stringify(slashed)).not.toContain('im-0123');
+    for (const url of ['postgres://me:pw@box:5432/name', 'postgresql://box/name', 'postgres:///name?host=/run/pg']) {
+      expect(configOf({ environment: { SWARMROUTER_DATABASE_URL: url } }).databaseUrl?.reveal()).toBe(url);
+    }
   });
 
   test('a reference that leads nowhere is told by its own name', () => {

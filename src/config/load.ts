@@ -94,6 +94,7 @@ function configFrom(values: Values, specs: Specs, settings: readonly SettingInFo
     dataDir: dataDirOf(values, around),
     adminKey: values.adminKey,
     allowedHosts: (values.allowedHosts ?? []).map((host) => host.toLowerCase()),
+    trustedProxies: values.trustedProxies ?? [],
     strategy: values.strategy,
     streamRecovery: values.streamRecovery === 'continue',
     maxFirstTokenMs: values.maxFirstTokenMs,

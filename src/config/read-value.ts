@@ -28,7 +28,7 @@ export function readValue<T>(
     seen: showSeen(kind, written),
     message: parsed.reason,
     allowed: kind.allowed,
-    fix: kind.type === 'secret' ? `put the real key there, or leave ${given.name} empty` : `correct ${given.name}`,
+    fix: kind.fix?.(given.name) ?? `correct ${given.name}`,
   });
   return null;
 }

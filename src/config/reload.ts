@@ -94,12 +94,12 @@ export function withoutRestart(start: Config, written: Config): Config {
   const { maxBodyBytes, maxMemoryBytes, maxLoopLagMs, retryBudget, logLevel, logRequests, logResponses, decisions } =
     start;
   const { bodyTimeoutMs, slowBodyLimit, budgetAnswerTokens } = start;
-  const { publicUrl, oidc } = start;
+  const { publicUrl, oidc, trustedProxies } = start;
   const atStart = new Map(start.settings.map((setting) => [setting.name, setting]));
   return {
     ...written,
     ...{ host, port, dataDir, adminKey, allowedHosts, drainTimeoutMs, usage, databaseUrl, keyPepper, masterKey },
-    ...{ publicUrl, oidc },
+    ...{ publicUrl, oidc, trustedProxies },
     ...{ maxBodyBytes, maxMemoryBytes, maxLoopLagMs, retryBudget, logLevel, logRequests, logResponses, decisions },
     ...{ bodyTimeoutMs, slowBodyLimit, budgetAnswerTokens },
     settings: written.settings.map((setting) =>

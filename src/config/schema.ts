@@ -2,6 +2,7 @@
 // command line and `swarmrouter check` are all derived from this table.
 import { USD_A_KWH, WATTS } from '../core/price-override.ts';
 import { MAX_FIRST_TOKEN_LIMIT_MS } from '../core/route.ts';
+import { addressRanges } from './address-ranges.ts';
 import { issuer, publicOrigin, roleRules, scopes } from './oidc-kinds.ts';
 import type { Parsed } from './setting-kinds.ts';
 import {
@@ -16,6 +17,7 @@ import {
   mapping,
   masterKeys,
   pepper,
+  postgresUrl,
   seconds,
   secret,
   text,
@@ -350,6 +352,12 @@ export const SETTINGS = {
     doc: 'Further names that a request may carry in `Host` while the gateway listens on loopback (behind a reverse proxy, for instance).',
     example: 'ai.example.com',
   }),
+  trustedProxies: optional('SWARMROUTER_TRUSTED_PROXIES', addressRanges, 'unset: `X-Forwarded-For` is not looked at', {
+    restart: true,
+    group: 'Server',
+    doc: 'Reverse proxies whose `X-Forwarded-For` is believed: addresses and networks, as they connect to the gateway. A client is then the rightmost address there that is none of them; wrong logins, slow bodies and the audit log are counted and told by it. Whoever can connect from one of these addresses can say to be anybody.',
+    example: '127.0.0.1,10.0.0.0/8',
+  }),
   adminKey: optional('SWARMROUTER_ADMIN_KEY', adminKey, 'unset: made at first start and kept in the data folder', {
     restart: true,
     group: 'Server',
@@ -459,7 +467,7 @@ export const SETTINGS = {
     group: 'Usage',
     doc: 'Under a hard budget: the most tokens of an answer whose length the client does not limit. So many are set aside before the call, and the server is asked for no more.',
   }),
-  databaseUrl: optional('SWARMROUTER_DATABASE_URL', secret, 'unset: SQLite, in the data folder', {
+  databaseUrl: optional('SWARMROUTER_DATABASE_URL', postgresUrl, 'unset: SQLite, in the data folder', {
     restart: true,
     group: 'Usage',
     doc: 'PostgreSQL instead of SQLite: `postgres://user:password@host:5432/name`.',

@@ -17,6 +17,8 @@ export interface Kind<T> {
   show(value: T): string;
   /** A wrong value as an error may show it. */
   readonly showSeen: (text: string) => string;
+  /** How a wrong value is put right. Default: it is corrected. */
+  readonly fix?: (name: string) => string;
   /** YAML's own form of several values. */
   readonly parseItems?: (items: readonly string[]) => Parsed<T>;
   readonly parsePairs?: (pairs: readonly (readonly [string, string])[]) => Parsed<T>;
@@ -145,6 +147,8 @@ const PLACEHOLDERS = [
   /[-_ ](here|goes[-_ ]here)$/i,
 ];
 
+const realKey = (name: string): string => `put the real key there, or leave ${name} empty`;
+
 export const secret: Kind<Secret> = {
   type: 'secret',
   allowed: 'the key itself, env:NAME (another variable holds it) or file:/path (a file holds it)',
@@ -160,6 +164,24 @@ export const secret: Kind<Secret> = {
   },
   show: (value) => maskSecret(value.reveal()),
   showSeen: maskSecret,
+  fix: realKey,
+};
+
+/** Its password makes it a secret. */
+export const postgresUrl: Kind<Secret> = {
+  ...secret,
+  allowed:
+    'postgres://user:password@host:5432/name, env:NAME (another variable holds it) or file:/path (a file holds it)',
+  placeholder: 'url',
+  parse: (value) => {
+    if (!/^postgres(ql)?:\/\//i.test(value)) return bad('it must begin with postgres:// or postgresql://');
+    const parsed = secret.parse(value);
+    if (!parsed.ok) return parsed;
+    return URL.canParse(value)
+      ? parsed
+      : bad('it is no URL; in a user name or password write / as %2F, ? as %3F, # as %23, @ as %40 and : as %3A');
+  },
+  fix: (name) => `correct ${name}, or leave it empty for SQLite in the data folder`,
 };
 
 /** Below that a key can be found by trying. */
@@ -213,6 +235,7 @@ export const masterKeys: Kind<readonly [Secret, ...Secret[]]> = {
   },
   show: ([first]) => maskSecret(first.reveal()),
   showSeen: maskSecret,
+  fix: realKey,
 };
 
 export const url: Kind<string> = {

@@ -17,6 +17,8 @@ export interface UpstreamCall {
   readonly terms: SpendingTerms | null;
   /** To be called once when a reply that is read to its end first has its first real content. */
   readonly onFirstContent: () => void;
+  /** To be called when fields of the body are not sent on because of the terms or of who asks, with their names. */
+  readonly onNotSentOn: (fields: readonly string[]) => void;
 }
 
 /** A finished reply in the client's dialect. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BODY_FIELDS, fieldInOtherLetters } from './body-fields.ts';
+import { BODY_FIELDS, CHAT_MEMBERS } from './body-fields.ts';
 
 describe('a member is taken for another', () => {
   test('when only its letters differ, as Go folds them', () => {
@@ -14,15 +14,27 @@ describe('a member is taken for another', () => {
       ['\u017ftream', 'stream'],
       ['Chat_Template', 'chat_template'],
     ] as const) {
-      expect([name, fieldInOtherLetters(name)]).toEqual([name, field]);
+      expect([name, CHAT_MEMBERS.inOtherLetters(name)]).toEqual([name, field]);
     }
   });
 
   test('not when it is that one, or is unknown', () => {
     for (const name of [...BODY_FIELDS, 'verbosity', 'maxTokens', 'Model2', '', '__proto__']) {
-      expect([name, fieldInOtherLetters(name)]).toEqual([name, null]);
+      expect([name, CHAT_MEMBERS.inOtherLetters(name)]).toEqual([name, null]);
     }
   });
+});
+
+test('whatever member of a message, part or call the code reads to count tokens is on the list', async () => {
+  const source = await readFile(join(import.meta.dir, '../http/openai/prompt-text.ts'), 'utf8');
+  const messages = CHAT_MEMBERS.of('messages');
+  const known = { message: messages, part: messages?.of('content'), call: messages?.of('tool_calls') };
+  const read = [
+    ...source.matchAll(/\b(message|part)\['(\w+)'\]/g),
+    ...source.matchAll(/objectOf\((call)\)\['(\w+)'\]/g),
+  ];
+  expect(read.length).toBeGreaterThan(4);
+  for (const [, of = '', name = ''] of read) expect([of, name, known[of as 'part']?.of(name)]).not.toContain(undefined);
 });
 
 test('whatever member of a body the code reads or sets is on the list', async () => {

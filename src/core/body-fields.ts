@@ -1,3 +1,5 @@
+import { MemberNames } from './member-names.ts';
+
 /** Further names that one server or another takes for the most tokens of an answer, llama.cpp's `n_predict` even before `max_tokens`. */
 export const OTHER_LIMITS = ['n_predict', 'num_predict', 'max_new_tokens', 'max_output_tokens', 'max_gen_len'] as const;
 /** Work beside the answer that providers charge apart, or whose results they put into the prompt: searching, reading files. */
@@ -32,19 +34,41 @@ export const BODY_FIELDS: ReadonlySet<string> = new Set([
   ...[...OTHER_LIMITS, ...PAID_EXTRAS, ...OTHER_MODELS, ...PROMPT_MAKERS, ...OTHERS],
 ]);
 
-const MOST_LETTERS = Math.max(...[...BODY_FIELDS].map(({ length }) => length));
+const IMAGE = new MemberNames(['url', 'detail', 'file_id']);
+const SOUND = new MemberNames(['data', 'format', 'url']);
+const FILE = new MemberNames(['file_id', 'file_data', 'file_url', 'filename']);
+const CALLED = new MemberNames(['name', 'arguments']);
+/** What schemas of parameters are made of is the client's own. */
+const FUNCTION = new MemberNames(['name', 'description', 'parameters', 'strict']);
+
+const PART = new MemberNames(['type', 'text', 'refusal', 'thinking', 'detail', 'file_id', 'uuid', 'cache_control'], {
+  ...{ image_url: IMAGE, image: IMAGE, input_image: IMAGE, image_embeds: IMAGE },
+  ...{ input_audio: SOUND, audio_url: SOUND, audio: SOUND, audio_embeds: SOUND },
+  ...{ video_url: SOUND, video: SOUND, input_video: SOUND, file: FILE, input_file: FILE },
+});
+
+const CALL = new MemberNames(['id', 'type', 'index'], { function: CALLED, custom: new MemberNames(['name', 'input']) });
+
+const MESSAGE = new MemberNames(
+  [
+    ...['role', 'name', 'tool_call_id', 'refusal', 'audio', 'images', 'tools', 'prefix', 'partial'],
+    ...['reasoning', 'reasoning_content', 'thinking'],
+  ],
+  { content: PART, tool_calls: CALL, function_call: CALLED },
+);
+
+const TOOL = new MemberNames(['type', 'name', 'description', 'parameters'], {
+  function: FUNCTION,
+  custom: new MemberNames(['name', 'description', 'format']),
+});
 
 /**
- * The member that some servers take this one for although the gateway does not; null: none. Go matches names without
- * regard to case, the last one counts, and the long s (U+017F) and the Kelvin sign are letters to it.
+ * The members of a chat request that mean something to the gateway or are what servers make prompts of: what was
+ * counted of a request, and what is changed on the way, must be what they read.
  */
-export function fieldInOtherLetters(name: string): string | null {
-  if (BODY_FIELDS.has(name) || name.length > MOST_LETTERS) return null;
-  const folded = foldedName(name);
-  return BODY_FIELDS.has(folded) ? folded : null;
-}
-
-/** As those compare names that do so without regard to case. */
-export function foldedName(name: string): string {
-  return name.toLowerCase().replaceAll('\u017f', 's').replaceAll('\u0131', 'i').replaceAll('i\u0307', 'i');
-}
+export const CHAT_MEMBERS = new MemberNames(BODY_FIELDS, {
+  messages: MESSAGE,
+  tools: TOOL,
+  functions: FUNCTION,
+  stream_options: new MemberNames(['include_usage']),
+});

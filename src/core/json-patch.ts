@@ -1,3 +1,15 @@
+import {
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  endOfString,
+  keyOf,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+} from './json-scan.ts';
+
 type JsonShapeReason = 'too-deep' | 'too-many-keys' | 'not-an-object' | 'broken';
 
 /** Raised for bytes that are not one JSON object, or nest deeper than allowed. */
@@ -10,15 +22,6 @@ export class JsonShapeError extends Error {
   }
 }
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-
 export interface JsonLimits {
   readonly maxDepth: number;
   /** In all objects together. */
@@ -28,44 +31,21 @@ export interface JsonLimits {
 /**
  * Refuses what would hold the event loop for seconds before JSON.parse sees it (faults F-46): 10 MB of `[`, or an
  * object of a million keys. Only what stands outside strings counts; whether the rest is JSON is JSON.parse's business.
- * Returns how many members the outermost object has: more than JSON.parse leaves of it, when one occurs twice.
+ * Returns how many members there are in all objects: more than JSON.parse leaves of them, when one occurs twice.
  */
 export function checkShape(bytes: Uint8Array, { maxDepth, maxKeys }: JsonLimits): number {
   let depth = 0;
   let keys = 0;
-  let topLevel = 0;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === QUOTE) at = endOfString(bytes, at);
     else if (byte === COLON) {
       if (++keys > maxKeys) throw new JsonShapeError('too-many-keys', `made of more than ${maxKeys} keys`);
-      if (depth === 1) topLevel++;
     } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
       if (++depth > maxDepth) throw new JsonShapeError('too-deep', `nested deeper than ${maxDepth} levels`);
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth--;
   }
-  return topLevel;
-}
-
-/** Members of the outermost object that occur more than once. The bytes must already have passed JSON.parse, and never change. */
-export function repeatedTopLevel(bytes: Uint8Array): ReadonlySet<string> {
-  const seen = new Set<string>();
-  const repeated = new Set<string>();
-  for (const { key } of topLevelMembers(bytes).members) {
-    if (seen.has(key)) repeated.add(key);
-    seen.add(key);
-  }
-  return repeated;
-}
-
-/** Index of the quote that closes the string opened at `open`; the end of the bytes when it is never closed. */
-function endOfString(bytes: Uint8Array, open: number): number {
-  for (let close = bytes.indexOf(QUOTE, open + 1); close !== -1; close = bytes.indexOf(QUOTE, close + 1)) {
-    let backslashes = 0;
-    while (bytes[close - 1 - backslashes] === BACKSLASH) backslashes++;
-    if (backslashes % 2 === 0) return close;
-  }
-  return bytes.length;
+  return keys;
 }
 
 interface Member {
@@ -82,12 +62,6 @@ export interface ByteRange {
 }
 
 const encoder = new TextEncoder();
-
-/** The text of a key between its quotes. Through Buffer because that needs no view of the range. */
-function keyOf(bytes: Uint8Array, open: number, close: number): string {
-  const key: string = Buffer.prototype.toString.call(bytes, 'utf8', open + 1, close);
-  return key.includes('\\') ? (JSON.parse(`"${key}"`) as string) : key;
-}
 
 interface TopLevel {
   readonly open: number;

@@ -1,3 +1,5 @@
+import type { BudgetUnit } from './budget.ts';
+
 /** What must hold of the books at every moment, and what each of it promises, in words. */
 export const LEDGER_INVARIANTS = {
   I1: 'no hard budget is overspent',
@@ -22,6 +24,37 @@ export interface LedgerFinding {
   readonly message: string;
 }
 
+/**
+ * A call in a hard budget that came to more than was set aside for it, since its server kept to no limit or charged
+ * another price. The books agree, and yet the budget may be overspent. Amounts: nano-USD or tokens, by `unit`.
+ */
+export interface Overcharge {
+  readonly organisationId: string;
+  readonly attemptId: string;
+  /** Null: no client key. */
+  readonly keyId: string | null;
+  readonly targetId: string;
+  readonly model: string;
+  readonly budgetId: string;
+  readonly unit: BudgetUnit;
+  readonly windowStartMs: number;
+  readonly reserved: number;
+  /** Above `reserved`. */
+  readonly settled: number;
+}
+
+/** All of them that are on record, however long ago. */
+export interface Overcharges {
+  /** Each once, however many budgets count it; so in the sums, too. */
+  readonly calls: number;
+  readonly excessNanoUsd: number;
+  readonly excessTokens: number;
+  /** One for each call and budget. */
+  readonly parts: number;
+  /** Of the parts as many as are worth reading. */
+  readonly listed: readonly Overcharge[];
+}
+
 /** What a look at all of the books came to. */
 export interface LedgerVerdict {
   /** Rows that were looked at: calls, their parts in budgets, and windows of budgets. */
@@ -32,6 +65,8 @@ export interface LedgerVerdict {
   readonly findings: readonly LedgerFinding[];
   /** Invariants with more findings than are listed. */
   readonly cutShort: ReadonlySet<LedgerInvariant>;
+  /** No finding: nobody here decided it. */
+  readonly overcharged: Overcharges;
 }
 
 /** Calls of this process that the books cannot have yet. */

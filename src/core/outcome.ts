@@ -26,6 +26,8 @@ export interface AttemptRecord {
   readonly notMade?: boolean;
   /** The limit of its answer, tokens, that a hard budget set because the client set none. Default: none. */
   readonly answerLimit?: number;
+  /** Fields of the body that the caller's key or hard budget kept from being sent on. Default: none. */
+  readonly droppedFields?: readonly string[];
 }
 
 /** How many of them were upstream calls. */

@@ -12,6 +12,8 @@ export interface PromptFacts {
   readonly bytes: number;
   /** The same with all that only some servers read, ≥ `bytes`: what may have to be paid for. */
   readonly mostBytes: number;
+  /** Of a body that has members twice, whole, since servers differ in which of them counts; else 0. */
+  readonly repeatedBytes: number;
   /** Parts that are no text (images, audio, files): their tokens are not in `bytes`. */
   readonly media: number;
   /** Answers of the model that it contains, ≥ 0: servers may have the turns before them cached. */
@@ -64,6 +66,7 @@ export function bytesOfBlocks(count: number): number {
 export const NO_PROMPT: PromptFacts = {
   bytes: 0,
   mostBytes: 0,
+  repeatedBytes: 0,
   media: 0,
   earlierTurns: 0,
   cutOnRequest: false,
@@ -78,12 +81,23 @@ export const NO_PROMPT: PromptFacts = {
 
 /** The same once a stream has begun, which must not hold its prompt in memory: for judging its end. */
 export function withoutText(prompt: PromptFacts): PromptFacts {
-  const { bytes, mostBytes, media, earlierTurns, cutOnRequest, needs, maxOutputTokens, conversation, sentBytes } =
-    prompt;
+  const {
+    bytes,
+    mostBytes,
+    repeatedBytes,
+    media,
+    earlierTurns,
+    cutOnRequest,
+    needs,
+    maxOutputTokens,
+    conversation,
+    sentBytes,
+  } = prompt;
   const words = prompt.words(Number.POSITIVE_INFINITY);
   const facts = {
     bytes,
     mostBytes,
+    repeatedBytes,
     media,
     earlierTurns,
     cutOnRequest,

@@ -26,9 +26,10 @@ export function answerHeaders(by: AnsweredBy, requestId: string, form: AnswerFor
 }
 
 function sharedHeaders({ attempt, model, attempts }: AnsweredBy, form: AnswerForm): Headers {
-  const { targetId, adapterKind, place, promptCut = false, answerLimit = 0 } = attempt;
+  const { targetId, adapterKind, place, promptCut = false, answerLimit = 0, droppedFields = [] } = attempt;
+  const dropped = droppedFields.join(',');
   const answered = model === '' ? attempt.model : model;
-  const key = `${form} ${targetId} ${adapterKind} ${place} ${promptCut} ${answerLimit} ${attempts} ${answered}`;
+  const key = `${form} ${targetId} ${adapterKind} ${place} ${promptCut} ${answerLimit} ${dropped} ${attempts} ${answered}`;
   const found = known.get(key);
   if (found !== undefined) return found;
   if (known.size >= MAX_KNOWN) known.clear();
@@ -41,6 +42,7 @@ function sharedHeaders({ attempt, model, attempts }: AnsweredBy, form: AnswerFor
     'x-swarmrouter-attempts': String(attempts),
     ...(promptCut ? { 'x-swarmrouter-prompt-cut': 'true' } : {}),
     ...(answerLimit > 0 ? { 'x-swarmrouter-answer-limit': String(answerLimit) } : {}),
+    ...(dropped === '' ? {} : { 'x-swarmrouter-dropped-fields': dropped }),
   });
   known.set(key, headers);
   return headers;

@@ -8,7 +8,7 @@ export interface ResponseTap {
 export interface RequestOrigin {
   /** Null: not known. */
   readonly requestId: string | null;
-  /** Of the connection's other end; null: not known. */
+  /** Of the client: the connection's other end, or whom trusted proxies say that it speaks for. Null: not known. */
   readonly peerAddress: string | null;
 }
 

@@ -27,6 +27,8 @@ export interface HttpServerParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly bodies: BodyReader;
+  /** Who asks, at the other end of this connection or behind it. */
+  readonly clientAddress: (peer: string, headers: Headers) => string;
   /** Credential → who is calling? */
   readonly admit: (headers: Headers, from: () => RequestOrigin) => Admission<{ readonly caller: Caller }>;
   /** The same for what tells of all tenants: the operator, or anybody while no key is needed. */

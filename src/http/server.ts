@@ -23,6 +23,8 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+/** Null: the connection is gone. */
+type AddressOf = (request: Request, server: Server<undefined>) => string | null;
 type BunHandler = (request: Request, server: Server<undefined>) => Promise<Response>;
 
 /**
@@ -42,12 +44,17 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
   let draining = false;
   const context: EndpointContext = { options, parts, startedAtMs: parts.clock.nowMs(), isDraining: () => draining };
   const guard = createGuard(options);
-  const route = (endpoint: Endpoint): BunHandler => shared(withRequestId(endpoint), guard, parts.logger);
+  const addressOf: AddressOf = (request, from) => {
+    const peer = from.requestIP(request);
+    return peer === null ? null : parts.clientAddress(peer.address, request.headers);
+  };
+  const common = { guard, addressOf, logger: parts.logger };
+  const route = (endpoint: Endpoint): BunHandler => shared(withRequestId(endpoint), common);
   const control = route(admin(context));
   const routes: Readonly<
     Record<ServedPath, BunHandler | Readonly<Partial<Record<'GET' | 'HEAD' | 'POST', BunHandler>>>>
   > = {
-    '/v1/chat/completions': { POST: shared(chatCompletions(context), guard, parts.logger) },
+    '/v1/chat/completions': { POST: shared(chatCompletions(context), common) },
     '/v1/models': { GET: route(modelList(context)) },
     '/v1/models/*': { GET: route(oneModel(context)) },
     '/health': { GET: route(health(context)), HEAD: route(health(context)) },
@@ -85,11 +92,6 @@ export function startHttpServer(options: HttpServerOptions, parts: HttpServerPar
   };
 }
 
-/** As IPv4 where it is that: a socket for both families says `::ffff:10.0.0.7`. */
-function peerAddressOf(request: Request, server: Server<undefined>): string | null {
-  return server.requestIP(request)?.address.replace(/^::ffff:(?=\d+\.)/i, '') ?? null;
-}
-
 /** Nobody reads the rest of this body (faults L-30): the socket drops it, and the connection is closed soon. */
 function lingerOverUnread(request: Request, server: Server<undefined>): void {
   if (request.bodyUsed) return;
@@ -107,8 +109,14 @@ function withRequestId(endpoint: Endpoint): Endpoint {
   };
 }
 
+interface Common {
+  readonly guard: (headers: Headers) => void;
+  readonly addressOf: AddressOf;
+  readonly logger: Logger;
+}
+
 /** A request's first stages, the same for every endpoint: id and guard. No error escapes it. */
-function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: Logger): BunHandler {
+function shared(endpoint: Endpoint, { guard, addressOf, logger }: Common): BunHandler {
   return async (request, server) => {
     const { headers } = request;
     const id = requestId(headers);
@@ -118,7 +126,7 @@ function shared(endpoint: Endpoint, guard: (headers: Headers) => void, logger: L
         request,
         id,
         (seconds) => server.timeout(request, seconds),
-        () => ({ requestId: id, peerAddress: peerAddressOf(request, server) }),
+        () => ({ requestId: id, peerAddress: addressOf(request, server) }),
       );
       if (response.status >= 400) lingerOverUnread(request, server);
       return response;

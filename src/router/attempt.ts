@@ -48,7 +48,8 @@ export async function runAttempt(
     begunAfterMs = clock.nowMs() - startedAtMs;
     onFirstContent(begunAfterMs);
   };
-  const limited = limitOf(request, terms);
+  let droppedFields: readonly string[] = [];
+  const told = () => ({ ...limitOf(request, terms), ...(droppedFields.length === 0 ? {} : { droppedFields }) });
   try {
     const call = {
       target: lease.call.target,
@@ -57,12 +58,15 @@ export async function runAttempt(
       request,
       terms,
       onFirstContent: begins,
+      onNotSentOn: (fields: readonly string[]) => {
+        droppedFields = fields;
+      },
     };
     opened = await lease.choice.entry.adapter.call(call, cancellation);
     if (opened.kind === 'whole') {
       begins();
       const record = recordOf(step, lease, clock.nowMs() - startedAtMs, null);
-      return { kind: 'whole', reply: opened, record: { ...record, ...limited, firstContentMs: begunAfterMs } };
+      return { kind: 'whole', reply: opened, record: { ...record, ...told(), firstContentMs: begunAfterMs } };
     }
     const { held, ended } = await holdUntilContent(opened);
     begins();
@@ -71,7 +75,7 @@ export async function runAttempt(
       reply: opened,
       held,
       ended,
-      record: { ...recordOf(step, lease, clock.nowMs() - startedAtMs, null), ...limited },
+      record: { ...recordOf(step, lease, clock.nowMs() - startedAtMs, null), ...told() },
     };
   } catch (thrown) {
     if (opened?.kind === 'stream') opened.cancel();

@@ -55,6 +55,24 @@ export const METRICS = [
     help: 'What the latest check of the ledger found that cannot be, by invariant (I1 to I8, at most 100 each); it is checked once a day, and after a start that followed a crash.',
   },
   {
+    name: 'swarmrouter_ledger_overcharged_calls',
+    type: 'gauge',
+    labels: [],
+    help: 'Calls on record, in the latest check of the ledger, that came to more than a hard budget had set aside for them: their servers kept to no limit or charged another price.',
+  },
+  {
+    name: 'swarmrouter_ledger_overcharged_usd',
+    type: 'gauge',
+    labels: [],
+    help: 'By how many US dollars those calls came to more than was set aside.',
+  },
+  {
+    name: 'swarmrouter_ledger_overcharged_tokens',
+    type: 'gauge',
+    labels: [],
+    help: 'By how many tokens those calls came to more than budgets in tokens had set aside.',
+  },
+  {
     name: 'swarmrouter_ledger_checked_timestamp_seconds',
     type: 'gauge',
     labels: [],

@@ -16,7 +16,11 @@ const create = (targets: () => readonly TargetView[] = () => []) =>
     shed: () => ({ memory: 0, loop_lag: 2 }),
     refused: () => ({ revoked: 3 }),
     budgets: () => [{ budget: BUDGET, ratio: 0.75, keyName: null }],
-    ledger: () => ({ checkedAtMs: 1_796_000_000_500, findings: { I1: 0, I2: 3 } }),
+    ledger: () => ({
+      checkedAtMs: 1_796_000_000_500,
+      findings: { I1: 0, I2: 3 },
+      overcharged: { calls: 2, excessNanoUsd: 1_500_000_000, excessTokens: 70 },
+    }),
   });
 const lines = async (metrics: { text(): Promise<string> }, start: string) =>
   (await metrics.text()).split('\n').filter((line) => line.startsWith(start));
@@ -224,6 +228,9 @@ test('the latest check of the ledger shows what it found, also nothing, and when
   expect(await lines(create(), 'swarmrouter_ledger')).toEqual([
     'swarmrouter_ledger_findings{invariant="I1"} 0',
     'swarmrouter_ledger_findings{invariant="I2"} 3',
+    'swarmrouter_ledger_overcharged_calls 2',
+    'swarmrouter_ledger_overcharged_usd 1.5',
+    'swarmrouter_ledger_overcharged_tokens 70',
     'swarmrouter_ledger_checked_timestamp_seconds 1796000000.5',
   ]);
 });

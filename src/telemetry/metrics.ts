@@ -26,6 +26,8 @@ export interface LedgerChecked {
   readonly checkedAtMs: number;
   /** How many, by invariant. */
   readonly findings: Readonly<Record<string, number>>;
+  /** Calls that came to more than a hard budget had set aside for them, and by how much. */
+  readonly overcharged: { readonly calls: number; readonly excessNanoUsd: number; readonly excessTokens: number };
 }
 
 /** How much of its limit a budget has used. */
@@ -55,6 +57,7 @@ export interface Metrics extends OutcomeSink {
 const MAX_TARGET_LABELS = 256;
 /** The same for projects. */
 const MAX_TENANT_LABELS = 256;
+const NANO_PER_USD = 1e9;
 
 /** @param options.version Shown by `swarmrouter_build_info`. */
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -128,10 +131,15 @@ function aboveZero<Counted extends { readonly value: number }>(samples: readonly
 }
 
 function ledgerSamples(checked: LedgerChecked | null) {
-  if (checked === null) return { swarmrouter_ledger_findings: [], swarmrouter_ledger_checked_timestamp_seconds: [] };
+  const one = (value: number | undefined): Sample[] => (value === undefined ? [] : [{ labels: [], value }]);
+  const findings = Object.entries(checked?.findings ?? {});
+  const above = checked?.overcharged;
   return {
-    swarmrouter_ledger_findings: Object.entries(checked.findings).map(([rule, value]) => ({ labels: [rule], value })),
-    swarmrouter_ledger_checked_timestamp_seconds: [{ labels: [], value: checked.checkedAtMs / 1000 }],
+    swarmrouter_ledger_findings: findings.map(([rule, value]) => ({ labels: [rule], value })),
+    swarmrouter_ledger_overcharged_calls: one(above?.calls),
+    swarmrouter_ledger_overcharged_usd: one(above && above.excessNanoUsd / NANO_PER_USD),
+    swarmrouter_ledger_overcharged_tokens: one(above?.excessTokens),
+    swarmrouter_ledger_checked_timestamp_seconds: one(checked === null ? undefined : checked.checkedAtMs / 1000),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Caller } from '../core/caller.ts';
+import { counted } from '../core/counted.ts';
 import type { AttemptRecord, Outcome } from '../core/outcome.ts';
 import type { LeftOut } from '../core/plan.ts';
 
@@ -37,6 +38,7 @@ export function requestFields(outcome: Outcome): Record<string, unknown> {
     ...usageFields(outcome),
     prompt_cut: by?.promptCut === true ? true : undefined,
     answer_limit: by?.answerLimit,
+    dropped_fields: by?.droppedFields,
     attempts: outcome.attempts.map(attemptFields),
     left_out: outcome.leftOut.length === 0 ? undefined : outcome.leftOut.map(leftOutFields),
   };
@@ -120,8 +122,4 @@ function leftOutFields(leftOut: LeftOut): Record<string, unknown> {
 
 function rounded(milliseconds: number | null): number | undefined {
   return milliseconds === null ? undefined : Math.round(milliseconds * 10) / 10;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -75,6 +75,7 @@ export function callOf(
     request: requestOf({ messages: HELLO, ...body }),
     terms: null,
     onFirstContent: () => undefined,
+    onNotSentOn: () => undefined,
     ...changes,
   };
 }

@@ -348,7 +348,7 @@ async function findings({ limitsChanged }: Reference, { store, organisationId }:
   return all.filter((found) => found.organisationId === organisationId && (found.rule !== 'I1' || !limitsChanged));
 }
 
-const TABLES = ['ledger_attempt', 'budget_hold', 'budget_window', 'budget'] as const;
+const TABLES = ['ledger_attempt', 'budget_window', 'budget'] as const;
 
 /** Every row of the tenant, as text. */
 export async function rowsOf({ store, organisationId }: Real): Promise<readonly string[]> {

@@ -7,6 +7,7 @@ import { sql } from 'kysely';
 import { type LedgerOperation, NO_TOKENS } from '../../src/core/ledger.ts';
 import type { LedgerFinding, LedgerInvariant } from '../../src/core/ledger-check.ts';
 import type { Logger } from '../../src/core/logger.ts';
+import type { DialectName } from '../../src/stores/sql/dialect-name.ts';
 import { freezeEndedAttempts } from '../../src/stores/sql/migrations/frozen-rows.ts';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { TenantRepository } from '../../src/stores/sql/repositories/tenants.ts';
@@ -29,11 +30,22 @@ const DAY_BUDGET = 'budget day, window from 2026-11-23';
 interface Break {
   readonly how: string;
   /** Statements of somebody who can write to the database, and who puts the triggers back in place. */
-  readonly by: readonly string[];
+  readonly by: readonly (string | Readonly<Record<DialectName, string>>)[];
   readonly first: LedgerInvariant;
   readonly subject: string;
   readonly says: string;
 }
+
+/** Of all calls: what they say of their parts in budgets, changed in its text. */
+function partsChanged(from: string | number, to: string | number) {
+  return {
+    sqlite: `update ledger_attempt set budget_parts = replace(budget_parts, '${from}', '${to}')`,
+    postgres: `update ledger_attempt set budget_parts = replace(budget_parts::text, '${from}', '${to}')::jsonb`,
+  };
+}
+
+const TODAY_MS = Date.UTC(2026, 10, 23);
+const THIS_MONTH_MS = Date.UTC(2026, 10, 1);
 
 /** `open`, `done`, `void` and `cut` count in the budgets of project and key; `free` counts in none. */
 const BREAKS: readonly Break[] = [
@@ -67,7 +79,7 @@ const BREAKS: readonly Break[] = [
   },
   {
     how: 'a part that was taken away',
-    by: ["delete from budget_hold where budget_id = 'tokens' and attempt_id = 'done'"],
+    by: [`update ledger_attempt set budget_parts = '[["day", "usd", ${TODAY_MS}, 1]]' where attempt_id = 'done'`],
     first: 'I2',
     subject: 'budget tokens, window from 2026-11-01',
     says: 'it says reserved 5, settled 127; its calls say reserved 5, settled 7',
@@ -76,29 +88,29 @@ const BREAKS: readonly Break[] = [
     how: 'a call that was made cheaper',
     by: ["update ledger_attempt set cost_nano_usd = 3 where attempt_id = 'done'"],
     first: 'I2',
-    subject: 'attempt done',
-    says: 'budget day counts 4, the call came to 3',
+    subject: DAY_BUDGET,
+    says: 'it says reserved 10, settled 34; its calls say reserved 10, settled 33',
   },
   {
     how: 'an unknown call that was made cheaper',
     by: ["update ledger_attempt set cost_nano_usd = 29 where attempt_id = 'cut'"],
     first: 'I2',
-    subject: 'attempt cut',
-    says: 'budget day counts 30, the call came to 29',
+    subject: DAY_BUDGET,
+    says: 'it says reserved 10, settled 34; its calls say reserved 10, settled 33',
   },
   {
     how: 'a call with fewer tokens than its budget counts',
     by: ["update ledger_attempt set output_tokens = 19 where attempt_id = 'done'"],
     first: 'I2',
-    subject: 'attempt done',
-    says: 'budget tokens counts 120, the call came to 119',
+    subject: 'budget tokens, window from 2026-11-01',
+    says: 'it says reserved 5, settled 127; its calls say reserved 5, settled 126',
   },
   {
     how: 'a call that was to cost less than was set aside',
     by: ["update ledger_attempt set reserved_nano_usd = 9 where attempt_id = 'open'"],
     first: 'I2',
-    subject: 'attempt open',
-    says: 'budget day set aside 10 for it, the call 9',
+    subject: DAY_BUDGET,
+    says: 'it says reserved 10, settled 34; its calls say reserved 9, settled 34',
   },
   {
     how: 'a part in another unit than its budget',
@@ -109,41 +121,23 @@ const BREAKS: readonly Break[] = [
   },
   {
     how: 'calls of today that count tomorrow',
-    by: ['budget_window', 'budget_hold'].map(
-      (table) => `update ${table} set window_start_ms = window_start_ms + 86400000 where budget_id = 'day'`,
-    ),
+    by: [
+      "update budget_window set window_start_ms = window_start_ms + 86400000 where budget_id <> 'tokens'",
+      partsChanged(TODAY_MS, TODAY_MS + 86_400_000),
+    ],
     first: 'I2',
     subject: 'attempt cut',
     says: 'budget day counts it in the window from 2026-11-24, it began at 2026-11-23T12:00:00.000Z',
   },
   {
     how: 'calls of this month that count in another',
-    by: ['budget_window', 'budget_hold'].map(
-      (table) => `update ${table} set window_start_ms = window_start_ms - 2678400000 where budget_id = 'tokens'`,
-    ),
+    by: [
+      "update budget_window set window_start_ms = window_start_ms - 2678400000 where budget_id = 'tokens'",
+      partsChanged(THIS_MONTH_MS, THIS_MONTH_MS - 2_678_400_000),
+    ],
     first: 'I2',
     subject: 'attempt cut',
     says: 'budget tokens counts it in the window from 2026-10-01',
-  },
-  {
-    how: 'an open call whose part is settled',
-    by: [
-      "update budget_hold set settled = 0 where attempt_id = 'open'",
-      "update budget_window set reserved = 0 where organisation_id = 'default'",
-    ],
-    first: 'I3',
-    subject: 'attempt open',
-    says: 'it is reserved, its part in budget day is settled',
-  },
-  {
-    how: 'an ended call whose part is open',
-    by: [
-      "update budget_hold set settled = null where attempt_id = 'done' and budget_id = 'day'",
-      "update budget_window set reserved = reserved + 10, settled = settled - 4 where budget_id = 'day'",
-    ],
-    first: 'I3',
-    subject: 'attempt done',
-    says: 'it is settled, its part in budget day is open',
   },
   {
     how: 'an open call that has been paid',
@@ -197,16 +191,16 @@ const BREAKS: readonly Break[] = [
   {
     how: 'a call that was taken away while budgets count it',
     by: ["delete from ledger_attempt where attempt_id = 'done'"],
-    first: 'I6',
-    subject: 'attempt done',
-    says: 'budget day counts it, and it is not on record',
+    first: 'I2',
+    subject: DAY_BUDGET,
+    says: 'it says reserved 10, settled 34; its calls say reserved 10, settled 30',
   },
   {
     how: 'every call of an organisation taken away',
     by: ["delete from ledger_attempt where organisation_id = 'other'"],
-    first: 'I6',
-    subject: 'attempt theirs',
-    says: 'budget of the other counts it, and it is not on record',
+    first: 'I2',
+    subject: 'budget of the other, window from 2026-11-23',
+    says: 'it says reserved 0, settled 2; its calls say reserved 0, settled 0',
   },
   {
     how: 'a call of a project that is not there',
@@ -232,10 +226,11 @@ const BREAKS: readonly Break[] = [
   {
     how: 'a part in a budget of another organisation',
     by: [
-      "update budget_hold set budget_id = 'of the other' where attempt_id = 'done' and budget_id = 'day'",
+      `update ledger_attempt set budget_parts =
+        '[["of the other", "usd", ${TODAY_MS}, 1], ["tokens", "tokens", ${THIS_MONTH_MS}, 0]]' where attempt_id = 'done'`,
       "update budget_window set settled = settled - 4 where budget_id = 'day'",
       `insert into budget_window (organisation_id, budget_id, window_start_ms, reserved, settled)
-        values ('default', 'of the other', ${Date.UTC(2026, 10, 23)}, 0, 4)`,
+        values ('default', 'of the other', ${TODAY_MS}, 0, 4)`,
     ],
     first: 'I7',
     subject: 'attempt done',
@@ -320,16 +315,86 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('a check o
       expect(await verifyLedger(store, callsOfAPiece)).toEqual({
         ...{ attempts: 6, parts: 9, windows: 3 },
         ...{ findings: [], cutShort: new Set() },
+        // What it came to was no finding, but is told.
+        overcharged: expect.objectContaining({ calls: 1, excessNanoUsd: 1, excessTokens: 0, parts: 1 }),
       });
     }
   });
 
+  test('names calls that came to more than a hard budget had set aside for them, each once in the sum', async () => {
+    const budgets = new BudgetRepository(store.db);
+    const ofKey = { organisationId: 'default', scope: 'key', scopeId: 'alice', createdAtMs: 0 } as const;
+    await budgets.create({ ...ofKey, budgetId: 'own', window: 'day', unit: 'usd', limit: 1_000, hard: true });
+    await budgets.create({ ...ofKey, budgetId: 'words', window: 'total', unit: 'tokens', limit: 1_000, hard: true });
+    await store.commit('me', [
+      starting('dear', { reservedNanoUsd: 20, reservedTokens: 150 }),
+      starting('long', { reservedNanoUsd: 20, reservedTokens: 110 }),
+      starting('as thought', { reservedNanoUsd: 10, reservedTokens: 120 }),
+      starting('not held', { reservedNanoUsd: 1, reservedTokens: 1 }, false),
+      ending('dear', { costNanoUsd: 23 }),
+      ending('long', { costNanoUsd: 20 }),
+      ending('as thought', { costNanoUsd: 10 }),
+      ending('not held', { costNanoUsd: 900 }),
+    ]);
+    const part = { organisationId: 'default', keyId: 'alice', targetId: 'lmstudio', model: 'qwen2.5-7b' };
+    const dear = { ...part, attemptId: 'dear', unit: 'usd' as const, windowStartMs: Date.UTC(2026, 10, 23) };
+    const theirs = {
+      ...part,
+      organisationId: 'other',
+      keyId: 'their key',
+      attemptId: 'theirs',
+      budgetId: 'of the other',
+    };
+    for (const callsOfAPiece of [1, SMALL_PIECE, 1_000]) {
+      const { findings, overcharged } = await verifyLedger(store, callsOfAPiece);
+      expect(findings).toEqual([]);
+      expect(overcharged).toEqual({
+        // In dollars: 3 above for `dear`, which two budgets count, and 1 for `theirs`.
+        ...{ calls: 3, excessNanoUsd: 4, excessTokens: 10, parts: 4 },
+        listed: [
+          { ...dear, budgetId: 'day', reserved: 20, settled: 23 },
+          { ...dear, budgetId: 'own', reserved: 20, settled: 23 },
+          {
+            ...part,
+            attemptId: 'long',
+            budgetId: 'words',
+            unit: 'tokens',
+            windowStartMs: 0,
+            reserved: 110,
+            settled: 120,
+          },
+          { ...theirs, unit: 'usd', windowStartMs: Date.UTC(2026, 10, 23), reserved: 1, settled: 2 },
+        ],
+      });
+    }
+  });
+
+  test('lists a hundred of them, and counts them all', async () => {
+    const ids = Array.from({ length: 120 }, (_unused, index) => `dear ${String(index).padStart(3, '0')}`);
+    await run(store, ["update budget set limit_amount = 10000 where budget_id = 'day'"]);
+    await store.commit(
+      'me',
+      ids.map((id) => starting(id, { reservedNanoUsd: 1 })),
+    );
+    await store.commit(
+      'me',
+      ids.map((id) => ending(id, { costNanoUsd: 3 })),
+    );
+    const { overcharged } = await verifyLedger(store, 50);
+    const { calls, excessNanoUsd, parts, listed } = overcharged;
+    expect([calls, excessNanoUsd, parts, listed.length]).toEqual([121, 241, 121, 100]);
+    expect(listed[0]).toMatchObject({ attemptId: 'dear 000', settled: 3 });
+  });
+
   for (const { how, by, first: invariant, subject, says } of BREAKS) {
     test(`names ${invariant} first, and the row, at ${how}`, async () => {
-      await meddle(store, by);
+      await meddle(
+        store,
+        by.map((text) => (typeof text === 'string' ? text : text[store.dialect])),
+      );
       expect(await first()).toEqual({
         rule: invariant,
-        organisationId: subject.includes('theirs') ? 'other' : 'default',
+        organisationId: subject.includes('of the other') ? 'other' : 'default',
         subject,
         message: expect.stringContaining(says),
       });

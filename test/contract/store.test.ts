@@ -451,7 +451,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     await broken('I7', `update budget set scope_id = 'of nobody' where budget_id = 'b1'`);
     await broken('I2', 'update budget_window set settled = settled + 1');
     await broken('I1', 'update budget_window set reserved = 1000');
-    await broken('I3', `update budget_hold set settled = null where attempt_id = 'b'`);
+    await broken('I3', `update ledger_attempt set cost_nano_usd = 1 where attempt_id = 'a'`);
     await broken('I4', 'update ledger_owner set alive = 0');
     await broken('I6', `update ledger_attempt set project_id = 'gone' where state = 'reserved'`);
     await asAnother(store, ending('c', { inputTokens: 1, cachedInputTokens: 2 }));

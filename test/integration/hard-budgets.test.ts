@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Simulator, SimulatorKind } from '../../simulators/index.ts';
 import type { Target } from '../../src/core/target.ts';
 import { admin, bearer } from '../support/admin-client.ts';
@@ -131,6 +133,25 @@ describe('an answer whose length the client does not limit', () => {
     expect(finish(await reply.json())).toBe('stop');
     expect(limitsOf(sent(server)[0] ?? {})).toEqual({});
   });
+});
+
+test('what a hard budget does not let through is named in a header of the answer, and in its log line', async () => {
+  const wanted = { plugins: [{ id: 'web' }], service_tier: 'priority', provider: { order: ['dear'], zdr: true } };
+  const server = await simulator({ kind: 'openrouter', models: [{ id: MODEL }], replyTokens: 9 });
+  const { on, ask } = await withBudget([targetFor(server)], { limit_usd: 1 }, { logLevel: 'info' });
+  for (const more of [wanted, { ...wanted, stream: true }]) {
+    const reply = await ask(more);
+    await reply.text();
+    expect(reply.headers.get('x-swarmrouter-dropped-fields')).toBe('plugins,service_tier,provider.order');
+    const { plugins, service_tier, provider } = sent(server).at(-1) ?? {};
+    expect([plugins, service_tier]).toEqual([undefined, undefined]);
+    expect(provider).toEqual({ zdr: true, max_price: expect.anything() });
+  }
+  expect((await ask()).headers.get('x-swarmrouter-dropped-fields')).toBeNull();
+  const log = join(on.dataDir, 'log.jsonl');
+  await until('a line of the log', () =>
+    readFileSync(log, 'utf8').includes('"dropped_fields":["plugins","service_tier"'),
+  );
 });
 
 test('an answer that several servers give one after the other is paid for part by part, and each part limited', async () => {

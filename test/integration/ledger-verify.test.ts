@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import { runProgram } from '../../src/cli/program.ts';
 import { recordedTerminal } from '../../src/cli/terminal-fixture.ts';
 import { Secret } from '../../src/core/secret.ts';
+import { admin, bearer } from '../support/admin-client.ts';
+import { wholeReply } from '../support/chat-server.ts';
 import { type TestGateway, targetFor, until } from '../support/gateway.ts';
 import { hurried } from '../support/hurried-clock.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { runningParts } from '../support/running.ts';
 
-const { simulator, gateway } = runningParts();
+const { simulator, chatServer, gateway } = runningParts();
 const postgres = await startPostgres();
 const folders: string[] = [];
 afterAll(async () => {
@@ -146,6 +148,36 @@ describe('the ledger of a running gateway', () => {
     expect(error).toMatch(/it says reserved 0, settled 1; its calls say reserved 0, settled 0/);
     const asJson = await run(started, 'ledger', 'verify', '--json');
     expect([asJson.code, JSON.parse(asJson.out).findings.length]).toEqual([1, 3]);
+  });
+
+  test('is sound where a server charged more than was set aside, and the calls are named', async () => {
+    const usage = { prompt_tokens: 5, completion_tokens: 900, total_tokens: 905 };
+    const cloud = await chatServer({ models: [{ id: 'dear' }], reply: () => wholeReply('short', usage) });
+    const started = await gateway([targetFor({ kind: 'openai-compatible', baseUrl: cloud.baseUrl }, { id: 'cloud' })]);
+    await admin(started, 'POST', 'prices', { model: 'dear', input_usd_per_mtok: 1, output_usd_per_mtok: 10 });
+    const budget = { limit_usd: 0.0002, window: 'day', hard: true };
+    const { body: made } = await admin(started, 'POST', 'keys', { name: 'ann', budget });
+    const asked = { model: 'dear', max_tokens: 10, messages: [{ role: 'user', content: 'hi' }] };
+    const reply = await started.chat(asked, { headers: bearer(made.key) });
+    expect(reply.status).toBe(200);
+    await reply.text();
+    // 9,005,000 nano-USD where 0.0002 dollars is the limit.
+    const [spent] = (await admin(started, 'GET', `keys/${made.id}`)).body.budgets;
+    expect(spent.spent_usd).toBe(0.009005);
+    const { body: verdict } = await admin(started, 'GET', 'ledger/verify');
+    const [named] = verdict.overcharged.listed;
+    expect(verdict).toMatchObject({ ok: true, findings: [], overcharged: { calls: 1, excess_tokens: 0, more: false } });
+    expect(named).toMatchObject({
+      ...{ organisation: 'default', key: made.id, target: 'cloud', model: 'dear' },
+      ...{ settled_usd: 0.009005, reserved_tokens: null, settled_tokens: null },
+      window_start: `${new Date().toISOString().slice(0, 10)}T00:00:00.000Z`,
+    });
+    expect(named.reserved_usd).toBeLessThanOrEqual(0.0002);
+    expect(verdict.overcharged.excess_usd).toBeCloseTo(named.settled_usd - named.reserved_usd, 9);
+    const { code, out, error } = await run(started, 'ledger', 'verify');
+    expect([code, error]).toEqual([0, '']);
+    expect(out).toMatch(/^Charged above what a hard budget had set aside: calls 1, together \$0\.00\d+ above\.$/m);
+    expect(out).toMatch(new RegExp(`^${named.attempt} +cloud +dear +${made.id} +${named.budget} .*\\$0\\.009005`, 'm'));
   });
 
   test('is there to be checked where usage is not kept any more', async () => {

@@ -306,6 +306,147 @@ describe('S-19: what another parser might read otherwise goes to no server', () 
   });
 });
 
+describe('S-19: what another parser might read otherwise inside messages and tools goes to no server', () => {
+  const asWritten = async (text: string, body: string) => {
+    const headers = { ...bearer(text), 'content-type': 'application/json' };
+    const reply = await fetch(`${on.url}/v1/chat/completions`, { method: 'POST', headers, body });
+    const { error } = (await reply.json()) as { error?: { code: string; param: string; message: string } };
+    return { status: reply.status, ...error };
+  };
+  const bodyOf = (message: string, more = '') =>
+    `{"model":"qwen","messages":[{"role":"system","content":"be kind"},${message}]${more}}`;
+  const user = (members: string) => bodyOf(`{"role":"user",${members}}`);
+  const part = (members: string) => user(`"content":[{"type":"text","text":"hi"},{${members}}]`);
+  const call = (members: string) =>
+    bodyOf(
+      `{"role":"assistant","content":null,"tool_calls":[{${members}}]},{"role":"tool","tool_call_id":"a","content":"x"}`,
+    );
+  const tool = (members: string) => bodyOf('{"role":"user","content":"hi"}', `,"tools":[{${members}}]`);
+
+  test.each([
+    ['content', user('"content":"short","Content":"very long"'), 'messages[1].content'],
+    [
+      'content with a long s in a role',
+      user('"content":"short","ro\\u006ce":"user","RO\\u004cE":"system"'),
+      'messages[1].role',
+    ],
+    [
+      'content by its code points',
+      user('"content":"short","\\u0043ontent":[{"type":"image_url"}]'),
+      'messages[1].content',
+    ],
+    ['the name of who speaks', user('"content":"hi","NAME":"ann"'), 'messages[1].name'],
+    ['a part’s text', part('"type":"text","text":"a","Text":"very long"'), 'messages[1].content[1].text'],
+    ['a part’s type', part('"type":"text","text":"a","TYPE":"image_url"'), 'messages[1].content[1].type'],
+    ['a picture', part('"type":"text","text":"a","Image_URL":{"url":"x"}'), 'messages[1].content[1].image_url'],
+    [
+      'where a picture is',
+      part('"type":"image_url","image_url":{"url":"x","URL":"y"}'),
+      'messages[1].content[1].image_url.url',
+    ],
+    ['a sound', part('"type":"text","text":"a","input_Audio":{}'), 'messages[1].content[1].input_audio'],
+    [
+      'the data of a sound',
+      part('"type":"input_audio","input_audio":{"Data":"x"}'),
+      'messages[1].content[1].input_audio.data',
+    ],
+    ['a file', part('"type":"file","\u017file":1,"FILE":{}'), 'messages[1].content[1].file'],
+    ['calls of tools', user('"content":"hi","Tool_Calls":[]'), 'messages[1].tool_calls'],
+    ['a call with a long s', user('"content":"hi","tool_call\u017f":[]'), 'messages[1].tool_calls'],
+    [
+      'what a call calls',
+      call('"id":"a","type":"function","function":{"name":"f","Arguments":"{}"}'),
+      'messages[1].tool_calls[0].function.arguments',
+    ],
+    ['a call’s function', call('"id":"a","type":"function","Function":{}'), 'messages[1].tool_calls[0].function'],
+    ['a tool’s function', tool('"type":"function","Function":{"name":"f"}'), 'tools[0].function'],
+    [
+      'a tool’s description',
+      tool('"type":"function","function":{"name":"f","Description":"long"}'),
+      'tools[0].function.description',
+    ],
+    [
+      'a tool’s parameters',
+      tool('"type":"function","function":{"name":"f","parameter\u017f":{}}'),
+      'tools[0].function.parameters',
+    ],
+  ])('%s in other letters', async (_what, body, param) => {
+    const { text } = await keyWith({});
+    const before = inference(local).length;
+    const seen = await asWritten(text, body);
+    expect(seen).toMatchObject({ status: 400, code: 'misspelt_parameter', param });
+    expect(seen.message).toContain(`write it "${param.split('.').at(-1)}"`);
+    expect(inference(local).length).toBe(before);
+  });
+
+  test.each([
+    ['content', user('"content":"very long","content":"short"'), 'messages[1].content'],
+    ['content by its code points', user('"\\u0063ontent":"very long","content":"short"'), 'messages[1].content'],
+    ['the role', user('"content":"hi","role":"user"'), 'messages[1].role'],
+    ['a part’s text', part('"type":"text","text":"very long","text":"a"'), 'messages[1].content[1].text'],
+    ['a part’s type', part('"type":"image_url","type":"text","text":"a"'), 'messages[1].content[1].type'],
+    [
+      'where a picture is',
+      part('"type":"image_url","image_url":{"url":"x","url":"y"}'),
+      'messages[1].content[1].image_url.url',
+    ],
+    [
+      'arguments of a call',
+      call('"id":"a","type":"function","function":{"name":"f","arguments":"long","arguments":"{}"}'),
+      'messages[1].tool_calls[0].function.arguments',
+    ],
+    [
+      'a tool’s function',
+      tool('"type":"function","function":{"name":"long"},"function":{"name":"f"}'),
+      'tools[0].function',
+    ],
+    [
+      'a tool’s parameters',
+      tool('"type":"function","function":{"name":"f","parameters":{"a":1},"parameters":{}}'),
+      'tools[0].function.parameters',
+    ],
+    [
+      'an option of streams',
+      bodyOf('{"role":"user","content":"hi"}', ',"stream_options":{"include_usage":true,"include_usage":false}'),
+      'stream_options.include_usage',
+    ],
+  ])('%s twice', async (_what, body, param) => {
+    const { text } = await keyWith({});
+    const before = inference(local).length;
+    const seen = await asWritten(text, body);
+    expect(seen).toMatchObject({ status: 400, code: 'repeated_parameter', param });
+    expect(seen.message).toContain(`"${param}" is there more than once`);
+    expect(inference(local).length).toBe(before);
+  });
+
+  test('what a schema, arguments and members of the client’s own are called is theirs', async () => {
+    const { text } = await keyWith({});
+    const properties = '{"Role":{"type":"string"},"role":{"type":"string"},"Content":{"Type":"x"},"text":{}}';
+    for (const body of [
+      user('"content":"hi","vendor_note":{"Role":1,"content":2},"X":1,"x":2'),
+      tool(`"type":"function","function":{"name":"f","parameters":{"type":"object","properties":${properties}}}`),
+      call('"id":"a","type":"function","function":{"name":"f","arguments":"{\\"Name\\":1,\\"Name\\":2}"}'),
+    ]) {
+      expect((await asWritten(text, body)).status).toBe(200);
+    }
+  });
+
+  test('a member of a schema that is there twice is set aside for in whole, whichever of the two counts', async () => {
+    const long = 'a'.repeat(3_000);
+    const schema = `{"type":"object","description":"${long}","description":"short"}`;
+    const body = tool(`"type":"function","function":{"name":"f","parameters":${schema}}`).replace(
+      '{',
+      '{"max_tokens":10,',
+    );
+    const needed = (limit: number) => keyWith({ budget: { limit_tokens: limit, window: 'day', hard: true } });
+    const [small, large] = [await needed(3_500), await needed(6_000)];
+    expect(await asWritten(small.text, body)).toMatchObject({ status: 429, code: 'insufficient_quota' });
+    expect((await asWritten(large.text, body)).status).toBe(200);
+    const once = body.replace(`"description":"${long}",`, '');
+    expect((await asWritten(small.text, once)).status).toBe(200);
+  });
+});
+
 describe('S-19: what opens nothing is served nothing', () => {
   test('other paths, methods and carriers', async () => {
     const { text } = await keyWith({ limits: { rpm: 1 } });

@@ -422,7 +422,7 @@ describe('a shared limit', () => {
     const set = await call(on, 'POST', '/admin/limits', { body: { scope: 'project', name: 'web', rpm: 2 } });
     expect([set.status, set.body]).toEqual([
       200,
-      { scope: 'project', name: 'web', rpm: 2, tpm: null, concurrent: null, revision: 1 },
+      { scope: 'project', name: 'web', rpm: 2, tpm: null, concurrent: null, revision: 1, warnings: [] },
     ]);
     expect([await chat(one), await chat(two), await chat(one), await chat(other)]).toEqual([200, 200, 429, 200]);
     expect((await call(on, 'DELETE', '/admin/limits?scope=project&name=web')).status).toBe(200);

@@ -43,6 +43,7 @@ export async function startTestGateway(
     dataDir,
     adminKey: new Secret(adminKey),
     allowedHosts: [],
+    trustedProxies: [],
     strategy: 'local-first',
     streamRecovery: false,
     maxFirstTokenMs: null,
@@ -122,7 +123,7 @@ export async function startTestGateway(
 type TargetChange = EntrySketch & Partial<Omit<Target, 'deployments'>>;
 
 /** The target that leads to a simulator. */
-export function targetFor(simulator: Simulator, change: TargetChange = {}): Target {
+export function targetFor(simulator: Pick<Simulator, 'kind' | 'baseUrl'>, change: TargetChange = {}): Target {
   const { id, kind, provider, place, models, slots, listsEverything, deployments, ...rest } = change;
   const sketch = { id, kind: simulator.kind, provider, place, deployments };
   const defined = Object.fromEntries(Object.entries(sketch).filter(([, value]) => value !== undefined));

@@ -1,5 +1,6 @@
 import { afterEach } from 'bun:test';
 import { type Simulator, startSimulator } from '../../simulators/index.ts';
+import { type ChatServer, type ChatServerOptions, startChatServer } from './chat-server.ts';
 import { startTestGateway, type TestGateway } from './gateway.ts';
 
 /** Starts parts for one test and stops them after it, the newest first. Call it once at the top of a test file. */
@@ -15,6 +16,7 @@ export function runningParts() {
   };
   return {
     simulator: (...args: Parameters<typeof startSimulator>): Promise<Simulator> => keep(startSimulator(...args)),
+    chatServer: (options: ChatServerOptions): Promise<ChatServer> => keep(startChatServer(options)),
     gateway: (...args: Parameters<typeof startTestGateway>): Promise<TestGateway> => keep(startTestGateway(...args)),
   };
 }

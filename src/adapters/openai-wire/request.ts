@@ -2,7 +2,7 @@ import type { UpstreamCall } from '../../core/adapter.ts';
 import { patchTopLevel } from '../../core/json-patch.ts';
 import { isObject } from '../../core/json-shape.ts';
 import type { InferenceRequest } from '../../core/request.ts';
-import { type Changes, type TokenLimitField, withinTerms } from './within-terms.ts';
+import { type Changes, notSentOn, type TokenLimitField, withinTerms } from './within-terms.ts';
 
 /** How the reply is asked for: as the client wants it, or as a stream that is assembled into a whole reply. */
 export type AskFor = 'stream' | 'assembled' | 'whole';
@@ -40,13 +40,16 @@ export function streamsFaithfully(body: Readonly<Record<string, unknown>>): bool
  * @param limitField what the target calls the most tokens of an answer, where the client does not say
  */
 export function bodyFor(
-  { request, model, terms }: Pick<UpstreamCall, 'request' | 'model' | 'terms'>,
+  { request, model, terms, onNotSentOn }: Pick<UpstreamCall, 'request' | 'model' | 'terms' | 'onNotSentOn'>,
   ask: AskFor,
   rules: RequestRules,
   limitField: TokenLimitField,
 ): Uint8Array {
   const { body } = request;
-  const changes: Changes = { model, ...withinTerms(request, terms, limitField, rules.choosesProvider) };
+  const forTerms = withinTerms(request, terms, limitField, rules.choosesProvider);
+  const dropped = notSentOn(body, forTerms);
+  if (dropped.length > 0) onNotSentOn(dropped);
+  const changes: Changes = { model, ...forTerms };
   if (ask === 'whole') {
     // Left out means the same.
     if (body['stream'] !== undefined) changes['stream'] = false;

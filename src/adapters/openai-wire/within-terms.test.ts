@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { SpendingTerms } from '../../core/billing.ts';
 import { ANYONE, type Caller } from '../../core/caller.ts';
 import { ANYTHING } from '../../core/client-key.ts';
-import { withinTerms } from './within-terms.ts';
+import { notSentOn, withinTerms } from './within-terms.ts';
 
 const KEY: Caller = { ...ANYONE, kind: 'key', keyId: 'k' };
 const LISTED: Caller = { ...KEY, policies: { ...ANYTHING, models: ['a'] } };
@@ -121,5 +121,34 @@ describe('the limit of an answer, one under one name', () => {
   test('is the client’s own affair where the answer is free', () => {
     expect(changes({ max_tokens: 99, n_predict: 5 }, KEY, FREE)).toEqual(gone('n_predict'));
     expect(changes({}, KEY, FREE)).toEqual({});
+  });
+});
+
+describe('what is not sent on', () => {
+  const names = (body: Record<string, unknown>, terms = PRICED) => notSentOn(body, changes(body, KEY, terms));
+
+  test('is known by its names, of a provider by those of its members', () => {
+    expect(names({ ...OTHER_MODELS, ...EXTRAS, service_tier: 'priority' })).toEqual([
+      ...['models', 'route', 'preset', 'plugins', 'web_search_options', 'service_tier'],
+    ]);
+    expect(names({ provider: { order: ['dear'], sort: 'price', zdr: true } })).toEqual([
+      'provider.order',
+      'provider.sort',
+    ]);
+    expect(names({ provider: { 'in\nvented': 1 } })).toEqual(['provider']);
+    expect(names({ provider: 'dear' })).toEqual(['provider']);
+    expect(names({ tools: [{ type: 'function' }, { type: 'web_search' }], n_predict: 5 }, TEN)).toEqual([
+      'tools',
+      'n_predict',
+    ]);
+    expect(names({ chat_template_kwargs: { documents: ['a'], enable_thinking: true } })).toEqual([
+      'chat_template_kwargs',
+    ]);
+  });
+
+  test('is nothing where all of it is, and where a limit has another name', () => {
+    const kept = { tools: [{ type: 'function' }], service_tier: 'flex', provider: { zdr: true, max_price: {} } };
+    expect(names({ ...kept, max_tokens: 10, max_completion_tokens: 10 }, { ...PRICED, ...TEN })).toEqual([]);
+    expect(names(kept)).toEqual([]);
   });
 });

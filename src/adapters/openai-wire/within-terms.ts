@@ -40,6 +40,29 @@ export function withinTerms(
   return { ...changes, ...withoutPaidTools(body), ...limited(body, terms.answerTokens, limitField) };
 }
 
+/** What of the body is not sent on, by name. Of `provider` its members; a limit under another name is still sent. */
+export function notSentOn(body: Body, changes: Changes): readonly string[] {
+  const names: string[] = [];
+  for (const [field, value] of Object.entries(changes)) {
+    if (!Object.hasOwn(body, field) || (OPENAI_LIMITS as readonly string[]).includes(field)) continue;
+    if (field === 'provider' && isObject(body[field])) names.push(...choicesIn(body[field]));
+    else if (value === undefined || CUT_SHORT.has(field)) names.push(field);
+  }
+  return names;
+}
+
+/** Where they are changed, something is taken out of them. */
+const CUT_SHORT: ReadonlySet<string> = new Set(['tools', 'chat_template_kwargs', 'provider']);
+const PROVIDER_CHOICES = ['order', 'only', 'sort', 'allow_fallbacks'];
+
+/** Only names that are known: they stand in a header. */
+function choicesIn(asked: JsonObject): readonly string[] {
+  const known = PROVIDER_CHOICES.filter((name) => Object.hasOwn(asked, name));
+  const kept = [...PROVIDER_CHOICES, ...PROVIDER_WISHES, 'max_price'];
+  const others = Object.keys(asked).some((name) => !kept.includes(name)) ? ['provider'] : [];
+  return [...known.map((name) => `provider.${name}`), ...others];
+}
+
 /** `enable_thinking` and the like. Texts and lists could be a template, or be written by one any number of times. */
 function withPlainSwitches(body: Body): Changes {
   const given = body['chat_template_kwargs'];

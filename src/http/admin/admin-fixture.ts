@@ -183,6 +183,7 @@ export function adminPorts(changes: Partial<AdminPorts> = {}): AdminPorts {
     limitsIfAny: () => Promise.resolve(null),
     prices: () => Promise.reject(new Error('no prices here')),
     wallMs: () => 1_700_000_000_000,
+    meaningOf: (name) => ({ name, pin: null }),
     decisions: { capacity: 0, recent: () => [], find: () => null },
     explain: async () => ({
       noRoute: { status: 503, code: 'no_target_available', message: 'nobody', leftOut: [], retryAfterMs: null },

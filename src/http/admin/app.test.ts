@@ -217,7 +217,8 @@ describe('errors of the control plane', () => {
         async verify() {
           timeouts.push(-1);
           const nothing = { attempts: 0, parts: 0, windows: 0, findings: [], cutShort: new Set<never>() };
-          return { ...nothing, backlog: { waiting: 0, problem: null } };
+          const overcharged = { calls: 0, excessNanoUsd: 0, excessTokens: 0, parts: 0, listed: [] };
+          return { ...nothing, overcharged, backlog: { waiting: 0, problem: null } };
         },
       }),
     });

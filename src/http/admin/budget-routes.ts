@@ -5,7 +5,6 @@ import { BUDGET_WINDOWS, SHARED_SCOPES } from '../../core/budget.ts';
 import { BudgetExists, NoSuchProject, type SharedBudget, type SharedBudgetRecord } from '../../core/budget-store.ts';
 import type { BudgetLimit } from '../../core/client-key.ts';
 import { nearestName } from '../../core/nearest-name.ts';
-import type { TargetView } from '../../core/target-view.ts';
 import { type BudgetReading, readBudgetChange, readSharedBudget, type SharedBudgetGiven } from './budget-body.ts';
 import { AdminError } from './error-envelope.ts';
 import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
@@ -14,10 +13,10 @@ import { budgetBody } from './key-schemas.ts';
 import { auditOriginOf } from './origin.ts';
 import { byAge, nextCursor, PAGE_ALLOWED, pageOf, pageQuery } from './page.ts';
 import { needs } from './permission.ts';
-import { questionsFor } from './price-question.ts';
 import { refuseFor } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
 import { requireIn, sees, type Tenancy, tenancyOf } from './tenancy.ts';
+import { type KnownModels, noTargetHas, serverNamesOf } from './unknown-model.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 type Change = Partial<Pick<BudgetLimit, 'limit' | 'hard'>>;
@@ -36,14 +35,11 @@ export interface BudgetDesk {
   remove(id: string, revision: number | null, origin: AuditOrigin): Promise<SharedBudgetRecord | null>;
 }
 
-export interface BudgetPorts {
+export interface BudgetPorts extends KnownModels {
   /** Makes the store where there is none. */
   readonly budgets: () => Promise<BudgetDesk>;
   /** Null: there is no store, and so no budget. */
   readonly budgetsIfAny: () => Promise<BudgetDesk | null>;
-  targets(): readonly TargetView[];
-  /** ms since the Unix epoch. */
-  readonly wallMs: () => number;
 }
 
 const PATH = '/admin/budgets';
@@ -279,12 +275,11 @@ function readOf<Value>(reading: BudgetReading<Value>): Value {
 }
 
 /** A budget counts calls by the name that a server gives its model: for any other name it would count nothing. */
-function warningsFor({ scope, scopeId }: SharedBudgetGiven, { targets, wallMs }: BudgetPorts): string[] {
+function warningsFor({ scope, scopeId }: SharedBudgetGiven, known: KnownModels): string[] {
   if (scope !== 'model') return [];
-  const offered = questionsFor(scopeId, targets(), wallMs()).filter((one) => one.offered !== false);
-  const names = [...new Set(offered.map(({ question }) => question.model))];
+  const names = serverNamesOf(scopeId, known);
   if (names.includes(scopeId)) return [];
-  if (names.length === 0) return [`No target has the model "${scopeId}" now. The budget counts once one has it.`];
+  if (names.length === 0) return [`${noTargetHas(scopeId, known)} The budget counts once one has it.`];
   return [
     `No server calls a model "${scopeId}": they call it ${names.join(', ')}, and calls are counted by these names.`,
   ];

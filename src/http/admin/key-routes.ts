@@ -11,12 +11,20 @@ import { AdminError } from './error-envelope.ts';
 import { ifMatchHeader, orConflict, revisionOf } from './if-match.ts';
 import { bodyOf, jsonBody, smallBody } from './json-body.ts';
 import { type KeyFieldsGiven, limitsWith, policiesWith, readKeyBody } from './key-body.ts';
-import { keyBody, keyFieldsSchema, keySchema, newKeySchema } from './key-schemas.ts';
+import {
+  changedKeySchema,
+  keyBody,
+  keyFieldsSchema,
+  keySchema,
+  newKeySchema,
+  rotatedKeySchema,
+} from './key-schemas.ts';
 import { auditOriginOf } from './origin.ts';
 import { needs } from './permission.ts';
 import { refuseFor } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
 import { projectsOf, requireIn, sees, type Tenancy, tenancyOf } from './tenancy.ts';
+import { type KnownModels, noTargetHas, unknownNames } from './unknown-model.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 type Fields = Partial<
@@ -45,15 +53,13 @@ export interface KeyDesk {
   revoke(id: string, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
 }
 
-export interface KeyPorts {
+export interface KeyPorts extends KnownModels {
   /** Makes the store where there is none. */
   readonly keys: () => Promise<KeyDesk>;
   /** Null: there is no store, and so no key. */
   readonly keysIfAny: () => Promise<KeyDesk | null>;
   /** Routes that exist, by name. */
   readonly routeNames: () => readonly string[];
-  /** ms since the Unix epoch. */
-  readonly wallMs: () => number;
 }
 
 const PATH = '/admin/keys';
@@ -200,7 +206,8 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     requireIn(tenancy, fields.projectId ?? DEFAULT_PROJECT);
     const { organisationId } = tenancy;
     const made = await (await ports.keys()).create({ ...fields, name, organisationId }, auditOriginOf(context));
-    const body = { ...shownRecord(context, ports, made.record), key: made.text.reveal() };
+    const warnings = warningsFor(fields.policies?.models, ports);
+    const body = { ...shownRecord(context, ports, made.record), key: made.text.reveal(), warnings };
     context.header('location', `${PATH}/${made.record.key.id}`);
     return context.json(body, 201);
   });
@@ -218,7 +225,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
       headers: ifMatchHeader,
       body: { ...fieldsBody, content: { [json[0]]: { schema: keyFieldsSchema.partial() } } },
     },
-    responses: { 200: jsonReply('Changed', keySchema), ...writeErrors },
+    responses: { 200: jsonReply('Changed', changedKeySchema), ...writeErrors },
   });
   app.patch(`${PATH}/:id`, ...jsonBody, async (context) => {
     const id = context.req.param('id') ?? '';
@@ -233,7 +240,8 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
       return { ...plainFields(given), policies, limits: limitsWith(key.limits, given) };
     };
     const changing = desk.update(id, change, revisionOf(context), auditOriginOf(context));
-    return context.json(shownRecord(context, ports, found(await orConflict('key', changing), id)), 200);
+    const changed = found(await orConflict('key', changing), id);
+    return context.json({ ...shownRecord(context, ports, changed), warnings: warningsFor(given.models, ports) }, 200);
   });
 
   app.openAPIRegistry.registerPath({
@@ -249,7 +257,7 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
       headers: ifMatchHeader,
       body: { content: { 'application/json': { schema: rotateSchema } } },
     },
-    responses: { 200: jsonReply('The new text is in this reply and nowhere else', newKeySchema), ...writeErrors },
+    responses: { 200: jsonReply('The new text is in this reply and nowhere else', rotatedKeySchema), ...writeErrors },
   });
   app.post(`${PATH}/:id/rotate`, smallBody, async (context) => {
     const id = context.req.param('id') ?? '';
@@ -331,6 +339,20 @@ async function graceOf(context: Context): Promise<number> {
   }
   const allowed = `a whole number of seconds from 0 to ${MOST_GRACE_S}`;
   throw refuseFor([{ field: 'grace_seconds', seen: JSON.stringify(seconds), allowed }], 'invalid_key');
+}
+
+const MOST_WARNINGS = 5;
+
+/** Lists hold what clients write: a name that nobody may ask for lets nothing in. `prefix*` is for names to come, too. */
+function warningsFor(models: readonly string[] | null | undefined, known: KnownModels): string[] {
+  const exact = (models ?? []).filter((name) => !name.endsWith('*'));
+  const unknown = unknownNames(exact, known);
+  const told = unknown.slice(0, MOST_WARNINGS);
+  const more = unknown.length - told.length;
+  return [
+    ...told.map((name) => `${noTargetHas(name, known)} The key may use it once one has it.`),
+    ...(more > 0 ? [`Nor has any target ${more} more of the models.`] : []),
+  ];
 }
 
 /** A key of a project that its asker does not see is not there. */

@@ -81,9 +81,13 @@ export const keySchema = z
   })
   .openapi('ClientKey');
 
-export const newKeySchema = keySchema
-  .extend({ key: z.string().openapi({ description: 'Its text. Shown only here.' }) })
-  .openapi('NewClientKey');
+const itsText = { key: z.string().openapi({ description: 'Its text. Shown only here.' }) };
+const warnings = {
+  warnings: z.array(z.string()).openapi({ description: 'What is allowed, but probably not meant.' }),
+};
+export const newKeySchema = keySchema.extend({ ...itsText, ...warnings }).openapi('NewClientKey');
+export const changedKeySchema = keySchema.extend(warnings).openapi('ChangedClientKey');
+export const rotatedKeySchema = keySchema.extend(itsText).openapi('RotatedClientKey');
 
 export function keyBody({ key, revision, budgets }: KeyRecord, nowMs: number): z.infer<typeof keySchema> {
   const { id, name, projectId, owner, policies, limits, versions, metadata } = key;

@@ -4,6 +4,8 @@ import {
   type LedgerFinding,
   type LedgerInvariant,
   type LedgerVerification,
+  type Overcharge,
+  type Overcharges,
 } from '../../core/ledger-check.ts';
 import { AdminError } from './error-envelope.ts';
 import { keepOpen } from './origin.ts';
@@ -26,6 +28,38 @@ const findingSchema = z
     message: z.string(),
   })
   .openapi('LedgerFinding');
+
+const usd = z.number().nullable().openapi({ description: 'Null: the budget counts tokens.' });
+const tokens = z.number().int().nullable().openapi({ description: 'Null: the budget counts dollars.' });
+
+const overchargeSchema = z
+  .object({
+    organisation: z.string(),
+    attempt: z.string().openapi({ description: 'The call, as in `GET /admin/usage/export`.' }),
+    key: z.string().nullable(),
+    target: z.string(),
+    model: z.string(),
+    budget: z.string(),
+    window_start: z.string().openapi({ format: 'date-time' }),
+    reserved_usd: usd,
+    settled_usd: usd,
+    reserved_tokens: tokens,
+    settled_tokens: tokens,
+  })
+  .openapi('LedgerOvercharge');
+
+const overchargedSchema = z
+  .object({
+    calls: z.number().int().openapi({ description: 'Each once, however many budgets count it.' }),
+    excess_usd: z.number().openapi({ description: 'What they came to above what was set aside, each call once.' }),
+    excess_tokens: z.number().int(),
+    more: z.boolean().openapi({ description: 'There are more than are listed.' }),
+    listed: z.array(overchargeSchema).openapi({ description: 'One for each call and budget; the first 100.' }),
+  })
+  .openapi('LedgerOvercharges', {
+    description:
+      'Calls that came to more than a hard budget had set aside for them: their servers kept to no limit or charged another price. No finding, since the books agree; the budgets may be overspent by it.',
+  });
 
 const verdictSchema = z
   .object({
@@ -52,6 +86,7 @@ const verdictSchema = z
     ),
     first_broken: findingSchema.nullable().openapi({ description: 'Of the first invariant that is broken.' }),
     findings: z.array(findingSchema).openapi({ description: 'By invariant; of each the first 100.' }),
+    overcharged: overchargedSchema,
   })
   .openapi('LedgerVerdict');
 
@@ -76,7 +111,7 @@ export function addLedgerRoutes(app: OpenAPIHono, { ledger }: LedgerPorts): void
   app.openapi(verifyRoute, async (context) => {
     const verification = kept(ledger());
     keepOpen(context);
-    const { attempts, parts, windows, findings, cutShort, backlog } = await verification.verify();
+    const { attempts, parts, windows, findings, cutShort, overcharged, backlog } = await verification.verify();
     const body = {
       ok: findings.length === 0,
       attempts,
@@ -91,6 +126,7 @@ export function addLedgerRoutes(app: OpenAPIHono, { ledger }: LedgerPorts): void
       }),
       first_broken: findings[0] === undefined ? null : findingBody(findings[0]),
       findings: findings.map(findingBody),
+      overcharged: overchargedBody(overcharged),
     };
     return context.json(body, 200);
   });
@@ -106,4 +142,35 @@ function kept(verification: LedgerVerification | null): LedgerVerification {
 
 function findingBody({ rule, organisationId, subject, message }: LedgerFinding): z.infer<typeof findingSchema> {
   return { invariant: rule, organisation: organisationId, subject, message };
+}
+
+const NANO_PER_USD = 1e9;
+
+function overchargedBody(found: Overcharges): z.infer<typeof overchargedSchema> {
+  const { calls, excessNanoUsd, excessTokens, parts, listed } = found;
+  return {
+    calls,
+    excess_usd: excessNanoUsd / NANO_PER_USD,
+    excess_tokens: excessTokens,
+    more: parts > listed.length,
+    listed: listed.map(overchargeBody),
+  };
+}
+
+function overchargeBody(call: Overcharge): z.infer<typeof overchargeSchema> {
+  const { unit, reserved, settled } = call;
+  const inUsd = unit === 'usd';
+  return {
+    organisation: call.organisationId,
+    attempt: call.attemptId,
+    key: call.keyId,
+    target: call.targetId,
+    model: call.model,
+    budget: call.budgetId,
+    window_start: new Date(call.windowStartMs).toISOString(),
+    reserved_usd: inUsd ? reserved / NANO_PER_USD : null,
+    settled_usd: inUsd ? settled / NANO_PER_USD : null,
+    reserved_tokens: inUsd ? null : reserved,
+    settled_tokens: inUsd ? null : settled,
+  };
 }

@@ -16,6 +16,7 @@ import { needs } from './permission.ts';
 import { type Problem, refuseFor, shown } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
 import { requireIn, sees, tenancyOf } from './tenancy.ts';
+import { type KnownModels, noTargetHas, unknownNames } from './unknown-model.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 type Place = Pick<SharedLimit, 'organisationId' | 'scope' | 'scopeId'>;
@@ -27,7 +28,7 @@ export interface LimitDesk {
   remove(place: Place, revision: number | null, origin: AuditOrigin): Promise<SharedLimit | null>;
 }
 
-export interface LimitPorts {
+export interface LimitPorts extends KnownModels {
   /** Makes the store where there is none. */
   readonly limits: () => Promise<LimitDesk>;
   /** Null: there is no store, and so no limit. */
@@ -61,6 +62,9 @@ const limitSchema = z
     revision: z.number().int(),
   })
   .openapi('SharedLimit');
+const setLimitSchema = limitSchema
+  .extend({ warnings: z.array(z.string()).openapi({ description: 'What is allowed, but probably not meant.' }) })
+  .openapi('SharedLimitSet');
 const removeQuery = z.object({ scope: z.string().optional(), name: z.string().optional() });
 
 const listRoute = createRoute({
@@ -136,7 +140,7 @@ export function addLimitRoutes(app: OpenAPIHono, ports: LimitPorts): void {
       body: { required: true, content: { 'application/json': { schema: setSchema } } },
     },
     responses: {
-      200: jsonReply('In force', limitSchema),
+      200: jsonReply('In force', setLimitSchema),
       400: errorReplies.badRequest,
       401: errorReplies.unauthorized,
       412: changedSince,
@@ -154,8 +158,17 @@ export function addLimitRoutes(app: OpenAPIHono, ports: LimitPorts): void {
     const setting = (await ports.limits()).set(place, given, revisionOf(context), auditOriginOf(context));
     const set = await orConflict('limit', setting.catch(peopleRefused('limit:write', 'name')));
     context.header('etag', `"${set.revision}"`);
-    return context.json(limitBody(set), 200);
+    return context.json({ ...limitBody(set), warnings: warningsFor(place, ports) }, 200);
   });
+}
+
+/** A limit of a model counts under every name that clients use for it: one that nobody may ask for counts nothing. */
+function warningsFor({ scope, scopeId }: Place, known: KnownModels): string[] {
+  if (scope !== 'model') return [];
+  if (known.meaningOf(scopeId).name === '') {
+    return [`"${scopeId}" stands for any model: the limit counts nothing. Name a model, or limit the organisation.`];
+  }
+  return unknownNames([scopeId], known).map((name) => `${noTargetHas(name, known)} The limit counts once one has it.`);
 }
 
 /** Null: it is the whole organisation's. */

@@ -98,6 +98,10 @@ const replyHeaders = Object.fromEntries(
       'x-swarmrouter-answer-limit',
       'Tokens: the limit of the answer that a hard budget set, because the request sets none',
     ],
+    [
+      'x-swarmrouter-dropped-fields',
+      'Names of fields that were not sent on, because of the client key or a hard budget, joined by commas',
+    ],
   ].map(([name, description]) => [name, { description, schema: { type: 'string' as const } }]),
 );
 

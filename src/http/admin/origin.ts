@@ -12,7 +12,7 @@ declare module 'hono' {
 
 const FROM_NOWHERE: RequestOrigin = { requestId: null, peerAddress: null };
 
-/** Where the request came from, as the HTTP server saw it; forwarding headers say what their sender likes. */
+/** Where the request came from, as the HTTP server saw it: of forwarding headers it believes trusted proxies alone. */
 export function requestOriginOf(context: Context): RequestOrigin {
   const { requestId, peerAddress } = { ...FROM_NOWHERE, ...(context.env as Partial<RequestOrigin> | undefined) };
   return { requestId, peerAddress };

@@ -28,7 +28,8 @@ function questionFor(asked: string, view: TargetView, nowMs: number): TargetPric
   const info = snapshot === null ? null : modelIndex(snapshot).find(deployment ?? asked);
   const model = deployment ?? info?.id ?? asked;
   const isListed = deployment !== null || info !== null;
-  const mayHaveOthers = snapshot === null || !snapshot.listsEverything;
+  // A server that was looked for without being asked for, and is not there, has no model.
+  const mayHaveOthers = view.health !== 'absent' && (snapshot === null || !snapshot.listsEverything);
   return {
     view,
     question: { target, model, listed: info?.price ?? null, answeredBy: '', nowMs },

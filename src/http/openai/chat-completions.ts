@@ -28,9 +28,15 @@ export function chatCompletions(context: EndpointContext): Endpoint {
       parts.noteNotAllowed(inference, result.noRoute, from);
     }
     const response = toResponse(result, id, parts.tapResponse?.(id, caller) ?? null, setIdleTimeout);
-    for (const [name, value] of Object.entries(inference.rateLease?.headers() ?? {})) response.headers.set(name, value);
+    tellLimits(response, inference);
     return response;
   };
+}
+
+function tellLimits({ headers }: Response, { rateLease }: InferenceRequest): void {
+  if (rateLease === null) return;
+  const told = rateLease.headers();
+  for (const name in told) headers.set(name, told[name] as string);
 }
 
 /** The outcome of a request ends its lease; where the engine itself fails there is none. */

@@ -1,10 +1,10 @@
-import { BODY_FIELDS, fieldInOtherLetters, foldedName } from '../../core/body-fields.ts';
 import type { Caller } from '../../core/caller.ts';
-import { checkShape, JsonShapeError, repeatedTopLevel } from '../../core/json-patch.ts';
-import { isObject } from '../../core/json-shape.ts';
+import { checkShape, JsonShapeError } from '../../core/json-patch.ts';
+import { isObject, type JsonObject } from '../../core/json-shape.ts';
 import type { InferenceRequest, RequestFence } from '../../core/request.ts';
 import { MAX_FIRST_TOKEN_LIMIT_MS, type Route } from '../../core/route.ts';
 import { HttpError } from '../http-error.ts';
+import { checkNames } from './check-names.ts';
 import { promptFacts } from './prompt-facts.ts';
 
 /** Ten keys for each message: a hundred thousand are parsed in less than 100 ms. */
@@ -27,7 +27,8 @@ export interface RequestContext {
 
 /** Validates what the router itself relies on; everything else in the body is between the client and the model server. */
 export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): InferenceRequest {
-  const body = parseObject(rawBody);
+  const { body, members } = parseObject(rawBody);
+  const hasRepeats = checkNames(body, rawBody, members);
   checkMessages(body['messages']);
   checkTools(body['tools']);
   return {
@@ -41,7 +42,7 @@ export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): 
     rawBody,
     body,
     fence: readFence(context.headers, context.routes),
-    prompt: promptFacts(rawBody, body, context.headers.get('x-session-id')),
+    prompt: promptFacts(rawBody, body, context.headers.get('x-session-id'), hasRepeats),
     continues: false,
     hops: hopsOf(context.headers),
     traceparent: traceOf(context.headers),
@@ -50,7 +51,8 @@ export function parseChatRequest(rawBody: Uint8Array, context: RequestContext): 
   };
 }
 
-function parseObject(rawBody: Uint8Array): Readonly<Record<string, unknown>> {
+/** And how many members it has in all, before one of two was lost. */
+function parseObject(rawBody: Uint8Array): { readonly body: JsonObject; readonly members: number } {
   if (rawBody.length === 0)
     throw bad('The request body is empty. Send a JSON object with "messages".', null, 'empty_body');
   let value: unknown;
@@ -68,25 +70,7 @@ function parseObject(rawBody: Uint8Array): Readonly<Record<string, unknown>> {
   }
   if (!isObject(value))
     throw bad(`The request body must be a JSON object, not ${describe(value)}.`, null, 'invalid_json');
-  checkNames(value, members, rawBody);
-  return value;
-}
-
-/**
- * Servers differ in which of two members counts, and some take `Model` for `model`: what was checked here, and what is
- * changed on the way, must be what they read.
- */
-function checkNames(body: Readonly<Record<string, unknown>>, members: number, rawBody: Uint8Array): void {
-  const names = Object.keys(body);
-  for (const name of names) {
-    const field = fieldInOtherLetters(name);
-    if (field !== null) throw bad(`"${name}" is not a parameter: write it "${field}".`, field, 'misspelt_parameter');
-  }
-  if (names.length === members) return;
-  for (const name of repeatedTopLevel(rawBody)) {
-    if (BODY_FIELDS.has(name))
-      throw bad(`"${name}" is there more than once. Send it once.`, name, 'repeated_parameter');
-  }
+  return { body: value, members };
 }
 
 function checkMessages(messages: unknown): void {
@@ -153,11 +137,6 @@ function includeUsageOf(options: unknown): boolean {
   if (options === undefined || options === null) return false;
   if (!isObject(options))
     throw bad(`"stream_options" must be an object, not ${describe(options)}.`, 'stream_options', 'invalid_type');
-  for (const name of Object.keys(options)) {
-    if (name === 'include_usage' || foldedName(name) !== 'include_usage') continue;
-    const param = 'stream_options.include_usage';
-    throw bad(`"stream_options.${name}" is not a parameter: write it "include_usage".`, param, 'misspelt_parameter');
-  }
   return booleanOf(options['include_usage'], 'stream_options.include_usage');
 }
 

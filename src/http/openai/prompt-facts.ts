@@ -8,14 +8,23 @@ type Blocked = Pick<PromptFacts, 'blocks' | 'sentBytes'>;
 
 const NO_BLOCKS: Blocked = { blocks: new Uint32Array(0), sentBytes: 0 };
 
-/** What routing looks at of a chat request, from its parsed body and the bytes that it came in. */
-export function promptFacts(rawBody: Uint8Array, body: JsonObject, sessionId: string | null): PromptFacts {
-  return new ChatPrompt(rawBody, body, sessionId);
+/**
+ * What routing looks at of a chat request, from its parsed body and the bytes that it came in.
+ * @param hasRepeats some member of a schema or the like is there twice
+ */
+export function promptFacts(
+  rawBody: Uint8Array,
+  body: JsonObject,
+  sessionId: string | null,
+  hasRepeats = false,
+): PromptFacts {
+  return new ChatPrompt(rawBody, body, sessionId, hasRepeats);
 }
 
 class ChatPrompt implements PromptFacts {
   readonly bytes: number;
   readonly mostBytes: number;
+  readonly repeatedBytes: number;
   readonly media: number;
   readonly earlierTurns: number;
   readonly cutOnRequest: boolean;
@@ -29,10 +38,11 @@ class ChatPrompt implements PromptFacts {
   #changingShare: number | null = null;
   #blocked: Blocked | null = null;
 
-  constructor(rawBody: Uint8Array, body: JsonObject, sessionId: string | null) {
+  constructor(rawBody: Uint8Array, body: JsonObject, sessionId: string | null, hasRepeats: boolean) {
     const { texts, bytes, mostBytes, images, media, earlierTurns } = readPromptText(body);
     this.bytes = bytes;
-    this.mostBytes = mostBytes;
+    this.repeatedBytes = hasRepeats ? rawBody.length : 0;
+    this.mostBytes = mostBytes + this.repeatedBytes;
     this.media = media;
     this.earlierTurns = earlierTurns;
     this.cutOnRequest = asksToCut(body);

@@ -7,6 +7,7 @@ import { NOTHING_YET, type Row, type Script, type Step, type StepResult } from '
 import { migrate } from '../sql/migrate.ts';
 import { ledgerOwners, type SqlStore } from '../sql/sql-store.ts';
 import type { Tables } from '../sql/tables.ts';
+import { cannotOpen } from './cannot-open.ts';
 import { isWorthRepeating, storeError } from './faults.ts';
 
 /** Connections for commits, reports and the admin API together. */
@@ -41,7 +42,7 @@ export async function openPostgresStore({ url }: PostgresStoreOptions): Promise<
     return store;
   } catch (error) {
     await store.close();
-    throw error;
+    throw cannotOpen(error, url);
   }
 }
 

@@ -5,6 +5,7 @@ import { auditLog } from './migrations/0002-audit-log.ts';
 import { peopleAndLimits } from './migrations/0003-people-and-limits.ts';
 import { identities } from './migrations/0004-identities.ts';
 import { routing } from './migrations/0005-routing.ts';
+import { budgetParts } from './migrations/0006-budget-parts.ts';
 
 const MIGRATIONS: Readonly<Record<string, (dialect: DialectName) => Migration>> = {
   '0001-tenants-and-ledger': tenantsAndLedger,
@@ -12,6 +13,7 @@ const MIGRATIONS: Readonly<Record<string, (dialect: DialectName) => Migration>> 
   '0003-people-and-limits': peopleAndLimits,
   '0004-identities': identities,
   '0005-routing': routing,
+  '0006-budget-parts': budgetParts,
 };
 
 /**

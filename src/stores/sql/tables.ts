@@ -15,7 +15,7 @@ export interface Tables {
   client_key_version: ClientKeyVersionTable;
   budget: BudgetTable;
   budget_window: BudgetWindowTable;
-  budget_hold: BudgetHoldTable;
+  budget_part: BudgetPartView;
   ledger_attempt: LedgerAttemptTable;
   ledger_owner: LedgerOwnerTable;
   price: PriceTable;
@@ -102,8 +102,8 @@ export interface BudgetWindowTable {
   settled: number;
 }
 
-/** An attempt's part in a budget's window. */
-export interface BudgetHoldTable {
+/** An attempt's part in a budget's window: a view of what its row says. */
+export interface BudgetPartView {
   organisation_id: string;
   attempt_id: string;
   budget_id: string;
@@ -134,6 +134,8 @@ export interface LedgerAttemptTable {
   reserved_nano_usd: number;
   reserved_tokens: number;
   owner_id: string;
+  /** Its parts in budgets: see `parts.ts`. */
+  budget_parts: string | null;
   state: AttemptState;
   ended_at_ms: number | null;
   status: number | null;

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { OwnerFenced, StoreClosed, StoreUnavailable } from '../../core/ledger.ts';
+import { StoreDamaged } from './faults.ts';
 import type { Answer, Asked, Command, Fault } from './protocol.ts';
 
 interface Waiting {
@@ -69,7 +70,8 @@ function endedBy(what: string): StoreUnavailable {
   return new StoreUnavailable('failing', `SQLite's thread ended${what}`);
 }
 
-function errorOf({ name, message, unavailable }: Fault): Error {
+function errorOf({ name, message, unavailable, damaged }: Fault): Error {
+  if (damaged) return new StoreDamaged(message);
   if (unavailable !== null) return new StoreUnavailable(unavailable, message);
   return name === 'OwnerFenced' ? new OwnerFenced(message) : new Error(message);
 }

@@ -22,6 +22,8 @@ export interface Fault {
   readonly message: string;
   /** Null: no trouble of the store. */
   readonly unavailable: StoreUnavailable['kind'] | null;
+  /** The file is no database, or a broken one. */
+  readonly damaged: boolean;
 }
 
 /** What was encoded before goes as it is. */

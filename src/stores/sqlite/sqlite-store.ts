@@ -12,6 +12,7 @@ import type { Tables } from '../sql/tables.ts';
 import { SqliteThread } from './client.ts';
 import type { QueryRows } from './connection.ts';
 import { sqliteDialect } from './dialect.ts';
+import { StoreDamaged } from './faults.ts';
 import { decodeResults, type EncodedResults, textsOf } from './protocol.ts';
 import { STORE_FILE } from './store-file.ts';
 
@@ -33,9 +34,18 @@ export async function openSqliteStore({ dataDir }: SqliteStoreOptions): Promise<
     return store;
   } catch (error) {
     await store.close().catch(() => undefined);
-    const what = error instanceof Error ? error.message : String(error);
-    throw new Error(`the store ${path} cannot be opened: ${what}`, { cause: error });
+    throw cannotOpen(path, error);
   }
+}
+
+function cannotOpen(path: string, error: unknown): Error {
+  const damage = [error, error instanceof Error ? error.cause : null].find((one) => one instanceof StoreDamaged);
+  const what = error instanceof Error ? error.message : String(error);
+  const message =
+    damage instanceof StoreDamaged
+      ? `the store ${path} is no SQLite database, or a damaged one (${damage.message}). Put it back from a backup, without its -wal and -shm files; or move all three away, and a new one is made, without the keys, budgets, users and usage of the old one`
+      : `the store ${path} cannot be opened: ${what}`;
+  return new Error(message, { cause: error });
 }
 
 class SqliteStore implements SqlStore {

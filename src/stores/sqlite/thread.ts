@@ -4,7 +4,7 @@ import type { LedgerOperation, LedgerResult } from '../../core/ledger.ts';
 import { commit, Overtaken } from '../sql/ledger/commit.ts';
 import { resolveOrphans } from '../sql/ledger/orphans.ts';
 import { SqliteConnection } from './connection.ts';
-import { unavailability } from './faults.ts';
+import { isDamage, unavailability } from './faults.ts';
 import { type Answer, type Asked, type Command, encodeResults, type Fault, operationsOf } from './protocol.ts';
 
 let connection: SqliteConnection | null = null;
@@ -61,5 +61,5 @@ function close(): null {
 
 function faultOf(error: unknown): Fault {
   const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
-  return { name, message, unavailable: unavailability(error) };
+  return { name, message, unavailable: unavailability(error), damaged: isDamage(error) };
 }

@@ -5,8 +5,6 @@ import { jsonBytes } from '../../core/json-bytes.ts';
 import { countOf, isObject, type JsonObject, listOf } from '../../core/json-shape.ts';
 import type { InferenceRequest } from '../../core/request.ts';
 
-type Body = InferenceRequest['body'];
-
 /** Of ordinary text, at least; code and most languages have more bytes to a token. */
 const BYTES_PER_TOKEN = 3;
 /** A large image at most tokenizers. Sounds and files may have more. */
@@ -37,7 +35,7 @@ export function likelyBounds({ request, promptTokens }: Purchase, usualAnswerTok
  */
 export function upperBounds({ request, promptTokens }: Purchase, answerTokens: number): TokenBounds {
   return {
-    promptTokens: Math.max(mostPromptTokens(request.body), Math.ceil(promptTokens)),
+    promptTokens: Math.max(mostPromptTokens(request), Math.ceil(promptTokens)),
     outputTokens: outputTokens(request, answerTokens),
   };
 }
@@ -76,8 +74,8 @@ const TEXT_PARTS: ReadonlySet<unknown> = new Set([
 ]);
 const IMAGE_PARTS: ReadonlySet<unknown> = new Set(['image_url', 'input_image', 'image']);
 
-function mostPromptTokens(body: Body): number {
-  let tokens = TEMPLATE_TOKENS;
+function mostPromptTokens({ body, prompt }: InferenceRequest): number {
+  let tokens = TEMPLATE_TOKENS + prompt.repeatedBytes;
   for (const name in body) {
     if (name === 'messages') for (const message of listOf(body[name])) tokens += messageTokens(message);
     else if (!SETTINGS.has(name)) tokens += jsonBytes(body[name]);

@@ -161,7 +161,7 @@ describe('a journal', () => {
 
   test('keeps what the store did not take, goes on where it stopped, and hands on older things first', async () => {
     const journal = journalOf('me');
-    const many = Array.from({ length: 1_500 }, (_, index) => starting(`a${index}`));
+    const many = Array.from({ length: 3_000 }, (_, index) => starting(`a${index}`));
     await journal.append(many);
     const taken: LedgerOperation[] = [];
     const failing = journal.handOn(async (operations) => {

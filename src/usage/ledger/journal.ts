@@ -11,7 +11,7 @@ const MOST_IN_MEMORY = 60_000;
 /** What the store has not taken yet is also held as it came, up to so many: beyond, it is read from the file again. */
 const MOST_HELD = 20_000;
 /** Handed on at once: a commit of them holds up hard reservations for a few milliseconds. */
-const AT_ONCE = 1_000;
+const AT_ONCE = 2_000;
 
 export type Take = (operations: LedgerBatch) => Promise<void>;
 

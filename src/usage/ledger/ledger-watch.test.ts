@@ -1,14 +1,16 @@
 import { expect, test } from 'bun:test';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import type { AuditEvent } from '../../core/audit.ts';
-import type { LedgerFinding } from '../../core/ledger-check.ts';
+import type { LedgerFinding, Overcharges } from '../../core/ledger-check.ts';
 import type { Logger } from '../../core/logger.ts';
 import { LedgerWatch } from './ledger-watch.ts';
 
 const DAY_MS = 86_400_000;
 const FINDING: LedgerFinding = { rule: 'I1', organisationId: 'acme', subject: 'budget b', message: 'it is overspent' };
 
-function watched(answer: () => Promise<readonly LedgerFinding[]>, afterCrash = false) {
+const NONE: Overcharges = { calls: 0, excessNanoUsd: 0, excessTokens: 0, parts: 0, listed: [] };
+
+function watched(answer: () => Promise<readonly LedgerFinding[]>, afterCrash = false, overcharged = NONE) {
   const clock = new ManualClock();
   const said: string[] = [];
   const events: AuditEvent[] = [];
@@ -22,7 +24,7 @@ function watched(answer: () => Promise<readonly LedgerFinding[]>, afterCrash = f
     checks++;
     const findings = await answer();
     const rows = { attempts: 1, parts: 1, windows: 1, cutShort: new Set<never>() };
-    return { ...rows, findings, backlog: { waiting: 0, problem: null } };
+    return { ...rows, findings, overcharged, backlog: { waiting: 0, problem: null } };
   };
   const audit = { record: async (event: AuditEvent) => void events.push(event) };
   const watch = new LedgerWatch({ verification: { verify }, clock, logger, audit, afterCrash });
@@ -53,6 +55,16 @@ test('each finding is told, and a flood of them does not flood the audit log', a
   expect(events.length).toBe(8);
   expect(events[0]).toMatchObject({ action: 'ledger.finding', organisationId: 'acme', after: { findings: 50 } });
   expect(watch.state?.findings).toMatchObject({ I1: 50, I2: 0 });
+});
+
+test('calls that came to more than was set aside are a warning and in the metrics, and no finding', async () => {
+  const { watch, said, events } = watched(async () => [], false, { ...NONE, calls: 2, excessNanoUsd: 7, parts: 3 });
+  await watch.look();
+  expect(said).toEqual([
+    'warn: servers charged more than hard budgets had set aside: see swarmrouter ledger verify',
+    'info: the ledger was checked: all of it agrees',
+  ]);
+  expect([events, watch.state?.overcharged]).toEqual([[], expect.objectContaining({ calls: 2, excessNanoUsd: 7 })]);
 });
 
 test('a store that does not answer is asked again the next day', async () => {

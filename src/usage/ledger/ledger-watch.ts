@@ -6,6 +6,7 @@ import {
   type LedgerInvariant,
   type LedgerVerdict,
   type LedgerVerification,
+  type Overcharges,
 } from '../../core/ledger-check.ts';
 import type { Logger } from '../../core/logger.ts';
 
@@ -23,9 +24,11 @@ export interface LedgerState {
   /** Wall clock, ms since the Unix epoch. */
   readonly checkedAtMs: number;
   readonly findings: Readonly<Record<LedgerInvariant, number>>;
+  readonly overcharged: Overcharges;
 }
 
 const DAY_MS = 86_400_000;
+const NANO_PER_USD = 1e9;
 /** What the dead left open has been ended by then. */
 const AFTER_CRASH_MS = 60_000;
 /** Of one check, on the audit log: the others are in the log and in `swarmrouter ledger verify`. */
@@ -79,13 +82,22 @@ export class LedgerWatch {
     const { verification, clock, logger } = this.#parts;
     try {
       const verdict = await verification.verify();
-      this.#state = { checkedAtMs: clock.wallMs(), findings: countsOf(verdict) };
-      const { attempts, findings } = verdict;
+      const { attempts, findings, overcharged } = verdict;
+      this.#state = { checkedAtMs: clock.wallMs(), findings: countsOf(verdict), overcharged };
+      if (overcharged.calls > 0) this.#warnOf(overcharged);
       if (findings.length === 0) logger.info({ attempts }, 'the ledger was checked: all of it agrees');
       else await this.#tell(findings);
     } catch (error) {
       logger.warn({ problem: String(error) }, 'the ledger could not be checked');
     }
+  }
+
+  /** The books agree: no finding, and nothing for the audit log. */
+  #warnOf({ calls, excessNanoUsd, excessTokens }: Overcharges): void {
+    this.#parts.logger.warn(
+      { calls, excessUsd: excessNanoUsd / NANO_PER_USD, excessTokens },
+      'servers charged more than hard budgets had set aside: see swarmrouter ledger verify',
+    );
   }
 
   async #tell(findings: readonly LedgerFinding[]): Promise<void> {

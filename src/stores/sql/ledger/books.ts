@@ -1,6 +1,15 @@
 import type { LedgerOperation } from '../../../core/ledger.ts';
 import type { AttemptState } from './attempt-state.ts';
-import { attemptKey, type Books, type Budget, type Hold, NO_BOOKS, type WindowAmounts, windowKey } from './decide.ts';
+import {
+  attemptKey,
+  type Books,
+  type Budget,
+  type KnownAttempt,
+  NO_BOOKS,
+  type WindowAmounts,
+  windowKey,
+} from './decide.ts';
+import { partsOfText } from './parts.ts';
 import { textOf } from './rows.ts';
 import { type Row, run, type Script, type Value } from './script.ts';
 import * as statements from './statements.ts';
@@ -14,24 +23,18 @@ export function* readBooks(operations: readonly LedgerOperation[], lookUp: boole
   const budgetsOf = budgetFinder(yield* run(statements.BUDGETS_OF, scopeRows(operations)));
   const depends = lookUp ? operations : notTakenForGranted(operations);
   if (depends.length === 0) return { ...NO_BOOKS, budgetsOf };
-  const attempts = new Map<string, AttemptState>();
-  for (const row of yield* run(statements.LOCK_ATTEMPTS, attemptRows(depends))) {
-    attempts.set(keyOf(row), row['state'] as AttemptState);
-  }
-  const ending = attemptRows(depends.filter((operation) => operation.kind === 'end'));
-  const open = ending.filter(
-    ([organisation, attempt]) => attempts.get(attemptKey(organisation, attempt)) === 'reserved',
-  );
-  const holds = holdsByAttempt(yield* run(statements.HOLDS_OF, open));
+  const attempts = new Map<string, KnownAttempt>();
+  for (const row of yield* run(statements.LOCK_ATTEMPTS, attemptRows(depends)))
+    attempts.set(keyOf(row), attemptOf(row));
   const opening = newWindows(operations, budgetsOf);
-  const held = [...holds.values()].flat().map(windowRow);
+  const held = heldWindows(depends, attempts);
   const windows = new Map<string, WindowAmounts>();
   yield* lockWindows(unique([...opening, ...held]), windows);
   // They are there already, but for the first call of a day or a month.
   const missing = opening.filter((row) => !windows.has(row.join('\n')));
   yield* run(statements.OPEN_WINDOWS, missing);
   yield* lockWindows(missing, windows);
-  return { budgetsOf, attempts, holds, windows, onlyAdds: false };
+  return { budgetsOf, attempts, windows, onlyAdds: false };
 }
 
 function* lockWindows(rows: readonly WindowRow[], windows: Map<string, WindowAmounts>): Script<void> {
@@ -88,12 +91,22 @@ function budgetFinder(rows: readonly Row[]): BudgetsOf {
   const found = new Map([...byScope].map(([name, ofScope]) => [name, Map.groupBy(ofScope, ({ scopeId }) => scopeId)]));
   const of = (scope: string, id: string | null): readonly Budget[] =>
     id === null ? NO_BUDGETS : (found.get(scope)?.get(id) ?? NO_BUDGETS);
-  return ({ payer: { organisationId, projectId, keyId }, model }) => [
-    ...of(`organisation${organisationId}`, organisationId),
-    ...of(`project${organisationId}`, projectId),
-    ...of(`model${organisationId}`, textOf(model)),
-    ...of(`key${organisationId}`, keyId),
-  ];
+  const lists = new Map<string, readonly Budget[]>();
+  return ({ payer: { organisationId, projectId, keyId }, model }) => {
+    // One list for all calls of a key that ask for the same model.
+    const name = `${organisationId}\n${projectId}\n${keyId ?? ''}\n${model}`;
+    let list = lists.get(name);
+    if (list === undefined) {
+      list = [
+        ...of(`organisation${organisationId}`, organisationId),
+        ...of(`project${organisationId}`, projectId),
+        ...of(`model${organisationId}`, textOf(model)),
+        ...of(`key${organisationId}`, keyId),
+      ];
+      lists.set(name, list);
+    }
+    return list;
+  };
 }
 
 function attemptRows(operations: readonly LedgerOperation[]): (readonly [string, string])[] {
@@ -119,7 +132,19 @@ function newWindows(operations: readonly LedgerOperation[], budgetsOf: BudgetsOf
   return unique(rows);
 }
 
-const windowRow = (hold: Hold): WindowRow => [hold.organisationId, hold.budgetId, hold.windowStartMs];
+/** Of open attempts that end. */
+function heldWindows(
+  operations: readonly LedgerOperation[],
+  attempts: ReadonlyMap<string, KnownAttempt>,
+): readonly WindowRow[] {
+  return operations.flatMap((operation) => {
+    if (operation.kind !== 'end') return [];
+    const { organisationId, attemptId } = operation;
+    const attempt = attempts.get(attemptKey(organisationId, attemptId));
+    if (attempt?.state !== 'reserved') return [];
+    return attempt.parts.map(({ budgetId, windowStartMs: startMs }): WindowRow => [organisationId, budgetId, startMs]);
+  });
+}
 
 /** Each row once, in the order of their keys: processes that insert the same rows must not wait in a circle. */
 function unique<R extends readonly Value[]>(rows: readonly R[]): R[] {
@@ -144,17 +169,14 @@ function budgetOf(row: Row): Budget {
   };
 }
 
-function holdsByAttempt(rows: readonly Row[]): Map<string, Hold[]> {
-  const holds = rows.map((row) => ({
-    organisationId: String(row['organisation_id']),
-    attemptId: String(row['attempt_id']),
-    budgetId: String(row['budget_id']),
-    unit: row['unit'] as Hold['unit'],
-    windowStartMs: Number(row['window_start_ms']),
-    reserved: Number(row['reserved']),
-    enforced: row['enforced'] === 1,
-  }));
-  return Map.groupBy(holds, ({ organisationId, attemptId }) => attemptKey(organisationId, attemptId));
+function attemptOf(row: Row): KnownAttempt {
+  const parts = row['budget_parts'] as string | null;
+  return {
+    state: row['state'] as AttemptState,
+    reservedNanoUsd: Number(row['reserved_nano_usd']),
+    reservedTokens: Number(row['reserved_tokens']),
+    parts: partsOfText(parts),
+  };
 }
 
 function windowOf(row: Row): WindowAmounts {

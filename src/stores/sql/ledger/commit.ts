@@ -1,6 +1,6 @@
 import { type LedgerOperation, type LedgerResult, OwnerFenced } from '../../../core/ledger.ts';
 import { readBooks } from './books.ts';
-import { type Decision, decide, type Hold, NO_BOOKS } from './decide.ts';
+import { type Decision, decide, NO_BOOKS } from './decide.ts';
 import { endRow, startRow, wholeRow } from './rows.ts';
 import { change, run, type Script } from './script.ts';
 import * as statements from './statements.ts';
@@ -61,7 +61,7 @@ function* writeValid(
   const books = budgeted || lookUp ? yield* readBooks(operations, lookUp) : NO_BOOKS;
   const decision = decide(operations, books);
   yield* writeAttempts(ownerId, decision);
-  yield* writeBudgets(decision, books.onlyAdds);
+  yield* writeWindows(decision, books.onlyAdds);
   return decision.results;
 }
 
@@ -70,49 +70,18 @@ function* writeAttempts(ownerId: string, decision: Decision): Script<void> {
   const written =
     (yield* change(
       statements.WHOLE_ATTEMPTS,
-      whole.map(({ start, end }) => wholeRow(ownerId, start, end)),
+      whole.map((attempt) => wholeRow(ownerId, attempt)),
     )) +
     (yield* change(
       statements.START_ATTEMPTS,
-      started.map((start) => startRow(ownerId, start)),
+      started.map((attempt) => startRow(ownerId, attempt)),
     )) +
     (yield* change(statements.END_ATTEMPTS, ended.map(endRow)));
   if (written === whole.length + started.length + ended.length) return;
   throw new Overtaken('a row of this batch is not as it was thought to be');
 }
 
-function* writeBudgets({ wholeHolds, opened, closed, windows }: Decision, onlyAdds: boolean): Script<void> {
-  yield* change(
-    statements.WHOLE_HOLDS,
-    wholeHolds.map((hold) => [
-      hold.organisationId,
-      hold.attemptId,
-      hold.budgetId,
-      hold.unit,
-      hold.windowStartMs,
-      hold.reserved,
-      hold.enforced ? 1 : 0,
-      hold.settled,
-    ]),
-  );
-  yield* change(
-    statements.OPEN_HOLDS,
-    opened.map((hold) => [
-      hold.organisationId,
-      hold.attemptId,
-      hold.budgetId,
-      hold.unit,
-      hold.windowStartMs,
-      hold.reserved,
-      hold.enforced ? 1 : 0,
-    ]),
-  );
-  yield* change(
-    statements.CLOSE_HOLDS,
-    closed
-      .filter((hold, index) => !isLike(hold, closed[index - 1]))
-      .map((hold) => [hold.organisationId, hold.attemptId, hold.unit, hold.settled]),
-  );
+function* writeWindows({ windows }: Decision, onlyAdds: boolean): Script<void> {
   yield* change(
     onlyAdds ? statements.ADD_TO_WINDOWS : statements.CHANGE_WINDOWS,
     windows.map((window) => [
@@ -122,12 +91,5 @@ function* writeBudgets({ wholeHolds, opened, closed, windows }: Decision, onlyAd
       window.reserved,
       window.settled,
     ]),
-  );
-}
-
-/** Of the same attempt in the same unit. */
-function isLike(hold: Hold, before: Hold | undefined): boolean {
-  return (
-    hold.attemptId === before?.attemptId && hold.organisationId === before.organisationId && hold.unit === before.unit
   );
 }

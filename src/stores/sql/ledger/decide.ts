@@ -1,6 +1,7 @@
 import type { BudgetScope, BudgetUnit, BudgetWindow } from '../../../core/budget.ts';
 import type { AttemptEnd, AttemptStart, BudgetRefusal, LedgerOperation, LedgerResult } from '../../../core/ledger.ts';
 import type { AttemptState } from './attempt-state.ts';
+import { type Part, partsText } from './parts.ts';
 import { windowEndMs, windowStartMs } from './windows.ts';
 
 export interface Budget {
@@ -14,19 +15,14 @@ export interface Budget {
   readonly hard: boolean;
 }
 
-export interface Hold {
-  readonly organisationId: string;
-  readonly attemptId: string;
-  readonly budgetId: string;
-  readonly unit: BudgetUnit;
-  readonly windowStartMs: number;
-  readonly reserved: number;
-  readonly enforced: boolean;
+/** An attempt that is on record. */
+export interface KnownAttempt extends Reserved {
+  readonly state: AttemptState;
+  readonly parts: readonly Part[];
 }
 
-export interface SettledHold extends Hold {
-  readonly settled: number;
-}
+/** What an attempt sets aside, in each unit. */
+type Reserved = Pick<AttemptStart, 'reservedNanoUsd' | 'reservedTokens'>;
 
 export interface WindowAmounts {
   readonly organisationId: string;
@@ -45,9 +41,7 @@ export interface Books {
    * not be refused when they were admitted before. All others are new, unless the rows say otherwise when they are
    * written. Null: none was looked up.
    */
-  readonly attempts: ReadonlyMap<string, AttemptState> | null;
-  /** What open attempts that end have set aside. */
-  readonly holds: ReadonlyMap<string, readonly Hold[]>;
+  readonly attempts: ReadonlyMap<string, KnownAttempt> | null;
   readonly windows: ReadonlyMap<string, WindowAmounts>;
   /** The batch takes nothing away from any window and asks none for room: they were neither looked up nor locked. */
   readonly onlyAdds: boolean;
@@ -58,15 +52,19 @@ const NO_BUDGETS: readonly Budget[] = [];
 export const NO_BOOKS: Books = {
   budgetsOf: () => NO_BUDGETS,
   attempts: null,
-  holds: new Map(),
   windows: new Map(),
   onlyAdds: true,
 };
 
 type EndOperation = Extract<LedgerOperation, { kind: 'end' }>;
 
-export interface WholeAttempt {
+export interface StartedAttempt {
   readonly start: AttemptStart;
+  /** Its parts in budgets, as they stand in its row. */
+  readonly parts: string | null;
+}
+
+export interface WholeAttempt extends StartedAttempt {
   readonly end: AttemptEnd;
 }
 
@@ -75,11 +73,8 @@ export interface Decision {
   /** One an operation. Those of attempts that were not looked up are what they are if the rows agree. */
   readonly results: LedgerResult[];
   readonly whole: readonly WholeAttempt[];
-  readonly started: readonly AttemptStart[];
+  readonly started: readonly StartedAttempt[];
   readonly ended: readonly EndOperation[];
-  readonly wholeHolds: readonly SettledHold[];
-  readonly opened: readonly Hold[];
-  readonly closed: readonly SettledHold[];
   /** How much they change, in the order of their keys. */
   readonly windows: readonly WindowAmounts[];
 }
@@ -109,22 +104,35 @@ interface Seen {
   state: AttemptState;
   /** Began in the batch and has not ended; null otherwise. */
   start: AttemptStart | null;
-  readonly holds: readonly Hold[];
+  readonly list: PartList;
 }
 
-const NO_HOLDS: readonly Hold[] = [];
+/** The parts of all attempts that begin in the same windows of the same budgets. */
+interface PartList {
+  readonly parts: readonly CountedPart[];
+  readonly text: string | null;
+  readonly enforced: boolean;
+  /** It holds for attempts that begin from then, and before then. */
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+interface CountedPart extends Part {
+  /** Of its window: by how much the batch changes it. */
+  readonly window: ChangedWindow;
+}
+
+const NO_PARTS: PartList = { parts: [], text: null, enforced: false, fromMs: 0, untilMs: Number.POSITIVE_INFINITY };
 
 class Batch {
   readonly #books: Books;
   readonly #seen = new Map<string, Seen>();
   /** By how much. */
   readonly #changed = new Map<string, ChangedWindow>();
-  /** The window of a budget that was changed last: nearly always the same. */
-  readonly #latest = new Map<Budget, ChangedWindow>();
+  /** Nearly always the same for calls of the same key. */
+  readonly #lists = new Map<readonly Budget[], PartList>();
   readonly #whole: WholeAttempt[] = [];
   readonly #ended: EndOperation[] = [];
-  readonly #wholeHolds: SettledHold[] = [];
-  readonly #closed: SettledHold[] = [];
 
   constructor(books: Books) {
     this.#books = books;
@@ -132,12 +140,13 @@ class Batch {
 
   start(start: AttemptStart, enforce: boolean): LedgerResult {
     const key = attemptKey(start.payer.organisationId, start.attemptId);
-    if (this.#stateOf(key) !== undefined) return { kind: 'repeated' };
+    if (this.#isKnown(key)) return { kind: 'repeated' };
     const budgets = this.#books.budgetsOf(start);
     const refusal = enforce ? this.#refusal(budgets, start) : null;
     if (refusal !== null) return { kind: 'refused', refusal };
-    const holds = budgets.length === 0 ? NO_HOLDS : budgets.map((budget) => this.#open(budget, start, enforce));
-    this.#seen.set(key, { state: 'reserved', start, holds });
+    const list = budgets.length === 0 ? NO_PARTS : this.#listOf(budgets, start, enforce);
+    for (const { window, unit } of list.parts) window.reserved += reservedIn(unit, start);
+    this.#seen.set(key, { state: 'reserved', start, list });
     return DONE;
   }
 
@@ -145,67 +154,74 @@ class Batch {
     const { organisationId, attemptId, end } = operation;
     const key = attemptKey(organisationId, attemptId);
     const seen = this.#seen.get(key);
-    const state = seen?.state ?? this.#books.attempts?.get(key);
+    const known = seen === undefined ? this.#books.attempts?.get(key) : undefined;
+    const state = seen?.state ?? known?.state;
     if (state === undefined && this.#books.attempts !== null) return { kind: 'missing' };
     if (state !== undefined && state !== 'reserved') return { kind: 'late' };
     if (seen === undefined || seen.start === null) {
-      this.#close(this.#books.holds.get(key) ?? NO_HOLDS, end, this.#closed);
+      if (known !== undefined) this.#close(this.#countedParts(organisationId, known.parts), known, end);
       this.#ended.push(operation);
-      this.#seen.set(key, { state: end.state, start: null, holds: NO_HOLDS });
+      this.#seen.set(key, { state: end.state, start: null, list: NO_PARTS });
       return DONE;
     }
-    this.#close(seen.holds, end, this.#wholeHolds);
-    this.#whole.push({ start: seen.start, end });
+    this.#close(seen.list.parts, seen.start, end);
+    this.#whole.push({ start: seen.start, parts: seen.list.text, end });
     seen.state = end.state;
     seen.start = null;
     return DONE;
   }
 
   writes(): Omit<Decision, 'results'> {
-    const open = [...this.#seen.values()].filter(({ start }) => start !== null);
+    const started: StartedAttempt[] = [];
+    for (const { start, list } of this.#seen.values()) if (start !== null) started.push({ start, parts: list.text });
     return {
       whole: this.#whole,
-      started: open.flatMap(({ start }) => start ?? []),
+      started,
       ended: this.#ended,
-      wholeHolds: this.#wholeHolds,
-      opened: open.flatMap(({ holds }) => holds),
-      closed: this.#closed,
       windows: [...this.#changed.keys()].sort().map((key) => this.#changed.get(key) as WindowAmounts),
     };
   }
 
-  #open(budget: Budget, start: AttemptStart, enforced: boolean): Hold {
-    const hold = holdOf(budget, start, enforced);
-    let window = this.#latest.get(budget);
-    if (window === undefined || window.windowStartMs !== hold.windowStartMs) {
-      window = this.#changedWindow(hold);
-      this.#latest.set(budget, window);
-    }
-    window.reserved += hold.reserved;
-    return hold;
+  #listOf(budgets: readonly Budget[], { startedAtMs }: AttemptStart, enforced: boolean): PartList {
+    const known = this.#lists.get(budgets);
+    if (known?.enforced === enforced && known.fromMs <= startedAtMs && startedAtMs < known.untilMs) return known;
+    let [fromMs, untilMs] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+    const parts = budgets.map(({ organisationId, budgetId, unit, window, hard }): CountedPart => {
+      const startMs = windowStartMs(window, startedAtMs);
+      fromMs = Math.max(fromMs, startMs);
+      untilMs = Math.min(untilMs, windowEndMs(window, startMs) ?? untilMs);
+      const part = { budgetId, unit, windowStartMs: startMs, enforced: enforced && hard };
+      return { ...part, window: this.#changedWindow(organisationId, part) };
+    });
+    const list = { parts, text: partsText(parts), enforced, fromMs, untilMs };
+    this.#lists.set(budgets, list);
+    return list;
   }
 
-  #close(holds: readonly Hold[], end: AttemptEnd, list: SettledHold[]): void {
-    for (const hold of holds) {
-      const settled = spentOf(hold, end);
-      const window = this.#changedWindow(hold);
-      window.reserved -= hold.reserved;
-      window.settled += settled;
-      list.push({ ...hold, settled });
+  #countedParts(organisationId: string, parts: readonly Part[]): readonly CountedPart[] {
+    return parts.map((part) => ({ ...part, window: this.#changedWindow(organisationId, part) }));
+  }
+
+  #close(parts: readonly CountedPart[], reserved: Reserved, end: AttemptEnd): void {
+    for (const { window, unit } of parts) {
+      const setAside = reservedIn(unit, reserved);
+      window.reserved -= setAside;
+      window.settled += spentOf(unit, setAside, end);
     }
   }
 
-  #stateOf(key: string): AttemptState | undefined {
-    return this.#seen.get(key)?.state ?? this.#books.attempts?.get(key);
+  #isKnown(key: string): boolean {
+    return this.#seen.has(key) || this.#books.attempts?.has(key) === true;
   }
 
   #refusal(budgets: readonly Budget[], start: AttemptStart): BudgetRefusal | null {
     for (const budget of budgets) {
       if (!budget.hard) continue;
-      const { windowStartMs: startMs, reserved: asked } = holdOf(budget, start, true);
-      const { reserved, settled } = this.#amounts({ ...budget, windowStartMs: startMs });
-      if (settled + reserved + asked <= budget.limit) continue;
       const { budgetId, scope, scopeId, window, unit, limit } = budget;
+      const startMs = windowStartMs(window, start.startedAtMs);
+      const asked = reservedIn(unit, start);
+      const { reserved, settled } = this.#amounts({ ...budget, windowStartMs: startMs });
+      if (settled + reserved + asked <= limit) continue;
       const found = { budgetId, scope, scopeId, window, unit, limit, spent: settled, reserved, asked };
       return { ...found, resetsAtMs: windowEndMs(window, startMs) };
     }
@@ -218,11 +234,10 @@ class Batch {
     return { reserved: before.reserved + changed.reserved, settled: before.settled + changed.settled };
   }
 
-  #changedWindow(hold: Hold): ChangedWindow {
-    const key = windowKey(hold);
+  #changedWindow(organisationId: string, { budgetId, windowStartMs: startMs }: Part): ChangedWindow {
+    const key = windowKey({ organisationId, budgetId, windowStartMs: startMs });
     let window = this.#changed.get(key);
     if (window === undefined) {
-      const { organisationId, budgetId, windowStartMs: startMs } = hold;
       window = { organisationId, budgetId, windowStartMs: startMs, reserved: 0, settled: 0 };
       this.#changed.set(key, window);
     }
@@ -230,23 +245,14 @@ class Batch {
   }
 }
 
-function holdOf(budget: Budget, start: AttemptStart, enforced: boolean): Hold {
-  return {
-    organisationId: budget.organisationId,
-    attemptId: start.attemptId,
-    budgetId: budget.budgetId,
-    unit: budget.unit,
-    windowStartMs: windowStartMs(budget.window, start.startedAtMs),
-    reserved: budget.unit === 'usd' ? start.reservedNanoUsd : start.reservedTokens,
-    enforced: enforced && budget.hard,
-  };
-}
+const reservedIn = (unit: BudgetUnit, { reservedNanoUsd, reservedTokens }: Reserved): number =>
+  unit === 'usd' ? reservedNanoUsd : reservedTokens;
 
 /** What the budget pays. Where nobody can say, what was set aside: a price that is not known is not 0. */
-function spentOf(hold: Pick<Hold, 'unit' | 'reserved'>, end: AttemptEnd): number {
+function spentOf(unit: BudgetUnit, setAside: number, end: AttemptEnd): number {
   if (end.state === 'voided') return 0;
   const tokens = end.inputTokens + end.outputTokens;
-  const seen = hold.unit === 'usd' ? end.costNanoUsd : end.state === 'unknown' && tokens === 0 ? null : tokens;
-  if (seen === null) return hold.reserved;
-  return end.state === 'unknown' && hold.reserved > 0 ? Math.min(hold.reserved, seen) : seen;
+  const seen = unit === 'usd' ? end.costNanoUsd : end.state === 'unknown' && tokens === 0 ? null : tokens;
+  if (seen === null) return setAside;
+  return end.state === 'unknown' && setAside > 0 ? Math.min(setAside, seen) : seen;
 }

@@ -1,4 +1,5 @@
-import type { AttemptEnd, AttemptStart, LedgerOperation } from '../../../core/ledger.ts';
+import type { AttemptEnd, LedgerOperation } from '../../../core/ledger.ts';
+import type { StartedAttempt, WholeAttempt } from './decide.ts';
 import type { Value } from './script.ts';
 
 type EndOperation = Extract<LedgerOperation, { kind: 'end' }>;
@@ -9,7 +10,7 @@ export function textOf(value: string): string {
 }
 
 /** In the order of START_ATTEMPTS. */
-export function startRow(ownerId: string, start: AttemptStart): readonly Value[] {
+export function startRow(ownerId: string, { start, parts }: StartedAttempt): readonly Value[] {
   const { organisationId, projectId, keyId } = start.payer;
   return [
     organisationId,
@@ -28,6 +29,7 @@ export function startRow(ownerId: string, start: AttemptStart): readonly Value[]
     start.reservedNanoUsd,
     start.reservedTokens,
     ownerId,
+    parts,
   ];
 }
 
@@ -37,11 +39,12 @@ export function endRow({ organisationId, attemptId, end }: EndOperation): readon
 }
 
 /** In the order of WHOLE_ATTEMPTS. What an unknown one costs is decided as END_ATTEMPTS does. */
-export function wholeRow(ownerId: string, start: AttemptStart, end: AttemptEnd): readonly Value[] {
+export function wholeRow(ownerId: string, attempt: WholeAttempt): readonly Value[] {
+  const { start, end } = attempt;
   const { costNanoUsd } = end;
   const most = start.reservedNanoUsd;
   const isCapped = end.state === 'unknown' && most > 0 && (costNanoUsd === null || costNanoUsd > most);
-  return [...startRow(ownerId, start), ...endValues(end, isCapped ? most : costNanoUsd)];
+  return [...startRow(ownerId, attempt), ...endValues(end, isCapped ? most : costNanoUsd)];
 }
 
 function endValues(end: AttemptEnd, costNanoUsd: number | null): readonly Value[] {

@@ -2,7 +2,7 @@ import type { DialectName } from '../dialect-name.ts';
 
 export type Value = string | number | null;
 export type Row = Readonly<Record<string, Value>>;
-type ColumnType = 'text' | 'bigint';
+type ColumnType = 'text' | 'bigint' | 'jsonb';
 
 /** A statement over a list of rows. Its text reads them from a table called `input`. */
 export interface Statement {

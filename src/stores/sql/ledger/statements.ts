@@ -36,19 +36,15 @@ export const BUDGETS_OF: Statement = {
 /** Always in the same order, and attempts before windows: processes that share rows wait for each other, never in a circle. */
 export const LOCK_ATTEMPTS = statement(
   ATTEMPT,
-  ({ col, with: beside, forUpdate }) => `select a.organisation_id, a.attempt_id, a.state
+  ({
+    col,
+    with: beside,
+    forUpdate,
+  }) => `select a.organisation_id, a.attempt_id, a.state, a.reserved_nano_usd, a.reserved_tokens,
+      cast(a.budget_parts as text) as budget_parts
     from ${beside('ledger_attempt as a')}
     where a.organisation_id = ${col('organisation_id')} and a.attempt_id = ${col('attempt_id')}
     order by a.organisation_id, a.attempt_id ${forUpdate('a')}`,
-);
-
-export const HOLDS_OF = statement(
-  ATTEMPT,
-  ({ col, with: beside }) => `select h.organisation_id, h.attempt_id, h.budget_id, h.window_start_ms, h.reserved,
-      h.enforced, h.unit
-    from ${beside('budget_hold as h')}
-    where h.organisation_id = ${col('organisation_id')} and h.attempt_id = ${col('attempt_id')} and h.settled is null
-    order by h.budget_id`,
 );
 
 export const OPEN_WINDOWS = statement(
@@ -85,37 +81,6 @@ export const ADD_TO_WINDOWS = statement(
       set reserved = budget_window.reserved + excluded.reserved, settled = budget_window.settled + excluded.settled`,
 );
 
-export const OPEN_HOLDS = statement(
-  { ...ATTEMPT, budget_id: 'text', unit: 'text', window_start_ms: 'bigint', reserved: 'bigint', enforced: 'bigint' },
-  ({
-    values,
-  }) => `insert into budget_hold (organisation_id, attempt_id, budget_id, unit, window_start_ms, reserved, enforced)
-    ${values()}`,
-);
-
-/** Of those that began and ended in one batch: one row, written once. */
-export const WHOLE_HOLDS = statement(
-  {
-    ...ATTEMPT,
-    budget_id: 'text',
-    unit: 'text',
-    window_start_ms: 'bigint',
-    reserved: 'bigint',
-    enforced: 'bigint',
-    settled: 'bigint',
-  },
-  ({ values }) => `insert into budget_hold
-      (organisation_id, attempt_id, budget_id, unit, window_start_ms, reserved, enforced, settled) ${values()}`,
-);
-
-/** All parts of an attempt in one unit: the same was set aside in them, and the same is spent. */
-export const CLOSE_HOLDS = statement(
-  { ...ATTEMPT, unit: 'text', settled: 'bigint' },
-  ({ col, from }) => `update budget_hold set settled = ${col('settled')} ${from}
-    where budget_hold.organisation_id = ${col('organisation_id')} and budget_hold.attempt_id = ${col('attempt_id')}
-      and budget_hold.unit = ${col('unit')} and budget_hold.settled is null`,
-);
-
 const START_COLUMNS = {
   ...ATTEMPT,
   request_id: 'text',
@@ -132,6 +97,7 @@ const START_COLUMNS = {
   reserved_nano_usd: 'bigint',
   reserved_tokens: 'bigint',
   owner_id: 'text',
+  budget_parts: 'jsonb',
 } as const;
 
 export const START_ATTEMPTS = statement(

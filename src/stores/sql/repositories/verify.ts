@@ -9,6 +9,8 @@ import type { SqlStore } from '../sql-store.ts';
 import type { Tables } from '../tables.ts';
 import { CALLS, OPEN_CALLS, PARTS } from '../verify/attempt-rules.ts';
 import { guardFindings, guardsQuery } from '../verify/guards.ts';
+import { OverchargeSum } from '../verify/overcharges.ts';
+import { type Piece, within } from '../verify/piece.ts';
 import type { Cell, FoundRow, Rule, RuleSet } from '../verify/rule.ts';
 import { WINDOW_QUERY, WINDOW_RULES, windowSubject } from '../verify/window-rules.ts';
 
@@ -28,16 +30,19 @@ export async function verifyLedger(
 ): Promise<LedgerVerdict> {
   const { db, dialect } = store;
   const findings = new Findings();
+  const overcharges = new OverchargeSum(db);
   const windows = await verifyWindows(db, findings);
   await verifyOpenCalls(db, findings);
   let [attempts, parts] = [0, 0];
   for await (const piece of pieces(db, callsOfAPiece)) {
-    attempts += await verifyPiece(db, CALLS, piece, findings);
-    parts += await verifyPiece(db, PARTS, piece, findings);
+    attempts += (await verifyPiece(db, CALLS, piece, findings)).rows;
+    const seen = await verifyPiece(db, PARTS, piece, findings);
+    parts += seen.rows;
+    if (seen.noted > 0) await overcharges.add(piece);
   }
   const guards = await rowsOf<{ guard: string }>(db, sql.raw(guardsQuery(dialect)));
   findings.add(guardFindings(dialect, new Set(guards.map(({ guard }) => guard))));
-  return { attempts, parts, windows, ...findings.inOrder() };
+  return { attempts, parts, windows, ...findings.inOrder(), overcharged: overcharges.found };
 }
 
 /** How many there are. */
@@ -69,28 +74,27 @@ async function verifyOpenCalls(db: Kysely<Tables>, findings: Findings): Promise<
   }
 }
 
-/** How many rows it has. One query asks whether anything is wrong with them; which rule it is is asked only then. */
-async function verifyPiece(db: Kysely<Tables>, set: RuleSet, piece: Piece, findings: Findings): Promise<number> {
+/** How many rows it has, and how many of them are noted. One query asks whether anything is wrong with them; which rule it is is asked only then. */
+async function verifyPiece(
+  db: Kysely<Tables>,
+  set: RuleSet,
+  piece: Piece,
+  findings: Findings,
+): Promise<{ readonly rows: number; readonly noted: number }> {
   const anything = set.rules.map(({ where }) => `(${where})`).join(' or ');
-  const [seen] = await rowsOf<{ rows: number; wrong: number | null }>(
+  const [seen] = await rowsOf<{ rows: number; wrong: number | null; noted: number | null }>(
     db,
-    sql`select count(*) as rows, sum(case when ${sql.raw(anything)} then 1 else 0 end) as wrong
+    sql`select count(*) as rows, sum(case when ${sql.raw(anything)} then 1 else 0 end) as wrong,
+        sum(case when ${sql.raw(set.noted ?? '1 = 0')} then 1 else 0 end) as noted
       from ${sql.raw(set.from)} where ${within(set.alias, piece)}`,
   );
   if (Number(seen?.wrong ?? 0) > 0) {
     for (const rule of set.rules) findings.add(await found(db, set, rule, piece));
   }
-  return Number(seen?.rows ?? 0);
+  return { rows: Number(seen?.rows ?? 0), noted: Number(seen?.noted ?? 0) };
 }
 
-/** Calls of an organisation: those after one, up to and with another. Null: without an end. */
-interface Piece {
-  readonly organisationId: string;
-  readonly after: string | null;
-  readonly upTo: string | null;
-}
-
-/** Together all that there is, also parts in budgets whose call is not there. */
+/** Together all that there is. */
 async function* pieces(db: Kysely<Tables>, calls: number): AsyncGenerator<Piece> {
   for (let organisationId = await nextOrganisation(db, ''); organisationId !== null; ) {
     let after: string | null = null;
@@ -105,11 +109,9 @@ async function* pieces(db: Kysely<Tables>, calls: number): AsyncGenerator<Piece>
 
 /** Null: there is no other. By index; to read all rows for their organisations would take as long as to check them. */
 async function nextOrganisation(db: Kysely<Tables>, after: string): Promise<string | null> {
-  const firstOf = (table: string) =>
-    sql`select min(organisation_id) as next from ${sql.table(table)} where organisation_id > ${after}`;
   const [found] = await rowsOf<{ next: string | null }>(
     db,
-    sql`select min(next) as next from (${firstOf('ledger_attempt')} union all ${firstOf('budget_hold')}) as of_tables`,
+    sql`select min(organisation_id) as next from ledger_attempt where organisation_id > ${after}`,
   );
   return found?.next ?? null;
 }
@@ -122,15 +124,6 @@ async function lastOfPiece(db: Kysely<Tables>, rest: Piece, calls: number): Prom
       order by a.attempt_id limit 1 offset ${sql.lit(calls - 1)}`,
   );
   return last?.attempt_id ?? null;
-}
-
-/** Null: everywhere. */
-function within(alias: 'a' | 'h', piece: Piece | null): RawBuilder<unknown> {
-  if (piece === null) return sql`1 = 1`;
-  const [organisation, attempt] = [sql.ref(`${alias}.organisation_id`), sql.ref(`${alias}.attempt_id`)];
-  const above = piece.after === null ? sql`` : sql`and ${attempt} > ${piece.after}`;
-  const below = piece.upTo === null ? sql`` : sql`and ${attempt} <= ${piece.upTo}`;
-  return sql`${organisation} = ${piece.organisationId} ${above} ${below}`;
 }
 
 async function found(

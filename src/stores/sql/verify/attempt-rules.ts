@@ -1,13 +1,8 @@
+import { OVERCHARGED } from './overcharges.ts';
 import type { FoundRow, Rule, RuleSet } from './rule.ts';
 import { windowText } from './rule.ts';
 
-/** As decide.ts settles a part: what was seen, and where nobody can say, what was set aside. */
-const USD_SPENT = "case when a.state = 'voided' then 0 else coalesce(a.cost_nano_usd, h.reserved) end";
 const TOKENS = 'a.input_tokens + a.output_tokens';
-const TOKENS_SPENT = `case when a.state = 'voided' then 0 when a.state = 'settled' then ${TOKENS}
-  when ${TOKENS} = 0 or (h.reserved > 0 and ${TOKENS} > h.reserved) then h.reserved else ${TOKENS} end`;
-const SPENT = `case h.unit when 'usd' then ${USD_SPENT} else ${TOKENS_SPENT} end`;
-const SET_ASIDE = "case h.unit when 'usd' then a.reserved_nano_usd else a.reserved_tokens end";
 
 const AMOUNTS = [
   ...['input_tokens', 'cached_input_tokens', 'output_tokens', 'reasoning_tokens', 'image_tokens'],
@@ -96,18 +91,6 @@ const ATTEMPT_RULES: readonly Rule[] = [
 const PART_RULES: readonly Rule[] = [
   {
     rule: 'I2',
-    columns: `h.budget_id, h.reserved, ${SET_ASIDE} as expected`,
-    where: `h.reserved <> ${SET_ASIDE}`,
-    message: (row) => `budget ${row['budget_id']} set aside ${row['reserved']} for it, the call ${row['expected']}`,
-  },
-  {
-    rule: 'I2',
-    columns: `h.budget_id, h.settled, ${SPENT} as expected`,
-    where: `a.state <> 'reserved' and h.settled <> ${SPENT}`,
-    message: (row) => `budget ${row['budget_id']} counts ${row['settled']}, the call came to ${row['expected']}`,
-  },
-  {
-    rule: 'I2',
     columns: 'h.budget_id, h.unit, b.unit as budget_unit',
     where: 'h.unit <> b.unit',
     message: (row) => `budget ${row['budget_id']} is in ${row['budget_unit']} and counts it in ${row['unit']}`,
@@ -122,19 +105,6 @@ const PART_RULES: readonly Rule[] = [
       `it began at ${windowText(row['started_at_ms'])}`,
   },
   {
-    rule: 'I3',
-    columns: 'h.budget_id, a.state, h.settled',
-    where: "(a.state = 'reserved') <> (h.settled is null)",
-    message: (row) =>
-      `it is ${row['state']}, its part in budget ${row['budget_id']} is ${row['settled'] === null ? 'open' : 'settled'}`,
-  },
-  {
-    rule: 'I6',
-    columns: 'h.budget_id',
-    where: 'a.attempt_id is null',
-    message: (row) => `budget ${row['budget_id']} counts it, and it is not on record`,
-  },
-  {
     rule: 'I7',
     columns: 'h.budget_id',
     where: 'b.budget_id is null',
@@ -143,7 +113,7 @@ const PART_RULES: readonly Rule[] = [
   {
     rule: 'I7',
     columns: 'h.budget_id, b.scope, b.scope_id',
-    where: `a.attempt_id is not null and b.scope_id <> case b.scope when 'organisation' then a.organisation_id when 'project' then a.project_id
+    where: `b.scope_id <> case b.scope when 'organisation' then a.organisation_id when 'project' then a.project_id
       when 'key' then coalesce(a.key_id, '') else a.model end`,
     message: (row) =>
       `budget ${row['budget_id']} of ${row['scope']} ${row['scope_id']} counts it, and it is not of that`,
@@ -161,9 +131,10 @@ export const CALLS: RuleSet = {
 /** The parts that calls have in budgets. */
 export const PARTS: RuleSet = {
   alias: 'h',
-  from: `budget_hold as h
-    left join ledger_attempt as a on a.organisation_id = h.organisation_id and a.attempt_id = h.attempt_id
+  from: `budget_part as h
+    join ledger_attempt as a on a.organisation_id = h.organisation_id and a.attempt_id = h.attempt_id
     left join budget as b on b.organisation_id = h.organisation_id and b.budget_id = h.budget_id`,
+  noted: OVERCHARGED,
   rules: PART_RULES,
 };
 

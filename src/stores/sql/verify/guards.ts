@@ -2,7 +2,7 @@ import type { LedgerFinding } from '../../../core/ledger-check.ts';
 import type { DialectName } from '../dialect-name.ts';
 
 /** What makes a double impossible, and an ended row unchangeable. */
-const KEYED_TABLES = ['ledger_attempt', 'budget_hold', 'budget_window'] as const;
+const KEYED_TABLES = ['ledger_attempt', 'budget_window'] as const;
 const TRIGGERS = {
   sqlite: ['ledger_attempt_frozen', 'ledger_attempt_kept'],
   postgres: ['ledger_attempt_frozen'],

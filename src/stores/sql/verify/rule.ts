@@ -21,6 +21,8 @@ export interface RuleSet {
   /** The table whose organisation and call it is. */
   readonly alias: 'a' | 'h';
   readonly from: string;
+  /** Rows that break nothing and are to be told all the same. */
+  readonly noted?: string;
   readonly rules: readonly Rule[];
 }
 

@@ -16,7 +16,7 @@ const WINDOWS_AND_PARTS = `select organisation_id, budget_id, window_start_ms, s
     select organisation_id, budget_id, window_start_ms, 0, 0, 0, case when settled is null then reserved else 0 end,
       coalesce(settled, 0), case when enforced = 0 then coalesce(settled, reserved)
         when settled > reserved then settled - reserved else 0 end
-    from budget_hold) as every
+    from budget_part) as every
   group by organisation_id, budget_id, window_start_ms`;
 
 /** One query for both, since all parts are read for it: the columns say which of them is broken. */
