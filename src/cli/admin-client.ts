@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
+import { asCommands } from './as-commands.ts';
 
 export type AdminReply =
   | { readonly ok: true; readonly body: unknown }
@@ -150,7 +151,7 @@ function judge(status: number, text: string, base: string): AdminReply {
     return { ok: false, message: `The gateway at ${base} refused the admin key. ${fix}` };
   }
   const said = errorMessage(body);
-  if (said !== null) return { ok: false, message: said, body, wrongUse: status === 400 };
+  if (said !== null) return { ok: false, message: asCommands(said), body, wrongUse: status === 400 };
   return {
     ok: false,
     message: `What answers at ${base} is not SwarmRouter (status ${status}). Give its address with --url.`,

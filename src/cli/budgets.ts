@@ -1,10 +1,11 @@
 import { type AdminClient, fieldOf } from './admin-client.ts';
-import { budgetText } from './budget-text.ts';
+import { budgetText, budgetWithReserved } from './budget-text.ts';
 import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { budgetOf, wrongBudget } from './key-flags.ts';
 import { allOf } from './pages.ts';
 import { headed, type JsonFlag, noteLines, print } from './reply-text.ts';
+import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 const PATH = '/admin/budgets';
@@ -28,6 +29,24 @@ export interface UpdateBudgetFlags extends JsonFlag {
 /** What several keys may spend together, and have spent. */
 export async function listBudgets(client: AdminClient, terminal: Terminal, flags: JsonFlag): Promise<number> {
   return print(await allOf(client, PATH, 'budgets'), terminal, flags, (body) => listText(body, terminal));
+}
+
+export async function showBudget(
+  client: AdminClient,
+  terminal: Terminal,
+  id: string,
+  flags: JsonFlag,
+): Promise<number> {
+  return print(await client.request('GET', pathOf(id)), terminal, flags, (budget) =>
+    table([
+      ['id', show(fieldOf(budget, 'id'))],
+      ['for', show(fieldOf(budget, 'scope'))],
+      ['name', show(fieldOf(budget, 'name'))],
+      ['spent', budgetWithReserved(budget)],
+      ['resets', dateAndTime(fieldOf(budget, 'resets_at'))],
+      ['made', dateAndTime(fieldOf(budget, 'created_at'))],
+    ]),
+  );
 }
 
 export async function createBudget(client: AdminClient, terminal: Terminal, flags: CreateBudgetFlags): Promise<number> {

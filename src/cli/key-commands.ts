@@ -4,6 +4,7 @@ import {
   createBudget,
   listBudgets,
   removeBudget,
+  showBudget,
   type UpdateBudgetFlags,
   updateBudget,
 } from './budgets.ts';
@@ -100,6 +101,13 @@ function addBudgets(program: Command, terminal: Terminal, add: AddRun): void {
     .description('budgets of the organisation, of projects and of models, with what they have spent')
     .option('--json', 'as JSON');
   add(list, (client) => listBudgets(client, terminal, list.opts<JsonFlag>()));
+
+  const show = budgets
+    .command('show')
+    .description('one of them, with what it has spent and what is set aside')
+    .argument('<id>', 'as "budgets list" shows it')
+    .option('--json', 'as JSON');
+  add(show, (client) => showBudget(client, terminal, String(show.args[0]), show.opts<JsonFlag>()));
 
   const create = budgets
     .command('create')

@@ -10,6 +10,8 @@ import {
   type NewTokenFlags,
   type NewUserFlags,
   revokeToken,
+  showToken,
+  showUser,
   updateUser,
   whoami,
 } from './people.ts';
@@ -38,6 +40,8 @@ export function addPeopleCommands(program: Command, terminal: Terminal, add: Add
 function addUsers(users: Command, terminal: Terminal, add: AddRun): void {
   const list = json(users.command('list', { isDefault: true }).description('all of them, oldest first'));
   add(list, (client) => listUsers(client, terminal, list.opts<JsonFlag>()));
+  const show = json(users.command('show').description('one of them').argument('<user>', 'name or id'));
+  add(show, (client) => showUser(client, terminal, String(show.args[0]), show.opts<JsonFlag>()));
   const create = json(
     users
       .command('create')
@@ -62,6 +66,10 @@ function addUsers(users: Command, terminal: Terminal, add: AddRun): void {
 function addTokens(tokens: Command, terminal: Terminal, add: AddRun): void {
   const list = json(tokens.command('list', { isDefault: true }).description('all of them, oldest first'));
   add(list, (client) => listTokens(client, terminal, list.opts<JsonFlag>()));
+  const show = json(
+    tokens.command('show').description('one of them, but for its text').argument('<token>', 'name or id'),
+  );
+  add(show, (client) => showToken(client, terminal, String(show.args[0]), show.opts<JsonFlag>()));
   const create = json(
     tokens
       .command('create')

@@ -4,6 +4,7 @@ import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { expiryOf } from './key-flags.ts';
 import { allOf } from './pages.ts';
 import { fail, headed, type JsonFlag, print } from './reply-text.ts';
+import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface NewUserFlags extends JsonFlag {
@@ -36,12 +37,24 @@ export async function listUsers(client: AdminClient, terminal: Terminal, flags: 
     if (users.length === 0)
       return 'Nobody logs in here yet. Add somebody: swarmrouter users create --name alice --role admin';
     const rows = users.map((user) => [
-      ...[show(fieldOf(user, 'name')), rolesText(user), fieldOf(user, 'disabled') === true ? 'disabled' : 'active'],
-      fieldOf(user, 'oidc') === null ? 'password' : show(fieldOf(fieldOf(user, 'oidc'), 'issuer')),
+      ...[show(fieldOf(user, 'name')), rolesText(user), userState(user), loginText(user)],
       ...[dateAndTime(fieldOf(user, 'created_at')), show(fieldOf(user, 'id'))],
     ]);
     return headed(['NAME', 'ROLES', 'STATE', 'LOGS IN WITH', 'MADE', 'ID'], rows, terminal);
   });
+}
+
+export async function showUser(client: AdminClient, terminal: Terminal, who: string, flags: JsonFlag): Promise<number> {
+  return print(await named(client, '/admin/users', 'users', who), terminal, flags, (user) =>
+    table([
+      ...['id', 'name', 'organisation'].map((name) => [name, show(fieldOf(user, name))]),
+      ['roles', rolesText(user)],
+      ['state', userState(user)],
+      ['logs in with', loginText(user)],
+      ...ofIdentity(user),
+      ['made', dateAndTime(fieldOf(user, 'created_at'))],
+    ]),
+  );
 }
 
 export async function createUser(client: AdminClient, terminal: Terminal, flags: NewUserFlags): Promise<number> {
@@ -65,6 +78,7 @@ export async function updateUser(client: AdminClient, terminal: Terminal, who: s
   }
   const user = await named(client, '/admin/users', 'users', who);
   if (!user.ok) return fail(terminal, user);
+  const path = pathOf('/admin/users', user.body);
   const password = changes ? await passwordFrom(terminal) : undefined;
   if (password === null) return EXIT_WRONG_USE;
   const body = {
@@ -72,7 +86,7 @@ export async function updateUser(client: AdminClient, terminal: Terminal, who: s
     ...(password !== undefined && { password }),
     ...((disable || enable) && { disabled: disable }),
   };
-  const reply = await client.request('PATCH', `/admin/users/${encodeURIComponent(user.id)}`, body);
+  const reply = await client.request('PATCH', path, body);
   return print(reply, terminal, flags, (changed) => {
     const state = fieldOf(changed, 'disabled') === true ? 'is shut out' : 'may log in';
     return `${show(fieldOf(changed, 'name'))} ${state}. Roles: ${rolesText(changed)}. Sessions that were open have ended.`;
@@ -97,6 +111,19 @@ export async function listTokens(client: AdminClient, terminal: Terminal, flags:
   });
 }
 
+export async function showToken(client: AdminClient, terminal: Terminal, which: string, flags: JsonFlag) {
+  return print(await named(client, '/admin/tokens', 'tokens', which), terminal, flags, (token) =>
+    table([
+      ...['id', 'name', 'organisation'].map((name) => [name, show(fieldOf(token, name))]),
+      ['roles', rolesText(token)],
+      ['state', show(fieldOf(token, 'state'))],
+      ['token', show(fieldOf(token, 'prefix'))],
+      ['made', dateAndTime(fieldOf(token, 'created_at'))],
+      ['expires', dateAndTime(fieldOf(token, 'expires_at'))],
+    ]),
+  );
+}
+
 export async function createToken(client: AdminClient, terminal: Terminal, flags: NewTokenFlags): Promise<number> {
   const problems: string[] = [];
   const expiry = flags.expires === undefined ? {} : { expires_at: expiryOf(flags.expires, Date.now(), problems) };
@@ -117,7 +144,7 @@ export async function createToken(client: AdminClient, terminal: Terminal, flags
 export async function revokeToken(client: AdminClient, terminal: Terminal, which: string, flags: JsonFlag) {
   const token = await named(client, '/admin/tokens', 'tokens', which);
   if (!token.ok) return fail(terminal, token);
-  const reply = await client.request('DELETE', `/admin/tokens/${encodeURIComponent(token.id)}`);
+  const reply = await client.request('DELETE', pathOf('/admin/tokens', token.body));
   return print(reply, terminal, flags, (body) => `The token "${show(fieldOf(body, 'name'))}" opens nothing any more.`);
 }
 
@@ -145,17 +172,27 @@ async function passwordFrom(terminal: Terminal): Promise<string | null> {
   return null;
 }
 
-type Named = { readonly ok: true; readonly id: string } | Extract<AdminReply, { ok: false }>;
+const userState = (user: unknown): string => (fieldOf(user, 'disabled') === true ? 'disabled' : 'active');
+
+const loginText = (user: unknown): string =>
+  fieldOf(user, 'oidc') === null ? 'password' : show(fieldOf(fieldOf(user, 'oidc'), 'issuer'));
+
+/** Of somebody whom an identity provider knows. */
+function ofIdentity(user: unknown): string[][] {
+  const subject = fieldOf(fieldOf(user, 'oidc'), 'subject');
+  return subject === undefined ? [] : [['known there as', show(subject)]];
+}
+
+const pathOf = (path: string, one: unknown): string => `${path}/${encodeURIComponent(show(fieldOf(one, 'id')))}`;
 
 /** By id or by name; of several of one name the one that is not ended. */
-async function named(client: AdminClient, path: string, list: string, text: string): Promise<Named> {
+async function named(client: AdminClient, path: string, list: string, text: string): Promise<AdminReply> {
   const reply = await allOf(client, path, list);
   if (!reply.ok) return reply;
   const all = listOf(fieldOf(reply.body, list));
   const fitting = all.filter((one) => fieldOf(one, 'id') === text || fieldOf(one, 'name') === text);
   const live = fitting.length === 1 ? fitting : fitting.filter((one) => fieldOf(one, 'state') !== 'revoked');
-  const id = fieldOf(live[0], 'id');
-  if (live.length === 1 && typeof id === 'string') return { ok: true, id };
+  if (live.length === 1) return { ok: true, body: live[0] };
   const message =
     live.length > 1
       ? `There are ${live.length} of the name "${text}": give the id (swarmrouter ${list} list).`

@@ -50,7 +50,8 @@ export interface RoutingStore {
 /** Where an alias or route in force comes from: the admin API, a place of settings, or the program itself. */
 export type RoutingSource = 'admin' | 'command line' | 'environment' | '.env' | 'yaml' | 'built in';
 
-interface Listed {
+/** What every alias and route in force has. */
+export interface Listed {
   readonly name: string;
   readonly source: RoutingSource;
   /** Where the one of its name comes from that is in force again when this one is deleted; null: there is none. */

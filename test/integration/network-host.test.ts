@@ -1,28 +1,15 @@
-import { afterAll, describe, expect, test } from 'bun:test';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { describe, expect, test } from 'bun:test';
+import { readdir } from 'node:fs/promises';
+import type { TestGateway } from '../support/gateway.ts';
+import { runningParts } from '../support/running.ts';
 import { storeKeys } from '../support/stored-keys.ts';
+import { temporaryFolders } from '../support/temporary-folders.ts';
 
-const folders: string[] = [];
-const running: TestGateway[] = [];
-afterAll(async () => {
-  await Promise.all(running.map((gateway) => gateway.stop()));
-  await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
-});
+const folder = temporaryFolders('network-host');
+const { gateway: startGateway } = runningParts();
 
-async function folder(): Promise<string> {
-  const made = await mkdtemp(join(tmpdir(), 'swarmrouter-network-host-'));
-  folders.push(made);
-  return made;
-}
-
-async function started(dataDir: string, change = {}): Promise<TestGateway> {
-  const onNetwork = { dataDir, host: '0.0.0.0', adminKey: null, awaitProbes: false };
-  const gateway = await startTestGateway([], { ...onNetwork, ...change });
-  running.push(gateway);
-  return gateway;
+function started(dataDir: string, change = {}): Promise<TestGateway> {
+  return startGateway([], { dataDir, host: '0.0.0.0', adminKey: null, awaitProbes: false, ...change });
 }
 
 const models = async ({ gateway }: TestGateway, key: string | null): Promise<number> => {

@@ -1,27 +1,16 @@
-import { afterAll, describe, expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { runningParts } from '../support/running.ts';
+import { temporaryFolders } from '../support/temporary-folders.ts';
 
-const folders: string[] = [];
-const running: TestGateway[] = [];
-afterAll(async () => {
-  await Promise.all(running.map((gateway) => gateway.stop()));
-  await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
-});
+const folder = temporaryFolders('opening');
+const { gateway: startGateway } = runningParts();
 
-async function folder(): Promise<string> {
-  const made = await mkdtemp(join(tmpdir(), 'swarmrouter-opening-'));
-  folders.push(made);
-  return made;
-}
-
-async function started(dataDir: string): Promise<TestGateway> {
-  const gateway = await startTestGateway([], { dataDir, awaitProbes: false });
-  running.push(gateway);
-  return gateway;
+function started(dataDir: string): Promise<TestGateway> {
+  return startGateway([], { dataDir, awaitProbes: false });
 }
 
 function makeKey(gateway: TestGateway, name: string): Promise<Response> {

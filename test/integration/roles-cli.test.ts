@@ -52,6 +52,32 @@ describe('the command line', () => {
     expect((await run('tokens list')).out).toMatch(/ci +operator +revoked +wgl_admin_/);
   });
 
+  test('shows one user, token and budget, as a table and as JSON, and says which there is none of', async () => {
+    await run('users create --name alice --role member:default --role auditor', { typed: 'correct horse battery' });
+    await run('tokens create --name ci --role operator --expires 2100-01-31');
+    const { id } = JSON.parse((await run('budgets create --organisation --budget 20usd/month --soft --json')).out);
+    const user = JSON.parse((await run('users show alice --json')).out);
+    expect(user).toMatchObject({ name: 'alice', organisation: 'default', oidc: null, revision: 1 });
+    const byId = await run(`users show ${user.id}`);
+    expect([byId.code, byId.out]).toEqual([0, (await run('users show alice')).out]);
+    expect(byId.out).toMatch(/^id +usr_.*\nname +alice\norganisation +default\nroles +member:default, auditor\n/);
+    expect(byId.out).toMatch(/\nstate +active\nlogs in with +password\n/);
+    const token = await run('tokens show ci');
+    expect(token.out).toMatch(/\nroles +operator\nstate +live\ntoken +wgl_admin_.*…/);
+    expect(token.out).toMatch(/\nexpires +2100-01-31 /);
+    expect(JSON.parse((await run('tokens show ci --json')).out)).toMatchObject({ name: 'ci', state: 'live' });
+    const budget = await run(`budgets show ${id}`);
+    expect(budget.out).toMatch(/\nfor +organisation\nname +default\nspent +\$0 of \$20\/month, soft\nresets +20/);
+    expect(JSON.parse((await run(`budgets show ${id} --json`)).out)).toMatchObject({ id, limit_usd: 20, hard: false });
+    const twice = await run('budgets create --organisation --budget 5usd/month');
+    expect(twice.error).toContain(`"swarmrouter budgets update ${id}"`);
+    for (const words of ['users show bob', 'tokens show bob', 'budgets show bob']) {
+      const nobody = await run(words);
+      expect([words, nobody.code, nobody.out]).toEqual([words, 1, '']);
+      expect(nobody.error).toContain('"bob"');
+    }
+  });
+
   test('makes organisations and acts in them, and projects, which it renames', async () => {
     expect((await run('organisations create acme')).out).toContain('--in acme');
     expect((await run('projects create web --in acme')).code).toBe(0);

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
-import { RevisionConflict } from '../../../core/key-store.ts';
 import type { StoredPrice } from '../../../core/prices.ts';
 import type { Tables } from '../tables.ts';
+import { removeAtRevision, setAtRevision } from './at-revision.ts';
 
 /** Prices that the operator set. */
 export class PriceRepository {
@@ -12,43 +12,14 @@ export class PriceRepository {
   }
 
   /** In place of the one of the revision before, which is 0 if there is none. Rejects with RevisionConflict. */
-  async set({ organisationId, provider, model, rates, updatedAtMs, revision }: StoredPrice): Promise<void> {
-    const values = { rates: JSON.stringify(rates), updated_at_ms: updatedAtMs, revision };
-    const changed =
-      revision === 1
-        ? await this.#db
-            .insertInto('price')
-            .values({ organisation_id: organisationId, provider: provider ?? '', model, ...values })
-            .onConflict((conflict) => conflict.columns(['organisation_id', 'provider', 'model']).doNothing())
-            .executeTakeFirst()
-            .then(({ numInsertedOrUpdatedRows }) => numInsertedOrUpdatedRows)
-        : await this.#db
-            .updateTable('price')
-            .set(values)
-            .where('organisation_id', '=', organisationId)
-            .where('provider', '=', provider ?? '')
-            .where('model', '=', model)
-            .where('revision', '=', revision - 1)
-            .executeTakeFirst()
-            .then(({ numUpdatedRows }) => numUpdatedRows);
-    if (Number(changed ?? 0) === 0) throw new RevisionConflict(`The price is not at ${revision - 1} any more.`);
+  async set({ rates, updatedAtMs, revision, ...named }: StoredPrice): Promise<void> {
+    const values = { rates: JSON.stringify(rates), updated_at_ms: updatedAtMs };
+    await setAtRevision(this.#db, rowOf(named, revision - 1), values);
   }
 
   /** Rejects with RevisionConflict. */
-  async remove({
-    organisationId,
-    provider,
-    model,
-    revision,
-  }: Omit<StoredPrice, 'rates' | 'updatedAtMs'>): Promise<void> {
-    const { numDeletedRows } = await this.#db
-      .deleteFrom('price')
-      .where('organisation_id', '=', organisationId)
-      .where('provider', '=', provider ?? '')
-      .where('model', '=', model)
-      .where('revision', '=', revision)
-      .executeTakeFirst();
-    if (Number(numDeletedRows) === 0) throw new RevisionConflict(`The price is not at ${revision} any more.`);
+  async remove({ revision, ...named }: Omit<StoredPrice, 'rates' | 'updatedAtMs'>): Promise<void> {
+    await removeAtRevision(this.#db, rowOf(named, revision));
   }
 
   async all(): Promise<readonly StoredPrice[]> {
@@ -62,4 +33,12 @@ export class PriceRepository {
       revision: row.revision,
     }));
   }
+}
+
+function rowOf(
+  { organisationId, provider, model }: Pick<StoredPrice, 'organisationId' | 'provider' | 'model'>,
+  revision: number,
+) {
+  const key = { organisation_id: organisationId, provider: provider ?? '', model };
+  return { table: 'price', key, revision, what: 'price' } as const;
 }

@@ -1,8 +1,8 @@
 import type { Kysely } from 'kysely';
 import { objectOf } from '../../../core/json-shape.ts';
-import { RevisionConflict } from '../../../core/key-store.ts';
 import type { KeptAlias, KeptRoute, KeptRouting, RouteSettings } from '../../../core/routing.ts';
 import type { Tables } from '../tables.ts';
+import { removeAtRevision, setAtRevision } from './at-revision.ts';
 
 /** Aliases and routes that were set at run time, as rows of the organisation that runs the gateway. */
 export class RoutingRepository {
@@ -31,68 +31,36 @@ export class RoutingRepository {
     };
   }
 
+  /** In place of the one of the revision before, which is 0 if there is none. Rejects with RevisionConflict. */
   async setAlias({ name, target, revision, updatedAtMs }: KeptAlias): Promise<void> {
-    const key = { organisation_id: this.#organisationId, alias: name.toLowerCase() };
-    const values = { written: name, target, revision, updated_at_ms: updatedAtMs };
-    const changed =
-      revision === 1
-        ? await this.#db
-            .insertInto('model_alias')
-            .values({ ...key, ...values })
-            .onConflict((conflict) => conflict.columns(['organisation_id', 'alias']).doNothing())
-            .executeTakeFirst()
-            .then(({ numInsertedOrUpdatedRows }) => numInsertedOrUpdatedRows)
-        : await this.#db
-            .updateTable('model_alias')
-            .set(values)
-            .where('organisation_id', '=', key.organisation_id)
-            .where('alias', '=', key.alias)
-            .where('revision', '=', revision - 1)
-            .executeTakeFirst()
-            .then(({ numUpdatedRows }) => numUpdatedRows);
-    orConflict(changed, `alias "${name}"`, revision - 1);
+    const values = { written: name, target, updated_at_ms: updatedAtMs };
+    await setAtRevision(this.#db, this.#aliasAt(name, revision - 1), values);
   }
 
+  /** Rejects with RevisionConflict. */
   async removeAlias({ name, revision }: KeptAlias): Promise<void> {
-    const { numDeletedRows } = await this.#db
-      .deleteFrom('model_alias')
-      .where('organisation_id', '=', this.#organisationId)
-      .where('alias', '=', name.toLowerCase())
-      .where('revision', '=', revision)
-      .executeTakeFirst();
-    orConflict(numDeletedRows, `alias "${name}"`, revision);
+    await removeAtRevision(this.#db, this.#aliasAt(name, revision));
   }
 
+  /** As `setAlias`. */
   async setRoute({ name, settings, revision, updatedAtMs }: KeptRoute): Promise<void> {
-    const key = { organisation_id: this.#organisationId, name };
-    const values = { settings: JSON.stringify(settings), revision, updated_at_ms: updatedAtMs };
-    const changed =
-      revision === 1
-        ? await this.#db
-            .insertInto('route')
-            .values({ ...key, ...values })
-            .onConflict((conflict) => conflict.columns(['organisation_id', 'name']).doNothing())
-            .executeTakeFirst()
-            .then(({ numInsertedOrUpdatedRows }) => numInsertedOrUpdatedRows)
-        : await this.#db
-            .updateTable('route')
-            .set(values)
-            .where('organisation_id', '=', key.organisation_id)
-            .where('name', '=', name)
-            .where('revision', '=', revision - 1)
-            .executeTakeFirst()
-            .then(({ numUpdatedRows }) => numUpdatedRows);
-    orConflict(changed, `route "${name}"`, revision - 1);
+    const values = { settings: JSON.stringify(settings), updated_at_ms: updatedAtMs };
+    await setAtRevision(this.#db, this.#routeAt(name, revision - 1), values);
   }
 
+  /** Rejects with RevisionConflict. */
   async removeRoute({ name, revision }: KeptRoute): Promise<void> {
-    const { numDeletedRows } = await this.#db
-      .deleteFrom('route')
-      .where('organisation_id', '=', this.#organisationId)
-      .where('name', '=', name)
-      .where('revision', '=', revision)
-      .executeTakeFirst();
-    orConflict(numDeletedRows, `route "${name}"`, revision);
+    await removeAtRevision(this.#db, this.#routeAt(name, revision));
+  }
+
+  #aliasAt(name: string, revision: number) {
+    const key = { organisation_id: this.#organisationId, alias: name.toLowerCase() };
+    return { table: 'model_alias', key, revision, what: `alias "${name}"` } as const;
+  }
+
+  #routeAt(name: string, revision: number) {
+    const key = { organisation_id: this.#organisationId, name };
+    return { table: 'route', key, revision, what: `route "${name}"` } as const;
   }
 }
 
@@ -108,8 +76,4 @@ function settingsOf(text: string): RouteSettings {
     streamRecovery: typeof streamRecovery === 'boolean' ? streamRecovery : null,
     maxFirstTokenMs: typeof maxFirstTokenMs === 'number' ? maxFirstTokenMs : null,
   };
-}
-
-function orConflict(changed: bigint | undefined, what: string, before: number): void {
-  if (Number(changed ?? 0) === 0) throw new RevisionConflict(`The ${what} is not at ${before} any more.`);
 }

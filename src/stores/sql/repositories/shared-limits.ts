@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
-import { RevisionConflict } from '../../../core/key-store.ts';
 import type { SharedLimit } from '../../../core/limits.ts';
 import type { Tables } from '../tables.ts';
+import { removeAtRevision, setAtRevision } from './at-revision.ts';
 
 /** Limits of organisations, projects and models as rows. */
 export class SharedLimitRepository {
@@ -30,35 +30,19 @@ export class SharedLimitRepository {
    * In place of what was there.
    * @param before the revision that is to be there; 0: there is none. Rejects with RevisionConflict.
    */
-  async set({ organisationId, scope, scopeId, limits }: Omit<SharedLimit, 'revision'>, before: number): Promise<void> {
-    const changed =
-      before === 0
-        ? await this.#db
-            .insertInto('shared_limit')
-            .values({ organisation_id: organisationId, scope, scope_id: scopeId, ...limits, revision: 1 })
-            .onConflict((conflict) => conflict.columns(['organisation_id', 'scope', 'scope_id']).doNothing())
-            .executeTakeFirst()
-            .then(({ numInsertedOrUpdatedRows }) => Number(numInsertedOrUpdatedRows))
-        : await this.#db
-            .updateTable('shared_limit')
-            .set({ ...limits, revision: before + 1 })
-            .where('organisation_id', '=', organisationId)
-            .where('scope', '=', scope)
-            .where('scope_id', '=', scopeId)
-            .where('revision', '=', before)
-            .executeTakeFirst()
-            .then(({ numUpdatedRows }) => Number(numUpdatedRows));
-    if (changed === 0) throw new RevisionConflict(`The limit is not at ${before} any more.`);
+  async set({ limits, ...place }: Omit<SharedLimit, 'revision'>, before: number): Promise<void> {
+    const { rpm, tpm, concurrent } = limits;
+    await setAtRevision(this.#db, rowOf(place, before), { rpm, tpm, concurrent });
   }
 
-  async remove({ organisationId, scope, scopeId, revision }: SharedLimit): Promise<void> {
-    const removed = await this.#db
-      .deleteFrom('shared_limit')
-      .where('organisation_id', '=', organisationId)
-      .where('scope', '=', scope)
-      .where('scope_id', '=', scopeId)
-      .where('revision', '=', revision)
-      .executeTakeFirst();
-    if (Number(removed.numDeletedRows) === 0) throw new RevisionConflict(`The limit is not at ${revision} any more.`);
+  async remove({ revision, ...place }: SharedLimit): Promise<void> {
+    await removeAtRevision(this.#db, rowOf(place, revision));
   }
+}
+
+type Place = Pick<SharedLimit, 'organisationId' | 'scope' | 'scopeId'>;
+
+function rowOf({ organisationId, scope, scopeId }: Place, revision: number) {
+  const key = { organisation_id: organisationId, scope, scope_id: scopeId };
+  return { table: 'shared_limit', key, revision, what: 'limit' } as const;
 }
