@@ -21,7 +21,7 @@ const GUARDS = [
   ...['src/admission/looked-up.ts', 'src/admission/people.ts', 'src/admission/policies.ts'],
   ...['src/admission/principals.ts', 'src/core/permissions.ts', 'src/core/principal.ts', 'src/http/guard.ts'],
 ];
-const TENANT_COLUMNS = new Set(["'organisation_id'", "'project_id'"]);
+const TENANT_COLUMN = /^'(?:\w+\.)?(?:organisation_id|project_id)'$/;
 /** Calls that say whether something is somebody's, and what they say when they are taken away. */
 const DECISIONS: Readonly<Record<string, string>> = { sees: 'true', includesProject: 'true', projectsOf: 'null' };
 /** Calls that throw when it is not. */
@@ -58,12 +58,22 @@ function callChanges(path: string, node: ts.CallExpression): readonly Change[] {
   const { expression, arguments: given } = node;
   const name = expression.getText();
   const isRoute = path.startsWith('src/http/admin/') && name === 'needs';
-  if (isRoute) return [[node, "needs('self')", shown(node)]];
+  // Whoever is somebody may do what needs nothing more: there is nothing to take away.
+  if (isRoute) return given[0]?.getText() === "'self'" ? [] : [[node, "needs('self')", shown(node)]];
   const instead = DECISIONS[name];
   if (instead !== undefined && path.startsWith('src/http/')) return [[node, instead, shown(node)]];
-  const isFilter = ts.isPropertyAccessExpression(expression) && expression.name.text === 'where';
-  if (!isFilter || !path.startsWith('src/stores/') || !TENANT_COLUMNS.has(given[0]?.getText() ?? '')) return [];
-  return [[node, expression.expression.getText(), `.where(${given.map(shown).join(', ')})`]];
+  return path.startsWith('src/stores/') && TENANT_COLUMN.test(given[0]?.getText() ?? '') ? filterChanges(node) : [];
+}
+
+/** A condition on the tenant. */
+function filterChanges(node: ts.CallExpression): readonly Change[] {
+  const { expression, arguments: given } = node;
+  const condition = given.map(shown).join(', ');
+  if (expression.getText() === 'eb') return [[node, 'eb.lit(true)', `eb(${condition})`]];
+  if (!ts.isPropertyAccessExpression(expression)) return [];
+  const before = expression.expression.getText();
+  if (expression.name.text === 'where') return [[node, before, `.where(${condition})`]];
+  return expression.name.text === 'on' ? [[node, `${before}.onTrue()`, `.on(${condition})`]] : [];
 }
 
 /** Every role has it; it can be held for a project; who is not in the gateway's organisation may hold it. */

@@ -96,7 +96,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
       const [oldText] = own.versions;
       const [textOfTheOther] = key.b.key.versions;
       const rotated = rotateKey(own, versionOf('a new text'), NOON_MS + 9);
-      const withoutBudgets = { ...rotated, budgets: [] };
+      const dearer = { ...rotated, budgets: rotated.budgets.map((budget) => ({ ...budget, limit: budget.limit * 2 })) };
       const change = (revision: number, before: typeof own, after: typeof own) => () =>
         keys.change({ key: before, revision, budgets: [] }, after, NOON_MS, { action: 'key.update', origin: ORIGIN });
       await leavesTheTwinAlone({
@@ -111,7 +111,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
           { ...rotated, versions: [...rotated.versions, textOfTheOther] },
           rotated,
         ),
-        'take its budgets away': change(4, rotated, withoutBudgets),
+        'raise its budgets': change(4, rotated, dearer),
       });
       const versions = await twins.store.db
         .selectFrom('client_key_version')
@@ -124,7 +124,8 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
         { version: 2, key_hash: rotated.versions[0].hash },
       ]);
       const [record] = (await keys.all(NOON_MS)).filter((one) => one.key.organisationId === 'a');
-      expect(record).toMatchObject({ revision: 5, key: { budgets: [] } });
+      expect(record).toMatchObject({ revision: 5, key: { budgets: dearer.budgets } });
+      await leavesTheTwinAlone({ 'take its budgets away': change(5, dearer, { ...dearer, budgets: [] }) });
     });
 
     test('one secret cannot be a key of both', async () => {
@@ -135,7 +136,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
       expect(await keys.some(['second'], NOON_MS)).toEqual([]);
     });
 
-    test('each is read by itself: people, projects, keys, aliases, routes, usage and the record of changes', async () => {
+    test('each is read by itself: people, projects, keys, budgets, aliases, routes, usage and the record of changes', async () => {
       const { store, keys, audit } = twins;
       const { db } = store;
       const people = new PeopleRepository(db);
@@ -147,15 +148,19 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
       for (const twin of TWINS) {
         const { aliases, routes } = await new RoutingRepository(db, twin).all();
         const filter: AuditFilter = { organisationId: twin, ...everything };
-        const query = { projectIds: null, name: null, prefix: null, state: null, limit: 9, afterId: null };
+        const query = { projectIds: null, name: null, prefix: null, state: null, limit: 1, afterId: null };
         const exported = await Array.fromAsync(usage.export({ organisationId: twin, ...time }));
         const session = await people.session(of(twin).session.hash);
+        const page = await keys.page({ organisationId: twin, ...query }, NOON_MS);
+        const budgets = await new BudgetRepository(db).states(NOON_MS, { organisationId: twin });
         const seen = {
           users: (await people.users(twin)).map(({ name }) => name),
           tokens: (await people.tokens(twin)).map(({ name }) => name),
           user: session?.user.name,
           projects: (await new TenantRepository(db).projects(twin)).map(({ name }) => name),
-          keys: (await keys.page({ organisationId: twin, ...query }, NOON_MS)).records.length,
+          keys: page.records.map(({ key }) => key.name),
+          nextKeys: page.nextAfterId,
+          budgets: budgets.map((budget) => budget.organisationId),
           aliases: aliases.map(({ target }) => target),
           routes: routes.map(({ settings }) => settings.strategy),
           sums: (await usage.sums({ organisationId: twin, ...time, groupBy: [] })).map(({ attempts }) => attempts),
@@ -168,7 +173,9 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
           tokens: [`bot-${twin}`],
           user: `olga-${twin}`,
           projects: [`web-${twin}`, `web-${twin}`],
-          keys: 1,
+          keys: [`key-${twin}`],
+          nextKeys: null,
+          budgets: Array(4).fill(twin),
           aliases: [`model-${twin}`, `model-${twin}`],
           routes: Array(2).fill(of(twin).route('').settings.strategy),
           sums: [1],
