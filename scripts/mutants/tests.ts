@@ -1,6 +1,19 @@
+const PEOPLE = [
+  'test/contract/people.test.ts',
+  'test/integration/roles.test.ts',
+  'test/integration/oidc.test.ts',
+  'test/integration/access-matrix.test.ts',
+];
+
 /** By the beginning of a path, the longest first: the tests that guard it, the quick ones first. */
 const TESTS: Readonly<Record<string, readonly string[]>> = {
   'src/stores/sql/repositories/audit.ts': ['test/contract/same-ids.test.ts', 'test/contract/audit.test.ts'],
+  'src/stores/sql/ledger/': [
+    'test/contract/same-ids.test.ts',
+    'test/contract/store.test.ts',
+    'test/contract/ledger-model.test.ts',
+  ],
+  'src/stores/sql/verify/': ['test/contract/ledger-verify.test.ts', 'test/contract/store.test.ts'],
   'src/stores/': [
     'test/contract/same-ids.test.ts',
     'test/contract/client-keys.test.ts',
@@ -9,11 +22,9 @@ const TESTS: Readonly<Record<string, readonly string[]>> = {
     'test/contract/people.test.ts',
     'test/integration/access-matrix.test.ts',
   ],
-  'src/admission/people.ts': [
-    'test/contract/people.test.ts',
-    'test/integration/roles.test.ts',
-    'test/integration/access-matrix.test.ts',
-  ],
+  'src/admission/identities.ts': PEOPLE,
+  'src/admission/people.ts': PEOPLE,
+  'src/admission/sessions.ts': PEOPLE,
   'src/admission/': [
     'src/admission',
     'test/integration/guessed-credentials.test.ts',

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import type { AuditFilter } from '../../src/core/audit.ts';
 import { rotateKey } from '../../src/core/client-key.ts';
+import type { LedgerOperation } from '../../src/core/ledger.ts';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { ChangeRepository } from '../../src/stores/sql/repositories/changes.ts';
 import { PeopleRepository } from '../../src/stores/sql/repositories/people.ts';
@@ -9,9 +10,10 @@ import { RoutingRepository } from '../../src/stores/sql/repositories/routing.ts'
 import { SharedLimitRepository } from '../../src/stores/sql/repositories/shared-limits.ts';
 import { TenantRepository } from '../../src/stores/sql/repositories/tenants.ts';
 import { UsageRepository } from '../../src/stores/sql/repositories/usage.ts';
+import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
 import { versionOf } from '../support/client-keys.ts';
 import { ORIGIN, of, TWINS, type Twin, TwinStore } from './same-ids-support.ts';
-import { backends, NOON_MS } from './store-support.ts';
+import { backends, ending, NOON_MS, starting } from './store-support.ts';
 
 const all = await backends();
 afterAll(() => Promise.all(all.map((backend) => backend.end())));
@@ -126,6 +128,26 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
       const [record] = (await keys.all(NOON_MS)).filter((one) => one.key.organisationId === 'a');
       expect(record).toMatchObject({ revision: 5, key: { budgets: dearer.budgets } });
       await leavesTheTwinAlone({ 'take its budgets away': change(5, dearer, { ...dearer, budgets: [] }) });
+    });
+
+    test('a call counts in the budgets of its own alone, and ends its own alone', async () => {
+      const { store } = twins;
+      const call = (twin: Twin, id: string, reservedNanoUsd: number) =>
+        starting(id, { payer: { organisationId: twin, projectId: 'web', keyId: 'same' }, reservedNanoUsd });
+      const kinds = async (...operations: LedgerOperation[]) =>
+        (await store.commit('me', operations)).map(({ kind }) => kind);
+      expect(await kinds(call('a', 'call', 2), call('b', 'call', 2))).toEqual(['done', 'done']);
+      // In b's budget there is no room for the second one.
+      const budgets = new BudgetRepository(store.db);
+      for (const budgetId of ['same', 'second']) {
+        await budgets.changeLimit({ organisationId: 'a', budgetId, revision: 1 }, 100, 9);
+      }
+      await leavesTheTwinAlone({
+        'end a call': async () => expect(await kinds(ending('call', { costNanoUsd: 1 }, 'a'))).toEqual(['done']),
+        'begin a dear call': async () => expect(await kinds(call('a', 'dear', 50))).toEqual(['done']),
+      });
+      expect(await kinds(ending('call', { costNanoUsd: 1 }, 'b'))).toEqual(['done']);
+      expect((await verifyLedger(store)).findings).toEqual([]);
     });
 
     test('one secret cannot be a key of both', async () => {
