@@ -14,7 +14,7 @@ export interface Mutant {
 type Change = readonly [node: ts.Node, replacement: string, what: string, offset?: number];
 
 /** Files whose every `if (…) return …` or `throw …` keeps somebody out. */
-const GUARDS = [
+export const GUARDS: readonly string[] = [
   ...['src/http/admin/authentication.ts', 'src/http/admin/cookies.ts', 'src/http/admin/permission.ts'],
   ...['src/http/admin/tenancy.ts', 'src/http/admin/json-body.ts', 'src/admission/credential.ts'],
   ...['src/admission/key-book.ts', 'src/admission/key-format.ts', 'src/admission/key-guard.ts'],

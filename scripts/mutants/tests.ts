@@ -56,3 +56,5 @@ export function testsFor(path: string): readonly string[] {
   const longest = beginnings.sort((one, other) => other.length - one.length)[0];
   return longest === undefined ? [] : (TESTS[longest] ?? []);
 }
+
+export const EVERY_TEST: readonly string[] = Object.values(TESTS).flat();
