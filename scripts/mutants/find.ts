@@ -117,7 +117,10 @@ function tableChanges(node: ts.PropertyAssignment): readonly Change[] {
 
 function keepsOut(node: ts.Statement): boolean {
   const last = ts.isBlock(node) ? node.statements.at(-1) : node;
-  return last !== undefined && (ts.isReturnStatement(last) || ts.isThrowStatement(last));
+  if (last === undefined) return false;
+  // To hand on what failed keeps nobody out.
+  if (ts.isThrowStatement(last)) return last.expression.getText() !== 'error';
+  return ts.isReturnStatement(last);
 }
 
 function shown(node: ts.Node): string {

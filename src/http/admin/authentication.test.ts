@@ -10,7 +10,7 @@ const TOKEN = { authorization: 'Bearer some-token' };
 const COOKIE = { cookie: 'theme=dark; swarmrouter-session=abc' };
 
 /** A control plane behind a store that answers for every credential as it is told. */
-function behind(answer: () => Promise<Principal | null>) {
+function behind(answer: () => Promise<Principal | null>, path = '/admin/status') {
   const lookedUp: string[] = [];
   const refused: unknown[] = [];
   const lookUp = (text: string) => {
@@ -22,7 +22,7 @@ function behind(answer: () => Promise<Principal | null>) {
     adminPorts({ principals, loopback: true, refusedLogin: (from) => void refused.push(from) }),
   );
   const statusOf = async (headers: Record<string, string>) =>
-    (await app.fetch(new Request('http://localhost/admin/status', { headers }))).status;
+    (await app.fetch(new Request(`http://localhost${path}`, { headers }))).status;
   return { statusOf, lookedUp, refused };
 }
 
@@ -35,6 +35,13 @@ describe('whoever asks for something of the control plane', () => {
     expect(lookedUp).toEqual([]);
     expect(await statusOf(COOKIE)).toBe(200);
     expect(lookedUp).toEqual(['abc']);
+  });
+
+  test('may name the organisation that they are of, and no other unless they look after all of them', async () => {
+    const member = { ...owner, organisationId: 'acme', grants: [{ role: 'member', projectId: null }] } as const;
+    const { statusOf } = behind(async () => member, '/admin/session');
+    const named = (organisation: string) => statusOf({ ...TOKEN, 'x-swarmrouter-organisation': organisation });
+    expect([await named('acme'), await named('other'), await named('')]).toEqual([200, 404, 404]);
   });
 
   test('is told of a flood only when there is one: a store that fails is not their doing, and is no refused login', async () => {
