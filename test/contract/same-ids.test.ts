@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:tes
 import type { AuditFilter } from '../../src/core/audit.ts';
 import { rotateKey } from '../../src/core/client-key.ts';
 import type { LedgerOperation } from '../../src/core/ledger.ts';
+import { AuditRepository } from '../../src/stores/sql/repositories/audit.ts';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { ChangeRepository } from '../../src/stores/sql/repositories/changes.ts';
 import { PeopleRepository } from '../../src/stores/sql/repositories/people.ts';
@@ -15,6 +16,14 @@ import { versionOf } from '../support/client-keys.ts';
 import { ORIGIN, of, TWINS, type Twin, TwinStore } from './same-ids-support.ts';
 import { backends, ending, NOON_MS, starting } from './store-support.ts';
 
+const REFUSED = { origin: ORIGIN, action: 'key.use', subject: 'key:x', outcome: 'refused' } as const;
+/** For reading alone. */
+const NO_TOOLS = {
+  sha256: String,
+  sign: () => {
+    throw new Error('nothing is signed here');
+  },
+};
 const all = await backends();
 afterAll(() => Promise.all(all.map((backend) => backend.end())));
 
@@ -147,6 +156,10 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
         'begin a dear call': async () => expect(await kinds(call('a', 'dear', 50))).toEqual(['done']),
       });
       expect(await kinds(ending('call', { costNanoUsd: 1 }, 'b'))).toEqual(['done']);
+      // Both in one batch.
+      expect(await kinds(call('a', 'pair', 1), call('b', 'pair', 1))).toEqual(['done', 'done']);
+      const both = TWINS.map((twin) => ending('pair', { costNanoUsd: 1 }, twin));
+      expect(await kinds(...both)).toEqual(['done', 'done']);
       expect((await verifyLedger(store)).findings).toEqual([]);
     });
 
@@ -166,7 +179,9 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
       const changes = new ChangeRepository(db);
       const everything = { fromMs: null, toMs: null, actor: null, action: null, subject: null };
       const time = { projectIds: null, fromMs: 0, toMs: NOON_MS * 2 };
+      await audit.record({ ...REFUSED, organisationId: 'b' });
       const ends = await changes.ends();
+      const chains = new AuditRepository(db, NO_TOOLS);
       for (const twin of TWINS) {
         const { aliases, routes } = await new RoutingRepository(db, twin).all();
         const filter: AuditFilter = { organisationId: twin, ...everything };
@@ -188,6 +203,7 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
           sums: (await usage.sums({ organisationId: twin, ...time, groupBy: [] })).map(({ attempts }) => attempts),
           exported: exported.map((row) => row.request_id),
           entries: (await Array.fromAsync(audit.export(filter))).map(({ organisationId }) => organisationId),
+          lastEntry: (await chains.state(twin)).lastSequence,
           changes: await changes.between(new Map(), new Map([[twin, ends.get(twin) ?? 0]]), 10),
         };
         expect(seen).toEqual({
@@ -202,7 +218,8 @@ describe.each(all.map((backend) => [backend.name, backend] as const))(
           routes: Array(2).fill(of(twin).route('').settings.strategy),
           sums: [1],
           exported: [`request-${twin}`],
-          entries: [twin],
+          entries: twin === 'a' ? ['a'] : ['b', 'b'],
+          lastEntry: twin === 'a' ? 1 : 2,
           changes: [{ action: 'key.create', subject: 'key:same' }],
         });
       }
