@@ -38,14 +38,18 @@ const TESTS: Readonly<Record<string, readonly string[]>> = {
     'test/integration/roles.test.ts',
     'test/integration/access-matrix.test.ts',
   ],
-  'src/http/': [
+  'src/http/admin/': [
     'src/http/admin/permission.test.ts',
     'src/http',
-    'test/integration/endpoints.test.ts',
-    'test/integration/path-variants.test.ts',
-    'test/faults/localhost.test.ts',
     'test/integration/access-matrix.test.ts',
     'test/integration/roles.test.ts',
+    'test/integration/path-variants.test.ts',
+  ],
+  'src/http/': [
+    'src/http',
+    'test/integration/endpoints.test.ts',
+    'test/faults/localhost.test.ts',
+    'test/integration/path-variants.test.ts',
     'test/integration/client-keys.test.ts',
   ],
 };
