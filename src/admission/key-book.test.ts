@@ -88,17 +88,22 @@ describe('S-01 L-04 the key book', () => {
   });
 
   test('news that contradict what is known change nothing', () => {
-    const [alice, bob] = [madeKey('alice'), madeKey('bob')];
-    const book = new KeyBook(hashKey, [alice.key, bob.key]);
-    const thief = madeKey('mallory', { versions: alice.key.versions }).key;
-    const twice = madeKey('twice', { versions: [...bob.key.versions, ...bob.key.versions] }).key;
-    const unhashed = madeKey('plain', { versions: [versionOf(alice.text, { hash: 'abc' })] }).key;
-    for (const key of [thief, unhashed, { ...twice, id: 'bob' }]) {
+    const [alice, bob, mallory] = [madeKey('alice'), madeKey('bob'), madeKey('mallory')];
+    const book = new KeyBook(hashKey, [alice.key, bob.key, mallory.key]);
+    const known = () => [alice, bob, mallory].map(({ text }) => book.find(text, 0));
+    const before = known();
+    const thief = { ...mallory.key, versions: [versionOf(generateKey()), ...alice.key.versions] as const };
+    const newcomer = madeKey('newcomer', { versions: alice.key.versions }).key;
+    const twice = { ...bob.key, versions: [...bob.key.versions, ...bob.key.versions] as const };
+    const unhashed = { ...mallory.key, versions: [versionOf(mallory.text, { hash: 'abc' })] as const };
+    for (const key of [thief, newcomer, twice, unhashed]) {
       expect(() => book.apply({ kind: 'put', key })).toThrow(key.id);
-      expect(() => book.replace([alice.key, key, bob.key])).toThrow(key.id);
+      const others = [alice.key, bob.key, mallory.key].filter(({ id }) => id !== key.id);
+      expect(() => book.replace([...others, key])).toThrow(key.id);
+      expect(known()).toEqual(before);
     }
     expect(() => book.replace([alice.key, { ...bob.key, id: 'alice' }])).toThrow('alice');
-    expect([book.size, book.find(alice.text, 0)?.key.id, book.find(bob.text, 0)?.key.id]).toEqual([2, 'alice', 'bob']);
+    expect([book.size, known()]).toEqual([3, before]);
   });
 
   test('told of changes one by one it knows what it would know had it been loaded anew', () => {

@@ -43,23 +43,45 @@ describe('the guard of the data plane', () => {
       { 'x-api-key': 'a', 'api-key': 'b' },
       { authorization: 'Basic x' },
     ];
-    expect(guard.required).toBe(false);
+    expect([guard.required, guard.needed]).toEqual([false, null]);
     for (const headers of sent) expect(ask(headers)).toMatchObject({ ok: true, caller: { kind: 'anyone' } });
     const { key } = madeKey('alice');
     book.apply({ kind: 'put', key });
-    expect(guard.required).toBe(true);
+    expect([guard.required, guard.needed]).toEqual([true, 'client key']);
     for (const headers of sent) expect(ask(headers).ok).toBe(false);
     book.apply({ kind: 'put', key: { ...key, revokedAtMs: 1 } });
     for (const headers of sent) expect(ask(headers).ok).toBe(false);
   });
 
   test('on a network takes the operator’s key until there is a client key', () => {
-    const { book, ask } = guarded([]);
+    const { book, guard, ask } = guarded([]);
+    expect(guard.needed).toBe('admin key');
     expect(ask({})).toMatchObject({ ok: false, fault: 'missing', refusal: { status: 401, code: 'invalid_api_key' } });
     expect(ask(bearer(OPERATOR))).toMatchObject({ ok: true, caller: { kind: 'operator', keyId: null } });
     expect(ask(bearer(`${OPERATOR}0`))).toMatchObject({ ok: false, fault: 'malformed' });
     book.apply({ kind: 'put', key: madeKey('alice').key });
+    expect(guard.needed).toBe('client key');
     expect(ask(bearer(OPERATOR))).toMatchObject({ ok: false, fault: 'operator_key', refusal: { status: 401 } });
+  });
+
+  test('opens what tells of all tenants with the operator’s key alone, and to anyone while no key is needed', () => {
+    const { text, key } = madeKey('alice');
+    const asOperator = (on: ReturnType<typeof guarded>, headers: Sent) => on.guard.admitOperator(new Headers(headers));
+    const alone = guarded([], true);
+    for (const headers of [{}, bearer('sk-anything')]) {
+      expect(asOperator(alone, headers)).toMatchObject({ ok: true, caller: { kind: 'anyone' } });
+    }
+    for (const on of [guarded([]), guarded([key]), guarded([key], true)]) {
+      expect(asOperator(on, bearer(OPERATOR))).toMatchObject({ ok: true, caller: { kind: 'operator' } });
+      const refused: readonly [Sent, string][] = [
+        [{}, 'missing'],
+        [{ 'x-api-key': OPERATOR, 'api-key': OPERATOR }, 'several'],
+        [{ authorization: `Basic ${OPERATOR}` }, 'malformed'],
+        [bearer(`${OPERATOR}0`), 'unknown'],
+        [bearer(text), 'unknown'],
+      ];
+      for (const [headers, fault] of refused) expect(asOperator(on, headers)).toMatchObject({ ok: false, fault });
+    }
   });
 
   test('says what became of a key that opens nothing any more, by its name and never by its text', async () => {

@@ -378,6 +378,23 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-20 the 
     }
   });
 
+  test('S-18 holds the chain of each organisation against its own anchor and checkpoints alone', async () => {
+    for (let round = 1; round <= 2; round++) {
+      for (const organisationId of ['one', 'two']) await audit.record(event({ organisationId }));
+      // Anchors what was written, if it still stands on the anchor before it, and signs it.
+      await audit.close();
+    }
+    expect(logged).toEqual([]);
+    const { anchors } = JSON.parse(await readFile(join(dataDir, 'audit-anchors.json'), 'utf8'));
+    expect(anchors).toMatchObject([
+      { organisationId: 'one', sequence: 2 },
+      { organisationId: 'two', sequence: 2 },
+    ]);
+    for (const organisationId of ['one', 'two']) {
+      expect(await audit.verify(organisationId)).toMatchObject({ ok: true, entries: 2, checkpoints: 3 });
+    }
+  });
+
   test('keeps what an older key signed good, and trusts no key that is not listed', async () => {
     await recorded(2);
     await audit.close();

@@ -104,9 +104,9 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
 
   let count = 0;
   /** As another gateway on the same store has it. */
-  const peopleOf = (db = store.db): People =>
+  const peopleOf = (db = store.db, issuer: string | null = ISSUER): People =>
     new People({
-      ...{ store: recordedPeople(db, audit), hash, clock, throttle, issuer: ISSUER },
+      ...{ store: recordedPeople(db, audit), hash, clock, throttle, issuer },
       newId: (kind) => `${kind}_${++count}`,
     });
   let begun = 0;
@@ -302,6 +302,43 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-02 L-06
     const deeds = (await entries()).map(({ action, actorKind, actorId }) => `${actorKind} ${actorId} ${action}`);
     expect(deeds[0]).toBe('system oidc user.update');
     expect((await audit.verify('default')).ok).toBe(true);
+  });
+
+  test('whose claims are the same again goes on with the sessions they have', async () => {
+    const [first, second] = [await enter(vouched('ann', 'ann-1')), await enter(vouched('ann', 'ann-1'))];
+    if (!first.ok || !second.ok) throw new Error('not let in');
+    expect(await people.ofSession(first.text.reveal())).toMatchObject({ id: first.user.id });
+    expect((await people.users('default')).map(({ revision }) => revision)).toEqual([1]);
+  });
+
+  test('whoever was shut out is not let in whatever their claims, stays as they were, and no session of theirs opens anything', async () => {
+    const entered = await enter(vouched('ann', 'ann-1'));
+    if (!entered.ok) throw new Error(entered.reason);
+    await people.changeUser(entered.user.id, { disabled: true }, null, asAdminKey);
+    const shutOut = await people.users('default');
+    const grants = [{ role: 'owner', projectId: null }] as const;
+    for (const claims of [vouched('ann', 'ann-1'), { ...vouched('ann smith', 'ann-1'), grants }]) {
+      expect(await enter(claims)).toEqual({ ok: false, reason: 'disabled' });
+    }
+    expect(await people.users('default')).toEqual(shutOut);
+    // As a login that was under way meanwhile would have left them.
+    await create('alice');
+    const cookie = await login();
+    await store.db.updateTable('person').set({ disabled_at_ms: 1 }).execute();
+    expect(await people.ofSession(cookie)).toBeNull();
+    expect(await people.login('alice', password, from)).toMatchObject({ ok: false, reason: 'wrong_password' });
+  });
+
+  test('a session of a provider’s people ends with the provider, and one that is not there changes no password', async () => {
+    const entered = await enter(vouched('ann', 'ann-1'));
+    if (!entered.ok) throw new Error(entered.reason);
+    const cookie = entered.text.reveal();
+    for (const issuer of [null, 'https://other.example.com'])
+      expect(await peopleOf(store.db, issuer).ofSession(cookie)).toBeNull();
+    expect(await peopleOf().ofSession(cookie)).toMatchObject({ id: entered.user.id });
+    const passwords = { current: password, next: new Secret('another long one') };
+    const changed = await people.changePassword('x'.repeat(43), passwords, from);
+    expect(changed).toEqual({ ok: false, reason: 'no_password' });
   });
 
   test('a token is what its role is until it is revoked or expires, at every gateway with the same pepper', async () => {

@@ -1,10 +1,8 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { sql } from 'kysely';
-import { RevisionConflict } from '../../src/core/key-store.ts';
 import type { LedgerOperation } from '../../src/core/ledger.ts';
 import { EncodedOperations, encodeOperations } from '../../src/core/ledger-text.ts';
 import { BudgetRepository, type StoredBudget } from '../../src/stores/sql/repositories/budgets.ts';
-import { ClientKeyRepository } from '../../src/stores/sql/repositories/client-keys.ts';
 import { PriceRepository } from '../../src/stores/sql/repositories/prices.ts';
 import { TenantRepository } from '../../src/stores/sql/repositories/tenants.ts';
 import { UsageRepository } from '../../src/stores/sql/repositories/usage.ts';
@@ -237,54 +235,6 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     expect((await store.commit('me again', [ending('a')])).map(({ kind }) => kind)).toEqual(['late']);
     expect(await spent()).toEqual([[0, 30]]);
     expect(await findings()).toEqual([]);
-  });
-
-  test('keeps keys with their versions, of one tenant apart from another, and changes them at the revision that was seen', async () => {
-    const tenants = new TenantRepository(store.db);
-    await tenants.createOrganisation({ organisationId: 'other', name: 'Other', createdAtMs: 0 });
-    await tenants.createProject({ organisationId: 'other', projectId: 'default', name: 'Default', createdAtMs: 0 });
-    const keys = new ClientKeyRepository(store.db);
-    const key = (organisationId: string) => ({
-      organisationId,
-      projectId: 'default',
-      keyId: 'k1',
-      name: 'alice',
-      owner: null,
-      createdAtMs: 1,
-      expiresAtMs: null,
-      policies: { allowedModels: ['qwen*'], limits: { rpm: 60 } },
-      versions: [
-        { version: 1, prefix: 'swr_live_ab', keyHash: `hash of ${organisationId}`, createdAtMs: 1, expiresAtMs: null },
-      ],
-    });
-    await keys.create(key('default'));
-    await keys.create(key('other'));
-    const at = { organisationId: 'default', keyId: 'k1', revision: 1 };
-    await keys.rotate(
-      at,
-      { version: 2, prefix: 'swr_live_cd', keyHash: 'second', createdAtMs: 5, expiresAtMs: null },
-      99,
-    );
-    const outdated = keys.change(at, { revokedAtMs: 7 });
-    expect(await errorOf(outdated)).toBeInstanceOf(RevisionConflict);
-    await keys.change({ ...at, revision: 2 }, { revokedAtMs: 7 });
-    expect(await keys.find('default', 'k1')).toMatchObject({
-      revokedAtMs: 7,
-      revision: 3,
-      policies: { allowedModels: ['qwen*'], limits: { rpm: 60 } },
-      versions: [
-        { version: 1, expiresAtMs: 99 },
-        { version: 2, expiresAtMs: null },
-      ],
-    });
-    expect((await keys.all()).map(({ organisationId, revokedAtMs }) => [organisationId, revokedAtMs])).toEqual([
-      ['default', 7],
-      ['other', null],
-    ]);
-    // The same secret twice would be two tenants' key.
-    const twice = keys.create({ ...key('other'), keyId: 'k2' });
-    expect(await errorOf(twice)).toBeInstanceOf(Error);
-    expect(await keys.find('other', 'k2')).toBeNull();
   });
 
   test('L-19 changes a limit at once for what is not admitted yet, and leaves what was spent alone', async () => {

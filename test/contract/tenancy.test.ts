@@ -1,8 +1,5 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { type Kysely, sql } from 'kysely';
-import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
-import { PeopleRepository } from '../../src/stores/sql/repositories/people.ts';
-import { TenantRepository } from '../../src/stores/sql/repositories/tenants.ts';
 import type { SqlStore } from '../../src/stores/sql/sql-store.ts';
 import type { Tables } from '../../src/stores/sql/tables.ts';
 import { backends, openAt } from './store-support.ts';
@@ -62,58 +59,6 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('S-18 the 
       const others = [...keys].filter(([name, [first]]) => first !== 'organisation_id' && !(name in OF_THE_GATEWAY));
       expect(others).toEqual([]);
       for (const name of Object.keys(OF_THE_GATEWAY)) expect([name, keys.has(name)]).toEqual([name, true]);
-    } finally {
-      await store.close();
-    }
-  });
-
-  test('keep apart what has the same id in two organisations: a change of one touches no row of the other', async () => {
-    const store = await openAt(await backend.place());
-    try {
-      const people = new PeopleRepository(store.db);
-      const tenants = new TenantRepository(store.db);
-      const budgets = new BudgetRepository(store.db);
-      const of = (organisationId: string) => {
-        const grants = [{ role: 'member', projectId: null }] as const;
-        const common = { id: 'same', organisationId, grants, createdAtMs: 1 };
-        const token = { ...common, name: 'bot', prefix: 'p', lastFour: 'last', expiresAtMs: null, revokedAtMs: null };
-        const user = { ...common, name: `olga-${organisationId}`, disabledAtMs: null, identity: null, revision: 1 };
-        const session = { hash: `hash-${organisationId}`, organisationId, userId: 'same', createdAtMs: 1, seenAtMs: 1 };
-        return { token, user, session };
-      };
-      for (const organisationId of ['a', 'b']) {
-        await tenants.createOrganisation({ organisationId, name: 'x', createdAtMs: 1 });
-        await tenants.createProject({ organisationId, projectId: 'web', name: 'x', createdAtMs: 1 });
-        const { token, user, session } = of(organisationId);
-        await people.insertUser({ user, passwordHash: 'x' });
-        await people.insertToken(token, `token-${organisationId}`);
-        await people.insertSession(session);
-        await budgets.create({
-          ...{ organisationId, budgetId: 'same', scope: 'project', scopeId: 'web', unit: 'usd', limit: 5 },
-          ...{ window: 'day', hard: true, createdAtMs: 1 },
-        });
-      }
-      const rowsOfB = async () => {
-        const tables = ['person', 'service_token', 'admin_session', 'budget', 'project', 'organisation'] as const;
-        return Promise.all(
-          tables.map((table) => store.db.selectFrom(table).selectAll().where('organisation_id', '=', 'b').execute()),
-        );
-      };
-      const before = await rowsOfB();
-      const { token, user, session } = of('a');
-      await people.changeUser({ ...user, grants: [] }, 'y', 1);
-      await people.revokeToken(token, 9);
-      await people.touchSession(session, 9);
-      await people.endSessionsOf(user);
-      await budgets.changeLimit({ organisationId: 'a', budgetId: 'same', revision: 1 }, 1, 9);
-      await budgets.retireAt({ organisationId: 'a', budgetId: 'same', revision: 2 }, 9);
-      await budgets.retire('a', 'same', 9);
-      await tenants.renameProject(
-        { organisationId: 'a', projectId: 'web', name: 'x', createdAtMs: 1, revision: 1 },
-        'y',
-      );
-      expect(await rowsOfB()).toEqual(before);
-      expect(before.map((rows) => rows.length)).toEqual([1, 1, 1, 1, 1, 1]);
     } finally {
       await store.close();
     }

@@ -4,7 +4,7 @@ import { loadOrCreatePepper } from '../../src/admission/pepper.ts';
 import type { ClientKey } from '../../src/core/client-key.ts';
 import { pepperFile } from '../../src/stores/pepper-file.ts';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
-import { ClientKeyRepository } from '../../src/stores/sql/repositories/client-keys.ts';
+import { changeRow, insertKey } from '../../src/stores/sql/repositories/client-keys.ts';
 import { storedKeyOf } from '../../src/stores/sql/repositories/key-records.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
 import { madeKey } from './client-keys.ts';
@@ -21,10 +21,9 @@ export async function storeKeys(
     const { text, version } = newKey(hash, 0);
     const { key } = madeKey(id, { ...change, versions: [version] });
     texts[id] = text.reveal();
-    const keys = new ClientKeyRepository(store.db);
-    await keys.create(storedKeyOf(key));
+    await insertKey(store.db, storedKeyOf(key));
     const { organisationId, revokedAtMs } = key;
-    if (revokedAtMs !== null) await keys.change({ organisationId, keyId: id, revision: 1 }, { revokedAtMs });
+    if (revokedAtMs !== null) await changeRow(store.db, { organisationId, keyId: id, revision: 1 }, { revokedAtMs });
     for (const [index, { unit, limit, window, hard }] of key.budgets.entries()) {
       await new BudgetRepository(store.db).create({
         ...{ organisationId: key.organisationId, budgetId: `${id}-${index}`, scope: 'key', scopeId: id },

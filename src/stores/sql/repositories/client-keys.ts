@@ -34,16 +34,12 @@ type KeyRowChange = Partial<
 >;
 type Database = Kysely<Tables>;
 
-/** Client keys of all tenants. Every change needs the tenant: no id alone reaches another one's row. */
+/** Client keys of all tenants, for reading. */
 export class ClientKeyRepository {
   readonly #db: Database;
 
   constructor(db: Database) {
     this.#db = db;
-  }
-
-  async create(key: Omit<StoredClientKey, 'revision' | 'revokedAtMs'>): Promise<void> {
-    await this.#db.transaction().execute((transaction) => insertKey(transaction, key));
   }
 
   /** For the snapshot that requests are checked against. */
@@ -57,14 +53,14 @@ export class ClientKeyRepository {
     return withVersions(keys, await this.#db.selectFrom('client_key_version').selectAll().orderBy('version').execute());
   }
 
-  /** Those of them that there are. */
-  async some(keyIds: readonly string[]): Promise<readonly StoredClientKey[]> {
+  /** Those of them that there are. @param organisationId only those of this one; left out: whosever they are */
+  async some(keyIds: readonly string[], organisationId?: string): Promise<readonly StoredClientKey[]> {
     if (keyIds.length === 0) return [];
-    const [keys, versions] = await Promise.all([
-      this.#db.selectFrom('client_key').selectAll().where('key_id', 'in', keyIds).execute(),
-      this.#db.selectFrom('client_key_version').selectAll().where('key_id', 'in', keyIds).orderBy('version').execute(),
-    ]);
-    return withVersions(keys, versions);
+    let keys = this.#db.selectFrom('client_key').selectAll().where('key_id', 'in', keyIds);
+    if (organisationId !== undefined) keys = keys.where('organisation_id', '=', organisationId);
+    // Texts of keys that are not among them go nowhere.
+    const versions = this.#db.selectFrom('client_key_version').selectAll().where('key_id', 'in', keyIds);
+    return withVersions(...(await Promise.all([keys.execute(), versions.orderBy('version').execute()])));
   }
 
   /** Ids of those that match, oldest first. Of keys made in the same millisecond in the order of their ids. */
@@ -94,51 +90,6 @@ export class ClientKeyRepository {
     const rows = await select.orderBy('created_at_ms').orderBy('key_id').limit(limit).execute();
     return rows.map((row) => row.key_id);
   }
-
-  async find(organisationId: string, keyId: string): Promise<StoredClientKey | null> {
-    const row = await this.#db
-      .selectFrom('client_key')
-      .selectAll()
-      .where('organisation_id', '=', organisationId)
-      .where('key_id', '=', keyId)
-      .executeTakeFirst();
-    if (row === undefined) return null;
-    const versions = await this.#db
-      .selectFrom('client_key_version')
-      .selectAll()
-      .where('organisation_id', '=', organisationId)
-      .where('key_id', '=', keyId)
-      .orderBy('version')
-      .execute();
-    return keyOf(row, versions);
-  }
-
-  /** Rejects with RevisionConflict when the key's revision is another one, or the key is not there. */
-  async change(
-    at: { readonly organisationId: string; readonly keyId: string; readonly revision: number },
-    changes: KeyRowChange,
-  ): Promise<void> {
-    await changeRow(this.#db, at, changes);
-  }
-
-  /** A new secret; the ones before it live until `oldOnesExpireAtMs`. */
-  async rotate(
-    at: { readonly organisationId: string; readonly keyId: string; readonly revision: number },
-    version: StoredKeyVersion,
-    oldOnesExpireAtMs: number,
-  ): Promise<void> {
-    await this.#db.transaction().execute(async (transaction) => {
-      await changeRow(transaction, at, {});
-      await transaction
-        .updateTable('client_key_version')
-        .set({ expires_at_ms: oldOnesExpireAtMs })
-        .where('organisation_id', '=', at.organisationId)
-        .where('key_id', '=', at.keyId)
-        .where(({ eb, or }) => or([eb('expires_at_ms', 'is', null), eb('expires_at_ms', '>', oldOnesExpireAtMs)]))
-        .execute();
-      await insertVersion(transaction, at, version);
-    });
-  }
 }
 
 function inState(eb: ExpressionBuilder<Tables, 'client_key'>, state: KeyState, nowMs: number) {
@@ -148,6 +99,7 @@ function inState(eb: ExpressionBuilder<Tables, 'client_key'>, state: KeyState, n
   return eb.and([eb('revoked_at_ms', 'is', null), ends]);
 }
 
+/** Rejects with RevisionConflict when the key's revision is another one, or the tenant has no such key. */
 export async function changeRow(
   db: Database,
   { organisationId, keyId, revision }: { organisationId: string; keyId: string; revision: number },

@@ -42,18 +42,12 @@ export class SqlKeyStore implements ClientKeyStore {
     const keys = new ClientKeyRepository(this.#parts.db);
     const ids = await keys.ids({ ...query, limit: query.limit + 1 }, nowMs);
     const shown = ids.slice(0, query.limit);
-    const records = await this.some(shown, nowMs);
+    const records = await this.#some(shown, nowMs, query.organisationId);
     return { records, nextAfterId: ids.length > query.limit ? (shown.at(-1) ?? null) : null };
   }
 
-  async some(ids: readonly string[], nowMs: number): Promise<readonly KeyRecord[]> {
-    if (ids.length === 0) return [];
-    const { db } = this.#parts;
-    const [stored, states] = await Promise.all([
-      new ClientKeyRepository(db).some(ids),
-      new BudgetRepository(db).states(nowMs, { scopes: ['key'], scopeIds: ids }),
-    ]);
-    return recordsOf(stored, states);
+  some(ids: readonly string[], nowMs: number): Promise<readonly KeyRecord[]> {
+    return this.#some(ids, nowMs);
   }
 
   async pepperCheck(): Promise<string | null> {
@@ -84,6 +78,16 @@ export class SqlKeyStore implements ClientKeyStore {
       await changeBudgets(work, key, newId, nowMs);
       await append(work, eventOf(deed, before, key));
     });
+  }
+
+  async #some(ids: readonly string[], nowMs: number, organisationId?: string): Promise<readonly KeyRecord[]> {
+    if (ids.length === 0) return [];
+    const { db } = this.#parts;
+    const [stored, states] = await Promise.all([
+      new ClientKeyRepository(db).some(ids, organisationId),
+      new BudgetRepository(db).states(nowMs, { scopes: ['key'], scopeIds: ids }),
+    ]);
+    return recordsOf(stored, states);
   }
 
   #transact(change: (work: Work) => Promise<void>): Promise<void> {
