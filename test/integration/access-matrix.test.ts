@@ -301,6 +301,37 @@ describe('S-03 S-18 L-03 L-29 nobody reaches what is another tenant’s', () => 
     }
   }, 30_000);
 
+  test('nor changes with a role in one project what a role in another one lets them see', async () => {
+    const grants = [
+      { role: 'member', project: 'shop' },
+      { role: 'admin', project: 'web' },
+    ];
+    const body = { name: 'both', grants };
+    const made = await adminCall(on.url, 'POST', '/admin/tokens', { as: bearer(on.adminKey), body });
+    const as = bearer(made.body.token);
+    const [key, budget] = [`/admin/keys/${shop.key.id}`, `/admin/budgets/${shop.budgetId}`];
+    const before = rowsOf(dataDir, shop, false);
+    for (const path of [key, budget]) expect((await adminCall(on.url, 'GET', path, { as })).status).toBe(200);
+    const place = { scope: 'project', name: 'shop' };
+    const writes: readonly (readonly [method: string, path: string, body?: object])[] = [
+      ['PATCH', budget, { limit_usd: 0 }],
+      ['DELETE', budget],
+      ['POST', '/admin/budgets', { ...place, limit_usd: 0, window: 'total' }],
+      ['PATCH', key, { limits: { rpm: 0 } }],
+      ['PATCH', key, { project: 'web' }],
+      ['DELETE', key],
+      ['POST', `${key}/rotate`, { grace_seconds: 0 }],
+      ['POST', '/admin/keys', { name: 'mine', project: 'shop' }],
+      ['POST', '/admin/limits', { ...place, rpm: 0 }],
+      ['DELETE', '/admin/limits?scope=project&name=shop'],
+    ];
+    for (const [method, path, sent] of writes) {
+      const { status, body: reply } = await adminCall(on.url, method, path, { as, body: sent });
+      expect(`${method} ${path} ${status} ${reply?.error?.code}`).toBe(`${method} ${path} 403 permission_denied`);
+    }
+    expect(rowsOf(dataDir, shop, false)).toBe(before);
+  });
+
   test('while their own they do reach: the same requests of the tenant itself are answered', async () => {
     const { as } = await tokenWith(on, 'owner', { organisation: 'acme' });
     for (const [route, attacks] of Object.entries(ATTACKS)) {
