@@ -29,7 +29,7 @@ async function addressOf(on: TestGateway, action: string): Promise<string | null
   return (await entries())[0].address;
 }
 
-describe('S-14 S-20 the address of a client', () => {
+describe('S-14 S-19 the address of a client', () => {
   test('is that of its connection, whatever it says, unless proxies are trusted', async () => {
     for (const trusted of [[], ['10.0.0.0/8', '::1']]) {
       const on = await behind(trusted);
