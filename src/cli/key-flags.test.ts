@@ -43,8 +43,8 @@ test('the end of a key is a span from now, a date, or never', () => {
 
 test('every flag that makes no sense is told at once, with what it should be', () => {
   expect(read({ budget: ['20eur/month', '5usd'], expires: 'soon', metadata: ['team'] })).toEqual([
-    '--budget is "20eur/month": it should be such as 20usd/month or 1000000tokens/day.',
-    '--budget is "5usd": it should be such as 20usd/month or 1000000tokens/day.',
+    '--budget is "20eur/month": it should be such as 20usd/month or 1000000tokens/day (or week, or total).',
+    '--budget is "5usd": it should be such as 20usd/month or 1000000tokens/day (or week, or total).',
     '--expires is "soon": it should be such as 90d, 12h, 2030-01-31, or never.',
     '--metadata is "team": it should be name=value.',
   ]);

@@ -70,7 +70,7 @@ export async function rotateKey(client: AdminClient, terminal: Terminal, named: 
   const body = grace === undefined ? {} : { grace_seconds: /^\d+$/.test(grace) ? Number(grace) : grace };
   const reply = await client.request('POST', `${pathOf(key)}/rotate`, body, ifUnchanged(key));
   return print(reply, terminal, flags, (rotated) =>
-    [newKeyText(rotated, 'has a new text'), ...formerTexts(rotated).map((text) => `The one before, ${text}.`)].join(
+    [newKeyText(rotated, 'has a new text'), ...formerTexts(rotated).map((text) => `The text before it, ${text}.`)].join(
       '\n',
     ),
   );

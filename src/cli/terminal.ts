@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { EXIT_FAILED, EXIT_OK } from './exit-codes.ts';
 import { openProcessScreen, type Screen } from './screen.ts';
 
 /** What a command sees of the process, so that tests own it. */
@@ -30,6 +31,7 @@ export function processTerminal(): Terminal {
     out: (text) => void process.stdout.write(`${text}\n`),
     error: (text) => void process.stderr.write(`${text}\n`),
     write: async (text) => {
+      if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', endWhenUnread);
       if (!process.stdout.write(text)) await once(process.stdout, 'drain');
     },
     progress: (line) => {
@@ -39,6 +41,11 @@ export function processTerminal(): Terminal {
     readInput: () => Bun.stdin.bytes(),
     openScreen: openProcessScreen,
   };
+}
+
+/** `| head` has read enough: nothing went wrong. */
+function endWhenUnread(error: Error & { readonly code?: string }): void {
+  process.exit(error.code === 'EPIPE' ? EXIT_OK : EXIT_FAILED);
 }
 
 async function readPipedLine(): Promise<string | null> {

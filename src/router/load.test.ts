@@ -420,7 +420,7 @@ test('a load that may go on unseen holds up further loads, and no request for a 
   expect([slots.take(of('a')) !== null, slots.take(of('c'))]).toEqual([true, null]);
 });
 
-test('a call that was never made loads nothing', () => {
+test('a call that was never made loads nothing, and is no call of its target', () => {
   const { directory, slots } = table(8);
   const entry = entryOf({
     models: [
@@ -431,5 +431,6 @@ test('a call that was never made loads nothing', () => {
   const loading = slots.take({ entry, model: 'b', outOfTurn: false }) as Lease;
   directory.givenUp(loading.call, false);
   loading.release();
+  expect(entry.stats.read().requests).toBe(0);
   expect(slots.take({ entry, model: 'c', outOfTurn: false })).not.toBeNull();
 });

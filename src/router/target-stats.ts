@@ -15,6 +15,11 @@ export class TargetStatsCounter {
     this.#requests++;
   }
 
+  /** The call that was started was not made after all. */
+  notMade(): void {
+    this.#requests--;
+  }
+
   served(latencyMs: number): void {
     this.#latenciesMs[this.#latencyCount++ % WINDOW] = latencyMs;
   }

@@ -221,6 +221,7 @@ export class TargetDirectory {
   givenUp(call: CallOnTarget, wasSent = true): void {
     const { entry, isTrial, live } = call;
     if (wasSent) this.#leftLoading(entry, live);
+    else entry.stats.notMade();
     entry.activity.ended(live, this.#clock.nowMs());
     entry.silence.givenUp();
     if (isTrial) this.#result(call, 'neutral');

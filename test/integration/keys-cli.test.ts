@@ -1,10 +1,13 @@
 import { describe, expect, test } from 'bun:test';
+import { join } from 'node:path';
 import { runProgram } from '../../src/cli/program.ts';
 import { recordedTerminal } from '../../src/cli/terminal-fixture.ts';
+import { admin } from '../support/admin-client.ts';
 import { targetFor } from '../support/gateway.ts';
 import { runningParts } from '../support/running.ts';
 
 const { simulator, gateway } = runningParts();
+const cli = join(import.meta.dir, '..', '..', 'src', 'cli', 'index.ts');
 
 /** Runs `swarmrouter <words>` against a gateway of its own. */
 async function started() {
@@ -25,7 +28,7 @@ describe('keys on the command line', () => {
     const old = JSON.parse((await run('keys show hb --json')).out).prefix;
     const rotated = (await run('keys rotate hb --grace 3600')).out;
     const opens = `${old} opens the door until `;
-    expect(rotated).toContain(`The one before, ${opens}`);
+    expect(rotated).toContain(`The text before it, ${opens}`);
     expect((await run('keys show hb')).out).toContain(`old text  ${opens}`);
     await run('keys revoke hb');
     expect((await run('keys show hb')).out).not.toContain('opens the door');
@@ -49,4 +52,17 @@ describe('keys on the command line', () => {
       ...{ code: 2, error: expect.stringContaining('has no budget') },
     });
   });
+});
+
+test('an export whose reader has enough ends in silence', async () => {
+  const on = await gateway([targetFor(await simulator({ kind: 'lm-studio' }))]);
+  await admin(on, 'POST', 'keys', { name: 'ann' });
+  const child = Bun.spawn({
+    cmd: [process.execPath, '--no-env-file', cli, 'audit', 'export', '--url', on.url],
+    env: { SWARMROUTER_ADMIN_KEY: on.adminKey },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  await child.stdout.cancel();
+  expect([await new Response(child.stderr).text(), await child.exited]).toEqual(['', 0]);
 });

@@ -294,7 +294,7 @@ function refused(error: unknown): never {
   if (!(error instanceof NoSuchProject)) throw error;
   const nearest = nearestName(error.projectId, error.projects);
   const hint = nearest === null ? '' : ` Did you mean "${nearest}"?`;
-  const message = `${error.message}${hint} There are: ${error.projects.slice(0, 20).join(', ')}. A project is made with its first key. Nothing was changed.`;
+  const message = `${error.message}${hint} There are: ${error.projects.slice(0, 20).join(', ')}. A project is made by itself (POST /admin/projects) or with its first key. Nothing was changed.`;
   throw new AdminError(400, 'project_not_found', message, { param: 'name' });
 }
 

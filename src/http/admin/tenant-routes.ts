@@ -52,7 +52,8 @@ const common = { tags: ['Tenants'] };
 const idParam = z.object({ id: z.string().openapi({ example: 'web' }) });
 const tenantFields = {
   ...{ id: z.string(), name: z.string() },
-  ...{ created_at: z.string(), revision: z.number().int() },
+  created_at: z.string().nullable().openapi({ description: 'Null: it is there from the beginning.' }),
+  revision: z.number().int(),
 };
 const projectSchema = z.object({ ...tenantFields, organisation: z.string() }).openapi('Project');
 const organisationSchema = z.object(tenantFields).openapi('Organisation');
@@ -288,5 +289,10 @@ function projectBody(project: Project): z.infer<typeof projectSchema> {
 
 function organisationBody(tenant: Organisation): z.infer<typeof organisationSchema> {
   const { organisationId, name, createdAtMs, revision } = tenant;
-  return { id: organisationId, name, created_at: new Date(createdAtMs).toISOString(), revision };
+  return {
+    id: organisationId,
+    name,
+    created_at: createdAtMs === 0 ? null : new Date(createdAtMs).toISOString(),
+    revision,
+  };
 }
