@@ -111,8 +111,9 @@ describe('what a key may use', () => {
     expect(told).toContain('every target. The prompt of about 50004 tokens does not fit');
     expect(told).not.toContain('lmstudio');
     await local.stop();
-    await until('it is down', async () => (await chat('any', 'lmstudio/qwen')).status === 503);
     const down = async (id: string) => (await refusalOf(await chat(id, 'lmstudio/qwen')))[2];
+    // Who finds it gone is told of that, and is 503 too.
+    await until('it is known to be down', async () => String(await down('any')).startsWith('No target'));
     expect(await down('any')).toBe('No target can serve this request now; not answering: lmstudio.');
     expect(await down('narrow')).toBe('No target can serve this request now.');
   });
