@@ -332,6 +332,16 @@ describe('S-03 S-18 L-03 L-29 nobody reaches what is another tenant’s', () => 
     expect(rowsOf(dataDir, shop, false)).toBe(before);
   });
 
+  test('nor sees in one project the limits of another one, which whoever is in the whole organisation does', async () => {
+    const limitsOf = async (project: string | null) => {
+      const { as } = await tokenWith(on, 'member', { project });
+      const { body } = await adminCall(on.url, 'GET', '/admin/limits', { as });
+      return body.limits.map(({ scope, name }: { scope: string; name: string }) => `${scope} ${name}`).sort();
+    };
+    expect(await limitsOf('web')).toEqual(['project web']);
+    expect(await limitsOf(null)).toEqual(['project shop', 'project web']);
+  });
+
   test('while their own they do reach: the same requests of the tenant itself are answered', async () => {
     const { as } = await tokenWith(on, 'owner', { organisation: 'acme' });
     for (const [route, attacks] of Object.entries(ATTACKS)) {
