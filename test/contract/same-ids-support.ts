@@ -69,7 +69,7 @@ export class TwinStore {
   readonly store: SqlStore;
   readonly audit: AuditLog;
   readonly keys: SqlKeyStore;
-  /** Both keys are called `same`; b's has two texts more. */
+  /** Both keys are called `same`; b's has two texts more, and is younger. */
   readonly key: Readonly<Record<Twin, KeyRecord>>;
   readonly #dataDir: string;
 
@@ -160,7 +160,11 @@ function keyOf(organisationId: Twin, texts: number): KeyRecord {
   const [first = versionOf('none'), ...rest] = versions;
   const { key } = madeKey('same', {
     ...{ organisationId, projectId: 'web', name: `key-${organisationId}` },
-    ...{ versions: [first, ...rest] satisfies ClientKey['versions'], budgets: [MONTHLY, DAILY], createdAtMs: NOON_MS },
+    ...{
+      versions: [first, ...rest] satisfies ClientKey['versions'],
+      budgets: [MONTHLY, DAILY],
+      createdAtMs: NOON_MS + texts,
+    },
   });
   return { key, revision: 1, budgets: [] };
 }
