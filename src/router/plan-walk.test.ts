@@ -46,3 +46,30 @@ test('a retry that has been paid for is one also when its wait is put off', () =
   const off = walk.untried.find(({ target }) => target.id === 'a') as PlanStep;
   expect([names(walk), walk.isRetry(off), off.waits, off.waitAtMostMs]).toEqual([['b', 'a'], true, true, null]);
 });
+
+test('a target whose bill was refused was not asked: the attempts are left to others', () => {
+  const steps = [stepTo('a'), stepTo('b'), stepTo('c')] as const;
+  const walk = walkOf(...steps);
+  walk.note(steps[0], new UpstreamError('overBudget', 'no price'), 0, 10);
+  walk.note(steps[1], new UpstreamError('unbillable', 'no ledger'), 0, 10);
+  expect(walk.charged).toBe(0);
+  walk.note(steps[2], new UpstreamError('failed', 'broken'), 0, 10);
+  expect(walk.charged).toBe(1);
+});
+
+test('a budget where waiting does not help hides neither a failure nor a budget that has room later', () => {
+  const hopeless = new UpstreamError('overBudget', 'no price is known');
+  const later = new UpstreamError('overBudget', 'it resets at midnight', { retryAfterMs: 1_000 });
+  const broken = new UpstreamError('failed', 'broken');
+  const missing = new UpstreamError('modelMissing', 'no such model');
+  const told = (...errors: UpstreamError[]) => {
+    const walk = walkOf(stepTo('a'));
+    for (const error of errors) walk.note(stepTo(error.message), error, 0, 10);
+    return walk.lastError?.message;
+  };
+  for (const better of [broken, later]) {
+    expect(told(better, hopeless)).toBe(better.message);
+    expect(told(hopeless, better)).toBe(better.message);
+  }
+  expect([told(missing, hopeless), told(hopeless, missing)]).toEqual([hopeless.message, hopeless.message]);
+});

@@ -1,6 +1,6 @@
 import type { Bill } from '../core/billing.ts';
 import type { Cancellation } from '../core/cancellation.ts';
-import type { UpstreamError } from '../core/failure.ts';
+import type { FailureKind, UpstreamError } from '../core/failure.ts';
 import type { AttemptRecord } from '../core/outcome.ts';
 import type { PlanStep, RoutePlan } from '../core/plan.ts';
 import type { PromptFacts } from '../core/prompt.ts';
@@ -89,7 +89,7 @@ export class PlanWalk {
     this.#tries.set(step.target.id, tries);
     this.#failedPlaces.add(step.target.place);
     // Whom it did not reach it burdens not, and there is an end to those.
-    if (error.kind !== 'unreachable' || tries > 1) this.charged++;
+    if (!NOT_REACHED.has(error.kind) || tries > 1) this.charged++;
     const others = this.retryable.filter((retry) => retry.step.target.id !== step.target.id);
     const waitMs = retryWaitMs(error, tries, retryDelayMs, Math.random());
     this.retryable = waitMs === null ? others : [...others, { step, readyAtMs: nowMs + waitMs }];
@@ -218,16 +218,25 @@ export class PlanWalk {
 
 const COOLDOWNS_MAY_END_MS = 250;
 
+/** Failures of attempts that no target heard of: it was down, or nobody could promise to pay it. */
+export const NOT_REACHED: ReadonlySet<FailureKind> = new Set(['unreachable', 'overBudget', 'unbillable'] as const);
+
 /**
  * Of two failures the one that helps the client more: that its prompt is too long beats what befell a later server, a
  * server's trouble beats that another one lacks the model, and a model that loads beats that its queue was too long. But
- * who is only busy may be able to read it.
+ * who is only busy may be able to read it. And a budget for which waiting does not help is told where there is nothing
+ * else to tell: what else failed may be well again at the next try.
  */
 function preferred(older: UpstreamError | null, newer: UpstreamError): UpstreamError {
   if (older === null || newer.kind === 'cancelled') return newer;
   const isTelling =
     (older.kind === 'contextTooLong' && newer.kind !== 'overloaded' && newer.kind !== 'modelLoading') ||
     newer.kind === 'modelMissing' ||
+    (isHopeless(newer) && !isHopeless(older) && older.kind !== 'modelMissing') ||
     (older.kind === 'modelLoading' && newer.kind === 'overloaded');
   return isTelling ? older : newer;
+}
+
+function isHopeless({ kind, retryAfterMs }: UpstreamError): boolean {
+  return kind === 'overBudget' && retryAfterMs === null;
 }

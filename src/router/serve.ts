@@ -18,6 +18,7 @@ import type { SlotTable } from './load.ts';
 import { type AskedModel, isNameOf, type ModelRules, readAskedModel } from './models.ts';
 import { onRecord } from './on-record.ts';
 import { type PlanOptions, type PlanResult, type Progress, planRoute } from './plan.ts';
+import { NOT_REACHED } from './plan-walk.ts';
 import { policyRefusal } from './policy-refusal.ts';
 import { RequestLifetime } from './request-lifetime.ts';
 import { PlanRunner, type RunOptions, type RunResult } from './run-plan.ts';
@@ -285,7 +286,7 @@ export class Engine {
     const { directory, clock } = this.#parts;
     const usual = planOptionsFor(rest, inForce);
     // As in the walk of a plan: whom it did not reach it burdened not.
-    const charged = attempts.filter(({ failure }) => failure !== 'unreachable').length;
+    const charged = attempts.filter(({ failure }) => failure === null || !NOT_REACHED.has(failure)).length;
     const options = { ...usual, maxAttempts: usual.maxAttempts - charged };
     if (options.maxAttempts <= 0) return null;
     const plan = (without: ReadonlySet<TargetId>) => {
