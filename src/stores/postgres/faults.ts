@@ -22,6 +22,9 @@ const KINDS: readonly [string, StoreUnavailable['kind']][] = [
   ['ENETUNREACH', 'gone'],
 ];
 
+/** What is wrong with the values themselves, by the beginning of its SQLSTATE: no later try can write them. */
+const OF_THE_VALUES = ['21', '22', '23', 'P0'];
+
 /** Two transactions waited for each other, or one overtook the other: simply again. */
 const AGAIN = new Set(['40001', '40P01']);
 
@@ -31,7 +34,11 @@ export function isWorthRepeating(error: unknown): boolean {
   return AGAIN.has(codeOf(error));
 }
 
-/** As the rest of the program knows it; an error of another sort stays as it is. */
+/**
+ * As the rest of the program knows it; an error of another sort stays as it is. Whatever the database refuses for
+ * another reason than the values (a right that was taken away, a table that is being changed) may be over soon: taken
+ * for a fault of what was to be written, it would be thrown away.
+ */
 export function storeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const code = codeOf(error);
@@ -41,5 +48,7 @@ export function storeError(error: unknown): unknown {
   if (code === '' && /connection|timeout/i.test(error.message)) {
     return new StoreUnavailable('gone', error.message, { cause: error });
   }
-  return error;
+  const isOfTheDatabase = /^[0-9A-Z]{5}$/.test(code);
+  if (!isOfTheDatabase || OF_THE_VALUES.some((beginning) => code.startsWith(beginning))) return error;
+  return new StoreUnavailable('failing', error.message, { cause: error });
 }

@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 import pg from 'pg';
-import type { LedgerResult } from '../../core/ledger.ts';
+import { type LedgerResult, StoreUnavailable } from '../../core/ledger.ts';
 import { commit, Overtaken } from '../sql/ledger/commit.ts';
 import { resolveOrphans } from '../sql/ledger/orphans.ts';
 import { NOTHING_YET, type Row, type Script, type Step, type StepResult } from '../sql/ledger/script.ts';
@@ -54,7 +54,10 @@ function getTypeParser(...given: Parameters<typeof pg.types.getTypeParser>): Ret
 
 function safeInteger(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new RangeError(`the store holds ${text}, which is no safe integer`);
+  // What waits to be written is not to blame for it, and must not be thrown away.
+  if (!Number.isSafeInteger(value)) {
+    throw new StoreUnavailable('failing', `it holds the number ${text}, which is above 2^53`);
+  }
   return value;
 }
 

@@ -1,6 +1,6 @@
 import { StoreUnavailable } from '../../core/ledger.ts';
 
-/** SQLite's words for "not now", by the beginning of their codes. Anything else is a mistake of ours. */
+/** SQLite's words for "not now", by the beginning of their codes. */
 const KINDS: readonly [string, StoreUnavailable['kind']][] = [
   ['SQLITE_BUSY', 'locked'],
   ['SQLITE_LOCKED', 'locked'],
@@ -29,6 +29,20 @@ export function unavailability(error: unknown): StoreUnavailable['kind'] | null 
   if (error instanceof StoreUnavailable) return error.kind;
   const code = codeOf(error);
   return KINDS.find(([beginning]) => code.startsWith(beginning))?.[1] ?? null;
+}
+
+/** What is wrong with the values themselves: no later try can write them. */
+const OF_THE_VALUES = ['SQLITE_CONSTRAINT', 'SQLITE_MISMATCH', 'SQLITE_RANGE', 'SQLITE_TOOBIG'];
+
+/**
+ * The same for what is to be written to the ledger: whatever SQLite refuses for another reason than the values may be
+ * over soon. Taken for a fault of what was to be written, it would be thrown away.
+ */
+export function unavailabilityOfWrite(error: unknown): StoreUnavailable['kind'] | null {
+  const kind = unavailability(error);
+  const code = codeOf(error);
+  if (kind !== null || !code.startsWith('SQLITE_')) return kind;
+  return OF_THE_VALUES.some((beginning) => code.startsWith(beginning)) ? null : 'failing';
 }
 
 const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');

@@ -4,7 +4,7 @@ import type { LedgerOperation, LedgerResult } from '../../core/ledger.ts';
 import { commit, Overtaken } from '../sql/ledger/commit.ts';
 import { resolveOrphans } from '../sql/ledger/orphans.ts';
 import { SqliteConnection } from './connection.ts';
-import { isDamage, unavailability } from './faults.ts';
+import { isDamage, unavailability, unavailabilityOfWrite } from './faults.ts';
 import { type Answer, type Asked, type Command, encodeResults, type Fault, operationsOf } from './protocol.ts';
 
 let connection: SqliteConnection | null = null;
@@ -15,7 +15,7 @@ function answer({ id, command }: Asked): Answer {
   try {
     return { id, value: perform(command) };
   } catch (error) {
-    return { id, fault: faultOf(error) };
+    return { id, fault: faultOf(error, command.kind) };
   }
 }
 
@@ -59,7 +59,9 @@ function close(): null {
   return null;
 }
 
-function faultOf(error: unknown): Fault {
+function faultOf(error: unknown, kind: Command['kind']): Fault {
   const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
-  return { name, message, unavailable: unavailability(error), damaged: isDamage(error) };
+  const isOfLedger = kind === 'commit' || kind === 'orphans';
+  const unavailable = isOfLedger ? unavailabilityOfWrite(error) : unavailability(error);
+  return { name, message, unavailable, damaged: isDamage(error) };
 }

@@ -88,6 +88,9 @@ export class GroupLedger implements Ledger {
   #cancelStarts: (() => void) | null = null;
   #lastCommitMs = Number.NEGATIVE_INFINITY;
   #lateEnds = 0;
+  /** Calls that no store could take, or whose start it did not have. */
+  #refused = 0;
+  #lastRefused = '';
   #orphansResolved = 0;
   #closed = false;
   /** What comes now is too late to be written. */
@@ -141,7 +144,7 @@ export class GroupLedger implements Ledger {
       waiting,
       journalBytes: bytes,
       lateEnds: this.#lateEnds,
-      lost,
+      lost: lost + this.#refused,
       orphansResolved: this.#orphansResolved,
     };
   }
@@ -318,6 +321,9 @@ export class GroupLedger implements Ledger {
   }
 
   #sayInvalid(attempt: string, problem: string): void {
+    // The start and the end of a call come one after the other.
+    if (attempt !== this.#lastRefused) this.#refused++;
+    this.#lastRefused = attempt;
     this.#options.logger.error({ attempt, problem }, 'the ledger cannot take this call');
   }
 
