@@ -447,6 +447,46 @@ describe('S-19: what another parser might read otherwise inside messages and too
   });
 });
 
+describe('I6: no request is so large that it is on record nowhere', () => {
+  const huge: Record<string, object> = {
+    'an answer of 2^53 tokens': { max_tokens: 9_007_199_254_740_991 },
+    'streamed, of one less': { max_tokens: 9_007_199_254_740_990, stream: true },
+    'in the other field': { max_completion_tokens: 1e300 },
+    'more answers than there are numbers': { max_tokens: 1_000_000, n: 1e308 },
+  };
+  for (const [what, body] of Object.entries(huge)) {
+    test(what, async () => {
+      const { id, text } = await keyWith({ budget: { limit_tokens: 1_000_000, window: 'day', hard: false } });
+      // A server may refuse it: what counts is that an answer is on record.
+      const answered = (await statusOf(text, { body })) === 200 ? 1 : 0;
+      expect(await statusOf(text)).toBe(200);
+      const usage = await admin(on, 'GET', `usage?group_by=key`);
+      const row = usage.body.rows.find(({ key }: { key: string }) => key === id);
+      expect(row?.requests).toBe(answered + 1);
+      const [budget] = (await admin(on, 'GET', `keys/${id}`)).body.budgets;
+      expect(budget.reserved_tokens).toBe(0);
+    });
+  }
+
+  test('and many of them at once leave a budget that others share as it was', async () => {
+    const organisation = { scope: 'organisation', limit_tokens: 100_000_000, window: 'month', hard: false };
+    const made = await admin(on, 'POST', 'budgets', organisation);
+    const [mallory, alice] = [await keyWith({}), await keyWith({ budget: { limit_tokens: 1e6, window: 'day' } })];
+    const body = { max_tokens: 9_007_199_254_740_000 };
+    const asked = Array.from({ length: 8 }, () => statusOf(mallory.text, { body }));
+    expect(await statusOf(alice.text)).toBe(200);
+    await Promise.all(asked);
+    expect(await statusOf(alice.text)).toBe(200);
+    const [shared] = (await admin(on, 'GET', `budgets?limit=100`)).body.budgets.filter(
+      ({ id }: { id: string }) => id === made.body.id,
+    );
+    expect(shared.reserved_tokens).toBe(0);
+    expect(shared.spent_tokens).toBeLessThan(10_000);
+    expect((await admin(on, 'GET', 'ledger/verify')).body.ok).toBe(true);
+    await admin(on, 'DELETE', `budgets/${made.body.id}`);
+  });
+});
+
 describe('S-19: what opens nothing is served nothing', () => {
   test('other paths, methods and carriers', async () => {
     const { text } = await keyWith({ limits: { rpm: 1 } });

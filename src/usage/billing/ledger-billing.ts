@@ -18,6 +18,7 @@ import type { CostSource } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 import { type NamedBudget, refusalText } from './budget-words.ts';
+import { knownCost, setAside } from './call-caps.ts';
 import { LEAST_USEFUL_TOKENS, longestFitting, retryAfterMs, roomOf } from './fitting.ts';
 import { mayHaveCostMore, outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 import type { PricedCall, Pricing } from './pricing.ts';
@@ -75,7 +76,7 @@ export class LedgerBilling<Price> implements Billing {
     const isPromised = hardBudgets.length > 0;
     const sale = { purchase, payer, model, price, pictures: isPromised ? picturesOf(purchase.request) : 0 };
     if (isPromised) return this.#underBudget(sale, hardBudgets, namedBudgets);
-    const start = this.#startOf(sale, likelyBounds(purchase, usualOutputTokens));
+    const start = this.#startOf(sale, likelyBounds(purchase, usualOutputTokens), true);
     return this.#bill(ledger.begin(start), purchase, price, null);
   }
 
@@ -103,7 +104,7 @@ export class LedgerBilling<Price> implements Billing {
     let answerTokens = given ?? this.#options.usualOutputTokens;
     for (;;) {
       try {
-        const start = this.#startOf(sale, upperBounds(purchase, answerTokens));
+        const start = this.#startOf(sale, upperBounds(purchase, answerTokens), false);
         const entry = await this.#options.ledger.reserve(start);
         return this.#bill(entry, purchase, price, this.#termsOf(sale, units, answerTokens));
       } catch (error) {
@@ -170,9 +171,12 @@ export class LedgerBilling<Price> implements Billing {
     return new LedgerBill(entry, { target, model, promptTokens, price }, terms, pricing, clock);
   }
 
-  #startOf(sale: Sale<Price>, bounds: TokenBounds): AttemptStart {
+  /** `likely`: no hard budget applies. */
+  #startOf(sale: Sale<Price>, bounds: TokenBounds, likely: boolean): AttemptStart {
     const { request, attempt, target } = sale.purchase;
     const { clock, newAttemptId } = this.#options;
+    const tokens = bounds.promptTokens + bounds.outputTokens;
+    const aside = setAside({ nanoUsd: this.#estimate(sale, bounds), tokens }, likely);
     return {
       attemptId: newAttemptId(),
       requestId: request.id,
@@ -185,8 +189,8 @@ export class LedgerBilling<Price> implements Billing {
       operation: request.operation,
       stream: request.stream,
       startedAtMs: clock.wallMs(),
-      reservedNanoUsd: this.#estimate(sale, bounds),
-      reservedTokens: bounds.promptTokens + bounds.outputTokens,
+      reservedNanoUsd: aside.reservedNanoUsd,
+      reservedTokens: aside.reservedTokens,
     };
   }
 
@@ -257,7 +261,7 @@ class LedgerBill<Price> implements Bill {
     const usage = usageOf(end, this.#call.promptTokens);
     const call = { target: this.#call.target, model: this.#call.model, answeredBy: end.model, nowMs };
     const { costNanoUsd, costSource } = this.#costOf(call, usage);
-    const savedNanoUsd = amount(this.#pricing.savedNanoUsd(call, usage, costNanoUsd)) ?? 0;
+    const savedNanoUsd = knownCost(this.#pricing.savedNanoUsd(call, usage, costNanoUsd)) ?? 0;
     const tokens = tokensOf(usage);
     // Field by field: this comes with every call, and objects that are spread into another cost more than all of them.
     return {
@@ -293,7 +297,7 @@ class LedgerBill<Price> implements Bill {
   #costOf(call: PricedCall, usage: Usage): { readonly costNanoUsd: number | null; readonly costSource: CostSource } {
     const price = this.#call.price ?? (call.answeredBy === '' ? null : this.#pricing.priceOf(call));
     const { nanoUsd, source } = this.#pricing.costOf(usage, price, this.#clock.nowMs() - this.#beganAtMs);
-    const known = amount(nanoUsd);
+    const known = knownCost(nanoUsd);
     if (known !== null) return { costNanoUsd: known, costSource: source };
     if (call.target.place === 'local') return { costNanoUsd: 0, costSource: 'local-rate' };
     return { costNanoUsd: null, costSource: 'unknown' };
@@ -303,9 +307,4 @@ class LedgerBill<Price> implements Bill {
 /** No call runs longer: what electricity it may take is set aside before it is made. */
 function longestMs({ clocks: { connectMs, firstByteMs, warmupMs, streamMs } }: Target): number {
   return connectMs + Math.max(firstByteMs, warmupMs) + streamMs;
-}
-
-/** As the ledger takes it. */
-function amount(value: number | null): number | null {
-  return Number.isSafeInteger(value) && (value as number) >= 0 ? value : null;
 }

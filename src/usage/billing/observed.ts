@@ -2,6 +2,7 @@ import type { CallEnd } from '../../core/billing.ts';
 import type { FailureKind } from '../../core/failure.ts';
 import type { BilledTokens, ClientOutcome, EndState } from '../../core/ledger.ts';
 import type { Usage } from '../../core/usage.ts';
+import { countedTokens } from './call-caps.ts';
 
 /** Whoever says so has not begun with the prompt. */
 const NOT_BEGUN: ReadonlySet<FailureKind> = new Set([
@@ -63,21 +64,17 @@ export function usageOf({ usage, producedTokens }: CallEnd, promptTokens: number
 /** Fit for the ledger, whatever a server counted: no part is more than the whole. */
 export function tokensOf(usage: Usage): BilledTokens {
   const { promptTokens, completionTokens, cachedTokens, reasoningTokens, parts } = usage;
-  const inputTokens = count(promptTokens);
-  const outputTokens = count(completionTokens);
-  const ofInput = (value: number | null | undefined): number => Math.min(inputTokens, count(value));
-  const ofOutput = (value: number | null | undefined): number => Math.min(outputTokens, count(value));
+  const inputTokens = countedTokens(promptTokens);
+  const outputTokens = countedTokens(completionTokens);
+  const ofInput = (value: number | null | undefined): number => Math.min(inputTokens, countedTokens(value));
+  const ofOutput = (value: number | null | undefined): number => Math.min(outputTokens, countedTokens(value));
   return {
     inputTokens,
     outputTokens,
     cachedInputTokens: ofInput(cachedTokens),
     reasoningTokens: ofOutput(reasoningTokens),
-    imageTokens: count(ofInput(parts?.imageInputTokens) + ofOutput(parts?.imageOutputTokens)),
+    imageTokens: countedTokens(ofInput(parts?.imageInputTokens) + ofOutput(parts?.imageOutputTokens)),
     audioInputTokens: ofInput(parts?.audioInputTokens),
     audioOutputTokens: ofOutput(parts?.audioOutputTokens),
   };
-}
-
-function count(value: number | null | undefined): number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : 0;
 }
