@@ -10,6 +10,9 @@ export const PAID_EXTRAS = ['plugins', 'web_search_options'] as const;
  */
 export const OTHER_MODELS = ['models', 'route', 'preset'] as const;
 
+/** Dearer ways to be answered than the one that is priced: Anthropic's fast mode and regions, and pictures made to order. */
+export const DEARER_WAYS = ['speed', 'inference_geo', 'image_config'] as const;
+
 /** What vLLM and SGLang make a prompt from, or take a picture or a film for: any of them may make it many times as long. */
 export const PROMPT_MAKERS = ['chat_template', 'mm_processor_kwargs', 'media_io_kwargs'] as const;
 
@@ -31,7 +34,7 @@ const OTHERS = [
 /** All top-level members of a chat request that mean something to the gateway. */
 export const BODY_FIELDS: ReadonlySet<string> = new Set([
   ...SETTINGS,
-  ...[...OTHER_LIMITS, ...PAID_EXTRAS, ...OTHER_MODELS, ...PROMPT_MAKERS, ...OTHERS],
+  ...[...OTHER_LIMITS, ...PAID_EXTRAS, ...DEARER_WAYS, ...OTHER_MODELS, ...PROMPT_MAKERS, ...OTHERS],
 ]);
 
 const IMAGE = new MemberNames(['url', 'detail', 'file_id']);

@@ -41,6 +41,9 @@ describe('what a caller may not have beside the model that was checked', () => {
   test('who pays from a hard budget pays the published price', () => {
     expect(changes({ service_tier: 'priority' }, KEY, FREE)).toEqual(gone('service_tier'));
     expect(changes({ service_tier: 'flex' }, KEY, FREE)).toEqual({});
+    const dearer = { speed: 'fast', inference_geo: 'us', image_config: { image_size: '4K' } };
+    expect(changes(dearer, KEY, FREE)).toEqual(gone('speed', 'inference_geo', 'image_config'));
+    expect(changes(dearer, KEY, null)).toEqual({});
   });
 
   test('of the tools of who pays from a hard budget those stay that the client runs itself', () => {

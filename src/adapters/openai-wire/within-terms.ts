@@ -1,5 +1,5 @@
 import type { SpendingCeilings, SpendingTerms } from '../../core/billing.ts';
-import { OTHER_LIMITS, OTHER_MODELS, PAID_EXTRAS, PROMPT_MAKERS } from '../../core/body-fields.ts';
+import { DEARER_WAYS, OTHER_LIMITS, OTHER_MODELS, PAID_EXTRAS, PROMPT_MAKERS } from '../../core/body-fields.ts';
 import { countOf, isObject, type JsonObject, listOf, objectOf } from '../../core/json-shape.ts';
 import type { InferenceRequest } from '../../core/request.ts';
 
@@ -29,6 +29,7 @@ export function withinTerms(
   if (terms === null && caller.policies.models === null) return changes;
   for (const field of PAID_EXTRAS) if (Object.hasOwn(body, field)) changes[field] = undefined;
   if (terms === null) return changes;
+  for (const field of DEARER_WAYS) if (Object.hasOwn(body, field)) changes[field] = undefined;
   for (const field of PROMPT_MAKERS) if (Object.hasOwn(body, field)) changes[field] = undefined;
   Object.assign(changes, withPlainSwitches(body));
   if (Object.hasOwn(body, 'service_tier') && !USUAL_TIERS.has(body['service_tier']))

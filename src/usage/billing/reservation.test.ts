@@ -76,6 +76,15 @@ describe('under a hard budget a call is taken for the most that it can use', () 
     );
   });
 
+  test('a text counts for what tokenizers make of it before they count, where that is longer', () => {
+    const tokens = (content: string): number => most({ messages: [{ role: 'user', content }] }).promptTokens;
+    const plain = tokens('');
+    // 3 bytes that are 33 in NFKC, 4 that are 12 in NFC, and an accent that either makes shorter.
+    expect(tokens('\uFDFA'.repeat(100)) - plain).toBe(3_300);
+    expect(tokens('\u{1D160}'.repeat(100)) - plain).toBe(1_200);
+    expect(tokens('e\u0301'.repeat(100)) - plain).toBe(300);
+  });
+
   test('what the router has learned of the model counts where it is more', () => {
     expect(most({ messages: [{ role: 'user', content: 'hi' }] }, 10, 5_000.5).promptTokens).toBe(5_001);
   });

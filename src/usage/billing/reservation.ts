@@ -50,7 +50,7 @@ export function answerLimitOf({ body }: Pick<InferenceRequest, 'body'>): number 
 function outputTokens({ operation, body }: InferenceRequest, answerTokens: number): number {
   if (operation === 'embedding') return 0;
   // What a prediction foretold wrongly is paid for as if it had been written, beside the limit.
-  const foretold = body['prediction'] === undefined ? 0 : jsonBytes(body['prediction']);
+  const foretold = body['prediction'] === undefined ? 0 : mostBytes(body['prediction']);
   return answerTokens * answersOf(body) + foretold;
 }
 
@@ -78,7 +78,7 @@ function mostPromptTokens({ body, prompt }: InferenceRequest): number {
   let tokens = TEMPLATE_TOKENS + prompt.repeatedBytes;
   for (const name in body) {
     if (name === 'messages') for (const message of listOf(body[name])) tokens += messageTokens(message);
-    else if (!SETTINGS.has(name)) tokens += jsonBytes(body[name]);
+    else if (!SETTINGS.has(name)) tokens += mostBytes(body[name]);
   }
   return listOf(body['tools']).length === 0 ? tokens : tokens + TOOL_TEMPLATE_TOKENS;
 }
@@ -95,16 +95,16 @@ export function picturesOf({ body }: Pick<InferenceRequest, 'body'>): number {
 
 /** The names of its members stand for what a template puts around it. */
 function messageTokens(message: unknown): number {
-  if (!isObject(message) || !Array.isArray(message['content'])) return jsonBytes(message);
+  if (!isObject(message) || !Array.isArray(message['content'])) return mostBytes(message);
   const { content, ...rest } = message as { readonly content: readonly unknown[] };
-  return jsonBytes(rest) + content.reduce<number>((sum, part) => sum + partTokens(part), 0);
+  return mostBytes(rest) + content.reduce<number>((sum, part) => sum + partTokens(part), 0);
 }
 
 function partTokens(part: unknown): number {
-  if (!isObject(part) || isText(part)) return jsonBytes(part);
+  if (!isObject(part) || isText(part)) return mostBytes(part);
   if (IMAGE_PARTS.has(part['type']) && hasOnly(part, IMAGE_MEMBERS)) return IMAGE_TOKENS;
-  if (isSound(part)) return Math.ceil(jsonBytes(part) / SOUND_BYTES_PER_TOKEN);
-  return FILE_TOKENS + jsonBytes(part);
+  if (isSound(part)) return Math.ceil(mostBytes(part) / SOUND_BYTES_PER_TOKEN);
+  return FILE_TOKENS + mostBytes(part);
 }
 
 /** A part of any other member may be taken for a picture, a film or a sound: vLLM goes by the names when there is no `type`. */
@@ -128,3 +128,19 @@ const IMAGE_MEMBERS: ReadonlySet<string> = new Set([
   ...['type', 'image_url', 'image', 'detail', 'file_id', 'uuid', 'cache_control'],
 ]);
 const SOUND_MEMBERS: ReadonlySet<string> = new Set(['type', 'input_audio', 'uuid', 'cache_control']);
+
+/** As many bytes as it has, or as a tokenizer makes of it. */
+function mostBytes(value: unknown): number {
+  return jsonBytes(value, mostTextBytes);
+}
+
+/**
+ * Some tokenizers bring texts into a normal form first, which makes some characters longer: U+FDFA has 3 bytes, and 33 in
+ * NFKC (SentencePiece's), U+1D160 has 4, and 12 in NFC (https://unicode.org/faq/normalization.html).
+ */
+function mostTextBytes(text: string): number {
+  const bytes = Buffer.byteLength(text);
+  // Plain ASCII is the same in all of them.
+  if (bytes === text.length) return bytes;
+  return Math.max(bytes, Buffer.byteLength(text.normalize('NFC')), Buffer.byteLength(text.normalize('NFKC')));
+}
