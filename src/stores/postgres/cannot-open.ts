@@ -1,8 +1,14 @@
+import { StoreRefused } from '../sql/store-refused.ts';
+
 const SETTING = 'SWARMROUTER_DATABASE_URL';
 const DEFAULT_PORT = '5432';
 
 /** Why the database could not be opened, where it was looked for, and what to do. Never the password. Pure. */
 export function cannotOpen(error: unknown, url: string): Error {
+  if (error instanceof StoreRefused) {
+    const { server, database } = placeOf(url);
+    return new Error(`the database "${database}" at ${server} cannot be used: ${error.message}`, { cause: error });
+  }
   const failure = causes(error).find((one) => codeOf(one) !== '') ?? causes(error).at(-1);
   const said = failure instanceof Error ? failure.message : String(failure);
   const [what, fix] = words(codeOf(failure), said, url);
