@@ -8,6 +8,7 @@ import { type BooksParts, openBooks } from './books.ts';
 import { NO_AUDIT } from './core/audit.ts';
 import type { SqlStore } from './stores/sql/sql-store.ts';
 import { openSqliteStore } from './stores/sqlite/sqlite-store.ts';
+import { systemClock } from './system-clock.ts';
 
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
@@ -27,7 +28,7 @@ let store: SqlStore;
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'swarmrouter-books-'));
   clock = new RefusingClock();
-  store = await openSqliteStore({ dataDir });
+  store = await openSqliteStore({ dataDir, clock: systemClock });
 });
 afterEach(async () => {
   await store.close();

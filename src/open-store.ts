@@ -48,7 +48,7 @@ export async function openStore(config: Config, parts: StoreParts): Promise<Open
     SLOW_OPENING_MS,
     () =>
       logger.info({}, 'the store is being opened; the first start with a store of an earlier version takes a while'),
-    () => openDatabase(config),
+    () => openDatabase(config, clock),
   );
   try {
     const { refuseDamaged } = await import('./stores/sql/integrity.ts');
@@ -77,9 +77,10 @@ function notClosed(logger: Logger) {
   return (error: unknown) => logger.warn({ error: String(error) }, 'a store that failed could not be closed');
 }
 
-async function openDatabase({ databaseUrl, dataDir }: Config): Promise<SqlStore> {
-  if (databaseUrl === null) return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir });
-  return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal() });
+async function openDatabase({ databaseUrl, dataDir }: Config, clock: Clock): Promise<SqlStore> {
+  if (databaseUrl === null)
+    return (await import('./stores/sqlite/sqlite-store.ts')).openSqliteStore({ dataDir, clock });
+  return (await import('./stores/postgres/postgres-store.ts')).openPostgresStore({ url: databaseUrl.reveal(), clock });
 }
 
 /** A database of its own is made for several gateways. */

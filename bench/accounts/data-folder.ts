@@ -11,6 +11,7 @@ import { insertKey } from '../../src/stores/sql/repositories/client-keys.ts';
 import { storedKeyOf } from '../../src/stores/sql/repositories/key-records.ts';
 import { TenantRepository } from '../../src/stores/sql/repositories/tenants.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { madeKey } from '../../test/support/client-keys.ts';
 
 export interface AccountsOptions {
@@ -35,7 +36,7 @@ const projectIdOf = (index: number): string => `project-${index}`;
 export async function fillAccounts(dataDir: string, options: AccountsOptions): Promise<readonly string[]> {
   const { keys, projects, budgets } = options;
   const hash = keyHasher((await loadOrCreatePepper(pepperFile(dataDir))).value);
-  const store = await openSqliteStore({ dataDir });
+  const store = await openSqliteStore({ dataDir, clock: systemClock });
   const organisationId = DEFAULT_ORGANISATION;
   const texts: string[] = [];
   await store.db.transaction().execute(async (transaction) => {

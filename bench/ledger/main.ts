@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { describeCommit, describeMachine, describeVersions } from '../machine.ts';
 import { rounded } from '../result.ts';
 import { type CallFigures, ledgerOver, measureCalls } from './calls.ts';
@@ -76,7 +77,7 @@ async function measureBatches(sub: (name: string) => string) {
 
 /** Without budgets as a single user has it, the same without the journal, then under hard budgets. */
 async function measureRates(dataDir: string, seconds: number): Promise<readonly CallFigures[]> {
-  const store = await openSqliteStore({ dataDir });
+  const store = await openSqliteStore({ dataDir, clock: systemClock });
   const ledger = await ledgerOver(store, dataDir);
   const figures: CallFigures[] = [];
   const RATES = [200, 1_000, 3_000];

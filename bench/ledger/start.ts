@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ClientKeyRepository } from '../../src/stores/sql/repositories/client-keys.ts';
 import { UsageRepository } from '../../src/stores/sql/repositories/usage.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { fillAccounts } from '../accounts/data-folder.ts';
 import { median } from '../statistics.ts';
 import { ledgerOver } from './calls.ts';
@@ -28,7 +29,7 @@ export async function measureStart(dataDir: string, keys: number, rows: number):
   await fillAccounts(dataDir, { keys, projects: 1, budgets: 'none' });
   const openMs: number[] = [];
   for (let round = 0; round < ROUNDS; round++) openMs.push(await timed(() => open(dataDir)));
-  const store = await openSqliteStore({ dataDir });
+  const store = await openSqliteStore({ dataDir, clock: systemClock });
   const query = {
     organisationId: 'default',
     projectIds: null,
@@ -52,7 +53,7 @@ export async function measureStart(dataDir: string, keys: number, rows: number):
 }
 
 async function open(dataDir: string): Promise<void> {
-  const store = await openSqliteStore({ dataDir });
+  const store = await openSqliteStore({ dataDir, clock: systemClock });
   const ledger = await ledgerOver(store, dataDir);
   await new ClientKeyRepository(store.db).all();
   await ledger.close();

@@ -3,6 +3,7 @@ import type { LedgerOperation } from '../../src/core/ledger.ts';
 import { commit } from '../../src/stores/sql/ledger/commit.ts';
 import { SqliteConnection } from '../../src/stores/sqlite/connection.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { percentile } from '../statistics.ts';
 import { someStart } from './calls.ts';
 
@@ -20,7 +21,7 @@ const COMMITS = 400;
 
 /** What a group commit costs the event loop, with and without a thread: why there is one (ADR 0012). */
 export async function measureCommits(dataDir: string, operations: number): Promise<readonly CommitFigures[]> {
-  const store = await openSqliteStore({ dataDir });
+  const store = await openSqliteStore({ dataDir, clock: systemClock });
   const threaded = await rounds(operations, async (batch) => {
     const atMs = performance.now();
     const done = store.commit('bench', batch);

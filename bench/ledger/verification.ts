@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { freezeEndedAttempts } from '../../src/stores/sql/migrations/frozen-rows.ts';
 import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { type CallFigures, ledgerOver, measureCalls } from './calls.ts';
 
 type Beside = Pick<CallFigures, 'endP50Ms' | 'endP99Ms' | 'loopDelayP99Ms'>;
@@ -27,7 +28,7 @@ const DAY_MS = 86_400_000;
 /** What a check of all of the ledger takes, and what it takes from the calls that go on meanwhile. */
 export async function measureVerification(dataDir: string): Promise<VerificationFigures> {
   addBudgets(join(dataDir, 'swarmrouter.db'));
-  const store = await openSqliteStore({ dataDir });
+  const store = await openSqliteStore({ dataDir, clock: systemClock });
   const ledger = await ledgerOver(store, dataDir);
   const beganAtMs = performance.now();
   const { attempts, parts, windows, findings } = await verifyLedger(store);

@@ -565,7 +565,15 @@ describe('secrets', () => {
     const slashed = faultOf('postgres://me:gehe/im-0123@box/name');
     expect(slashed).toMatchObject([{ message: expect.stringContaining('write / as %2F') }]);
     expect(JSON.stringify(slashed)).not.toContain('im-0123');
-    for (const url of ['postgres://me:pw@box:5432/name', 'postgresql://box/name', 'postgres:///name?host=/run/pg']) {
+    for (const url of [
+      'postgres://me:pw@box:5432/name',
+      'postgresql://box/name',
+      'postgres:///name?host=/run/pg',
+      'postgres://me:pw@/name?host=/run/pg',
+      'postgres://me@/name',
+      'postgres://%2Frun%2Fpg/name',
+      'postgres://me:p%2Fw@%2Frun%2Fpg:6000/name',
+    ]) {
       expect(configOf({ environment: { SWARMROUTER_DATABASE_URL: url } }).databaseUrl?.reveal()).toBe(url);
     }
   });

@@ -1,4 +1,5 @@
 import { scaledDecimal } from '../core/decimal.ts';
+import { postgresAddress } from '../core/postgres-address.ts';
 import { maskSecret, Secret } from '../core/secret.ts';
 import { checkUrl, maskUserInfo } from './urls.ts';
 
@@ -177,7 +178,7 @@ export const postgresUrl: Kind<Secret> = {
     if (!/^postgres(ql)?:\/\//i.test(value)) return bad('it must begin with postgres:// or postgresql://');
     const parsed = secret.parse(value);
     if (!parsed.ok) return parsed;
-    return URL.canParse(value)
+    return postgresAddress(value) !== null
       ? parsed
       : bad('it is no URL; in a user name or password write / as %2F, ? as %3F, # as %23, @ as %40 and : as %3A');
   },

@@ -74,4 +74,5 @@ export const CHAT_MEMBERS = new MemberNames(BODY_FIELDS, {
   tools: TOOL,
   functions: FUNCTION,
   stream_options: new MemberNames(['include_usage']),
+  prediction: new MemberNames(['type'], { content: PART }),
 });

@@ -6,7 +6,7 @@ type Asked = Pick<InferenceRequest, 'caller' | 'fence' | 'fenceAsked' | 'request
 
 /**
  * Somebody could serve it, but its key may not go there: that is no matter of what exists, and waiting does not help.
- * Null: without the key's fence nobody could serve it either, or its own targets are only away. A model that nobody has
+ * Null: in the other place nobody could serve it either, or its own targets are only away. A model that nobody has
  * is missing, also where the key keeps others from standing in for it. Pure.
  */
 export function policyRefusal(
@@ -15,15 +15,11 @@ export function policyRefusal(
   planWith: (fence: RequestFence) => PlanResult,
 ): NoRoute | null {
   if (fenceAsked === undefined || !nobodyHasIt(noRoute)) return null;
-  const couldServe = (wider: RequestFence): boolean => {
-    const planned = planWith(wider);
-    return 'plan' in planned || !nobodyHasIt(planned.noRoute);
-  };
-  const { place } = fenceAsked;
-  if (place === fence.place) return null;
+  if (fenceAsked.place === fence.place) return null;
   const other = fence.place === 'local' ? 'cloud' : 'local';
-  // There alone: else a stand-in on this side would count, which the key's list of models keeps out.
-  if (!couldServe({ ...fence, place: other }) && !couldServe({ ...fenceAsked, place: other })) return null;
+  // There alone, and as the key's list of models has it: no stand-in counts that the list keeps out, on either side.
+  const there = planWith({ ...fence, place: other });
+  if ('noRoute' in there && nobodyHasIt(there.noRoute)) return null;
   const model = requestedModel === '' ? 'auto' : requestedModel.slice(0, LONGEST_NAME);
   const why = `the place "${other}", and no ${fence.place} target can serve the model "${model}". Allowed: ${fence.place}.`;
   return {

@@ -5,21 +5,11 @@ import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { TenantRepository } from '../../src/stores/sql/repositories/tenants.ts';
 import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
 import type { SqlStore } from '../../src/stores/sql/sql-store.ts';
+import { beforeBudgetParts, hurrying, PARTS } from './earlier-store.ts';
 import { backends, ending, openAt, starting } from './store-support.ts';
 
 const all = await backends();
 afterAll(() => Promise.all(all.map((backend) => backend.end())));
-
-const PARTS = [
-  'organisation_id',
-  'attempt_id',
-  'budget_id',
-  'unit',
-  'window_start_ms',
-  'reserved',
-  'settled',
-  'enforced',
-];
 
 /** A store whose calls ended in every way there is, in budgets of both units, and two that run. */
 async function fill(store: SqlStore): Promise<void> {
@@ -52,23 +42,6 @@ async function fill(store: SqlStore): Promise<void> {
 
 const NOBODYS = { organisationId: 'default', projectId: 'free', keyId: null };
 
-/** As the tables were before: parts in budgets were rows of their own. */
-async function before({ db, dialect }: SqlStore): Promise<void> {
-  const run = (text: string) => sql.raw(text).execute(db);
-  await run(`create table budget_hold (organisation_id text not null, attempt_id text not null, budget_id text not null,
-    unit text not null, window_start_ms bigint not null, reserved bigint not null, settled bigint, enforced integer not null,
-    primary key (organisation_id, attempt_id, budget_id))`);
-  await run(`insert into budget_hold (${PARTS.join(', ')}) select ${PARTS.join(', ')} from budget_part`);
-  await run('drop view budget_part');
-  if (dialect === 'sqlite') await run('drop trigger ledger_attempt_frozen');
-  await run('alter table ledger_attempt drop column budget_parts');
-  if (dialect === 'sqlite') {
-    await run(`create trigger ledger_attempt_frozen before update on ledger_attempt when old.state <> 'reserved'
-      begin select raise(abort, 'ledger rows that have ended never change'); end`);
-  }
-  await run("delete from migration where name = '0006-budget-parts'");
-}
-
 async function parts({ db }: SqlStore): Promise<readonly string[]> {
   const rows = await db.selectFrom('budget_part').selectAll().execute();
   return rows.map((row) => JSON.stringify(PARTS.map((name) => row[name as keyof typeof row]))).sort();
@@ -81,10 +54,10 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('parts in 
     await fill(first);
     const expected = await parts(first);
     expect(expected).toHaveLength(14);
-    await before(first);
+    await beforeBudgetParts(first);
     await first.close();
 
-    const store = await openAt(place);
+    const store = await openAt(place, hurrying());
     try {
       expect(await parts(store)).toEqual(expected);
       expect((await store.commit('me', [ending('open', { costNanoUsd: 7 })])).map(({ kind }) => kind)).toEqual([

@@ -217,17 +217,6 @@ const BREAKS: readonly Break[] = [
     says: 'there is no project p in its organisation',
   },
   {
-    how: 'a call that is on record in another organisation alone',
-    by: [
-      "delete from ledger_attempt where attempt_id = 'done'",
-      "update ledger_attempt set attempt_id = 'done' where attempt_id = 'theirs'",
-      "update budget_hold set attempt_id = 'done' where attempt_id = 'theirs'",
-    ],
-    first: 'I6',
-    subject: 'attempt done',
-    says: 'budget day counts it, and it is not on record',
-  },
-  {
     how: 'a call of no request',
     by: ["update ledger_attempt set request_id = '' where attempt_id = 'free'"],
     first: 'I6',

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { sql } from 'kysely';
 import { openPostgresStore } from '../../src/stores/postgres/postgres-store.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 
 const server = await startPostgres();
@@ -8,7 +9,7 @@ const server = await startPostgres();
 describe.skipIf(server === null)('L-12 a PostgreSQL server that goes away', () => {
   test('in the middle of a transaction ends the transaction, not the process', async () => {
     if (server === null) return;
-    const store = await openPostgresStore({ url: await server.database() });
+    const store = await openPostgresStore({ url: await server.database(), clock: systemClock });
     const uncaught: unknown[] = [];
     const note = (error: unknown): void => void uncaught.push(error);
     process.on('uncaughtException', note);

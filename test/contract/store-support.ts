@@ -1,10 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Clock } from '../../src/core/clock.ts';
 import { type AttemptEnd, type AttemptStart, type LedgerOperation, NO_TOKENS } from '../../src/core/ledger.ts';
 import { openPostgresStore } from '../../src/stores/postgres/postgres-store.ts';
 import type { SqlStore } from '../../src/stores/sql/sql-store.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 
 /** What opens the same store again, also from another process. */
@@ -18,8 +20,8 @@ export interface Backend {
   end(): Promise<void>;
 }
 
-export function openAt(place: StorePlace): Promise<SqlStore> {
-  return 'url' in place ? openPostgresStore(place) : openSqliteStore(place);
+export function openAt(place: StorePlace, clock: Clock = systemClock): Promise<SqlStore> {
+  return 'url' in place ? openPostgresStore({ ...place, clock }) : openSqliteStore({ ...place, clock });
 }
 
 /** SQLite, and PostgreSQL where it is installed. */

@@ -159,10 +159,11 @@ describe('what a key may use', () => {
         any: {},
         listed: policies({ models: ['gpt-4o', 'lmstudio/none'] }),
         homely: policies({ models: ['gpt-4o'], places: ['local'] }),
+        cloudy: policies({ models: ['gpt-4o'], places: ['cloud'] }),
       },
       { standIn: 'always' },
     );
-    for (const id of ['listed', 'homely']) {
+    for (const id of ['listed', 'homely', 'cloudy']) {
       expect(await refusalOf(await chat(id, 'gpt-4o', {}))).toEqual([
         404,
         'model_not_found',

@@ -51,7 +51,7 @@ let store: SqlStore;
 let ledger: Ledger;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'swarmrouter-bills-'));
-  store = await openSqliteStore({ dataDir: folder });
+  store = await openSqliteStore({ dataDir: folder, clock: systemClock });
   ledger = await openLedger({
     store,
     clock: systemClock,

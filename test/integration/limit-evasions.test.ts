@@ -321,6 +321,7 @@ describe('S-19: what another parser might read otherwise inside messages and too
     bodyOf(
       `{"role":"assistant","content":null,"tool_calls":[{${members}}]},{"role":"tool","tool_call_id":"a","content":"x"}`,
     );
+  const prediction = (members: string) => bodyOf('{"role":"user","content":"hi"}', `,"prediction":{${members}}`);
   const tool = (members: string) => bodyOf('{"role":"user","content":"hi"}', `,"tools":[{${members}}]`);
 
   test.each([
@@ -351,6 +352,12 @@ describe('S-19: what another parser might read otherwise inside messages and too
       'messages[1].content[1].input_audio.data',
     ],
     ['a file', part('"type":"file","\u017file":1,"FILE":{}'), 'messages[1].content[1].file'],
+    ['what an answer is expected to be', prediction('"Content":"very long"'), 'prediction.content'],
+    [
+      'a part of it',
+      prediction('"type":"content","content":[{"type":"text","Text":"x"}]'),
+      'prediction.content[0].text',
+    ],
     ['calls of tools', user('"content":"hi","Tool_Calls":[]'), 'messages[1].tool_calls'],
     ['a call with a long s', user('"content":"hi","tool_call\u017f":[]'), 'messages[1].tool_calls'],
     [
@@ -381,6 +388,12 @@ describe('S-19: what another parser might read otherwise inside messages and too
 
   test.each([
     ['content', user('"content":"very long","content":"short"'), 'messages[1].content'],
+    [
+      'what an answer is expected to be',
+      prediction('"type":"content","content":"very long","content":""'),
+      'prediction.content',
+    ],
+    ['the kind of it', prediction('"type":"x","content":"a","type":"content"'), 'prediction.type'],
     ['content by its code points', user('"\\u0063ontent":"very long","content":"short"'), 'messages[1].content'],
     ['the role', user('"content":"hi","role":"user"'), 'messages[1].role'],
     ['a part’s text', part('"type":"text","text":"very long","text":"a"'), 'messages[1].content[1].text'],

@@ -7,6 +7,7 @@ import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { changeRow, insertKey } from '../../src/stores/sql/repositories/client-keys.ts';
 import { storedKeyOf } from '../../src/stores/sql/repositories/key-records.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/sqlite-store.ts';
+import { systemClock } from '../../src/system-clock.ts';
 import { madeKey } from './client-keys.ts';
 
 /** Puts client keys into the store of a data folder, as a gateway before this one did; their texts by id. */
@@ -15,7 +16,7 @@ export async function storeKeys(
   changes: Readonly<Record<string, Partial<ClientKey>>>,
 ): Promise<Readonly<Record<string, string>>> {
   const hash = keyHasher((await loadOrCreatePepper(pepperFile(dataDir))).value);
-  const store = await openSqliteStore({ dataDir });
+  const store = await openSqliteStore({ dataDir, clock: systemClock });
   const texts: Record<string, string> = {};
   for (const [id, change] of Object.entries(changes)) {
     const { text, version } = newKey(hash, 0);

@@ -31,3 +31,16 @@ test('what the driver says without a code is told by its words', () => {
   expect(toldOf('the store holds 1e99')).toContain('cannot be used');
   expect(toldOf('timeout', 'postgres:///name?host=/run/pg&port=6000')).toContain('reached at /run/pg:6000');
 });
+
+test.each([
+  ['postgres://me:pw-0123@/name?host=/run/pg', '/run/pg:5432'],
+  ['postgres://me:pw-0123@/name', 'localhost:5432'],
+  ['postgres://me:pw-0123@/name?port=6000', 'localhost:6000'],
+  ['postgres://%2Frun%2Fpg/name', '/run/pg:5432'],
+  ['postgres://me:pw-0123@%2Frun%2Fpg:6000/name', '/run/pg:6000'],
+])('%s is told with its place', (url, server) => {
+  const told = (code: string) => cannotOpen(failed('its own words', code), url).message;
+  expect(told('ENOENT')).toStartWith(`the database cannot be reached at ${server}: `);
+  expect(told('3D000')).toStartWith(`${server} has no database "name": `);
+  expect(told('ENOENT')).not.toContain('pw-0123');
+});

@@ -1,8 +1,14 @@
+import { postgresAddress } from '../../core/postgres-address.ts';
+import { StoreRefused } from '../sql/store-refused.ts';
+
 const SETTING = 'SWARMROUTER_DATABASE_URL';
-const DEFAULT_PORT = '5432';
 
 /** Why the database could not be opened, where it was looked for, and what to do. Never the password. Pure. */
 export function cannotOpen(error: unknown, url: string): Error {
+  if (error instanceof StoreRefused) {
+    const { server, database } = placeOf(url);
+    return new Error(`the database "${database}" at ${server} cannot be used: ${error.message}`, { cause: error });
+  }
   const failure = causes(error).find((one) => codeOf(one) !== '') ?? causes(error).at(-1);
   const said = failure instanceof Error ? failure.message : String(failure);
   const [what, fix] = words(codeOf(failure), said, url);
@@ -37,12 +43,10 @@ function isOfTheConnection(code: string, said: string): boolean {
 }
 
 function placeOf(url: string): { readonly server: string; readonly database: string } {
-  const { hostname, port, pathname, searchParams } = new URL(url);
-  const host = hostname || searchParams.get('host') || 'localhost';
-  return {
-    server: `${host}:${port || searchParams.get('port') || DEFAULT_PORT}`,
-    database: decodeURIComponent(pathname.slice(1)),
-  };
+  const address = postgresAddress(url);
+  // Settings let nothing else in.
+  if (address === null) return { server: 'an address that is no URL', database: '' };
+  return { server: `${address.host}:${address.port}`, database: address.database };
 }
 
 /** The error and what it came from, the outermost first. */

@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 import pg from 'pg';
+import type { Clock } from '../../core/clock.ts';
 import { type LedgerResult, StoreUnavailable } from '../../core/ledger.ts';
 import { commit, Overtaken } from '../sql/ledger/commit.ts';
 import { resolveOrphans } from '../sql/ledger/orphans.ts';
@@ -21,10 +22,11 @@ const INT8 = 20;
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:port/database`. */
   readonly url: string;
+  readonly clock: Clock;
 }
 
 /** The store in a PostgreSQL database that several processes may share. Rejects when it cannot be reached. */
-export async function openPostgresStore({ url }: PostgresStoreOptions): Promise<SqlStore> {
+export async function openPostgresStore({ url, clock }: PostgresStoreOptions): Promise<SqlStore> {
   const pool = new pg.Pool({
     connectionString: url,
     max: CONNECTIONS,
@@ -38,7 +40,7 @@ export async function openPostgresStore({ url }: PostgresStoreOptions): Promise<
   pool.on('connect', (client) => void client.on('error', () => undefined));
   const store = new PostgresStore(pool);
   try {
-    await migrate(store.db, 'postgres');
+    await migrate(store.db, 'postgres', clock);
     return store;
   } catch (error) {
     await store.close();

@@ -6,6 +6,7 @@ import { starting } from '../../../test/contract/store-support.ts';
 import { ManualClock } from '../../../test/support/manual-clock.ts';
 import { StoreClosed, StoreUnavailable } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
+import { systemClock } from '../../system-clock.ts';
 import { openSqliteStore } from '../sqlite/sqlite-store.ts';
 import { refuseDamaged } from './integrity.ts';
 
@@ -29,7 +30,7 @@ async function damage(): Promise<void> {
 }
 
 test('a sound store is taken, and a damaged one is refused with what is wrong and what to do', async () => {
-  const sound = await openSqliteStore({ dataDir: folder });
+  const sound = await openSqliteStore({ dataDir: folder, clock: systemClock });
   await sound.commit(
     'me',
     Array.from({ length: 500 }, (_, index) => starting(`a${index}`)),
@@ -37,14 +38,14 @@ test('a sound store is taken, and a damaged one is refused with what is wrong an
   await refuseDamaged(sound, new ManualClock(), logger);
   await sound.close();
   await damage();
-  const store = await openSqliteStore({ dataDir: folder });
+  const store = await openSqliteStore({ dataDir: folder, clock: systemClock });
   const refusal = refuseDamaged(store, new ManualClock(), logger);
   await expect(refusal).rejects.toThrow(/the store is damaged .* from a backup/);
   await store.close();
 });
 
 test('a check that takes long holds up no start; what it finds is logged', async () => {
-  const store = await openSqliteStore({ dataDir: folder });
+  const store = await openSqliteStore({ dataDir: folder, clock: systemClock });
   const clock = new ManualClock();
   const logged: string[] = [];
   let say: (findings: readonly string[]) => void = silent;
@@ -67,7 +68,7 @@ test.each([
 ])('a check that fails later is logged, but for that of a store that was closed meanwhile', async (error, times) => {
   const clock = new ManualClock();
   const logged: object[] = [];
-  const store = await openSqliteStore({ dataDir: folder });
+  const store = await openSqliteStore({ dataDir: folder, clock: systemClock });
   const large = Object.assign(Object.create(store), {
     checkIntegrity: () => Promise.reject(error),
     fileBytes: () => 1e9,
@@ -79,7 +80,7 @@ test.each([
 });
 
 test('a store that is closed opens nothing any more', async () => {
-  const store = await openSqliteStore({ dataDir: folder });
+  const store = await openSqliteStore({ dataDir: folder, clock: systemClock });
   const clock = new ManualClock();
   const logged: object[] = [];
   const large = Object.assign(Object.create(store), {
@@ -96,7 +97,7 @@ test('a store that is closed opens nothing any more', async () => {
 });
 
 test('a large store is not read before the gateway has started; what is found then is logged', async () => {
-  const store = await openSqliteStore({ dataDir: folder });
+  const store = await openSqliteStore({ dataDir: folder, clock: systemClock });
   const clock = new ManualClock();
   const logged: string[] = [];
   let checks = 0;

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Kysely } from 'kysely';
+import type { Clock } from '../../core/clock.ts';
 import { type LedgerResult, StoreClosed, StoreUnavailable } from '../../core/ledger.ts';
 import { Once } from '../../core/once.ts';
 import { Turns } from '../../core/turns.ts';
@@ -9,6 +10,7 @@ import type { Value } from '../sql/ledger/script.ts';
 import { migrate } from '../sql/migrate.ts';
 import { ledgerOwners, type SqlStore } from '../sql/sql-store.ts';
 import type { Tables } from '../sql/tables.ts';
+import { againWhileLocked, TRIES_AT_START } from '../sql/while-locked.ts';
 import { SqliteThread } from './client.ts';
 import type { QueryRows } from './connection.ts';
 import { sqliteDialect } from './dialect.ts';
@@ -20,17 +22,20 @@ const OWNER_ONLY_FOLDER = 0o700;
 
 export interface SqliteStoreOptions {
   readonly dataDir: string;
+  readonly clock: Clock;
 }
 
 /** The store in `<dataDir>/swarmrouter.db`, made when there is none. Rejects when the file is no database of ours. */
-export async function openSqliteStore({ dataDir }: SqliteStoreOptions): Promise<SqlStore> {
+export async function openSqliteStore({ dataDir, clock }: SqliteStoreOptions): Promise<SqlStore> {
   const path = join(dataDir, STORE_FILE);
   await mkdir(dirname(path), { recursive: true, mode: OWNER_ONLY_FOLDER });
   const writer = new SqliteThread();
   const store = new SqliteStore(path, writer);
   try {
-    await writer.ask({ kind: 'open', path, readOnly: false, create: true });
-    await migrate(store.db, 'sqlite');
+    await againWhileLocked(async () => {
+      await writer.ask({ kind: 'open', path, readOnly: false, create: true });
+      await migrate(store.db, 'sqlite', clock);
+    }, TRIES_AT_START);
     return store;
   } catch (error) {
     await store.close().catch(() => undefined);

@@ -48,6 +48,8 @@ function committed(
 }
 
 function open({ path, readOnly, create }: Extract<Command, { kind: 'open' }>): null {
+  // Asked again after a lock that others held.
+  connection?.close();
   connection = new SqliteConnection(path, readOnly);
   if (create) connection.create();
   return null;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { ending, starting, startOf } from '../../../test/contract/store-support.ts';
 import { closeUnderneath } from '../../../test/support/close-underneath.ts';
-import type { LedgerOperation } from '../../core/ledger.ts';
+import type { LedgerBatch, LedgerOperation } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
 import { adoptJournal, journalOwners } from './adopt-journals.ts';
 import { startOperation } from './attempts.ts';
@@ -264,6 +264,53 @@ describe('a journal', () => {
     for (let begin = 0; begin < many.length; begin += 1_000) await journal.append(many.slice(begin, begin + 1_000));
     return { journal, many };
   }
+
+  const nothing = () => Promise.reject(new Error('the store is away'));
+
+  for (const count of [3, 3_000, 21_000]) {
+    test(`whose folder is taken away while the store takes nothing of ${count} records keeps what was on the way to it`, async () => {
+      const home = join(folder, 'home');
+      await mkdir(home);
+      const journal = new Journal(home, 'me', 64 * MEGABYTE, logger);
+      const many = Array.from({ length: count }, (_, index) => starting(`a${index}`));
+      for (let begin = 0; begin < count; begin += 1_000) await journal.append(many.slice(begin, begin + 1_000));
+      let taken = 0;
+      const oncePart = async (some: LedgerBatch): Promise<void> => {
+        if (taken > 0) throw new Error('the store is away');
+        taken = some.length;
+      };
+      await journal.handOn(oncePart).catch(() => undefined);
+      // What is read from the file is handed on again from the beginning of what was read at once.
+      const left = count > 20_000 ? many : many.slice(taken);
+      await journal.append([starting('waiting')]);
+      await journal.handOn(nothing).catch(() => undefined);
+      await journal.append([starting('filling')]);
+      await rm(home, { recursive: true });
+      await mkdir(home);
+      expect(await journal.checkPlace()).toBe(false);
+      expect(await journal.checkPlace()).toBe(true);
+      expect(journal.waiting).toBe(left.length + 2);
+      const expected = [...left, starting('waiting'), starting('filling')];
+      const idsOf = (operations: readonly LedgerOperation[]) =>
+        operations.map((one) => one.kind === 'start' && one.start.attemptId).sort();
+      expect(idsOf(await handedOn(journal))).toEqual(idsOf(expected));
+      expect(journal.lost).toBe(0);
+      await journal.close();
+    });
+  }
+
+  test('whose folder is taken away counts what neither memory nor the file has as lost when it ends', async () => {
+    const home = join(folder, 'home');
+    await mkdir(home);
+    const journal = new Journal(home, 'me', MEGABYTE, logger);
+    await journal.append([starting('leaving')]);
+    await journal.handOn(nothing).catch(() => undefined);
+    await rm(home, { recursive: true });
+    await mkdir(home);
+    expect(await journal.checkPlace()).toBe(false);
+    await journal.close();
+    expect(journal.lost).toBe(1);
+  });
 
   test('whose folder comes back writes over nothing that only its file had', async () => {
     const home = join(folder, 'home');

@@ -23,6 +23,8 @@ class Half {
   count = 0;
   /** Bytes, or records where they are held, that were handed on. */
   done = 0;
+  /** Operations in them. */
+  handedOn = 0;
   /** Attempts that go on in the other half: their starts are not handed on from here. */
   carried: ReadonlySet<string> = new Set();
 
@@ -41,6 +43,7 @@ class Half {
     this.held = [];
     this.count = 0;
     this.done = 0;
+    this.handedOn = 0;
     this.carried = new Set();
   }
 }
@@ -116,12 +119,17 @@ export class Journal {
   /** Whether the files are still where they were made; if not, what is to come goes into new ones. */
   checkPlace(): Promise<boolean> {
     return this.#turns.run(async () => {
-      if (await this.#filling.file.isInPlace()) return true;
-      await this.#bringToMemory(this.#filling);
-      await this.#filling.file.close();
-      await this.#filling.begin(++this.#generation);
-      return false;
+      const isInPlace = await this.#checkHalf(this.#leaving);
+      return (await this.#checkHalf(this.#filling)) && isInPlace;
     });
+  }
+
+  async #checkHalf(half: Half): Promise<boolean> {
+    if (await half.file.isInPlace()) return true;
+    await this.#bringToMemory(half);
+    await half.file.close();
+    await half.begin(++this.#generation);
+    return false;
   }
 
   /** What the store does not have stays in the files, for the next process: nothing may be written over it any more. */
@@ -135,17 +143,21 @@ export class Journal {
     });
   }
 
-  /** What a file has that is not in place any more: one that comes back is written over. */
-  async #bringToMemory({ held, file, count }: Half): Promise<void> {
+  /**
+   * What the store has not taken of a file that is not in place any more: one that comes back is written over. What is
+   * on its way to the store now may come there twice, which changes nothing.
+   */
+  async #bringToMemory(half: Half): Promise<void> {
+    const { held, file, done, handedOn, count } = half;
     let brought = 0;
     const bring = (operations: readonly LedgerOperation[]): void => {
-      this.keepInMemory(operations);
+      this.keepInMemory(notCarried(half, operations));
       brought += operations.length;
     };
-    if (held !== null) bring(held.flatMap(({ text }) => decodeOperations(text)));
+    if (held !== null) bring(held.slice(done).flatMap(({ text }) => decodeOperations(text)));
     // As far as it can be read: what was taken away is still open, what was lost is not.
-    else await readAll(file, bring).catch(() => undefined);
-    this.#lose(count - brought, 'its file is gone, and it was too much to be held');
+    else await readAll(file, done, bring).catch(() => undefined);
+    this.#lose(count - handedOn - brought, 'its file is gone, and it was too much to be held');
   }
 
   #lose(count: number, why: string): void {
@@ -191,6 +203,7 @@ export class Journal {
         const some = atOnce(half.held, half.done);
         await take(notCarriedTexts(half, some));
         half.done += some.length;
+        half.handedOn += some.reduce((sum, { count }) => sum + count, 0);
       }
     }
     await half.begin(++this.#generation);
@@ -204,6 +217,7 @@ export class Journal {
         await take(notCarried(half, operations.slice(begin, begin + AT_ONCE)));
       }
       half.done = nextOffset;
+      half.handedOn += operations.length;
     }
   }
 
@@ -216,8 +230,12 @@ export class Journal {
   }
 }
 
-async function readAll(file: JournalFile, take: (operations: readonly LedgerOperation[]) => void): Promise<void> {
-  for (let offset = 0; ; ) {
+async function readAll(
+  file: JournalFile,
+  begin: number,
+  take: (operations: readonly LedgerOperation[]) => void,
+): Promise<void> {
+  for (let offset = begin; ; ) {
     const { operations, nextOffset } = await file.read(offset);
     if (operations.length === 0) return;
     take(operations);
