@@ -9,7 +9,7 @@ import {
   updateBudget,
 } from './budgets.ts';
 import { type AddRun, each } from './command-parts.ts';
-import type { KeyFlags } from './key-flags.ts';
+import { EXPIRY_ALLOWED, type KeyFlags } from './key-flags.ts';
 import {
   createKey,
   type ListKeysFlags,
@@ -42,7 +42,7 @@ function keyFlags(command: Command): Command {
     .option('--models <names>', 'joined by commas, qwen* for all that begin so; any')
     .option('--places <places>', 'local, cloud, or any')
     .option('--routes <names>', 'joined by commas; any')
-    .option('--expires <when>', '90d, 12h, 2030-01-31, or never')
+    .option('--expires <when>', EXPIRY_ALLOWED)
     .option('--metadata <name=value>', 'for your own books; several times', each)
     .option('--json', 'as JSON');
 }

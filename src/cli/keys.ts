@@ -5,7 +5,7 @@ import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type KeyFlags, keyBodyOf } from './key-flags.ts';
 import { allOf } from './pages.ts';
-import { fail, headed, type JsonFlag, noteLines, print } from './reply-text.ts';
+import { expiryLines, fail, headed, type JsonFlag, noteLines, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -142,6 +142,7 @@ function newKeyText(body: unknown, what: string): string {
     show(fieldOf(body, 'key')),
     '',
     'Clients send it as "Authorization: Bearer <key>", or as the API key of any OpenAI SDK.',
+    ...expiryLines(body),
     ...noteLines(body),
   ].join('\n');
 }
