@@ -80,7 +80,11 @@ function addKeys(program: Command, terminal: Terminal, add: AddRun): void {
   );
   add(update, (client) => updateKey(client, terminal, String(update.args[0]), update.opts<KeyFlags & JsonFlag>()));
 
-  const rotate = named(keys.command('rotate').description('give a key a new text; the one before goes on for a while'))
+  const rotate = named(
+    keys
+      .command('rotate')
+      .description('give a key a new text; the one before goes on for a while, an older one ends at once'),
+  )
     .option('--grace <seconds>', 'how long it goes on (default: 86400, a day)')
     .option('--json', 'as JSON');
   add(rotate, (client) => rotateKey(client, terminal, String(rotate.args[0]), rotate.opts<RotateFlags>()));

@@ -23,7 +23,7 @@ export async function createKey(client: AdminClient, terminal: Terminal, flags: 
   const reading = keyBodyOf(flags, Date.now());
   if (!reading.ok) return wrongUse(terminal, reading.problems);
   const reply = await client.request('POST', PATH, reading.body);
-  return print(reply, terminal, flags, (made) => newKeyText(made, 'was made'));
+  return print(reply, terminal, flags, (made) => [newKeyText(made, 'was made'), ...noteLines(made)].join('\n'));
 }
 
 export async function listKeys(client: AdminClient, terminal: Terminal, flags: ListKeysFlags): Promise<number> {
@@ -69,11 +69,10 @@ export async function rotateKey(client: AdminClient, terminal: Terminal, named: 
   const { grace } = flags;
   const body = grace === undefined ? {} : { grace_seconds: /^\d+$/.test(grace) ? Number(grace) : grace };
   const reply = await client.request('POST', `${pathOf(key)}/rotate`, body, ifUnchanged(key));
-  return print(reply, terminal, flags, (rotated) =>
-    [newKeyText(rotated, 'has a new text'), ...formerTexts(rotated).map((text) => `The text before it, ${text}.`)].join(
-      '\n',
-    ),
-  );
+  return print(reply, terminal, flags, (rotated) => {
+    const former = formerTexts(rotated).map((text) => `The text before it, ${text}.`);
+    return [newKeyText(rotated, 'has a new text'), ...former, ...noteLines(rotated)].join('\n');
+  });
 }
 
 export async function revokeKey(client: AdminClient, terminal: Terminal, named: string, flags: JsonFlag) {
@@ -143,7 +142,6 @@ function newKeyText(body: unknown, what: string): string {
     '',
     'Clients send it as "Authorization: Bearer <key>", or as the API key of any OpenAI SDK.',
     ...expiryLines(body),
-    ...noteLines(body),
   ].join('\n');
 }
 

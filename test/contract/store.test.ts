@@ -280,7 +280,13 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
   });
 
   test('counts a local call that nobody saw the end of as unknown, and only one of a cloud as without a price, too', async () => {
-    const unseen = { state: 'unknown', costNanoUsd: null, costSource: 'unknown', inputTokens: 0, outputTokens: 0 } as const;
+    const unseen = {
+      state: 'unknown',
+      costNanoUsd: null,
+      costSource: 'unknown',
+      inputTokens: 0,
+      outputTokens: 0,
+    } as const;
     await kinds(
       starting('own'),
       starting('set-aside', { reservedNanoUsd: 700 }),

@@ -30,6 +30,12 @@ describe('keys on the command line', () => {
     const opens = `${old} opens the door until `;
     expect(rotated).toContain(`The text before it, ${opens}`);
     expect((await run('keys show hb')).out).toContain(`old text  ${opens}`);
+    expect(rotated).not.toContain('Note:');
+    const again = (await run('keys rotate hb')).out;
+    expect(again).toContain(`Note: The text before that, ${old}, is ended now: at most two texts`);
+    expect((await run('keys show hb')).out).not.toContain(opens);
+    expect((await run('keys rotate hb --grace 0')).out).toContain('is ended now');
+    expect((await run('keys rotate hb --grace 0')).out).not.toContain('is ended now');
     await run('keys revoke hb');
     expect((await run('keys show hb')).out).not.toContain('opens the door');
     expect(await run('keys update hb --owner me')).toMatchObject({
