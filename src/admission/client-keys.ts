@@ -131,10 +131,11 @@ export class ClientKeys {
     return againOnConflict(revision, async () => {
       const before = await this.stored(id);
       if (before === null) return null;
+      // First: to whom the key is not there it is not there at any revision.
+      const key = change(before.key);
       if (revision !== null && revision !== before.revision) {
         throw new RevisionConflict(`The key is at revision ${before.revision}, not at ${revision} any more.`);
       }
-      const key = change(before.key);
       // Revoked already: nothing changes, and nothing comes on record once more.
       if (key === before.key) return this.#putInForce(key, before.revision);
       await this.#parts.store.change(before, key, this.#parts.clock.wallMs(), { action, origin });
