@@ -3,13 +3,7 @@ import type { AuditOrigin } from '../core/audit.ts';
 import { DEFAULT_PROJECT } from '../core/caller.ts';
 import { ANYTHING, type ClientKey, endedByRotation, type KeyVersion, rotateKey } from '../core/client-key.ts';
 import type { Clock } from '../core/clock.ts';
-import {
-  type ClientKeyStore,
-  type KeyPage,
-  type KeyQuery,
-  type KeyRecord,
-  RevisionConflict,
-} from '../core/key-store.ts';
+import { type ClientKeyStore, checkRevision, type KeyPage, type KeyQuery, type KeyRecord } from '../core/key-store.ts';
 import { NO_LIMITS } from '../core/limits.ts';
 import type { Secret } from '../core/secret.ts';
 import type { HashKey } from './key-hash.ts';
@@ -133,9 +127,7 @@ export class ClientKeys {
       if (before === null) return null;
       // First: to whom the key is not there it is not there at any revision.
       const key = change(before.key);
-      if (revision !== null && revision !== before.revision) {
-        throw new RevisionConflict(`The key is at revision ${before.revision}, not at ${revision} any more.`);
-      }
+      checkRevision('The key', revision, before.revision);
       // Revoked already: nothing changes, and nothing comes on record once more.
       if (key === before.key) return this.#putInForce(key, before.revision);
       await this.#parts.store.change(before, key, this.#parts.clock.wallMs(), { action, origin });

@@ -51,8 +51,8 @@ test('a span may be minutes or months, and is never guessed to be one of them', 
 
 test('every flag that makes no sense is told at once, with what it should be', () => {
   expect(read({ budget: ['20eur/month', '5usd'], expires: 'soon', metadata: ['team'] })).toEqual([
-    '--budget is "20eur/month": it should be such as 20usd/month or 1000000tokens/day (or week, or total).',
-    '--budget is "5usd": it should be such as 20usd/month or 1000000tokens/day (or week, or total).',
+    '--budget is "20eur/month": it should be such as 20usd/month or 1000000tokens/day; the windows are day, week, month and total.',
+    '--budget is "5usd": it should be such as 20usd/month or 1000000tokens/day; the windows are day, week, month and total.',
     `--expires is "soon": it should be such as ${EXPIRY_ALLOWED}.`,
     '--metadata is "team": it should be name=value.',
   ]);

@@ -93,7 +93,7 @@ export function budgetOf(text: string, soft: boolean): Readonly<Record<string, u
 }
 
 export function wrongBudget(flag: string, text: string): string {
-  return `${flag} is ${JSON.stringify(text)}: it should be such as 20usd/month or 1000000tokens/day (or week, or total).`;
+  return `${flag} is ${JSON.stringify(text)}: it should be such as 20usd/month or 1000000tokens/day; the windows are day, week, month and total.`;
 }
 
 /** `$20/month` → `20usd/month`; a dollar sign before tokens is nothing. */
