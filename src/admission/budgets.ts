@@ -3,7 +3,7 @@ import type { AuditOrigin } from '../core/audit.ts';
 import type { BudgetStore, SharedBudget, SharedBudgetRecord } from '../core/budget-store.ts';
 import type { BudgetLimit } from '../core/client-key.ts';
 import type { Clock } from '../core/clock.ts';
-import { RevisionConflict } from '../core/key-store.ts';
+import { checkRevision } from '../core/key-store.ts';
 
 export interface BudgetsParts {
   readonly store: BudgetStore;
@@ -83,9 +83,7 @@ export class Budgets {
 
   async #at(id: string, revision: number | null): Promise<SharedBudgetRecord | null> {
     const before = await this.stored(id);
-    if (before !== null && revision !== null && revision !== before.revision) {
-      throw new RevisionConflict(`The budget is at revision ${before.revision}, not at ${revision} any more.`);
-    }
+    if (before !== null) checkRevision('The budget', revision, before.revision);
     return before;
   }
 }

@@ -1,15 +1,9 @@
 import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditOrigin } from '../core/audit.ts';
 import { DEFAULT_PROJECT } from '../core/caller.ts';
-import { ANYTHING, type ClientKey, rotateKey } from '../core/client-key.ts';
+import { ANYTHING, type ClientKey, endedByRotation, type KeyVersion, rotateKey } from '../core/client-key.ts';
 import type { Clock } from '../core/clock.ts';
-import {
-  type ClientKeyStore,
-  type KeyPage,
-  type KeyQuery,
-  type KeyRecord,
-  RevisionConflict,
-} from '../core/key-store.ts';
+import { type ClientKeyStore, checkRevision, type KeyPage, type KeyQuery, type KeyRecord } from '../core/key-store.ts';
 import { NO_LIMITS } from '../core/limits.ts';
 import type { Secret } from '../core/secret.ts';
 import type { HashKey } from './key-hash.ts';
@@ -38,6 +32,11 @@ export interface ClientKeysParts {
 export interface ShownOnce {
   readonly record: KeyRecord;
   readonly text: Secret;
+}
+
+export interface Rotated extends ShownOnce {
+  /** Texts that opened the door until now. */
+  readonly ended: readonly KeyVersion[];
 }
 
 /** Makes, changes and ends client keys: in the store first, then at once in the book that requests are checked against. */
@@ -95,15 +94,17 @@ export class ClientKeys {
     return this.#change(id, revision, 'key.update', origin, (key) => ({ ...key, ...change(key) }));
   }
 
-  /** A new text; the one before it opens the door for `graceMs` longer. Null: there is no such key. */
-  async rotate(id: string, graceMs: number, revision: number | null, origin: AuditOrigin): Promise<ShownOnce | null> {
+  /** A new text; the one before it opens the door for `graceMs` longer, an older one no more. Null: there is no such key. */
+  async rotate(id: string, graceMs: number, revision: number | null, origin: AuditOrigin): Promise<Rotated | null> {
     const { hash, clock } = this.#parts;
     const nowMs = clock.wallMs();
     const { text, version } = newKey(hash, nowMs);
-    const record = await this.#change(id, revision, 'key.rotate', origin, (key) =>
-      rotateKey(key, version, nowMs + graceMs),
-    );
-    return record === null ? null : { record, text };
+    let ended: readonly KeyVersion[] = [];
+    const record = await this.#change(id, revision, 'key.rotate', origin, (key) => {
+      ended = endedByRotation(key, nowMs);
+      return rotateKey(key, version, nowMs + graceMs);
+    });
+    return record === null ? null : { record, text, ended };
   }
 
   /** For good, in force when it resolves; its record stays. Null: there is no such key. */
@@ -124,10 +125,9 @@ export class ClientKeys {
     return againOnConflict(revision, async () => {
       const before = await this.stored(id);
       if (before === null) return null;
-      if (revision !== null && revision !== before.revision) {
-        throw new RevisionConflict(`The key is at revision ${before.revision}, not at ${revision} any more.`);
-      }
+      // First: to whom the key is not there it is not there at any revision.
       const key = change(before.key);
+      checkRevision('The key', revision, before.revision);
       // Revoked already: nothing changes, and nothing comes on record once more.
       if (key === before.key) return this.#putInForce(key, before.revision);
       await this.#parts.store.change(before, key, this.#parts.clock.wallMs(), { action, origin });

@@ -2,7 +2,7 @@ import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
 import { NoSuchProject } from '../core/budget-store.ts';
 import type { Clock } from '../core/clock.ts';
-import { RevisionConflict } from '../core/key-store.ts';
+import { checkRevision } from '../core/key-store.ts';
 import {
   GrantRefused,
   NotOurs,
@@ -119,10 +119,7 @@ export class People {
     if (before === null) return null;
     // Whoever may not give a role may not take it.
     await this.#checkGrants(principal, before.grants);
-    const there = tokenRevision(before);
-    if (revision !== null && revision !== there) {
-      throw new RevisionConflict(`The token is at revision ${there}, not at ${revision} any more.`);
-    }
+    checkRevision('The token', revision, tokenRevision(before));
     const after = { ...before, revokedAtMs: before.revokedAtMs ?? clock.wallMs() };
     await store.revokeToken(before, after.revokedAtMs, eventOf('token.revoke', origin, before, after));
     return after;
@@ -196,9 +193,7 @@ export class People {
     const { store, clock } = this.#parts;
     const before = await store.user({ organisationId: principal.organisationId, id });
     if (before === null) return null;
-    if (revision !== null && revision !== before.revision) {
-      throw new RevisionConflict(`The user is at revision ${before.revision}, not at ${revision} any more.`);
-    }
+    checkRevision('The user', revision, before.revision);
     if (before.identity !== null && (change.grants !== undefined || change.password !== undefined)) {
       throw new NotOurs(`"${before.name}" logs in at ${before.identity.issuer}.`);
     }

@@ -1,7 +1,7 @@
 import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
 import { NoSuchProject } from '../core/budget-store.ts';
-import { RevisionConflict } from '../core/key-store.ts';
+import { checkRevision } from '../core/key-store.ts';
 import { type Limits, NO_LIMITS, type SharedLimit } from '../core/limits.ts';
 import type { SharedLimitStore } from '../core/tenants.ts';
 
@@ -63,9 +63,7 @@ export class SharedLimitDesk {
   async #find({ organisationId, scope, scopeId }: LimitPlace, revision: number | null): Promise<SharedLimit | null> {
     const all = await this.of(organisationId);
     const found = all.find((limit) => limit.scope === scope && limit.scopeId === scopeId) ?? null;
-    if (revision !== null && revision !== (found?.revision ?? 0)) {
-      throw new RevisionConflict(`The limit is at revision ${found?.revision ?? 0}, not at ${revision} any more.`);
-    }
+    checkRevision('The limit', revision, found?.revision ?? 0);
     return found;
   }
 }

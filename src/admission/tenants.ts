@@ -1,7 +1,7 @@
 import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
 import type { Clock } from '../core/clock.ts';
-import { RevisionConflict } from '../core/key-store.ts';
+import { checkRevision } from '../core/key-store.ts';
 import type { Organisation, Project, TenantStore } from '../core/tenants.ts';
 
 /** Makes and renames organisations and their projects. Null: there is no such one. */
@@ -54,7 +54,7 @@ export class Tenants {
     return againOnConflict(revision, async () => {
       const before = (await this.organisations()).find((one) => one.organisationId === organisationId);
       if (before === undefined) return null;
-      checkRevision(before, revision);
+      checkRevision('It', revision, before.revision);
       const after = { ...before, name, revision: before.revision + 1 };
       await this.#store.renameOrganisation(before, name, organisationEvent('update', origin, before, after));
       return after;
@@ -71,17 +71,12 @@ export class Tenants {
     return againOnConflict(revision, async () => {
       const before = (await this.projects(organisationId)).find((one) => one.projectId === projectId);
       if (before === undefined) return null;
-      checkRevision(before, revision);
+      checkRevision('It', revision, before.revision);
       const after = { ...before, name, revision: before.revision + 1 };
       await this.#store.renameProject(before, name, projectEvent('update', origin, before, after));
       return after;
     });
   }
-}
-
-function checkRevision(before: Organisation, revision: number | null): void {
-  if (revision === null || revision === before.revision) return;
-  throw new RevisionConflict(`It is at revision ${before.revision}, not at ${revision} any more.`);
 }
 
 type Deed = 'create' | 'update';

@@ -1,14 +1,14 @@
 import { fieldOf } from './admin-client.ts';
-import { show } from './cells.ts';
+import { roundDollars, show, wholeDollars } from './cells.ts';
 
 /** `$1.20 of $20/month`. */
 export function budgetText(budget: unknown): string {
   const usd = fieldOf(budget, 'limit_usd');
   const inUsd = typeof usd === 'number';
   const spent = fieldOf(budget, inUsd ? 'spent_usd' : 'spent_tokens');
-  const limit = inUsd ? `$${usd}` : `${show(fieldOf(budget, 'limit_tokens'))} tokens`;
+  const limit = inUsd ? wholeDollars(usd) : `${show(fieldOf(budget, 'limit_tokens'))} tokens`;
   const soft = fieldOf(budget, 'hard') === false ? ', soft' : '';
-  const used = inUsd ? `$${Number(Number(spent ?? 0).toPrecision(3))}` : show(spent);
+  const used = inUsd ? roundDollars(spent ?? 0) : show(spent);
   return `${used} of ${limit}/${show(fieldOf(budget, 'window'))}${soft}`;
 }
 
@@ -17,6 +17,6 @@ export function budgetWithReserved(budget: unknown): string {
   const usd = fieldOf(budget, 'reserved_usd');
   const reserved = usd ?? fieldOf(budget, 'reserved_tokens');
   if (typeof reserved !== 'number' || reserved === 0) return budgetText(budget);
-  const amount = typeof usd === 'number' ? `$${Number(usd.toPrecision(3))}` : `${reserved} tokens`;
+  const amount = typeof usd === 'number' ? roundDollars(usd) : `${reserved} tokens`;
   return `${budgetText(budget)} (and ${amount} set aside for calls that run)`;
 }

@@ -1,6 +1,6 @@
 import { type AdminClient, fieldOf } from './admin-client.ts';
 import { budgetText, budgetWithReserved } from './budget-text.ts';
-import { dateAndTime, listOf, show } from './cells.ts';
+import { dateAndTime, listOf, show, wholeDollars } from './cells.ts';
 import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { budgetOf, wrongBudget } from './key-flags.ts';
 import { allOf } from './pages.ts';
@@ -117,7 +117,7 @@ function nameOf(budget: unknown): string {
 
 function limitText(budget: unknown): string {
   const usd = fieldOf(budget, 'limit_usd');
-  const limit = typeof usd === 'number' ? `$${usd}` : `${show(fieldOf(budget, 'limit_tokens'))} tokens`;
+  const limit = typeof usd === 'number' ? wholeDollars(usd) : `${show(fieldOf(budget, 'limit_tokens'))} tokens`;
   const soft = fieldOf(budget, 'hard') === false ? ' (soft: it only warns)' : '';
   const window = show(fieldOf(budget, 'window'));
   return `${limit} ${window === 'total' ? 'in total' : `a ${window}`}${soft}`;

@@ -21,6 +21,18 @@ export const dollars = ofNumber((value) =>
   value === 0 ? '0' : `$${value < 0.01 ? value.toFixed(6) : value.toFixed(4)}`,
 );
 
+/** Plain digits: `6e-7` is no amount of money. */
+const plain = (value: number, options: Intl.NumberFormatOptions): string =>
+  `$${value.toLocaleString('en-US', { useGrouping: false, ...options })}`;
+/** Nothing is rounded away: what is hidden here would be missing on a bill. */
+export const wholeDollars = ofNumber((value) => plain(value, { maximumFractionDigits: 12 }));
+/** To three digits, cents from a dollar on: local calls and small models cost less than a thousandth of a cent. */
+export const roundDollars = ofNumber((value) =>
+  value >= 1
+    ? plain(value, { minimumFractionDigits: 2, maximumFractionDigits: 2 })
+    : plain(value, { maximumSignificantDigits: 3 }),
+);
+
 export const duration = ofNumber((value) => {
   if (value < 120) return `${Math.round(value)} s`;
   if (value < 7200) return `${Math.round(value / 60)} min`;

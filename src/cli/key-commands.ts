@@ -9,7 +9,7 @@ import {
   updateBudget,
 } from './budgets.ts';
 import { type AddRun, each } from './command-parts.ts';
-import type { KeyFlags } from './key-flags.ts';
+import { EXPIRY_ALLOWED, type KeyFlags } from './key-flags.ts';
 import {
   createKey,
   type ListKeysFlags,
@@ -42,7 +42,7 @@ function keyFlags(command: Command): Command {
     .option('--models <names>', 'joined by commas, qwen* for all that begin so; any')
     .option('--places <places>', 'local, cloud, or any')
     .option('--routes <names>', 'joined by commas; any')
-    .option('--expires <when>', '90d, 12h, 2030-01-31, or never')
+    .option('--expires <when>', EXPIRY_ALLOWED)
     .option('--metadata <name=value>', 'for your own books; several times', each)
     .option('--json', 'as JSON');
 }
@@ -80,7 +80,11 @@ function addKeys(program: Command, terminal: Terminal, add: AddRun): void {
   );
   add(update, (client) => updateKey(client, terminal, String(update.args[0]), update.opts<KeyFlags & JsonFlag>()));
 
-  const rotate = named(keys.command('rotate').description('give a key a new text; the one before goes on for a while'))
+  const rotate = named(
+    keys
+      .command('rotate')
+      .description('give a key a new text; the one before goes on for a while, an older one ends at once'),
+  )
     .option('--grace <seconds>', 'how long it goes on (default: 86400, a day)')
     .option('--json', 'as JSON');
   add(rotate, (client) => rotateKey(client, terminal, String(rotate.args[0]), rotate.opts<RotateFlags>()));

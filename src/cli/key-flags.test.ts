@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { type KeyFlags, keyBodyOf } from './key-flags.ts';
+import { EXPIRY_ALLOWED, type KeyFlags, keyBodyOf } from './key-flags.ts';
 
 const NOW_MS = Date.parse('2026-11-24T00:00:00Z');
 const read = (flags: KeyFlags) => {
@@ -41,16 +41,22 @@ test('the end of a key is a span from now, a date, or never', () => {
   expect(read({ expires: 'never' })).toEqual({ expires_at: null });
 });
 
+test('a span may be minutes or months, and is never guessed to be one of them', () => {
+  expect(read({ expires: '30min' })).toEqual({ expires_at: '2026-11-24T00:30:00.000Z' });
+  expect(read({ expires: '2mo' })).toEqual({ expires_at: '2027-01-23T00:00:00.000Z' });
+  expect(read({ expires: '30m' })).toEqual([
+    expect.stringMatching(/^--expires is "30m": .*30min.*never\. Write 30min for minutes, or 30mo for months\.$/),
+  ]);
+});
+
 test('every flag that makes no sense is told at once, with what it should be', () => {
   expect(read({ budget: ['20eur/month', '5usd'], expires: 'soon', metadata: ['team'] })).toEqual([
-    '--budget is "20eur/month": it should be such as 20usd/month or 1000000tokens/day (or week, or total).',
-    '--budget is "5usd": it should be such as 20usd/month or 1000000tokens/day (or week, or total).',
-    '--expires is "soon": it should be such as 90d, 12h, 2030-01-31, or never.',
+    '--budget is "20eur/month": it should be such as 20usd/month or 1000000tokens/day; the windows are day, week, month and total.',
+    '--budget is "5usd": it should be such as 20usd/month or 1000000tokens/day; the windows are day, week, month and total.',
+    `--expires is "soon": it should be such as ${EXPIRY_ALLOWED}.`,
     '--metadata is "team": it should be name=value.',
   ]);
-  expect(read({ expires: '999999y' })).toEqual([
-    '--expires is "999999y": it should be such as 90d, 12h, 2030-01-31, or never.',
-  ]);
+  expect(read({ expires: '999999y' })).toEqual([`--expires is "999999y": it should be such as ${EXPIRY_ALLOWED}.`]);
   expect(read({ soft: true })).toEqual(['--soft says how the budgets of --budget are kept: give one, too.']);
 });
 

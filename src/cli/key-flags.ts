@@ -21,10 +21,18 @@ export type KeyFlagsReading =
 
 const BUDGET = /^(?<amount>\d+(?:\.\d+)?)\s*(?<unit>usd|\$|tokens)\/(?<window>day|week|month|total)$/i;
 const LEADING_DOLLAR = /^\$(?=\d)/;
-const SPAN = /^(?<count>\d{1,6})(?<unit>[hdwmy])$/i;
-const HOUR_MS = 3_600_000;
+/** Without `m`: of a credential nobody should have to guess whether it lives for minutes or months. */
+const SPAN = /^(?<count>\d{1,6})(?<unit>min|h|d|w|mo|y)$/i;
+const BARE_M = /^\d{1,6}m$/i;
+const MINUTE_MS = 60_000;
 const LATEST_MS = Date.UTC(9_999, 11, 31);
-const SPAN_HOURS: Readonly<Record<string, number>> = { h: 1, d: 24, w: 168, m: 720, y: 8_760 };
+const SPAN_MINUTES: Readonly<Record<string, number>> = {
+  ...{ min: 1, h: 60, d: 1_440, w: 10_080 },
+  ...{ mo: 43_200, y: 525_600 },
+};
+
+/** As the help of a command says it. */
+export const EXPIRY_ALLOWED = '30min, 12h, 90d, 2w, 6mo (months of 30 days), 1y, 2030-01-31, or never';
 
 /** Flags → the body of the admin API. Pure; what the gateway judges (names, ranges) it is left to judge. */
 export function keyBodyOf(flags: KeyFlags, nowMs: number): KeyFlagsReading {
@@ -85,7 +93,7 @@ export function budgetOf(text: string, soft: boolean): Readonly<Record<string, u
 }
 
 export function wrongBudget(flag: string, text: string): string {
-  return `${flag} is ${JSON.stringify(text)}: it should be such as 20usd/month or 1000000tokens/day (or week, or total).`;
+  return `${flag} is ${JSON.stringify(text)}: it should be such as 20usd/month or 1000000tokens/day; the windows are day, week, month and total.`;
 }
 
 /** `$20/month` → `20usd/month`; a dollar sign before tokens is nothing. */
@@ -100,12 +108,13 @@ export function expiryOf(text: string, nowMs: number, problems: string[]): strin
   if (text === 'never') return null;
   const { count, unit } = SPAN.exec(text)?.groups ?? {};
   if (count !== undefined && unit !== undefined) {
-    const endMs = nowMs + Number(count) * (SPAN_HOURS[unit.toLowerCase()] ?? 0) * HOUR_MS;
+    const endMs = nowMs + Number(count) * (SPAN_MINUTES[unit.toLowerCase()] ?? 0) * MINUTE_MS;
     if (endMs <= LATEST_MS) return new Date(endMs).toISOString();
   }
   const ms = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(ms)) return new Date(ms).toISOString();
-  problems.push(`--expires is ${JSON.stringify(text)}: it should be such as 90d, 12h, 2030-01-31, or never.`);
+  const meant = BARE_M.test(text) ? ` Write ${text}in for minutes, or ${text}o for months.` : '';
+  problems.push(`--expires is ${JSON.stringify(text)}: it should be such as ${EXPIRY_ALLOWED}.${meant}`);
   return null;
 }
 

@@ -5,7 +5,7 @@ import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { type KeyFlags, keyBodyOf } from './key-flags.ts';
 import { allOf } from './pages.ts';
-import { fail, headed, type JsonFlag, noteLines, print } from './reply-text.ts';
+import { expiryLines, fail, headed, type JsonFlag, noteLines, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -23,7 +23,7 @@ export async function createKey(client: AdminClient, terminal: Terminal, flags: 
   const reading = keyBodyOf(flags, Date.now());
   if (!reading.ok) return wrongUse(terminal, reading.problems);
   const reply = await client.request('POST', PATH, reading.body);
-  return print(reply, terminal, flags, (made) => newKeyText(made, 'was made'));
+  return print(reply, terminal, flags, (made) => [newKeyText(made, 'was made'), ...noteLines(made)].join('\n'));
 }
 
 export async function listKeys(client: AdminClient, terminal: Terminal, flags: ListKeysFlags): Promise<number> {
@@ -69,11 +69,10 @@ export async function rotateKey(client: AdminClient, terminal: Terminal, named: 
   const { grace } = flags;
   const body = grace === undefined ? {} : { grace_seconds: /^\d+$/.test(grace) ? Number(grace) : grace };
   const reply = await client.request('POST', `${pathOf(key)}/rotate`, body, ifUnchanged(key));
-  return print(reply, terminal, flags, (rotated) =>
-    [newKeyText(rotated, 'has a new text'), ...formerTexts(rotated).map((text) => `The text before it, ${text}.`)].join(
-      '\n',
-    ),
-  );
+  return print(reply, terminal, flags, (rotated) => {
+    const former = formerTexts(rotated).map((text) => `The text before it, ${text}.`);
+    return [newKeyText(rotated, 'has a new text'), ...former, ...noteLines(rotated)].join('\n');
+  });
 }
 
 export async function revokeKey(client: AdminClient, terminal: Terminal, named: string, flags: JsonFlag) {
@@ -142,7 +141,7 @@ function newKeyText(body: unknown, what: string): string {
     show(fieldOf(body, 'key')),
     '',
     'Clients send it as "Authorization: Bearer <key>", or as the API key of any OpenAI SDK.',
-    ...noteLines(body),
+    ...expiryLines(body),
   ].join('\n');
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { type AddRun, each, json } from './command-parts.ts';
+import { EXPIRY_ALLOWED } from './key-flags.ts';
 import { type LimitFlags, listLimits, removeLimit, setLimit } from './limits.ts';
 import {
   type ChangeUserFlags,
@@ -76,7 +77,7 @@ function addTokens(tokens: Command, terminal: Terminal, add: AddRun): void {
       .description('make one; its text is shown once')
       .requiredOption('--name <name>', 'for people')
       .requiredOption('--role <role>', ROLE, each)
-      .option('--expires <when>', '90d, 12h, 2030-01-31, or never (default: never)'),
+      .option('--expires <when>', `${EXPIRY_ALLOWED} (default: never)`),
   );
   add(create, (client) => createToken(client, terminal, create.opts<NewTokenFlags>()));
   const revoke = json(

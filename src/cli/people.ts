@@ -3,7 +3,7 @@ import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_WRONG_USE } from './exit-codes.ts';
 import { expiryOf } from './key-flags.ts';
 import { allOf } from './pages.ts';
-import { fail, headed, type JsonFlag, print } from './reply-text.ts';
+import { expiryLines, fail, headed, type JsonFlag, print } from './reply-text.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -137,6 +137,7 @@ export async function createToken(client: AdminClient, terminal: Terminal, flags
       `The token of "${show(fieldOf(made, 'name'))}" is shown now and never again:`,
       `  ${show(fieldOf(made, 'token'))}`,
       'Use it as the admin key: SWARMROUTER_ADMIN_KEY, or "Authorization: Bearer <token>".',
+      ...expiryLines(made),
     ].join('\n'),
   );
 }

@@ -2,7 +2,7 @@ import pico from 'picocolors';
 import { TOKEN_CLASSES, type TokenClass } from '../core/price.ts';
 import { RATE_FIELDS } from '../core/price-fields.ts';
 import { type AdminClient, fieldOf } from './admin-client.ts';
-import { dateAndTime, listOf, show } from './cells.ts';
+import { dateAndTime, listOf, show, wholeDollars } from './cells.ts';
 import { allOf } from './pages.ts';
 import { type JsonFlag, noteLines, print } from './reply-text.ts';
 import { table } from './table.ts';
@@ -121,21 +121,19 @@ function priceCells(price: unknown): string[] {
     const rate = fieldOf(price, RATE_FIELDS[name]);
     return rate === undefined
       ? []
-      : [`${RATE_FIELDS[name].replace('_usd_per_mtok', '').replaceAll('_', ' ')} ${usd(rate)}`];
+      : [`${RATE_FIELDS[name].replace('_usd_per_mtok', '').replaceAll('_', ' ')} ${wholeDollars(rate)}`];
   });
   const request = fieldOf(price, 'usd_per_request');
-  if (request !== undefined) others.push(`${usd(request)} a request`);
+  if (request !== undefined) others.push(`${wholeDollars(request)} a request`);
   const hour = fieldOf(price, 'usd_per_hour');
-  if (hour !== undefined) others.push(`${usd(hour)} an hour`);
+  if (hour !== undefined) others.push(`${wholeDollars(hour)} an hour`);
   const tiers = listOf(fieldOf(price, 'tiers'));
   if (tiers.length > 0) others.push(`${tiers.length} tiers`);
-  return [usd(fieldOf(price, RATE_FIELDS.input)), usd(fieldOf(price, RATE_FIELDS.output)), others.join(', ') || '-'];
-}
-
-/** Prices are shown whole: what is rounded away here would be missing on a bill. */
-function usd(value: unknown): string {
-  if (typeof value !== 'number') return '-';
-  return `$${value.toLocaleString('en-US', { useGrouping: false, maximumFractionDigits: 12 })}`;
+  return [
+    wholeDollars(fieldOf(price, RATE_FIELDS.input)),
+    wholeDollars(fieldOf(price, RATE_FIELDS.output)),
+    others.join(', ') || '-',
+  ];
 }
 
 function setText(price: unknown): string {

@@ -1,6 +1,6 @@
 import pico from 'picocolors';
 import { type AdminReply, fieldOf } from './admin-client.ts';
-import { listOf, show } from './cells.ts';
+import { dateAndTime, listOf, show } from './cells.ts';
 import { EXIT_FAILED, EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { table } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -34,6 +34,12 @@ export function fail(terminal: Terminal, reply: Extract<AdminReply, { ok: false 
 /** What was done and is probably not meant, a line each. */
 export function noteLines(body: unknown): readonly string[] {
   return listOf(fieldOf(body, 'warnings')).map((warning) => `Note: ${show(warning)}`);
+}
+
+/** When a new credential ends, as a date: how a span was understood is seen before it matters. */
+export function expiryLines(body: unknown): readonly string[] {
+  const at = fieldOf(body, 'expires_at');
+  return typeof at === 'string' ? [`It opens the door until ${dateAndTime(at)} UTC.`] : [];
 }
 
 /** Where something comes from that may lie over another of its name. */

@@ -29,6 +29,12 @@ describe('the table of usage', () => {
     expect(textOf(row('qwen', {}))).not.toMatch(/price/i);
   });
 
+  test('writes the smallest amounts in plain digits, and no amount with an exponent', () => {
+    const tiny = cells(textOf(row('tiny', { cost_usd: 6e-7, saved_usd: 1.234e-8 })), 'tiny');
+    expect(tiny.slice(-2)).toEqual(['$0.0000006', '$0.0000000123']);
+    expect(cells(textOf(row('large', { cost_usd: 1_234.5 })), 'large').at(-2)).toBe('$1234.50');
+  });
+
   test('counts one call as one', () => {
     const one = textOf(row('house', { cost_usd: null, unpriced: 1, unknown: 1, open: 1 }));
     expect(one).toContain('1 call has no known price and is not in the cost.');

@@ -1,6 +1,6 @@
 import pico from 'picocolors';
 import { type AdminClient, fieldOf } from './admin-client.ts';
-import { listOf, show } from './cells.ts';
+import { listOf, roundDollars, show } from './cells.ts';
 import { EXIT_OK } from './exit-codes.ts';
 import { fail, print } from './reply-text.ts';
 import { table } from './table.ts';
@@ -72,18 +72,13 @@ function groupCell(row: unknown, group: string): string {
 
 function sumCells(row: unknown, withUnpriced: boolean): string[] {
   const of = (name: string): string => show(fieldOf(row, name));
-  const money = (name: string): string => usd(fieldOf(row, name));
+  const money = (name: string): string => roundDollars(fieldOf(row, name));
   return [
     ...[of('requests'), of('input_tokens'), of('cached_input_tokens'), of('output_tokens')],
     ...[fieldOf(row, 'cost_usd') === null ? 'unknown' : money('cost_usd')],
     ...(withUnpriced ? [of('unpriced')] : []),
     money('saved_usd'),
   ];
-}
-
-/** A thousandth of a cent is still shown: local calls and small models cost less than a cent. */
-function usd(value: unknown): string {
-  return typeof value === 'number' ? `$${value >= 1 ? value.toFixed(2) : Number(value.toPrecision(3))}` : '–';
 }
 
 /** What is not in the sums. */
@@ -97,7 +92,7 @@ function remarks(total: unknown): string[] {
   }
   if (count('unknown') > 0) {
     lines.push(
-      `${calls('unknown')} broke off without a word of what was used: ${usd(fieldOf(total, 'maybe_usd'))} of the cost is what was set aside for ${count('unknown') === 1 ? 'it' : 'them'}.`,
+      `${calls('unknown')} broke off without a word of what was used: ${roundDollars(fieldOf(total, 'maybe_usd'))} of the cost is what was set aside for ${count('unknown') === 1 ? 'it' : 'them'}.`,
     );
   }
   if (count('open') > 0) lines.push(`${calls('open')} still ${count('open') === 1 ? 'runs' : 'run'}.`);

@@ -26,7 +26,7 @@ const NO_PLACES: SecretPlaces = { variable: () => null, readFile: () => null };
  */
 export function readGivenProvider(body: unknown, before: GivenProvider | null): Reading<ProviderGiven> {
   if (!isObject(body))
-    return refused([problem('the body', shownType(body), 'it is no JSON object', 'one JSON object')]);
+    return refused([jsonProblem('the body', body, 'it is no JSON object', 'one JSON object', 'correct the body')]);
   const problems: Problem[] = before === null ? [] : fixedFields(body);
   const whole = before === null ? body : merged(before, body);
   const place = placeOfJson(withoutReference(whole, problems), FIELDS, problems);
@@ -63,9 +63,9 @@ function merged(before: GivenProvider, body: JsonObject): JsonObject {
 function fixedFields(body: JsonObject): Problem[] {
   const given = FIXED.filter((field) => Object.hasOwn(body, field));
   return given.map((field) =>
-    problem(
+    jsonProblem(
       field,
-      shownType(body[field]),
+      body[field],
       'it cannot be changed',
       null,
       'leave it out, or delete the provider and add another',
@@ -91,7 +91,11 @@ function problem(
   return { where: THE_REQUEST, name, seen, message, allowed, fix };
 }
 
-const shownType = (value: unknown): string => (JSON.stringify(value) ?? String(value)).slice(0, 80);
+/** Of a value of any type, shown as it was sent. */
+function jsonProblem(name: string, value: unknown, message: string, allowed: string | null, fix: string): Problem {
+  const seen = (JSON.stringify(value) ?? String(value)).slice(0, 80);
+  return { ...problem(name, seen, message, allowed, fix), seenIsJson: true };
+}
 
 const refused = (problems: readonly Problem[]): Reading<never> => ({
   ok: false,

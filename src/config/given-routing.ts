@@ -56,7 +56,10 @@ const isModelName = (name: string): boolean =>
 
 function noObject(body: unknown): Reading<never> {
   const seen = (JSON.stringify(body) ?? String(body)).slice(0, 80);
-  return { ok: false, problems: [problem('the body', seen, 'it is no JSON object', 'one JSON object')] };
+  return {
+    ok: false,
+    problems: [{ ...problem('the body', seen, 'it is no JSON object', 'one JSON object'), seenIsJson: true }],
+  };
 }
 
 function problem(

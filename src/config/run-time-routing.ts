@@ -1,6 +1,6 @@
 import { againOnConflict } from '../core/again-on-conflict.ts';
 import type { AuditEvent, AuditOrigin } from '../core/audit.ts';
-import { RevisionConflict } from '../core/key-store.ts';
+import { checkRevision } from '../core/key-store.ts';
 import type { Logger } from '../core/logger.ts';
 import type { Reading } from '../core/problem.ts';
 import type {
@@ -185,8 +185,7 @@ export class RunTimeRouting implements RoutingDesk {
   /** @throws RevisionConflict when another revision is there than `wanted`, which null takes whichever it is */
   #next(before: { readonly revision: number } | null, wanted: number | null) {
     const there = before?.revision ?? 0;
-    if (wanted !== null && wanted !== there)
-      throw new RevisionConflict(`It is at revision ${there}, not at ${wanted}.`);
+    checkRevision('It', wanted, there);
     return { revision: there + 1, updatedAtMs: this.#parts.wallMs() };
   }
 

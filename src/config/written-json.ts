@@ -71,9 +71,10 @@ export function unknownField(name: string, known: readonly string[]): Problem {
 }
 
 function wrongType(name: string, kind: Kind<unknown>, value: unknown): Problem {
-  const seen = kind.type === 'secret' ? '…' : shortened(JSON.stringify(value) ?? String(value));
+  const seen = kind.type === 'secret' ? '"…"' : shortened(JSON.stringify(value) ?? String(value));
   const allowed = ALLOWED[kind.type] ?? kind.allowed;
-  return { where: THE_REQUEST, name, seen, message: 'it is of the wrong type', allowed, fix: `correct ${name}` };
+  const said = { message: 'it is of the wrong type', allowed, fix: `correct ${name}` };
+  return { where: THE_REQUEST, name, seen, seenIsJson: true, ...said };
 }
 
 /** What differs from how the YAML file writes it. */

@@ -79,6 +79,12 @@ export function shownVersion(version: KeyVersion): string {
   return `${version.prefix}…${version.lastFour}`;
 }
 
+/** Texts that open the door now and end with the next rotation: all but the newest. */
+export function endedByRotation(key: ClientKey, nowMs: number): readonly KeyVersion[] {
+  if (keyState(key, nowMs) !== 'live') return [];
+  return key.versions.slice(1).filter(({ expiresAtMs }) => expiresAtMs === null || expiresAtMs > nowMs);
+}
+
 /**
  * The key with a new text. The one before it goes on until `oldUntilMs`, any older one ends now, so that never more
  * than two open the door.

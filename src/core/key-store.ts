@@ -53,9 +53,28 @@ export interface KeyDeed {
   readonly origin: AuditOrigin;
 }
 
+/** Which revision a change asked for, and which there is; 0: none. */
+export interface Revisions {
+  readonly asked: number;
+  readonly inForce: number;
+}
+
 /** Somebody else changed it since it was read; nothing was written. */
 export class RevisionConflict extends Error {
   override readonly name = 'RevisionConflict';
+  /** Null: not known, it was changed in the very moment. */
+  readonly revisions: Revisions | null;
+
+  constructor(message: string, revisions: Revisions | null = null) {
+    super(message);
+    this.revisions = revisions;
+  }
+}
+
+/** @param what for the message: `The key` @throws RevisionConflict when `asked` names another revision than the one in force */
+export function checkRevision(what: string, asked: number | null, inForce: number): void {
+  if (asked === null || asked === inForce) return;
+  throw new RevisionConflict(`${what} is at revision ${inForce}, not at ${asked} any more.`, { asked, inForce });
 }
 
 /** Where client keys are kept, with their budgets. Each change is made whole, with its entry in the audit log, or not at all. */

@@ -6,6 +6,8 @@ export interface Problem {
   readonly name: string;
   /** The value seen, secrets masked; null: the problem is that there is none, or that the name is unknown. */
   readonly seen: string | null;
+  /** `seen` is JSON as it was sent, so that 4 and "4" are told apart: it is shown as it stands. */
+  readonly seenIsJson?: true;
   /** What is wrong, a clause without a full stop. */
   readonly message: string;
   /** What is allowed; null: the message says it. */

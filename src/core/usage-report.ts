@@ -29,7 +29,7 @@ export interface UsageSums {
   readonly savedNanoUsd: number;
   /** Calls that are in the cost; what costs nothing for certain is, what was never billed is not. */
   readonly priced: number;
-  /** Calls whose price nobody knows: they are not in the cost. */
+  /** Calls whose price nobody knows: they are not in the cost. Of a local one that was cut the use is unknown, not the price. */
   readonly unpriced: number;
   /** Calls that still run. */
   readonly open: number;

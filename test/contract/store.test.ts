@@ -279,6 +279,26 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('the store
     expect((await prices.all()).map(({ provider }) => provider)).toEqual(['openrouter']);
   });
 
+  test('counts a local call that nobody saw the end of as unknown, and only one of a cloud as without a price, too', async () => {
+    const unseen = {
+      state: 'unknown',
+      costNanoUsd: null,
+      costSource: 'unknown',
+      inputTokens: 0,
+      outputTokens: 0,
+    } as const;
+    await kinds(
+      starting('own'),
+      starting('set-aside', { reservedNanoUsd: 700 }),
+      starting('cloud', { place: 'cloud', targetId: 'openrouter' }),
+      ...['own', 'set-aside', 'cloud'].map((id) => ending(id, unseen)),
+    );
+    const query = { organisationId: 'default', projectIds: null, fromMs: 0, toMs: NOON_MS * 2 };
+    const [cloud, local] = await new UsageRepository(store.db).sums({ ...query, groupBy: ['place'] });
+    expect(local).toMatchObject({ unknown: 2, unpriced: 0, costNanoUsd: 700, maybeNanoUsd: 700 });
+    expect(cloud).toMatchObject({ unknown: 1, unpriced: 1 });
+  });
+
   test('sums usage by every group, requests once however often they were tried, and unknown prices apart', async () => {
     await new TenantRepository(store.db).createOrganisation({ organisationId: 'other', name: 'Other', createdAtMs: 0 });
     const elsewhere = { payer: { organisationId: 'other', projectId: 'default', keyId: null } };

@@ -218,7 +218,7 @@ describe('whoever is refused is told', () => {
     const refused = await errorOf(await ask({ max_tokens: 2_000 }));
     expect(refused).toMatchObject({ status: 429, type: 'insufficient_quota', code: 'insufficient_quota' });
     expect(refused.message).toMatch(
-      /^The budget of the key "ann" is 0\.01 USD a month: 0\.000093 USD spent, and this request may need 0\.0201\d+ USD\. It will never be let in: it may need more than the whole budget\. With max_tokens of at most 98\d it fits now\.$/,
+      /^The budget of the key "ann" is 0\.01 USD a month: 0\.000093 USD spent, and this request may need 0\.0201\d+ USD\. It will never be let in: it may need more than the whole budget\. With max_tokens of at most 98\d it fits now\. The budget resets at 20\d\d-\d\d-01T00:00:00\.000Z\.$/,
     );
     // Dearer than the whole budget: no waiting helps.
     expect([refused.retryAfter, refused.shouldRetry]).toEqual([null, 'false']);

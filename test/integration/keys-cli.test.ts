@@ -30,6 +30,12 @@ describe('keys on the command line', () => {
     const opens = `${old} opens the door until `;
     expect(rotated).toContain(`The text before it, ${opens}`);
     expect((await run('keys show hb')).out).toContain(`old text  ${opens}`);
+    expect(rotated).not.toContain('Note:');
+    const again = (await run('keys rotate hb')).out;
+    expect(again).toContain(`Note: The text before that, ${old}, is ended now: at most two texts`);
+    expect((await run('keys show hb')).out).not.toContain(opens);
+    expect((await run('keys rotate hb --grace 0')).out).toContain('is ended now');
+    expect((await run('keys rotate hb --grace 0')).out).not.toContain('is ended now');
     await run('keys revoke hb');
     expect((await run('keys show hb')).out).not.toContain('opens the door');
     expect(await run('keys update hb --owner me')).toMatchObject({
@@ -41,6 +47,20 @@ describe('keys on the command line', () => {
     expect(revocations).toHaveLength(1);
     await run('keys create --name at-once');
     expect((await run('keys rotate at-once --grace 0')).out).not.toContain('opens the door');
+  });
+
+  test('tell the date on which a new key or token ends', async () => {
+    const run = await started();
+    const key = (await run('keys create --name short --expires 2100-01-31')).out;
+    expect(key).toContain('It opens the door until 2100-01-31 00:00:00 UTC.');
+    expect((await run('keys update short --expires 2100-02-28')).out).toMatch(/^expires +2100-02-28 00:00:00/m);
+    const token = (await run('tokens create --name ci --role auditor --expires 2100-01-31')).out;
+    expect(token).toContain('It opens the door until 2100-01-31 00:00:00 UTC.');
+    expect((await run('keys create --name no-end')).out).not.toContain('until');
+    expect(await run('tokens create --name x --role auditor --expires 30m')).toMatchObject({
+      code: 2,
+      error: expect.stringContaining('Write 30min for minutes, or 30mo for months.'),
+    });
   });
 
   test('make the budgets that a key has soft', async () => {

@@ -174,6 +174,7 @@ describe('a key', () => {
     expect((await admin(on, 'PATCH', path, { owner: 'one' }, mine)).status).toBe(200);
     const late = await admin(on, 'PATCH', path, { owner: 'two' }, mine);
     expect([late.status, late.body.error.code]).toEqual([412, 'revision_conflict']);
+    expect(late.body.error.message).toContain('If-Match asks for revision 1, and revision 2 is in force.');
     expect((await admin(on, 'GET', path)).body.owner).toBe('one');
     expect((await admin(on, 'PATCH', path, { owner: 'two' }, { 'if-match': 'x' })).status).toBe(400);
   });

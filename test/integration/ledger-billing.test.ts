@@ -214,7 +214,9 @@ describe('a client with a hard budget', () => {
     const { error } = (await refused.json()) as { error: { code: string; message: string } };
     expect([refused.status, error.code]).toEqual([429, 'insufficient_quota']);
     expect(error.message).toContain('budget of the key "');
-    expect(error.message).toMatch(/It will never be let in: .* With max_tokens of at most 9 it fits now\.$/);
+    expect(error.message).toMatch(
+      /It will never be let in: .* With max_tokens of at most 9 it fits now\. The budget resets at 20\d\d-.*Z\.$/,
+    );
     expect([inference(cloud).length, await rows()]).toEqual([0, []]);
     const calls = (reply: Response) => reply.headers.get('x-swarmrouter-attempts');
     expect(calls(refused)).toBe('0');

@@ -175,7 +175,7 @@ describe('a route set at run time', () => {
         'name is "Quick!"',
         'there is no such strategy',
         'stream_recovery',
-        'wrong type',
+        'max_first_token_ms is "9": it is of the wrong type',
         'extra',
       ],
       ['fastest', {}, 'a strategy has this name already'],

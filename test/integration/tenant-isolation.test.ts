@@ -176,6 +176,31 @@ describe('S-18 what one organisation does', () => {
     }
   }, 60_000);
 
+  test('is told the same of what another has and of what there is not, whichever revision it says that it read', async () => {
+    const { on } = await started();
+    const a = await organisation(on, 'a');
+    const b = await organisation(on, 'b');
+    const told = async (method: string, path: string, id: string, revision: string, body?: object) => {
+      const reply = await adminCall(on.url, method, path.replace('ID', id), {
+        ...{ as: b.as, headers: { 'if-match': revision }, body },
+      });
+      return [reply.status, settled(reply.text).replaceAll(id, 'ID')];
+    };
+    for (const revision of ['"1"', '"7"']) {
+      for (const [method, path, id, none, body] of [
+        ['PATCH', '/admin/keys/ID', a.keyId, 'key_none', { owner: 'me' }],
+        ['POST', '/admin/keys/ID/rotate', a.keyId, 'key_none', {}],
+        ['DELETE', '/admin/keys/ID', a.keyId, 'key_none', undefined],
+        ['PATCH', '/admin/budgets/ID', a.budgetId, 'bud_none', { limit_usd: 1 }],
+        ['DELETE', '/admin/budgets/ID', a.budgetId, 'bud_none', undefined],
+      ] as const) {
+        const theirs = await told(method, path, id, revision, body);
+        expect(theirs).toEqual(await told(method, path, none, revision, body));
+        expect(theirs[0]).toBe(404);
+      }
+    }
+  });
+
   test('stands in its own metrics and its own lines of the log, and each line of a request says whose it was', async () => {
     const { log, seen, a, b } = await run(true);
     const lines = log

@@ -2,7 +2,7 @@ import { againOnConflict } from '../../core/again-on-conflict.ts';
 import type { AuditAction, AuditOrigin, AuditSink } from '../../core/audit.ts';
 import { UpstreamError } from '../../core/failure.ts';
 import type { GivenProvider, GivenProviderStore, ProviderGiven } from '../../core/given-provider.ts';
-import { RevisionConflict } from '../../core/key-store.ts';
+import { checkRevision } from '../../core/key-store.ts';
 import { PROVIDER_NAMES, type Target, type TargetId, type TargetSnapshot } from '../../core/target.ts';
 import { Turns } from '../../core/turns.ts';
 import { AdminError } from './error-envelope.ts';
@@ -119,7 +119,7 @@ class Service implements GivenProviderService {
     return this.#turns.run(async () => {
       const before = await this.#loaded().catch(failedToRead);
       const former = before.find(({ name }) => name === provider.name) ?? null;
-      checkRevision(former, change.revision);
+      checkProvider(former, change.revision);
       checkNotTaken(provider, former, this.#ports, change.words);
       const after = { ...provider, revision: (former?.revision ?? 0) + 1 };
       const action = former === null ? 'provider.add' : 'provider.replace';
@@ -141,7 +141,7 @@ class Service implements GivenProviderService {
       const before = await this.#loaded().catch(failedToRead);
       const provider = before.find((known) => known.name === name);
       if (provider === undefined) throw notGiven(name, before, baseTarget(this.#ports, name), words);
-      checkRevision(provider, revision);
+      checkProvider(provider, revision);
       const next = before.filter((known) => known !== provider);
       await this.#record({ origin, action: 'provider.remove', before: provider, after: null }, next);
       const base = baseTarget(this.#ports, name);
@@ -161,7 +161,7 @@ class Service implements GivenProviderService {
   ): Promise<AddedProvider | null> {
     const known = (await this.list()).find((provider) => provider.name === name);
     if (known === undefined) return null;
-    checkRevision(known, change.revision);
+    checkProvider(known, change.revision);
     const after = { ...merge(known), revision: known.revision + 1 };
     checkKeyKeptApart(after, change.words);
     checkKeyStays(known, after, change.words);
@@ -172,7 +172,7 @@ class Service implements GivenProviderService {
       const before = await this.#loaded().catch(failedToRead);
       // What was merged with is what must still be there.
       const former = before.find((provider) => provider.name === name) ?? null;
-      checkRevision(former, known.revision);
+      checkProvider(former, known.revision);
       const next = before.map((provider) => (provider === former ? after : provider));
       return this.#put({ before: former, after, action: 'provider.update', next, snapshot, change });
     });
@@ -238,10 +238,8 @@ function baseTarget(ports: GivenProviderPorts, id: TargetId): Target | null {
   return ports.baseTargets().find((target) => target.id === id) ?? null;
 }
 
-function checkRevision(known: GivenProvider | null, revision: number | null): void {
-  const there = known?.revision ?? 0;
-  if (revision === null || revision === there) return;
-  throw new RevisionConflict(`The provider is at revision ${there}, not at ${revision}.`);
+function checkProvider(known: GivenProvider | null, revision: number | null): void {
+  checkRevision('The provider', revision, known?.revision ?? 0);
 }
 
 /** A name that stands for a whole kind may be that of one target of this kind, and of no other. */

@@ -23,7 +23,14 @@ export async function orConflict<Value>(what: string, changing: Promise<Value>):
     return await changing;
   } catch (error) {
     if (!(error instanceof RevisionConflict)) throw error;
-    const message = `The ${what} was changed since it was read. Read it again (GET), and send the change with its new ETag.`;
+    const message = `The ${what} was changed since it was read${revisionsText(error)}. Read it again (GET), and send the change with its new ETag.`;
     throw new AdminError(412, 'revision_conflict', message);
   }
+}
+
+function revisionsText({ revisions }: RevisionConflict): string {
+  if (revisions === null) return '';
+  const { asked, inForce } = revisions;
+  const now = inForce === 0 ? 'none was set here' : `revision ${inForce} is in force`;
+  return `: If-Match asks for revision ${asked}, and ${now}`;
 }

@@ -2,7 +2,7 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { AuditOrigin } from '../../core/audit.ts';
 import { DEFAULT_PROJECT } from '../../core/caller.ts';
-import { type ClientKey, KEY_STATES } from '../../core/client-key.ts';
+import { type ClientKey, KEY_STATES, type KeyVersion, shownVersion } from '../../core/client-key.ts';
 import { objectOf } from '../../core/json-shape.ts';
 import type { KeyPage, KeyQuery, KeyRecord } from '../../core/key-store.ts';
 import { NO_LIMITS } from '../../core/limits.ts';
@@ -34,6 +34,10 @@ interface ShownOnce {
   readonly record: KeyRecord;
   readonly text: Secret;
 }
+interface Rotated extends ShownOnce {
+  /** Texts that opened the door until now. */
+  readonly ended: readonly KeyVersion[];
+}
 
 /** Makes, changes and ends client keys. Null: there is no such key. */
 export interface KeyDesk {
@@ -49,7 +53,7 @@ export interface KeyDesk {
     revision: number | null,
     origin: AuditOrigin,
   ): Promise<KeyRecord | null>;
-  rotate(id: string, graceMs: number, revision: number | null, origin: AuditOrigin): Promise<ShownOnce | null>;
+  rotate(id: string, graceMs: number, revision: number | null, origin: AuditOrigin): Promise<Rotated | null>;
   revoke(id: string, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
 }
 
@@ -251,7 +255,8 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     ...needs('key:write'),
     operationId: 'rotateKey',
     summary: 'Give a client key a new text',
-    description: 'The text before opens the door a while longer, so that nobody is locked out; never more than two do.',
+    description:
+      'The text before opens the door a while longer, so that nobody is locked out; never more than two do: an older one that still did ends at once, and `warnings` names it.',
     request: {
       params: idParam,
       headers: ifMatchHeader,
@@ -266,7 +271,8 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     refuseRevoked(changeable(keyOf(await desk.stored(id)), context, id));
     const rotated = await orConflict('key', desk.rotate(id, graceMs, revisionOf(context), auditOriginOf(context)));
     if (rotated === null) throw notFound(id);
-    return context.json({ ...shownRecord(context, ports, rotated.record), key: rotated.text.reveal() }, 200);
+    const warnings = rotated.ended.map(endedText);
+    return context.json({ ...shownRecord(context, ports, rotated.record), key: rotated.text.reveal(), warnings }, 200);
   });
 }
 
@@ -340,6 +346,9 @@ async function graceOf(context: Context): Promise<number> {
   const allowed = `a whole number of seconds from 0 to ${MOST_GRACE_S}`;
   throw refuseFor([{ field: 'grace_seconds', seen: JSON.stringify(seconds), allowed }], 'invalid_key');
 }
+
+const endedText = (version: KeyVersion): string =>
+  `The text before that, ${shownVersion(version)}, is ended now: at most two texts of a key open the door at once.`;
 
 const MOST_WARNINGS = 5;
 

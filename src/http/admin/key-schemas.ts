@@ -87,7 +87,7 @@ const warnings = {
 };
 export const newKeySchema = keySchema.extend({ ...itsText, ...warnings }).openapi('NewClientKey');
 export const changedKeySchema = keySchema.extend(warnings).openapi('ChangedClientKey');
-export const rotatedKeySchema = keySchema.extend(itsText).openapi('RotatedClientKey');
+export const rotatedKeySchema = keySchema.extend({ ...itsText, ...warnings }).openapi('RotatedClientKey');
 
 export function keyBody({ key, revision, budgets }: KeyRecord, nowMs: number): z.infer<typeof keySchema> {
   const { id, name, projectId, owner, policies, limits, versions, metadata } = key;

@@ -217,6 +217,13 @@ describe('a refusal', () => {
     expect(message).toEndWith('Ask whoever runs the gateway.');
   });
 
+  test('of what only an owner may do sends nobody to an admin', async () => {
+    const admin = principal(DEFAULT_ORGANISATION, { role: 'admin', projectId: null });
+    expect(await messageFor(admin, 'POST /admin/organisations')).toBe(
+      'This needs the permission organisation:write, which you do not have. Roles that have it: owner. Ask an owner of your organisation.',
+    );
+  });
+
   test('of a role that has it nowhere names the roles that have', async () => {
     const message = await messageFor(
       principal(DEFAULT_ORGANISATION, { role: 'auditor', projectId: null }),

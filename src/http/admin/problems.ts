@@ -23,8 +23,8 @@ export function refuseFor(problems: readonly Problem[], code = 'invalid_overflow
 
 /** The same for what the readers of settings found. @param hide a credential of the body, which nothing of this may repeat */
 export function refuseForAll(problems: readonly ReadProblem[], code: string, hide: string | null = null): AdminError {
-  const lines = problems.map(({ name: field, seen, message, allowed, fix }) => {
-    const is = seen === null ? '' : ` is ${shown(seen, hide)}`;
+  const lines = problems.map(({ name: field, seen, seenIsJson, message, allowed, fix }) => {
+    const is = seen === null ? '' : ` is ${seenIsJson === true ? shownJson(seen, hide) : shown(seen, hide)}`;
     const should = allowed === null ? '' : ` Allowed: ${allowed}.`;
     return `${shownName(field, hide)}${is}: ${message}.${should} Fix: ${fix}.`;
   });
@@ -45,6 +45,10 @@ const LOOKS_LIKE_A_KEY = /(^|[^a-z])(sk|pk|key|token|bearer)[-_ ][\w-]{6,}|[A-Za
 export function shown(value: unknown, hide: string | null = null): string {
   if (typeof value !== 'string') return shortened(JSON.stringify(value) ?? String(value), hide);
   return shortened(JSON.stringify(withoutUserInfo(value)), hide);
+}
+
+function shownJson(json: string, hide: string | null): string {
+  return shortened(withoutUserInfo(json), hide);
 }
 
 function shortened(text: string, hide: string | null): string {

@@ -210,7 +210,13 @@ function split(sent: unknown): { readonly fields: unknown; readonly verify: unkn
 /** @throws AdminError with every problem at once */
 function readOr(reading: Reading<ProviderGiven>, fields: unknown, verify: unknown): ProviderGiven {
   const problems: Problem[] = reading.ok ? [] : [...reading.problems];
-  const seen = { where: 'the request', name: 'verify', seen: shown(verify), fix: 'leave it out' };
+  const seen = {
+    where: 'the request',
+    name: 'verify',
+    seen: shown(verify),
+    seenIsJson: true,
+    fix: 'leave it out',
+  } as const;
   if (verify !== undefined && typeof verify !== 'boolean') {
     problems.push({ ...seen, message: 'it is of the wrong type', allowed: 'true or false' });
   } else if (verify === true && reading.ok && reading.value.kind === 'auto') {
@@ -228,7 +234,7 @@ function keyOf(fields: unknown): string | null {
 function otherName(name: unknown): Problem {
   const fix = 'leave it out: it is in the path';
   return {
-    ...{ where: 'the request', name: 'name', seen: shown(name) },
+    ...{ where: 'the request', name: 'name', seen: shown(name), seenIsJson: true },
     message: 'it is another one',
     allowed: null,
     fix,

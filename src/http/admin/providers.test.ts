@@ -109,14 +109,14 @@ describe('adding a provider', () => {
       'kind is "lmstudo": it is not one of the choices. Allowed: one of lm-studio, ollama',
       'url is "ftp://x": it must start with http:// or https://',
       'place is "moon"',
-      'max_concurrent is "\\"8\\"": it is of the wrong type. Allowed: a whole number from 1 to 10000',
+      'max_concurrent is "8": it is of the wrong type. Allowed: a whole number from 1 to 10000',
       'assemble is',
       'idle_timeout is "0": it is below 0.1',
       'deployments is',
       'apikey: there is no such field',
       'did you mean api_key',
       'network is "wan"',
-      'verify is',
+      'verify is "maybe"',
       'api_key is "…": env: and file: are read in the YAML file alone',
     ]) {
       expect(message).toContain(part);
@@ -127,6 +127,16 @@ describe('adding a provider', () => {
     for (const wrong of [null, [], 'x', 5]) expect((await send('POST', '', wrong)).status).toBe(400);
     const unfit = await send('POST', '', { ...CLOUD, max_concurrent: 3, api_version: 'v', deployments: { a: 'b' } });
     expect(unfit.body.error.message).toContain('3 problems');
+  });
+
+  test('shows a value as it was sent, quoted once, so that a number and its text are told apart', async () => {
+    const { send } = gateway();
+    expect((await send('POST', '', { ...CLOUD, max_concurrent: '8' })).body.error.message).toContain('is "8": ');
+    await send('POST', '', STUDIO);
+    const message = async (body: object) => (await send('PATCH', '/studio', body)).body.error.message;
+    expect(await message({ kind: 'vllm' })).toStartWith('kind is "vllm": it cannot be changed.');
+    expect(await message({ kind: 7 })).toStartWith('kind is 7: it cannot be changed.');
+    expect(await message({ url: 8 })).toStartWith('url is 8: it is of the wrong type.');
   });
 
   test('never repeats a key, wherever it was put', async () => {
@@ -258,6 +268,9 @@ describe('changing a provider', () => {
     ] as const) {
       const late = await send(method, '/studio', body, first);
       expect([late.status, late.body.error.code]).toEqual([412, 'revision_conflict']);
+      expect(late.body.error.message).toBe(
+        'The provider was changed since it was read: If-Match asks for revision 1, and revision 2 is in force. Read it again (GET), and send the change with its new ETag.',
+      );
     }
     expect(disk.stored).toMatchObject([{ maxConcurrent: 3, revision: 2 }]);
     expect((await send('PUT', '/other', { kind: 'vllm', url: STUDIO.url }, { 'if-match': '"1"' })).status).toBe(412);

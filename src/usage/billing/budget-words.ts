@@ -49,17 +49,20 @@ function whoseText({ scope, scopeId, budgetId }: NamedBudget, { name }: Pick<Cal
   return scope === 'key' ? `the key "${name}"` : `the ${scope} "${scopeId}" (${budgetId})`;
 }
 
+/** Every way of it says when the budget resets, also where that alone does not help. */
 function advice({ limit, resetsAtMs }: BudgetRefusal, asked: number, fits: Fitting): string {
-  if (limit === 0) return 'It lets nothing pass: the operator can change it.';
-  const reset = resetsAtMs === null ? 'It does not reset by itself.' : `It resets at ${timeText(resetsAtMs)}.`;
+  const resets = resetsAtMs === null ? 'does not reset by itself' : `resets at ${timeText(resetsAtMs)}`;
+  if (limit === 0) return `It lets nothing pass: the operator can change it. The budget ${resets}.`;
   const shorter = fits.now === 0 ? 'Its prompt alone does not fit now.' : `${withMaxTokens(fits.now)} now.`;
-  if (asked <= limit) return `${reset} ${shorter}`;
+  if (asked <= limit) return `It ${resets}. ${shorter}`;
   const never = 'It will never be let in: it may need more than the whole budget.';
-  if (fits.ever === 0) return `${never} Shorten the prompt, or ask the operator for a larger budget.`;
-  if (fits.now > 0) return `${never} ${shorter}`;
-  return `${never} ${withMaxTokens(fits.ever)}${resetsAtMs === null ? ' an unused budget' : ` after ${timeText(resetsAtMs)}`}.`;
+  if (fits.ever === 0) return `${never} ${LARGER} The budget ${resets}.`;
+  if (fits.now > 0) return `${never} ${shorter} The budget ${resets}.`;
+  if (resetsAtMs === null) return `${never} ${withMaxTokens(fits.ever)} an unused budget. The budget ${resets}.`;
+  return `${never} ${withMaxTokens(fits.ever)} after the budget ${resets}.`;
 }
 
+const LARGER = 'Shorten the prompt, or ask the operator for a larger budget.';
 const withMaxTokens = (tokens: number): string => `With max_tokens of at most ${tokens} it fits`;
 const timeText = (atMs: number): string => new Date(atMs).toISOString();
 const windowText = (window: BudgetWindow): string => (window === 'total' ? 'in total' : `a ${window}`);

@@ -17,7 +17,8 @@ export class Catalogue {
   readonly date: string;
   readonly #providers: readonly CatalogueProvider[];
   readonly #names = new Map<string, NameIndex<CatalogueModel>>();
-  #byPlainName: ReadonlyMap<string, readonly CatalogueModel[]> | null = null;
+  #byPlainName: NamedModels | null = null;
+  #byLooseName: NamedModels | null = null;
 
   constructor({ source, date, providers }: CatalogueFile) {
     this.source = source;
@@ -46,10 +47,16 @@ export class Catalogue {
     return null;
   }
 
-  /** What all that sell a model of that name ask for it: the maker's prefix, case and a tag `latest` do not count. */
+  /**
+   * What all that sell a model of that name ask for it: the maker's prefix, case and a tag `latest` do not count. Where
+   * nobody sells one of that very name, how it is punctuated and that it is tuned for chat do not count either.
+   */
   tariffsOfSameName(model: string): readonly Tariff[] {
-    this.#byPlainName ??= byPlainName(this.#providers);
-    return (this.#byPlainName.get(plainName(model)) ?? []).map(tariffOf);
+    this.#byPlainName ??= byName(this.#providers, plainName);
+    const exact = this.#byPlainName.get(plainName(model));
+    if (exact !== undefined) return exact.map(tariffOf);
+    this.#byLooseName ??= byName(this.#providers, looseName);
+    return (this.#byLooseName.get(looseName(model)) ?? []).map(tariffOf);
   }
 
   #namesOf(providerId: string): NameIndex<CatalogueModel> {
@@ -61,6 +68,8 @@ export class Catalogue {
     return index;
   }
 }
+
+type NamedModels = ReadonlyMap<string, readonly CatalogueModel[]>;
 
 let shippedCatalogue: Catalogue | null = null;
 
@@ -83,11 +92,29 @@ export function plainName(model: string): string {
     .replaceAll(':', '-');
 }
 
-function byPlainName(providers: readonly CatalogueProvider[]): ReadonlyMap<string, readonly CatalogueModel[]> {
+/**
+ * `gemma3:12b` and `google.gemma-3-12b-it` as `gemma3-12b`, `Meta-Llama-3.1-8B-Instruct` as `llama3.1-8b`. No letter and
+ * no digit is lost that tells a family, a version or a size: only what stands between letters and a number, and marks at
+ * the end that local servers leave out. Without a number in it a name is too little to be shortened: `deepseek-chat` is
+ * no `deepseek`.
+ */
+export function looseName(model: string): string {
+  // Twice: of `…-GGUF:Q4_K_M` the first pass takes the end.
+  const name = plainName(plainName(model))
+    .replace(MAKER, '')
+    .replace(/(?<=[a-z])[-_. ]+(?=\d)/g, '');
+  const short = name.replace(/-qat$/, '').replace(/-(?:it|instruct|chat)$/, '');
+  return /\d/.test(short) ? short : name;
+}
+
+/** Makers that are written before a name without a slash. */
+const MAKER = /^(?:meta-(?=llama)|(?:google|meta|microsoft|mistral|openai|qwen)\.(?=[a-z]))/;
+
+function byName(providers: readonly CatalogueProvider[], nameOf: (name: string) => string): NamedModels {
   const models = new Map<string, CatalogueModel[]>();
   for (const model of providers.flatMap((provider) => provider.models)) {
     const whole = (model.match ?? []).filter((pattern) => typeof pattern === 'string' && pattern.startsWith('='));
-    const names = new Set([model.id, ...whole.map((pattern) => String(pattern).slice(1))].map(plainName));
+    const names = new Set([model.id, ...whole.map((pattern) => String(pattern).slice(1))].map(nameOf));
     for (const name of names) {
       const list = models.get(name);
       if (list === undefined) models.set(name, [model]);

@@ -1,7 +1,7 @@
 import { againOnConflict } from '../../core/again-on-conflict.ts';
 import type { AuditAction, AuditEvent, AuditOrigin } from '../../core/audit.ts';
 import { objectOf } from '../../core/json-shape.ts';
-import { RevisionConflict } from '../../core/key-store.ts';
+import { checkRevision, RevisionConflict } from '../../core/key-store.ts';
 import { DEFAULT_PAYER } from '../../core/ledger.ts';
 import type { Logger } from '../../core/logger.ts';
 import {
@@ -124,7 +124,7 @@ export class OperatorPrices implements PriceDesk, Prices {
       const updatedAtMs = this.#options.wallMs();
       const rates = overrideFields(override);
       const known = this.#kept.get(key) ?? null;
-      const revision = checkRevision(known, wanted) + 1;
+      const revision = revisionThere(known, wanted) + 1;
       const action = known === null ? 'price.add' : 'price.replace';
       const event = eventOf(action, origin, known?.override ?? null, override);
       await store.set({ ...rowOf(override), rates, updatedAtMs, revision }, event);
@@ -138,7 +138,7 @@ export class OperatorPrices implements PriceDesk, Prices {
     return this.#change(of, wanted, async (store) => {
       const kept = this.#kept.get(overrideKey(of));
       if (kept === undefined) return null;
-      const revision = checkRevision(kept, wanted);
+      const revision = revisionThere(kept, wanted);
       await store.remove({ ...rowOf(of), revision }, eventOf('price.remove', origin, kept.override, null));
       this.#kept.delete(overrideKey(of));
       this.#book = this.#newBook();
@@ -176,10 +176,10 @@ export class OperatorPrices implements PriceDesk, Prices {
 }
 
 /** The revision that is there; 0: none. @throws RevisionConflict when another is `wanted` */
-function checkRevision(known: KeptPrice | null, wanted: number | null): number {
+function revisionThere(known: KeptPrice | null, wanted: number | null): number {
   const there = known?.revision ?? 0;
-  if (wanted === null || wanted === there) return there;
-  throw new RevisionConflict(`The price is at revision ${there}, not at ${wanted}.`);
+  checkRevision('The price', wanted, there);
+  return there;
 }
 
 function eventOf(

@@ -184,6 +184,24 @@ describe('prices in time', () => {
   });
 });
 
+/** As LM Studio, Ollama, llama.cpp and vLLM call them; the catalogue has each under a name that is spelt otherwise. */
+const LOOSE = [
+  ...['qwen2.5-7b-instruct', 'qwen2.5:7b', 'google/gemma-3-12b', 'gemma3:12b', 'gemma-3-12b-it-qat', 'phi4-mini'],
+  ...['hf.co/bartowski/Qwen2.5-7B-Instruct-GGUF:Q4_K_M', 'meta-llama-3.1-8b-instruct', 'llama3.1:8b', 'phi4'],
+];
+
+/** Sold by one, the first for 1, the second for 2, and so on. */
+const fileOf = (ids: readonly string[]): CatalogueFile => ({
+  ...{ source: 'a test', date: '2026-01-01', unit: '' },
+  providers: [
+    {
+      ...{ id: 'shop', api: 'https://shop\\.example' },
+      models: ids.map((id, at) => ({ id, prices: [{ input: at + 1, output: at + 1 }] })),
+    },
+  ],
+});
+const inputFemto = (book: PriceBook, name: string) => book.cloudPriceOf(name, NOW)?.rates.input;
+
 describe('what a cloud would have asked', () => {
   const catalogue = new Catalogue(FILE);
   const noon = Date.parse('2026-11-23T12:00:00Z');
@@ -210,9 +228,69 @@ describe('what a cloud would have asked', () => {
 
   test('is found for models that people really run', () => {
     const book = new PriceBook();
-    for (const name of ['openai/gpt-oss-20b', 'gpt-oss:20b', 'qwen/qwen3-8b', 'llama-3.1-8b-instruct']) {
-      expect(book.cloudPriceOf(name, NOW)).toMatchObject({ source: 'catalogue' });
+    for (const name of ['openai/gpt-oss-20b', 'gpt-oss:20b', 'qwen/qwen3-8b', 'llama-3.1-8b-instruct', ...LOOSE]) {
+      expect([name, book.cloudPriceOf(name, NOW)]).toEqual([name, expect.objectContaining({ source: 'catalogue' })]);
     }
+  });
+
+  test('is never that of another size, family or version', () => {
+    const book = new PriceBook({ catalogue: new Catalogue(fileOf(['maker/gemma-3-12b-it', 'deepseek-chat'])) });
+    expect(book.cloudPriceOf('gemma3:12b', NOW)?.rates.input).toBe(1);
+    const others = [
+      'gemma-3-27b-it',
+      'gemma-31-2b',
+      'gemma-312b',
+      'gemma-3n-12b',
+      'gemma-12b',
+      'gemma-3.12b',
+      'gemma-3',
+    ];
+    for (const name of [...others, 'gemma', 'medgemma-3-12b-it', 'gemma-3-12b-pt', 'deepseek', 'deepseek-it']) {
+      expect([name, book.cloudPriceOf(name, NOW)]).toEqual([name, null]);
+    }
+  });
+
+  test('is that of the one model whose letters and digits it has, however they are put together', () => {
+    const family = fc.constantFrom('owl', 'gnu', 'big-owl', 'owl-coder');
+    const model = fc.record({
+      family,
+      version: fc.constantFrom('1', '2.5', '3'),
+      size: fc.constantFrom('1', '12', '72'),
+    });
+    const spelling = fc.record({
+      maker: fc.constantFrom('', 'maker/', 'hf.co/some/', 'google.'),
+      joint: fc.constantFrom('', '-', '_', ' '),
+      end: fc.constantFrom('', '-it', '-instruct', '-chat', '-Instruct-GGUF:Q4_K_M', '@q8_0', ':latest'),
+      loud: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(model, { selector: (one) => JSON.stringify(one), minLength: 1 }),
+        model,
+        spelling,
+        (sold, asked, spelt) => {
+          const { maker, joint, end, loud } = spelt;
+          const book = new PriceBook({
+            catalogue: new Catalogue(
+              fileOf(sold.map((one) => `maker/${one.family}-${one.version}-${one.size}b-instruct`)),
+            ),
+          });
+          const written = `${maker}${asked.family}${joint}${asked.version}-${asked.size}b${end}`;
+          const found = book.cloudPriceOf(loud ? written.toUpperCase().replace('HF.CO', 'hf.co') : written, NOW);
+          const place = sold.findIndex((one) => JSON.stringify(one) === JSON.stringify(asked));
+          expect(found?.rates.input ?? null).toBe(place < 0 ? null : place + 1);
+        },
+      ),
+    );
+  });
+
+  test('stays what it is for a name that is sold as it stands, whatever else has nearly its name', () => {
+    const catalogue = new Catalogue(fileOf(['owl-3-8b', 'owl3-8b', 'owl3-8b-it', 'maker/owl-3-8b-chat']));
+    const book = new PriceBook({ catalogue });
+    const found = ['owl-3-8b', 'owl3:8b', 'OWL3-8b-it', 'owl-3-8b-chat'].map((name) => inputFemto(book, name));
+    expect(found).toEqual([1, 2, 3, 4]);
+    // None of them is sold as it stands: the cheapest.
+    expect(inputFemto(book, 'owl-3-8b-instruct')).toBe(1);
   });
 });
 

@@ -30,7 +30,9 @@ const SUMS: Readonly<Record<keyof UsageSums, string>> = {
   costNanoUsd: 'coalesce(sum(cost_nano_usd), 0)',
   savedNanoUsd: 'coalesce(sum(saved_nano_usd), 0)',
   priced: "coalesce(sum(case when state in ('settled', 'unknown') and cost_nano_usd is not null then 1 else 0 end), 0)",
-  unpriced: "coalesce(sum(case when state in ('settled', 'unknown') and cost_nano_usd is null then 1 else 0 end), 0)",
+  // Of a local call that nobody saw the end of the price is known: what it used is not, which `unknown` counts.
+  unpriced:
+    "coalesce(sum(case when (state = 'settled' or (state = 'unknown' and place <> 'local')) and cost_nano_usd is null then 1 else 0 end), 0)",
   open: "coalesce(sum(case when state = 'reserved' then 1 else 0 end), 0)",
   unknown: "coalesce(sum(case when state = 'unknown' then 1 else 0 end), 0)",
   maybeNanoUsd: "coalesce(sum(case when state = 'unknown' then cost_nano_usd else 0 end), 0)",
