@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs';
 import type { Config, LoadAnew } from './config/config.ts';
 import { describeProblem } from './config/problem.ts';
 import { createGateway, type Gateway } from './gateway.ts';
+import { startFailureText } from './start-failure.ts';
 import { startupLines } from './startup-lines.ts';
 import { watchTerminal } from './terminal-hangup.ts';
 import { VERSION } from './version.ts';
@@ -17,7 +18,7 @@ export async function main(config: Config, load: LoadAnew): Promise<number> {
   try {
     gateway = await createGateway(config, { load });
   } catch (error) {
-    tell([`swarmrouter could not start: ${explain(error, config)}`]);
+    tell([`swarmrouter could not start: ${startFailureText(error, config)}`]);
     return 1;
   }
   const stopped = untilStopped(gateway, config.drainTimeoutMs);
@@ -48,15 +49,6 @@ function tell(lines: readonly string[]): void {
 
 function displayUrl(config: Config, gateway: Gateway): string {
   return config.host === '127.0.0.1' ? `http://localhost:${gateway.port}` : gateway.url;
-}
-
-function explain(error: unknown, config: Config): string {
-  const code = error instanceof Error && 'code' in error ? error.code : null;
-  if (code === 'EADDRINUSE') {
-    return `port ${config.port} on ${config.host} is in use. Stop what listens there, or choose another: SWARMROUTER_PORT=8001.`;
-  }
-  if (code === 'EACCES') return `port ${config.port} needs more rights. Choose one above 1023: SWARMROUTER_PORT=8000.`;
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** SIGHUP: what operators send to have a configuration read anew. */

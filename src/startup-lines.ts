@@ -29,7 +29,9 @@ export function startupLines(facts: StartupFacts): string[] {
     lines.push(`  No local model server was found${looked === '' ? '' : ` (looked for ${looked})`}; still looking.`);
     lines.push('  Next: start the server in LM Studio, or set LMSTUDIO_URL to where it listens.');
   }
-  for (const hint of facts.config.hints) lines.push(`  Next: ${hint}`);
+  for (const { text, unless } of facts.config.hints) {
+    if (!facts.targets.some(({ target }) => target.place === unless)) lines.push(`  Next: ${text}`);
+  }
   if (facts.newAdminKeyPath !== null) lines.push(`  Admin key: made now, kept in ${facts.newAdminKeyPath}`);
   lines.push(
     `  Try: curl ${facts.url}/v1/chat/completions${credentialHeader(facts)} -H 'content-type: application/json' -d '{"messages":[{"role":"user","content":"Hello"}]}'`,

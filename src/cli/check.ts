@@ -1,5 +1,5 @@
 import pico from 'picocolors';
-import type { LoadResult, SettingInForce } from '../config/config.ts';
+import type { Config, LoadResult, SettingInForce } from '../config/config.ts';
 import type { Target } from '../core/target.ts';
 import { EXIT_OK, EXIT_WRONG_USE } from './exit-codes.ts';
 import { problemsText } from './print-problems.ts';
@@ -10,7 +10,7 @@ import type { Terminal } from './terminal.ts';
 export function check(result: LoadResult, terminal: Terminal, asJson: boolean): number {
   if (asJson) terminal.out(JSON.stringify(jsonReport(result), null, 2));
   else if (result.ok)
-    terminal.out(readable(result.config.settings, result.config.targets, result.config.hints, terminal));
+    terminal.out(readable(result.config.settings, result.config.targets, hintTexts(result.config), terminal));
   else {
     terminal.out(settingsText(result.settings, terminal));
     terminal.error(`\n${problemsText(result.problems)}`);
@@ -20,8 +20,8 @@ export function check(result: LoadResult, terminal: Terminal, asJson: boolean): 
 
 function jsonReport(result: LoadResult): unknown {
   if (!result.ok) return { ok: false, problems: result.problems, settings: result.settings };
-  const { settings, targets, hints } = result.config;
-  return { ok: true, problems: [], settings, targets: targets.map(targetReport), hints };
+  const { settings, targets } = result.config;
+  return { ok: true, problems: [], settings, targets: targets.map(targetReport), hints: hintTexts(result.config) };
 }
 
 const targetReport = (target: Target) => ({
@@ -62,3 +62,5 @@ function settingsText(settings: readonly SettingInForce[], terminal: Terminal): 
   });
   return table([['SETTING', 'VALUE', 'FROM'].map(bold), ...rows]);
 }
+
+const hintTexts = ({ hints }: Pick<Config, 'hints'>): readonly string[] => hints.map(({ text }) => text);

@@ -4,6 +4,7 @@ import type { Problem } from '../core/problem.ts';
 import type { Route } from '../core/route.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Place, Target, TargetClocks } from '../core/target.ts';
+import type { Hint } from './hints.ts';
 
 /** Strongest first: a setting given in two places counts where this list names it first. */
 export const SETTING_SOURCES = ['command line', 'environment', '.env', 'yaml', 'default'] as const;
@@ -94,7 +95,7 @@ export interface Config {
   /** Every setting as in force, in the order of the schema. */
   readonly settings: readonly SettingInForce[];
   /** Readable hints for the start-up lines: what to set next. Each a sentence; empty when nothing is left to say. */
-  readonly hints: readonly string[];
+  readonly hints: readonly Hint[];
   /** The files that were read, those with secrets included, or would have been had they been there; absolute. */
   readonly files: readonly string[];
 }

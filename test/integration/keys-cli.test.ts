@@ -63,6 +63,15 @@ describe('keys on the command line', () => {
     });
   });
 
+  test('say when the project of a key is new, so that a mistyped one is seen', async () => {
+    const run = await started();
+    expect((await run('keys create --name a --project wbe')).out).toContain('Note: The project "wbe" is new.');
+    expect((await run('keys create --name b --project wbe')).out).not.toContain('Note');
+    expect((await run('keys create --name c')).out).not.toContain('Note');
+    expect((await run('keys update c --project web')).out).toContain('Note: The project "web" is new.');
+    expect((await run('keys update c --project wbe')).out).not.toContain('Note');
+  });
+
   test('make the budgets that a key has soft', async () => {
     const run = await started();
     await run('keys create --name hb --budget 20usd/month --budget 500tokens/day');

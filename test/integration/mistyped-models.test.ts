@@ -46,6 +46,25 @@ describe('a model that no server has', () => {
     expect((await admin(on, 'POST', 'limits', { scope: 'organisation', rpm: 500 })).body.warnings).toEqual([]);
   });
 
+  test('is pointed out when an alias stands for it, or a price is set for it', async () => {
+    const { run } = await started();
+    const alias = await run('aliases', 'set', 'gpt-4o', 'qwen2.5-7');
+    expect(alias).toMatchObject({ code: 0, out: expect.stringContaining(`Note: ${MEANT} The alias leads there once`) });
+    for (const target of ['qwen2.5-7b', 'ollama/phi-4', 'auto']) {
+      expect([target, (await run('aliases', 'set', 'x', target)).out]).toEqual([
+        target,
+        expect.not.stringContaining('Note'),
+      ]);
+    }
+    const price = async (...words: string[]) =>
+      (await run('prices', 'set', ...words, '--input', '1', '--output', '1')).out;
+    expect(await price('qwen2.5-7')).toContain(`Note: ${MEANT} The price counts once`);
+    expect(await price('qwen2.5-7', '--provider', 'ollama')).toContain(`Note: ${MEANT}`);
+    expect(await price('qwen2.5-7b')).not.toContain('No target');
+    expect(await price('phi-4', '--provider', 'ollama')).not.toContain('No target');
+    expect(await price('phi-4', '--provider', 'nobody')).not.toContain('No target has the model');
+  });
+
   test('is pointed out when a key may use it, when it is made and when it is changed', async () => {
     const { on, run } = await started();
     const made = await run('keys', 'create', '--name', 'ann', '--models', 'qwen2.5-7,phi*,nobodys-*,small,auto');

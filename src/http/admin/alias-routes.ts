@@ -2,8 +2,9 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { ListedAlias, RoutingDesk } from '../../core/routing.ts';
 import { ROUTING_SOURCES, timeOf } from './routing-words.ts';
 import { addRunTimeItems } from './run-time-items.ts';
+import { type KnownModels, noTargetHas, unknownNames } from './unknown-model.ts';
 
-export interface RoutingPorts {
+export interface RoutingPorts extends KnownModels {
   readonly routing: RoutingDesk;
 }
 
@@ -25,7 +26,8 @@ const bodySchema = z
   .openapi('NewAlias');
 
 /** Names that clients may ask for, and the models that they stand for. */
-export function addAliasRoutes(app: OpenAPIHono, { routing }: RoutingPorts): void {
+export function addAliasRoutes(app: OpenAPIHono, ports: RoutingPorts): void {
+  const { routing } = ports;
   addRunTimeItems<ListedAlias>(app, {
     ...{ noun: 'alias', plural: 'aliases', schemaName: 'Alias', article: 'an', exampleName: 'gpt-4o' },
     permissions: { read: 'alias:read', write: 'alias:write' },
@@ -40,12 +42,23 @@ export function addAliasRoutes(app: OpenAPIHono, { routing }: RoutingPorts): voi
     nothingThen: 'nothing takes its place',
     all: () => routing.aliases(),
     isNamed: (alias, name) => alias.name.toLowerCase() === name.toLowerCase(),
-    set: (name, body, change) => routing.setAlias(name, body, change),
+    set: async (name, body, change) => {
+      const reading = await routing.setAlias(name, body, change);
+      if (!reading.ok) return reading;
+      const { item, warnings } = reading.value;
+      return { ok: true, value: { ...reading.value, warnings: [...warnings, ...unknownTarget(item, ports)] } };
+    },
     remove: (name, change) => routing.removeAlias(name, change),
     hint: () => 'GET /admin/aliases lists them.',
     body: aliasBody,
     setBody: (alias, warnings) => ({ alias, warnings }),
   });
+}
+
+function unknownTarget({ target }: ListedAlias, known: KnownModels): string[] {
+  return unknownNames([target], known).map(
+    (name) => `${noTargetHas(name, known)} The alias leads there once one has it.`,
+  );
 }
 
 function aliasBody({

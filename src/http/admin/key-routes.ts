@@ -24,6 +24,7 @@ import { needs } from './permission.ts';
 import { refuseFor } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply, storeTakesNothing } from './schemas.ts';
 import { projectsOf, requireIn, sees, type Tenancy, tenancyOf } from './tenancy.ts';
+import type { TenantPorts } from './tenant-routes.ts';
 import { type KnownModels, noTargetHas, unknownNames } from './unknown-model.ts';
 import { wrongQuery } from './wrong-query.ts';
 
@@ -57,7 +58,7 @@ export interface KeyDesk {
   revoke(id: string, revision: number | null, origin: AuditOrigin): Promise<KeyRecord | null>;
 }
 
-export interface KeyPorts extends KnownModels {
+export interface KeyPorts extends KnownModels, Pick<TenantPorts, 'tenantsIfAny'> {
   /** Makes the store where there is none. */
   readonly keys: () => Promise<KeyDesk>;
   /** Null: there is no store, and so no key. */
@@ -209,8 +210,9 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
     const tenancy = tenancyOf(context, 'key:write');
     requireIn(tenancy, fields.projectId ?? DEFAULT_PROJECT);
     const { organisationId } = tenancy;
+    const newProject = await newProjectNotes(ports, organisationId, fields.projectId);
     const made = await (await ports.keys()).create({ ...fields, name, organisationId }, auditOriginOf(context));
-    const warnings = warningsFor(fields.policies?.models, ports);
+    const warnings = [...newProject, ...warningsFor(fields.policies?.models, ports)];
     const body = { ...shownRecord(context, ports, made.record), key: made.text.reveal(), warnings };
     context.header('location', `${PATH}/${made.record.key.id}`);
     return context.json(body, 201);
@@ -243,9 +245,12 @@ function addWritingRoutes(app: OpenAPIHono, ports: KeyPorts): void {
       const policies = policiesWith(key.policies, given);
       return { ...plainFields(given), policies, limits: limitsWith(key.limits, given) };
     };
+    const { organisationId } = tenancyOf(context, 'key:write');
+    const newProject = await newProjectNotes(ports, organisationId, given.projectId);
     const changing = desk.update(id, change, revisionOf(context), auditOriginOf(context));
     const changed = found(await orConflict('key', changing), id);
-    return context.json({ ...shownRecord(context, ports, changed), warnings: warningsFor(given.models, ports) }, 200);
+    const warnings = [...newProject, ...warningsFor(given.models, ports)];
+    return context.json({ ...shownRecord(context, ports, changed), warnings }, 200);
   });
 
   app.openAPIRegistry.registerPath({
@@ -349,6 +354,17 @@ async function graceOf(context: Context): Promise<number> {
 
 const endedText = (version: KeyVersion): string =>
   `The text before that, ${shownVersion(version)}, is ended now: at most two texts of a key open the door at once.`;
+
+/** A project is made by naming it: a mistyped one would count, and limit, by itself. */
+async function newProjectNotes(
+  { tenantsIfAny }: KeyPorts,
+  organisationId: string,
+  projectId: string | undefined,
+): Promise<readonly string[]> {
+  if (projectId === undefined || projectId === DEFAULT_PROJECT) return [];
+  const projects = (await (await tenantsIfAny())?.projects(organisationId)) ?? [];
+  return projects.some((project) => project.projectId === projectId) ? [] : [`The project "${projectId}" is new.`];
+}
 
 const MOST_WARNINGS = 5;
 

@@ -16,6 +16,7 @@ import { questionsFor, type TargetPriceQuestion } from './price-question.ts';
 import { priceRequestSchema, setPriceSchema, targetPriceSchema } from './price-schemas.ts';
 import { refuseForAll, shown } from './problems.ts';
 import { changedSince, errorReplies, errorSchema, jsonReply } from './schemas.ts';
+import { type KnownModels, noTargetHas, serverNamesOf } from './unknown-model.ts';
 import { wrongQuery } from './wrong-query.ts';
 
 export interface PricePorts {
@@ -147,7 +148,7 @@ export function addPriceRoutes(app: OpenAPIHono, { prices, targets, usage, wallM
     const body = {
       price: setPriceBody(inForce),
       usage_kept: usage() !== null,
-      warnings: warningsFor(override, targets()),
+      warnings: [...warningsFor(override, targets()), ...unknownModel(override, { targets, wallMs })],
     };
     return outcome === 'added' ? context.json(body, 201) : context.json(body, 200);
   });
@@ -197,6 +198,17 @@ function warningsFor({ provider }: PriceOverride, views: readonly TargetView[]):
   if (provider === null || names.has(provider.toLowerCase())) return [];
   return [`No target and no provider is called "${provider}" now; there are: ${[...names].sort().join(', ')}.`];
 }
+
+/** A price is of a model as its servers call it: for a mistyped one it would count for nothing. */
+function unknownModel({ model, provider }: PriceOverride, known: Pick<KnownModels, 'targets' | 'wallMs'>): string[] {
+  // Of a provider that there is not, that is said.
+  const sellers = known.targets().filter(({ target }) => provider === null || isNamed(target, provider));
+  if (sellers.length === 0 || serverNamesOf(model, { ...known, targets: () => sellers }).length > 0) return [];
+  return [`${noTargetHas(model, known)} The price counts once one has it.`];
+}
+
+const isNamed = ({ id, provider }: TargetView['target'], name: string): boolean =>
+  [id, provider].some((each) => each.toLowerCase() === name.toLowerCase());
 
 function couldNotKeep(error: unknown): never {
   if (error instanceof RevisionConflict || error instanceof StoreUnavailable) throw error;

@@ -11,8 +11,10 @@ export interface KnownModels {
   readonly meaningOf: (name: string) => { readonly name: string; readonly pin: string | null };
 }
 
+type Offers = Pick<KnownModels, 'targets' | 'wallMs'>;
+
 /** As its servers call a model of this name; empty: no target has one. A target that may have it is taken to call it so. */
-export function serverNamesOf(model: string, { targets, wallMs }: KnownModels): readonly string[] {
+export function serverNamesOf(model: string, { targets, wallMs }: Offers): readonly string[] {
   const offered = questionsFor(model, targets(), wallMs()).filter((one) => one.offered !== false);
   return [...new Set(offered.map(({ question }) => question.model))];
 }
@@ -27,7 +29,7 @@ export function unknownNames(names: readonly string[], known: KnownModels): read
 }
 
 /** Says that nobody has the model, and which one may have been meant. */
-export function noTargetHas(model: string, known: KnownModels): string {
+export function noTargetHas(model: string, known: Offers): string {
   const nearest = nearestName(model, someModels(known));
   return `No target has the model "${model}" now.${nearest === null ? '' : ` Did you mean "${nearest}"?`}`;
 }
@@ -35,7 +37,7 @@ export function noTargetHas(model: string, known: KnownModels): string {
 /** A cloud lists thousands: to compare a name with all of them would hold up everybody. */
 const MOST_COMPARED = 200;
 
-function someModels({ targets }: KnownModels): readonly string[] {
+function someModels({ targets }: Offers): readonly string[] {
   const models = targets().flatMap(({ target, snapshot }) => [
     ...target.deployments.keys(),
     ...(snapshot?.models ?? []).slice(0, MOST_COMPARED).map(({ id }) => id),
