@@ -28,7 +28,7 @@ export interface Opened {
   readonly keys: ClientKeyStore;
   readonly budgets: BudgetStore;
   readonly verification: LedgerVerification;
-  /** Of the data folder. Null: there is nothing to hold, or another gateway holds it. */
+  /** Of the data folder. Null: there is nothing to hold. */
   readonly folder: HeldLock | null;
 }
 
@@ -58,7 +58,7 @@ export async function openStore(config: Config, parts: StoreParts): Promise<Open
     const verification = await openVerification(store, parts.ledger);
     const budgets = await openBudgetStore(store, audit);
     // Last: what may fail is behind us, and a start that fails holds nothing.
-    const folder = await holdDataFolder(config, logger);
+    const folder = await holdDataFolder(config, parts);
     return { folder, store, hash, pepperIsNew: isNew, audit, keys, budgets, verification };
   } catch (error) {
     await store.close().catch(notClosed(logger));
@@ -84,13 +84,16 @@ async function openDatabase({ databaseUrl, dataDir }: Config, clock: Clock): Pro
 }
 
 /** A database of its own is made for several gateways. */
-async function holdDataFolder({ databaseUrl, dataDir }: Config, logger: Logger): Promise<HeldLock | null> {
+async function holdDataFolder(
+  { databaseUrl, dataDir }: Config,
+  { clock, logger }: StoreParts,
+): Promise<HeldLock | null> {
   if (databaseUrl !== null) return null;
   const [{ holdFolder }, { sqliteFileLocks }] = await Promise.all([
     import('./stores/sqlite/folder-lock.ts'),
     import('./stores/sqlite/file-locks.ts'),
   ]);
-  return holdFolder(dataDir, sqliteFileLocks, logger);
+  return holdFolder(dataDir, sqliteFileLocks, clock, logger);
 }
 
 async function openAudit(
