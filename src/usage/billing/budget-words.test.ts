@@ -1,15 +1,20 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { BudgetRefusal } from '../../core/ledger.ts';
-import { refusalText } from './budget-words.ts';
+import { type Fitting, refusalText } from './budget-words.ts';
 
 const REFUSAL: BudgetRefusal = {
   ...{ budgetId: 'bud_1', scope: 'key', scopeId: 'key_01a2', window: 'day', unit: 'usd', limit: 100_000 },
   ...{ spent: 95_000, reserved: 0, asked: 10_000, resetsAtMs: Date.UTC(2026, 11, 1) },
 };
-const textOf = (change: Partial<BudgetRefusal> = {}, fits = { now: 0, ever: 500 }, asked?: number): string => {
+const ASKED = { field: 'max_tokens', answers: 1 } as const;
+const textOf = (
+  change: Partial<BudgetRefusal> = {},
+  fits: Partial<Fitting> = { now: 0, ever: 500 },
+  asked?: number,
+): string => {
   const refusal = { ...REFUSAL, ...change };
-  return refusalText(refusal, { name: 'hb' }, asked ?? refusal.asked, fits);
+  return refusalText(refusal, { name: 'hb' }, asked ?? refusal.asked, { now: 0, ever: 0, ...ASKED, ...fits });
 };
 
 test('every refusal of a budget says when it resets, or that it does not', () => {
@@ -38,6 +43,9 @@ describe('whoever a hard budget refuses is told', () => {
   test('when it resets, where that helps, and what fits before', () => {
     expect(textOf()).toEndWith('It resets at 2026-12-01T00:00:00.000Z. Its prompt alone does not fit now.');
     expect(textOf({}, { now: 7, ever: 900 })).toEndWith('With max_tokens of at most 7 it fits now.');
+    expect(textOf({}, { now: 7, ever: 900, field: 'max_completion_tokens', answers: 4 })).toEndWith(
+      'With max_completion_tokens of at most 7 for each of the 4 answers it fits now.',
+    );
     expect(textOf({ resetsAtMs: null, window: 'total' })).toContain('in total: ');
     expect(textOf({ resetsAtMs: null, window: 'total' })).toContain('It does not reset by itself.');
   });
@@ -46,6 +54,7 @@ describe('whoever a hard budget refuses is told', () => {
     const over = { asked: 200_000 };
     const never = 'It will never be let in: it may need more than the whole budget.';
     const resets = 'The budget resets at 2026-12-01T00:00:00.000Z.';
+    expect(textOf(over, { now: 0, ever: 0, answers: 900 })).toContain('ask for fewer than 900 answers (n), or ask');
     expect(textOf(over, { now: 0, ever: 0 })).toEndWith(
       `${never} Shorten the prompt, or ask the operator for a larger budget. ${resets}`,
     );

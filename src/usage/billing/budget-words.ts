@@ -8,6 +8,10 @@ export interface Fitting {
   readonly now: number;
   /** With all of the limit to itself. */
   readonly ever: number;
+  /** In which field the client says how long an answer may be. */
+  readonly field: 'max_tokens' | 'max_completion_tokens';
+  /** How many answers it asks for, ≥ 1. */
+  readonly answers: number;
 }
 
 /**
@@ -53,17 +57,19 @@ function whoseText({ scope, scopeId, budgetId }: NamedBudget, { name }: Pick<Cal
 function advice({ limit, resetsAtMs }: BudgetRefusal, asked: number, fits: Fitting): string {
   const resets = resetsAtMs === null ? 'does not reset by itself' : `resets at ${timeText(resetsAtMs)}`;
   if (limit === 0) return `It lets nothing pass: the operator can change it. The budget ${resets}.`;
-  const shorter = fits.now === 0 ? 'Its prompt alone does not fit now.' : `${withMaxTokens(fits.now)} now.`;
+  const shorter = fits.now === 0 ? 'Its prompt alone does not fit now.' : `${withAtMost(fits.now, fits)} now.`;
   if (asked <= limit) return `It ${resets}. ${shorter}`;
   const never = 'It will never be let in: it may need more than the whole budget.';
-  if (fits.ever === 0) return `${never} ${LARGER} The budget ${resets}.`;
+  if (fits.ever === 0) return `${never} ${larger(fits)} The budget ${resets}.`;
   if (fits.now > 0) return `${never} ${shorter} The budget ${resets}.`;
-  if (resetsAtMs === null) return `${never} ${withMaxTokens(fits.ever)} an unused budget. The budget ${resets}.`;
-  return `${never} ${withMaxTokens(fits.ever)} after the budget ${resets}.`;
+  if (resetsAtMs === null) return `${never} ${withAtMost(fits.ever, fits)} an unused budget. The budget ${resets}.`;
+  return `${never} ${withAtMost(fits.ever, fits)} after the budget ${resets}.`;
 }
 
-const LARGER = 'Shorten the prompt, or ask the operator for a larger budget.';
-const withMaxTokens = (tokens: number): string => `With max_tokens of at most ${tokens} it fits`;
+const larger = ({ answers }: Fitting): string =>
+  `Shorten the prompt${answers > 1 ? `, ask for fewer than ${answers} answers (n)` : ''}, or ask the operator for a larger budget.`;
+const withAtMost = (tokens: number, { field, answers }: Fitting): string =>
+  `With ${field} of at most ${tokens}${answers > 1 ? ` for each of the ${answers} answers` : ''} it fits`;
 const timeText = (atMs: number): string => new Date(atMs).toISOString();
 const windowText = (window: BudgetWindow): string => (window === 'total' ? 'in total' : `a ${window}`);
 

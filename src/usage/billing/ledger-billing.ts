@@ -1,3 +1,4 @@
+import { answersOf } from '../../core/answer-count.ts';
 import type { Bill, Billing, CallEnd, Purchase, SpendingTerms } from '../../core/billing.ts';
 import type { BudgetUnit } from '../../core/budget.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -154,8 +155,10 @@ export class LedgerBilling<Price> implements Billing {
     const given = answerLimitOf(sale.purchase.request);
     const least = given ?? Math.min(LEAST_USEFUL_TOKENS, most);
     const asked = given === null ? this.#costOf(sale, refusal.unit, least) : refusal.asked;
-    const { caller } = sale.purchase.request;
-    return new UpstreamError('overBudget', refusalText(refusal, caller, asked, { now, ever }), {
+    const { caller, body } = sale.purchase.request;
+    const field = body['max_completion_tokens'] === undefined ? 'max_tokens' : 'max_completion_tokens';
+    const fits = { now, ever, field, answers: answersOf(body) } as const;
+    return new UpstreamError('overBudget', refusalText(refusal, caller, asked, fits), {
       retryAfterMs: retryAfterMs({ ...refusal, asked }, this.#options.clock.wallMs()),
       cause: error,
     });
