@@ -29,6 +29,11 @@ const ACCEPTED: readonly Accepted[] = [
   },
   {
     path: 'src/stores/sql/ledger/statements.ts',
+    what: conditionOn('b'),
+    why: 'budgets of another tenant that are read too are told apart by their tenant, and passed over',
+  },
+  {
+    path: 'src/stores/sql/ledger/statements.ts',
     what: conditionOn('a'),
     why: 'rows of another tenant that are read and locked too are told apart by their tenant, and passed over',
   },

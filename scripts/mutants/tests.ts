@@ -13,6 +13,7 @@ const TESTS: Readonly<Record<string, readonly string[]>> = {
     'test/contract/store.test.ts',
     'test/contract/ledger-model.test.ts',
   ],
+  'src/stores/sql/migrations/': ['test/contract/budget-parts.test.ts'],
   'src/stores/sql/verify/': ['test/contract/same-ids.test.ts', 'test/contract/ledger-verify.test.ts'],
   'src/stores/': [
     'test/contract/same-ids.test.ts',

@@ -40,6 +40,19 @@ async function fill(store: SqlStore): Promise<void> {
   ]);
 }
 
+/** A call of the same name in another organisation, in a budget of its own. */
+async function fillOther(store: SqlStore): Promise<void> {
+  const tenants = new TenantRepository(store.db);
+  await tenants.createOrganisation({ organisationId: 'other', name: 'Other', createdAtMs: 0 });
+  await tenants.createProject({ organisationId: 'other', projectId: 'p', name: 'P', createdAtMs: 0 });
+  await new BudgetRepository(store.db).create({
+    ...{ organisationId: 'other', budgetId: 'theirs', scope: 'project', scopeId: 'p', createdAtMs: 0 },
+    ...{ window: 'month', unit: 'usd', limit: 1e9, hard: true },
+  });
+  const payer = { organisationId: 'other', projectId: 'p', keyId: null };
+  await store.commit('me', [starting('paid', { payer, reservedNanoUsd: 3 })]);
+}
+
 const NOBODYS = { organisationId: 'default', projectId: 'free', keyId: null };
 
 async function parts({ db }: SqlStore): Promise<readonly string[]> {
@@ -52,8 +65,9 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('parts in 
     const place = await backend.place();
     const first = await openAt(place);
     await fill(first);
+    await fillOther(first);
     const expected = await parts(first);
-    expect(expected).toHaveLength(14);
+    expect(expected).toHaveLength(15);
     await beforeBudgetParts(first);
     await first.close();
 
