@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import type { Logger } from '../../src/core/logger.ts';
+import { BudgetRepository } from '../../src/stores/sql/repositories/budgets.ts';
 import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
 import { sqliteFileLocks } from '../../src/stores/sqlite/file-locks.ts';
 import { systemClock } from '../../src/system-clock.ts';
@@ -62,6 +63,24 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('a ledger 
       expect(await recorded()).toEqual(['before', 'first', 'running', 'second']);
       expect(ledger.health()).toMatchObject({ waiting: 0, lost: 0 });
       expect((await verifyLedger(store)).findings.filter(({ rule }) => rule !== 'I8')).toEqual([]);
+    }));
+
+  test('goes on beside a budget whose sum is higher than can be counted, and lets nothing into it', () =>
+    withLedger(async ({ store, ledger, recorded }) => {
+      const budget = { organisationId: 'default', scope: 'project', scopeId: 'default', createdAtMs: 0 } as const;
+      await new BudgetRepository(store.db).create({
+        ...{ ...budget, budgetId: 'broken', window: 'total', unit: 'tokens', limit: 1e9, hard: true },
+      });
+      const running = ledger.begin(startOf('running', { reservedTokens: 1 }));
+      await ledger.flush();
+      await sql.raw('update budget_window set settled = 9007199254740992').execute(store.db);
+      await running.end(endOf());
+      await ledger.begin(startOf('another')).end(endOf());
+      await ledger.flush();
+      expect(await recorded()).toEqual(['another', 'running']);
+      expect(ledger.health()).toMatchObject({ state: 'ok', lost: 0 });
+      const refused = await ledger.reserve(startOf('hard', { reservedTokens: 1 })).then(() => null, String);
+      expect(refused).toContain('broken');
     }));
 
   test('counts a call that no store could take as lost, and takes the others of its batch', () =>

@@ -1,4 +1,5 @@
-import { StoreUnavailable } from '../../core/ledger.ts';
+import pg from 'pg';
+import { OwnerFenced, StoreUnavailable } from '../../core/ledger.ts';
 
 /** PostgreSQL's classes of "not now", by the beginning of their SQLSTATE, and the sockets' own. */
 const KINDS: readonly [string, StoreUnavailable['kind']][] = [
@@ -34,21 +35,20 @@ export function isWorthRepeating(error: unknown): boolean {
   return AGAIN.has(codeOf(error));
 }
 
+/** Mistakes of ours: no later try mends them either. */
+const OURS = [TypeError, RangeError, SyntaxError, ReferenceError];
+
 /**
- * As the rest of the program knows it; an error of another sort stays as it is. Whatever the database refuses for
- * another reason than the values (a right that was taken away, a table that is being changed) may be over soon: taken
- * for a fault of what was to be written, it would be thrown away.
+ * As the rest of the program knows it. Only what is wrong with the values, and mistakes of ours, stay as they are.
+ * Whatever else the database, its driver or a socket says (a server that is away, a right that was taken away, a
+ * certificate that ran out) may be over soon: taken for a fault of what was to be written, that would be thrown away.
  */
 export function storeError(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
+  if (!(error instanceof Error) || error instanceof StoreUnavailable || error instanceof OwnerFenced) return error;
   const code = codeOf(error);
+  const isOfTheDatabase = /^[0-9A-Z]{5}$/.test(code) && error instanceof pg.DatabaseError;
+  if (isOfTheDatabase && OF_THE_VALUES.some((beginning) => code.startsWith(beginning))) return error;
+  if (!isOfTheDatabase && OURS.some((kind) => error instanceof kind)) return error;
   const kind = KINDS.find(([beginning]) => code.startsWith(beginning))?.[1];
-  if (kind !== undefined) return new StoreUnavailable(kind, error.message, { cause: error });
-  // The driver's own errors about a lost connection have no code.
-  if (code === '' && /connection|timeout/i.test(error.message)) {
-    return new StoreUnavailable('gone', error.message, { cause: error });
-  }
-  const isOfTheDatabase = /^[0-9A-Z]{5}$/.test(code);
-  if (!isOfTheDatabase || OF_THE_VALUES.some((beginning) => code.startsWith(beginning))) return error;
-  return new StoreUnavailable('failing', error.message, { cause: error });
+  return new StoreUnavailable(kind ?? (isOfTheDatabase ? 'failing' : 'gone'), error.message, { cause: error });
 }

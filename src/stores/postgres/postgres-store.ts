@@ -1,7 +1,7 @@
 import { Kysely, PostgresDialect, type PostgresPool } from 'kysely';
 import pg from 'pg';
 import type { Clock } from '../../core/clock.ts';
-import { type LedgerResult, StoreUnavailable } from '../../core/ledger.ts';
+import type { LedgerResult } from '../../core/ledger.ts';
 import { commit, Overtaken } from '../sql/ledger/commit.ts';
 import { resolveOrphans } from '../sql/ledger/orphans.ts';
 import { NOTHING_YET, type Row, type Script, type Step, type StepResult } from '../sql/ledger/script.ts';
@@ -48,7 +48,10 @@ export async function openPostgresStore({ url, clock }: PostgresStoreOptions): P
   }
 }
 
-/** 64-bit integers as numbers: all of ours are below 2^53, and one that is not must not be rounded in silence. */
+/**
+ * 64-bit integers as numbers: all of ours are below 2^53. A sum that is not is told as the highest that there is: whoever
+ * asks for room in it is refused, and nothing else has to wait for somebody to repair it.
+ */
 function getTypeParser(...given: Parameters<typeof pg.types.getTypeParser>): ReturnType<typeof pg.types.getTypeParser> {
   if (Number(given[0]) === INT8 && given[1] !== 'binary') return safeInteger;
   return pg.types.getTypeParser(...given);
@@ -56,11 +59,8 @@ function getTypeParser(...given: Parameters<typeof pg.types.getTypeParser>): Ret
 
 function safeInteger(text: string): number {
   const value = Number(text);
-  // What waits to be written is not to blame for it, and must not be thrown away.
-  if (!Number.isSafeInteger(value)) {
-    throw new StoreUnavailable('failing', `it holds the number ${text}, which is above 2^53`);
-  }
-  return value;
+  if (Number.isSafeInteger(value)) return value;
+  return value > 0 ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER;
 }
 
 /** A server that is away is trouble of the store to reports and the admin API, too, not a mistake of ours. */

@@ -8,13 +8,20 @@ test('whatever is asked for or reported, a budget may count millions of such cal
   fc.assert(
     fc.property(anyNumber, anyNumber, fc.boolean(), (nanoUsd, tokens, likely) => {
       const aside = setAside({ nanoUsd, tokens }, likely);
-      const amounts = [aside.reservedNanoUsd, aside.reservedTokens, countedTokens(tokens), knownCost(nanoUsd) ?? 0];
-      for (const amount of amounts) {
-        expect(Number.isSafeInteger(amount) && amount >= 0 && amount <= MOST_CALL_NANO_USD).toBe(true);
+      const reported = knownCost(nanoUsd, 'provider') ?? 0;
+      for (const amount of [aside.reservedNanoUsd, aside.reservedTokens, countedTokens(tokens), reported]) {
+        expect(Number.isSafeInteger(amount) && amount >= 0).toBe(true);
       }
+      expect(Math.max(aside.reservedTokens, countedTokens(tokens), reported)).toBeLessThanOrEqual(MOST_CALL_NANO_USD);
       if (likely) expect(aside.reservedNanoUsd * 50_000 + aside.reservedTokens).toBeLessThan(2 ** 53);
     }),
   );
+});
+
+test('under a hard budget all that a call may cost is set aside, and what a set price comes to is no secret', () => {
+  const dear = { nanoUsd: 7_680e9, tokens: 12_800_000 };
+  expect(setAside(dear, false)).toEqual({ reservedNanoUsd: 7_680e9, reservedTokens: 12_800_000 });
+  expect([knownCost(2_000e9, 'override'), knownCost(2_000e9, 'catalogue')]).toEqual([2_000e9, 2_000e9]);
 });
 
 test('what a call may really use or cost stays as it is', () => {
@@ -29,7 +36,6 @@ test('what a call may really use or cost stays as it is', () => {
   expect([countedTokens(null), countedTokens(-1), countedTokens(12), countedTokens(1e18)]).toEqual([
     ...[0, 0, 12, MOST_CALL_TOKENS],
   ]);
-  expect([knownCost(0), knownCost(5e11), knownCost(1e13), knownCost(1.5), knownCost(null)]).toEqual([
-    ...[0, 5e11, null, null, null],
-  ]);
+  const ofProvider = [0, 5e11, 1e13, 1.5, null].map((value) => knownCost(value, 'provider'));
+  expect(ofProvider).toEqual([...[0, 5e11, null, null, null]]);
 });

@@ -264,7 +264,7 @@ class LedgerBill<Price> implements Bill {
     const usage = usageOf(end, this.#call.promptTokens);
     const call = { target: this.#call.target, model: this.#call.model, answeredBy: end.model, nowMs };
     const { costNanoUsd, costSource } = this.#costOf(call, usage);
-    const savedNanoUsd = knownCost(this.#pricing.savedNanoUsd(call, usage, costNanoUsd)) ?? 0;
+    const savedNanoUsd = knownCost(this.#pricing.savedNanoUsd(call, usage, costNanoUsd), 'catalogue') ?? 0;
     const tokens = tokensOf(usage);
     // Field by field: this comes with every call, and objects that are spread into another cost more than all of them.
     return {
@@ -300,7 +300,7 @@ class LedgerBill<Price> implements Bill {
   #costOf(call: PricedCall, usage: Usage): { readonly costNanoUsd: number | null; readonly costSource: CostSource } {
     const price = this.#call.price ?? (call.answeredBy === '' ? null : this.#pricing.priceOf(call));
     const { nanoUsd, source } = this.#pricing.costOf(usage, price, this.#clock.nowMs() - this.#beganAtMs);
-    const known = knownCost(nanoUsd);
+    const known = knownCost(nanoUsd, source);
     if (known !== null) return { costNanoUsd: known, costSource: source };
     if (call.target.place === 'local') return { costNanoUsd: 0, costSource: 'local-rate' };
     return { costNanoUsd: null, costSource: 'unknown' };
