@@ -10,7 +10,7 @@ import { verifyLedger } from '../../src/stores/sql/repositories/verify.ts';
 import { sqliteFileLocks } from '../../src/stores/sqlite/file-locks.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { openLedger } from '../../src/usage/ledger/open-ledger.ts';
-import { backends, endOf, openAt, startOf } from './store-support.ts';
+import { backends, ending, endOf, openAt, starting, startOf } from './store-support.ts';
 
 const all = await backends();
 afterAll(() => Promise.all(all.map((backend) => backend.end())));
@@ -81,6 +81,12 @@ describe.each(all.map((backend) => [backend.name, backend] as const))('a ledger 
       expect(ledger.health()).toMatchObject({ state: 'ok', lost: 0 });
       const refused = await ledger.reserve(startOf('hard', { reservedTokens: 1 })).then(() => null, String);
       expect(refused).toContain('broken');
+      // What another gives back in the same commit makes no room in it either.
+      const aside = { reservedTokens: 2 ** 53 - 1 };
+      const [, , admitted] = await store.commit('me', [
+        ...[starting('huge', aside, false), ending('huge'), starting('next', { reservedTokens: 1 })],
+      ]);
+      expect(admitted?.kind).toBe('refused');
     }));
 
   test('counts a call that no store could take as lost, and takes the others of its batch', () =>

@@ -54,7 +54,9 @@ describe('whoever a hard budget refuses is told', () => {
     const over = { asked: 200_000 };
     const never = 'It will never be let in: it may need more than the whole budget.';
     const resets = 'The budget resets at 2026-12-01T00:00:00.000Z.';
-    expect(textOf(over, { now: 0, ever: 0, answers: 900 })).toContain('ask for fewer than 900 answers (n), or ask');
+    expect(textOf(over, { now: 0, ever: 0, answers: 900 })).toContain(
+      'Shorten the prompt, ask for fewer answers, or ask',
+    );
     expect(textOf(over, { now: 0, ever: 0 })).toEndWith(
       `${never} Shorten the prompt, or ask the operator for a larger budget. ${resets}`,
     );

@@ -67,7 +67,7 @@ function advice({ limit, resetsAtMs }: BudgetRefusal, asked: number, fits: Fitti
 }
 
 const larger = ({ answers }: Fitting): string =>
-  `Shorten the prompt${answers > 1 ? `, ask for fewer than ${answers} answers (n)` : ''}, or ask the operator for a larger budget.`;
+  `Shorten the prompt${answers > 1 ? ', ask for fewer answers' : ''}, or ask the operator for a larger budget.`;
 const withAtMost = (tokens: number, { field, answers }: Fitting): string =>
   `With ${field} of at most ${tokens}${answers > 1 ? ` for each of the ${answers} answers` : ''} it fits`;
 const timeText = (atMs: number): string => new Date(atMs).toISOString();

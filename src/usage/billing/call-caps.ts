@@ -9,21 +9,24 @@ import type { CostSource } from '../../core/price.ts';
 export const MOST_CALL_TOKENS = 2 ** 32;
 export const MOST_CALL_NANO_USD = 1e12;
 
-/** Set aside where no hard budget holds a call to it: there it only shows what may still come. */
+/** Of a call that nothing is wrong with; set aside at most where no hard budget holds a call to it. */
 const MOST_LIKELY_TOKENS = 1e8;
 const MOST_LIKELY_NANO_USD = 1e11;
 
-/**
- * What a call sets aside, fit for the ledger. `likely`: no hard budget applies. Else the money is all that it may cost,
- * whatever that is: the budget is asked whether it has room for it.
- */
+/** What a hard budget is asked for before the call is made: only then all that it may cost is set aside. */
+export interface Promised {
+  readonly usd: boolean;
+  readonly tokens: boolean;
+}
+
+/** What a call sets aside, fit for the ledger. Where nothing is promised it only shows what may still come. */
 export function setAside(
   amounts: { readonly nanoUsd: number; readonly tokens: number },
-  likely: boolean,
+  promised: Promised,
 ): { readonly reservedNanoUsd: number; readonly reservedTokens: number } {
   return {
-    reservedNanoUsd: atMost(amounts.nanoUsd, likely ? MOST_LIKELY_NANO_USD : Number.MAX_SAFE_INTEGER),
-    reservedTokens: atMost(amounts.tokens, likely ? MOST_LIKELY_TOKENS : MOST_CALL_TOKENS),
+    reservedNanoUsd: atMost(amounts.nanoUsd, promised.usd ? Number.MAX_SAFE_INTEGER : MOST_LIKELY_NANO_USD),
+    reservedTokens: atMost(amounts.tokens, promised.tokens ? MOST_CALL_TOKENS : MOST_LIKELY_TOKENS),
   };
 }
 
@@ -32,10 +35,20 @@ export function countedTokens(value: number | null | undefined): number {
   return value === null || value === undefined ? 0 : atMost(value, MOST_CALL_TOKENS);
 }
 
-/** What a call cost, nano-USD; null: nobody knows, or its provider says that it is more than any call costs. */
-export function knownCost(value: number | null, source: CostSource): number | null {
-  if (value === null || !Number.isSafeInteger(value) || value < 0) return null;
-  return source === 'provider' && value > MOST_CALL_NANO_USD ? null : value;
+/**
+ * What a call cost, nano-USD; null: nobody knows, or it is more than this call can have cost: by its provider's word, or
+ * by a count of tokens that no call has.
+ * @param call what was set aside for it, and how many tokens its server counted
+ */
+export function knownCost(
+  value: number | null,
+  source: CostSource,
+  call: { readonly reservedNanoUsd: number; readonly tokens: number },
+): number | null {
+  // The highest number stands for a cost that is too high to be told.
+  if (value === null || !Number.isSafeInteger(value) || value < 0 || value === Number.MAX_SAFE_INTEGER) return null;
+  if (value <= Math.max(MOST_CALL_NANO_USD, call.reservedNanoUsd)) return value;
+  return source !== 'provider' && call.tokens <= MOST_LIKELY_TOKENS ? value : null;
 }
 
 /** A whole number from 0 to `most`; what is no number is 0. */

@@ -3,6 +3,7 @@ import type { Bill, Billing, CallEnd, Purchase, SpendingTerms } from '../../core
 import type { BudgetUnit } from '../../core/budget.ts';
 import type { Clock } from '../../core/clock.ts';
 import { UpstreamError } from '../../core/failure.ts';
+import { countOf } from '../../core/json-shape.ts';
 import {
   type AttemptEnd,
   type AttemptStart,
@@ -19,7 +20,7 @@ import type { CostSource } from '../../core/price.ts';
 import type { Target } from '../../core/target.ts';
 import type { Usage } from '../../core/usage.ts';
 import { type NamedBudget, refusalText } from './budget-words.ts';
-import { knownCost, setAside } from './call-caps.ts';
+import { knownCost, type Promised, setAside } from './call-caps.ts';
 import { LEAST_USEFUL_TOKENS, longestFitting, retryAfterMs, roomOf } from './fitting.ts';
 import { mayHaveCostMore, outcomeOf, stateOf, tokensOf, usageOf } from './observed.ts';
 import type { PricedCall, Pricing } from './pricing.ts';
@@ -60,6 +61,7 @@ const DEFAULTS: Required<Pick<LedgerBillingOptions<unknown>, 'payerOf' | 'usualO
   usualOutputTokens: 4_096,
 };
 
+const NOTHING_PROMISED: Promised = { usd: false, tokens: false };
 const NO_NAMES = (): readonly NamedBudget[] => [];
 
 /** Bills of the router as rows of the ledger: one a call, on record before the client sees the end of its answer. */
@@ -77,8 +79,8 @@ export class LedgerBilling<Price> implements Billing {
     const isPromised = hardBudgets.length > 0;
     const sale = { purchase, payer, model, price, pictures: isPromised ? picturesOf(purchase.request) : 0 };
     if (isPromised) return this.#underBudget(sale, hardBudgets, namedBudgets);
-    const start = this.#startOf(sale, likelyBounds(purchase, usualOutputTokens), true);
-    return this.#bill(ledger.begin(start), purchase, price, null);
+    const start = this.#startOf(sale, likelyBounds(purchase, usualOutputTokens), NOTHING_PROMISED);
+    return this.#bill(ledger.begin(start), sale, start, null);
   }
 
   async #underBudget(
@@ -100,14 +102,15 @@ export class LedgerBilling<Price> implements Billing {
 
   /** Where the client leaves the length of the answer to others, and not all of the usual one fits, what fits. */
   async #reserved(sale: Sale<Price>, units: readonly BudgetUnit[]): Promise<Bill> {
-    const { purchase, price } = sale;
+    const { purchase } = sale;
     const given = answerLimitOf(purchase.request);
     let answerTokens = given ?? this.#options.usualOutputTokens;
+    const promised = { usd: units.includes('usd'), tokens: units.includes('tokens') };
     for (;;) {
       try {
-        const start = this.#startOf(sale, upperBounds(purchase, answerTokens), false);
+        const start = this.#startOf(sale, upperBounds(purchase, answerTokens), promised);
         const entry = await this.#options.ledger.reserve(start);
-        return this.#bill(entry, purchase, price, this.#termsOf(sale, units, answerTokens));
+        return this.#bill(entry, sale, start, this.#termsOf(sale, units, answerTokens));
       } catch (error) {
         if (given !== null || !(error instanceof BudgetExceeded)) throw error;
         const { refusal } = error;
@@ -156,7 +159,9 @@ export class LedgerBilling<Price> implements Billing {
     const least = given ?? Math.min(LEAST_USEFUL_TOKENS, most);
     const asked = given === null ? this.#costOf(sale, refusal.unit, least) : refusal.asked;
     const { caller, body } = sale.purchase.request;
-    const field = body['max_completion_tokens'] === undefined ? 'max_tokens' : 'max_completion_tokens';
+    const [newer, older] = [countOf(body['max_completion_tokens'], 1) ?? 0, countOf(body['max_tokens'], 1) ?? 0];
+    // Of both the larger counts.
+    const field = newer > older ? 'max_completion_tokens' : 'max_tokens';
     const fits = { now, ever, field, answers: answersOf(body) } as const;
     return new UpstreamError('overBudget', refusalText(refusal, caller, asked, fits), {
       retryAfterMs: retryAfterMs({ ...refusal, asked }, this.#options.clock.wallMs()),
@@ -166,20 +171,19 @@ export class LedgerBilling<Price> implements Billing {
 
   #bill(
     entry: LedgerEntry,
-    { target, model, promptTokens }: Purchase,
-    price: Price | null,
+    { purchase: { target, model, promptTokens }, price }: Sale<Price>,
+    { reservedNanoUsd }: AttemptStart,
     terms: SpendingTerms | null,
   ): Bill {
     const { pricing, clock } = this.#options;
-    return new LedgerBill(entry, { target, model, promptTokens, price }, terms, pricing, clock);
+    return new LedgerBill(entry, { target, model, promptTokens, price, reservedNanoUsd }, terms, pricing, clock);
   }
 
-  /** `likely`: no hard budget applies. */
-  #startOf(sale: Sale<Price>, bounds: TokenBounds, likely: boolean): AttemptStart {
+  #startOf(sale: Sale<Price>, bounds: TokenBounds, promised: Promised): AttemptStart {
     const { request, attempt, target } = sale.purchase;
     const { clock, newAttemptId } = this.#options;
     const tokens = bounds.promptTokens + bounds.outputTokens;
-    const aside = setAside({ nanoUsd: this.#estimate(sale, bounds), tokens }, likely);
+    const aside = setAside({ nanoUsd: this.#estimate(sale, bounds), tokens }, promised);
     return {
       attemptId: newAttemptId(),
       requestId: request.id,
@@ -220,6 +224,7 @@ interface OpenCall<Price> {
   readonly model: string;
   readonly promptTokens: number;
   readonly price: Price | null;
+  readonly reservedNanoUsd: number;
 }
 
 class LedgerBill<Price> implements Bill {
@@ -264,7 +269,7 @@ class LedgerBill<Price> implements Bill {
     const usage = usageOf(end, this.#call.promptTokens);
     const call = { target: this.#call.target, model: this.#call.model, answeredBy: end.model, nowMs };
     const { costNanoUsd, costSource } = this.#costOf(call, usage);
-    const savedNanoUsd = knownCost(this.#pricing.savedNanoUsd(call, usage, costNanoUsd), 'catalogue') ?? 0;
+    const savedNanoUsd = this.#known(this.#pricing.savedNanoUsd(call, usage, costNanoUsd), 'catalogue', usage) ?? 0;
     const tokens = tokensOf(usage);
     // Field by field: this comes with every call, and objects that are spread into another cost more than all of them.
     return {
@@ -300,10 +305,15 @@ class LedgerBill<Price> implements Bill {
   #costOf(call: PricedCall, usage: Usage): { readonly costNanoUsd: number | null; readonly costSource: CostSource } {
     const price = this.#call.price ?? (call.answeredBy === '' ? null : this.#pricing.priceOf(call));
     const { nanoUsd, source } = this.#pricing.costOf(usage, price, this.#clock.nowMs() - this.#beganAtMs);
-    const known = knownCost(nanoUsd, source);
+    const known = this.#known(nanoUsd, source, usage);
     if (known !== null) return { costNanoUsd: known, costSource: source };
-    if (call.target.place === 'local') return { costNanoUsd: 0, costSource: 'local-rate' };
+    if (nanoUsd === null && call.target.place === 'local') return { costNanoUsd: 0, costSource: 'local-rate' };
     return { costNanoUsd: null, costSource: 'unknown' };
+  }
+
+  #known(value: number | null, source: CostSource, { promptTokens, completionTokens }: Usage): number | null {
+    const tokens = promptTokens + completionTokens;
+    return knownCost(value, source, { reservedNanoUsd: this.#call.reservedNanoUsd, tokens });
   }
 }
 

@@ -231,6 +231,8 @@ class Batch {
   #amounts(window: Window): Amounts {
     const key = windowKey(window);
     const [before, changed] = [this.#books.windows.get(key) ?? NOTHING, this.#changed.get(key) ?? NOTHING];
+    // A sum too high to be told: what is given back need not make room in it.
+    if (Math.max(before.reserved, before.settled) >= Number.MAX_SAFE_INTEGER) return before;
     return { reserved: before.reserved + changed.reserved, settled: before.settled + changed.settled };
   }
 
