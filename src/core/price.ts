@@ -79,7 +79,7 @@ export interface CallCost {
 }
 
 const FEMTO_PER_NANO = 1_000_000;
-const NANO_PER_USD = 1e9;
+export const NANO_PER_USD = 1e9;
 const HALF_NANO = FEMTO_PER_NANO / 2;
 
 /**

@@ -1,5 +1,6 @@
 import type { Caller } from '../core/caller.ts';
 import type { AttemptRecord, Outcome, OutcomeSink } from '../core/outcome.ts';
+import { NANO_PER_USD } from '../core/price.ts';
 import type { TargetView } from '../core/target-view.ts';
 import { DurationHistogram } from './duration-histogram.ts';
 import { exposition, type Sample, type Samples } from './exposition.ts';
@@ -57,7 +58,6 @@ export interface Metrics extends OutcomeSink {
 const MAX_TARGET_LABELS = 256;
 /** The same for projects. */
 const MAX_TENANT_LABELS = 256;
-const NANO_PER_USD = 1e9;
 
 /** @param options.version Shown by `swarmrouter_build_info`. */
 export function createMetrics(options: MetricsOptions): Metrics {

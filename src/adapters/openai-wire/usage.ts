@@ -1,7 +1,6 @@
 import { countOf, isObject, type JsonObject, objectOf } from '../../core/json-shape.ts';
+import { NANO_PER_USD } from '../../core/price.ts';
 import type { TokenParts, Usage } from '../../core/usage.ts';
-
-const NANO_PER_USD = 1e9;
 
 /**
  * Reads the `usage` of a reply or chunk; null when there is none. Numbers that are no whole, non-negative

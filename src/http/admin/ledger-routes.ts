@@ -7,6 +7,7 @@ import {
   type Overcharge,
   type Overcharges,
 } from '../../core/ledger-check.ts';
+import { NANO_PER_USD } from '../../core/price.ts';
 import { AdminError } from './error-envelope.ts';
 import { keepOpen } from './origin.ts';
 import { needs } from './permission.ts';
@@ -143,8 +144,6 @@ function kept(verification: LedgerVerification | null): LedgerVerification {
 function findingBody({ rule, organisationId, subject, message }: LedgerFinding): z.infer<typeof findingSchema> {
   return { invariant: rule, organisation: organisationId, subject, message };
 }
-
-const NANO_PER_USD = 1e9;
 
 function overchargedBody(found: Overcharges): z.infer<typeof overchargedSchema> {
   const { calls, excessNanoUsd, excessTokens, parts, listed } = found;

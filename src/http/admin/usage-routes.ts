@@ -1,4 +1,5 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { NANO_PER_USD } from '../../core/price.ts';
 import {
   EXPORT_COLUMNS,
   USAGE_GROUPS,
@@ -26,7 +27,6 @@ export interface UsagePorts {
 const PATH = '/admin/usage';
 const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 30;
-const NANO_PER_USD = 1e9;
 
 const sums = {
   requests: z.number().int().openapi({ description: 'Requests of clients, by their ids.' }),

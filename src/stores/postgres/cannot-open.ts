@@ -1,5 +1,6 @@
 import { postgresAddress } from '../../core/postgres-address.ts';
 import { StoreRefused } from '../sql/store-refused.ts';
+import { codeOf } from './faults.ts';
 
 const SETTING = 'SWARMROUTER_DATABASE_URL';
 
@@ -57,5 +58,3 @@ function causes(error: unknown): readonly unknown[] {
   }
   return found;
 }
-
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');

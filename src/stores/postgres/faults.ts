@@ -29,7 +29,8 @@ const OF_THE_VALUES = ['21', '22', '23', 'P0'];
 /** Two transactions waited for each other, or one overtook the other: simply again. */
 const AGAIN = new Set(['40001', '40P01']);
 
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
+/** SQLSTATE, or the code of the socket; empty: it has none. */
+export const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : '');
 
 export function isWorthRepeating(error: unknown): boolean {
   return AGAIN.has(codeOf(error));

@@ -1,6 +1,7 @@
 import type { BudgetUnit, BudgetWindow } from '../../core/budget.ts';
 import type { Caller } from '../../core/caller.ts';
 import type { BudgetRefusal } from '../../core/ledger.ts';
+import { NANO_PER_USD } from '../../core/price.ts';
 
 /** Of the budget that refused: the longest answers that it has room for, tokens each; 0: not even the shortest. */
 export interface Fitting {
@@ -77,8 +78,6 @@ function amountText(value: number, unit: BudgetUnit): string {
   if (unit === 'usd') return `${usdText(value)} USD`;
   return value === 1 ? '1 token' : `${value} tokens`;
 }
-
-const NANO_PER_USD = 1e9;
 
 /** Exactly, and never as 1e-9. */
 function usdText(nanoUsd: number): string {

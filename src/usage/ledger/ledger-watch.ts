@@ -9,6 +9,7 @@ import {
   type Overcharges,
 } from '../../core/ledger-check.ts';
 import type { Logger } from '../../core/logger.ts';
+import { NANO_PER_USD } from '../../core/price.ts';
 
 export interface LedgerWatchParts {
   readonly verification: LedgerVerification;
@@ -28,7 +29,6 @@ export interface LedgerState {
 }
 
 const DAY_MS = 86_400_000;
-const NANO_PER_USD = 1e9;
 /** What the dead left open has been ended by then. */
 const AFTER_CRASH_MS = 60_000;
 /** Of one check, on the audit log: the others are in the log and in `swarmrouter ledger verify`. */
